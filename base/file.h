@@ -1,0 +1,31 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+
+namespace hutch {
+
+/// Opens `path` (absolute, or relative to `dir`). Always CLOEXEC. For paths of our own making; see open_beneath.
+Result<UniqueFd> open_at(int dir, const std::string& path, int flags, mode_t mode = 0);
+/// As open_at, but the walk never leaves `dir`: no "..", no absolute link, no link at all (openat2(2),
+/// RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS).
+Result<UniqueFd> open_beneath(int dir, const std::string& path, int flags, mode_t mode = 0);
+/// Whole content; fails with EFBIG above `limit` bytes.
+Result<std::string> read_file_at(int dir, const std::string& path, size_t limit = 1 << 20);
+/// One write(2) of a small value into an existing (kernel) file; the error names path and value.
+Result<void> write_value_at(int dir, const std::string& path, std::string_view value);
+/// Writes all of `data`, going on after short writes and EINTR.
+Result<void> write_all(int fd, std::string_view data);
+/// mkdir -p below `dir`; an existing directory is fine.
+Result<void> make_dirs_at(int dir, const std::string& path, mode_t mode = 0755);
+Result<UniqueFd> duplicate(int fd);
+/// Deletes the tree `name` in `dir` beneath its own fd: links are removed, never followed. A missing one is fine.
+Result<void> remove_tree_at(int dir, const std::string& name);
+
+}  // namespace hutch

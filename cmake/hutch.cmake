@@ -1,0 +1,34 @@
+# One way to declare a library, a program or a test, so that every target gets the same rules.
+
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+
+add_library(hutch_flags INTERFACE)
+target_compile_options(hutch_flags INTERFACE -Wall -Wextra -Wconversion -Wshadow -Werror -fno-omit-frame-pointer)
+# GCC 12 sees ghosts in inlined std::string code (GCC bugs 105329, 105562, 105651); newer ones do not.
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  target_compile_options(hutch_flags INTERFACE -Wno-restrict -Wno-array-bounds -Wno-maybe-uninitialized
+    -Wno-stringop-overflow -Wno-mismatched-new-delete)
+endif()
+target_include_directories(hutch_flags INTERFACE ${CMAKE_SOURCE_DIR})
+
+add_library(hutch_sanitize INTERFACE)
+if(HUTCH_SANITIZE)
+  target_compile_options(hutch_sanitize INTERFACE -fsanitize=${HUTCH_SANITIZE} -fno-sanitize-recover=all)
+  target_link_options(hutch_sanitize INTERFACE -fsanitize=${HUTCH_SANITIZE})
+endif()
+
+# hutch_library(name SOURCES ... LINKS ...): libhutch_<name> from the folder's files.
+function(hutch_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINKS" ${ARGN})
+  add_library(hutch_${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(hutch_${name} PUBLIC ${ARG_LINKS} PRIVATE hutch_flags hutch_sanitize)
+  target_include_directories(hutch_${name} PUBLIC ${CMAKE_SOURCE_DIR})
+endfunction()
+
+# hutch_program(name SOURCES ... LINKS ...)
+function(hutch_program name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINKS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ${ARG_LINKS} hutch_flags hutch_sanitize)
+endfunction()
