@@ -1,0 +1,107 @@
+#include "cgroups/group.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/ids.h"
+#include "base/undo.h"
+#include "cgroups/names.h"
+#include "cgroups/values.h"
+
+namespace hutch::cgroups {
+namespace {
+
+Result<void> make_group_at(const Parent& parent, const std::string& name) {
+    if (mkdirat(parent.dir.get(), name.c_str(), 0755) == 0) return {};
+    return errno_error("making group " + name + " in " + parent.root);
+}
+
+Result<std::string> directory_name(const std::string& box_id) {
+    if (!is_safe_id(box_id)) return invalid("\"" + box_id + "\" cannot name a group");
+    return kGroupPrefix + box_id;
+}
+
+}  // namespace
+
+Result<Group> Group::create(std::shared_ptr<const Parents> parents, const std::string& box_id, const Limits& limits,
+                            uid_t owner) {
+    const std::string name = TRY(directory_name(box_id));
+    TRY(make_group_at(parents->unified, name));
+    // Undone one by one: a directory that was there before us is not ours to remove.
+    size_t v1_made = 0;
+    Undo removal([&] {
+        for (size_t i = 0; i < v1_made; ++i) (void)remove_group_at(parents->v1[i].dir.get(), name);
+        (void)remove_group_at(parents->unified.dir.get(), name);
+    });
+    for (; v1_made < parents->v1.size(); ++v1_made) TRY(make_group_at(parents->v1[v1_made], name));
+    TRY(apply_limits(*parents, name, limits));
+    UniqueFd dir = TRY(open_at(parents->unified.dir.get(), name, O_RDONLY | O_DIRECTORY));
+    if (fchownat(dir.get(), kProcs, owner, owner, 0) != 0) return errno_error("giving away group " + name);
+    removal.commit();
+    return Group(std::move(parents), name, std::move(dir));
+}
+
+Result<Group> Group::open(std::shared_ptr<const Parents> parents, const std::string& box_id) {
+    const std::string name = TRY(directory_name(box_id));
+    UniqueFd dir = TRY(open_at(parents->unified.dir.get(), name, O_RDONLY | O_DIRECTORY));
+    return Group(std::move(parents), name, std::move(dir));
+}
+
+Result<std::vector<UniqueFd>> Group::open_v1_tasks() const {
+    std::vector<UniqueFd> tasks;
+    for (const Parent& parent : parents_->v1) {
+        tasks.push_back(TRY(open_at(parent.dir.get(), name_ + "/" + kV1Tasks, O_WRONLY)));
+    }
+    return tasks;
+}
+
+Result<Leaf> Group::make_leaf(const std::string& name, uid_t owner) {
+    return TRY_IN("group " + name_, Leaf::create(fd(), name, owner));
+}
+
+Result<Leaf> Group::reopen_leaf(const std::string& name) const {
+    return TRY_IN("group " + name_, Leaf::open(fd(), name));
+}
+
+Result<void> Group::freeze(Millis timeout) {
+    Undo thawing([&] { (void)thaw(); });
+    TRY_IN("freezing " + name_, write_value_at(fd(), kFreeze, "1"));
+    TRY_IN("freezing " + name_, wait_for_event(fd(), kFrozen, 1, std::chrono::steady_clock::now() + timeout));
+    thawing.commit();
+    return {};
+}
+
+Result<void> Group::thaw() {
+    TRY_IN("thawing " + name_, write_value_at(fd(), kFreeze, "0"));
+    return {};
+}
+
+Result<void> Group::kill() {
+    TRY_IN("group " + name_, kill_all(fd()));
+    return {};
+}
+
+Result<void> Group::wait_empty(Millis timeout) {
+    TRY_IN("group " + name_, wait_until_empty(fd(), std::chrono::steady_clock::now() + timeout));
+    return {};
+}
+
+Result<Stats> Group::stats() const {
+    return read_stats(*parents_, name_, fd());
+}
+
+Result<void> Group::remove() {
+    return remove_everywhere(*parents_, name_);
+}
+
+Result<void> remove_everywhere(const Parents& parents, const std::string& name) {
+    const int unified = parents.unified.dir.get();
+    for (const std::string& leaf : TRY(list_groups(unified, name))) TRY(remove_group_at(unified, name + "/" + leaf));
+    TRY(remove_group_at(unified, name));
+    for (const Parent& parent : parents.v1) TRY(remove_group_at(parent.dir.get(), name));
+    return {};
+}
+
+}  // namespace hutch::cgroups

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/result.h"
+#include "cgroups/parents.h"
+
+namespace hutch::cgroups {
+
+/// What a box may use at most. None may be 0.
+struct Limits {
+    uint64_t memory_bytes = 0;  ///< memory and swap together
+    uint32_t cpus = 0;          ///< whole CPUs' worth of time in each period of 100 ms
+    uint32_t pids = 0;          ///< processes and threads
+};
+
+/// Writes the limits into the fresh group `group` (a name within our parents).
+Result<void> apply_limits(const Parents& parents, const std::string& group, const Limits& limits);
+
+}  // namespace hutch::cgroups

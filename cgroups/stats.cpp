@@ -1,0 +1,19 @@
+#include "cgroups/stats.h"
+
+#include "cgroups/names.h"
+#include "cgroups/values.h"
+
+namespace hutch::cgroups {
+
+Result<Stats> read_stats(const Parents& parents, const std::string& name, int group) {
+    const auto& [dir, v1] = parents.home(Controller::kMemory);
+    const std::string in = name + "/";
+    Stats stats;
+    stats.cpu_ns = TRY(read_cpu_ns(group));
+    stats.memory_bytes = TRY(read_number_at(dir, in + (v1 ? kV1MemoryUsage : kMemoryCurrent)));
+    stats.memory_peak_bytes = TRY(read_number_at(dir, in + (v1 ? kV1MemoryPeak : kMemoryPeak)));
+    stats.oom_kills = TRY(read_value_at(dir, in + (v1 ? kV1OomControl : kMemoryEvents), kOomKill));
+    return stats;
+}
+
+}  // namespace hutch::cgroups
