@@ -1,0 +1,71 @@
+#include "overlayfs/layer.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/ids.h"
+#include "overlayfs/tree.h"
+
+namespace hutch::overlayfs {
+
+void Import::abandon() {
+    root_.reset();
+    if (!tmp_) return;
+    (void)move_to_trash(tmp_.get(), id_, trash_.get());  // if it fails, recover() finds it in tmp/
+    tmp_.reset();
+}
+
+Result<Import> begin_layer(const Store& store) {
+    Import import;
+    import.id_ = random_id();
+    import.trash_ = TRY_IN("beginning a layer", duplicate(store.trash()));
+    UniqueFd tmp = TRY_IN("beginning a layer", duplicate(store.tmp()));
+    if (mkdirat(tmp.get(), import.id_.c_str(), 0700) != 0) return errno_error("making tmp/" + import.id_);
+    import.tmp_ = std::move(tmp);  // from here on there is something to abandon
+    const std::string tree = import.id_ + "/fs";
+    if (mkdirat(store.tmp(), tree.c_str(), 0755) != 0) return errno_error("making tmp/" + tree);
+    import.root_ = TRY_IN("beginning a layer", open_at(store.tmp(), tree, O_RDONLY | O_DIRECTORY));
+    if (fchmod(import.root(), 0755) != 0) return errno_error("setting the mode of tmp/" + tree);  // whatever umask
+    return import;
+}
+
+Result<std::string> seal_layer(const Store& store, Import import) {
+    if (import.root() < 0) return Error{ErrorKind::kConflict, 0, "sealing layer " + import.id() + ": abandoned"};
+    // syncfs(2) reports write-back errors once per open file: this one is the import's own, older than its data.
+    if (syncfs(import.root()) != 0) return errno_error("syncing layer " + import.id());
+    if (renameat2(store.tmp(), import.id_.c_str(), store.layers(), import.id_.c_str(), RENAME_NOREPLACE) != 0) {
+        return errno_error("sealing layer " + import.id());
+    }
+    import.tmp_.reset();  // nothing to abandon any more
+    if (fsync(store.layers()) != 0) {
+        const Error failure = errno_error("making layer " + import.id() + " durable");
+        (void)move_to_trash(store.layers(), import.id_, store.trash());
+        return failure;
+    }
+    return import.id_;
+}
+
+Result<bool> has_layer(const Store& store, const std::string& id) {
+    TRY(require_id("layer", id));
+    struct stat status {};
+    if (fstatat(store.layers(), (id + "/fs").c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0) return true;
+    if (errno == ENOENT) return false;
+    return errno_error("looking at layer " + id);
+}
+
+Result<void> discard_layer(const Store& store, const std::string& id) {
+    TRY(require_id("layer", id));
+    TRY_IN("discarding layer " + id, move_to_trash(store.layers(), id, store.trash()));
+    return {};
+}
+
+Result<uint64_t> layer_bytes(const Store& store, const std::string& id) {
+    TRY(require_id("layer", id));
+    const UniqueFd tree = TRY_IN("layer " + id, open_at(store.layers(), id + "/fs", O_RDONLY | O_DIRECTORY));
+    return TRY_IN("adding up layer " + id, tree_bytes(tree.get()));
+}
+
+}  // namespace hutch::overlayfs

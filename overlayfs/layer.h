@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "overlayfs/store.h"
+
+namespace hutch::overlayfs {
+
+/// A layer being made: the directory tmp/<id>/fs, to be filled through root(). Unless sealed, it goes to trash with
+/// this object (or, after a crash, at recover()).
+class Import {
+  public:
+    Import(Import&&) = default;
+    Import& operator=(Import&&) = delete;
+    ~Import() { abandon(); }
+
+    [[nodiscard]] const std::string& id() const { return id_; }
+    /// The tree's root directory (0755, root); -1 once sealed or abandoned.
+    [[nodiscard]] int root() const { return root_.get(); }
+    /// Gives it up now. Idempotent.
+    void abandon();
+
+  private:
+    friend Result<Import> begin_layer(const Store& store);
+    friend Result<std::string> seal_layer(const Store& store, Import import);
+    Import() = default;
+
+    std::string id_;
+    UniqueFd tmp_, trash_, root_;
+};
+
+Result<Import> begin_layer(const Store& store);
+
+/// Makes the import a layer and answers its id. Durable when it returns: data, then the rename, then its directory.
+/// On error the layer does not exist.
+Result<std::string> seal_layer(const Store& store, Import import);
+
+/// False for a layer that is not there, or only half (a crash within seal_upper).
+Result<bool> has_layer(const Store& store, const std::string& id);
+/// Moves it to trash: constant time. Boxes that have it mounted keep their mount but will miss files as they go, so
+/// no box may use it. A missing one is fine.
+Result<void> discard_layer(const Store& store, const std::string& id);
+/// Bytes on disk (see tree_bytes). Walks the tree: for seal time, not for the hot path.
+Result<uint64_t> layer_bytes(const Store& store, const std::string& id);
+
+}  // namespace hutch::overlayfs

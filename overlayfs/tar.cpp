@@ -1,0 +1,211 @@
+#include "overlayfs/tar.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <locale.h>
+#include <unistd.h>
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/file.h"
+#include "overlayfs/tar_rules.h"
+
+namespace hutch::overlayfs {
+
+Pull pull_from(int fd) {
+    return [fd](char* buffer, size_t size) -> Result<size_t> {
+        for (;;) {
+            const ssize_t n = ::read(fd, buffer, size);
+            if (n >= 0) return static_cast<size_t>(n);
+            if (errno != EINTR) return errno_error("reading the archive");
+        }
+    };
+}
+
+namespace {
+
+/// libarchive turns UTF-8 names into the locale's charset, normalising them on the way. In the "C" locale it cannot
+/// and keeps the bytes, which is what a file name is. For this thread only.
+class PlainLocale {
+  public:
+    PlainLocale() : plain_(newlocale(LC_ALL_MASK, "C", nullptr)), old_(uselocale(plain_)) {}
+    PlainLocale(const PlainLocale&) = delete;
+    PlainLocale& operator=(const PlainLocale&) = delete;
+    ~PlainLocale() {
+        uselocale(old_);
+        freelocale(plain_);
+    }
+
+  private:
+    locale_t plain_, old_;
+};
+
+struct Input {
+    const Pull& pull;
+    std::vector<char> buffer = std::vector<char>(size_t{256} << 10);
+    std::optional<Error> failure = std::nullopt;
+};
+
+la_ssize_t read_input(archive* reader, void* context, const void** data) {
+    auto& input = *static_cast<Input*>(context);
+    auto got = input.pull(input.buffer.data(), input.buffer.size());
+    if (got.ok()) {
+        *data = input.buffer.data();
+        return static_cast<la_ssize_t>(got.value());
+    }
+    input.failure = std::move(got).error();
+    archive_set_error(reader, EIO, "input failed");
+    return ARCHIVE_FATAL;
+}
+
+class TarImport {
+  public:
+    TarImport(const Pull& pull, int root, const TreeLimits& limits)
+        : input_{pull}, reader_(archive_read_new()), writer_(root, limits) {}
+    Result<TarReport> run();
+
+  private:
+    Result<void> open();
+    Result<void> entry(archive_entry* entry);
+    Result<Attributes> attributes_of(archive_entry* entry);
+    Result<void> content(archive_entry* entry, const std::string& path, const Attributes& attributes);
+    [[nodiscard]] Error broken();
+
+    PlainLocale locale_;  // libarchive asks for the charset as it goes, so it stays until the end
+    Input input_;
+    std::unique_ptr<archive, decltype([](archive* a) { archive_read_free(a); })> reader_;
+    TreeWriter writer_;
+    TarReport report_;
+};
+
+Error TarImport::broken() {
+    if (input_.failure) return *input_.failure;
+    if (archive_errno(reader_.get()) == ENOMEM) return errno_error("unpacking the archive", ENOMEM);
+    const char* words = archive_error_string(reader_.get());
+    return invalid("the archive cannot be read: " + std::string(words != nullptr ? words : "unknown error"));
+}
+
+Result<void> TarImport::open() {
+    archive* reader = reader_.get();
+    if (reader == nullptr) return errno_error("unpacking the archive", ENOMEM);
+    if (archive_read_support_filter_gzip(reader) != ARCHIVE_OK ||
+        archive_read_support_filter_xz(reader) != ARCHIVE_OK ||
+        archive_read_support_filter_zstd(reader) != ARCHIVE_OK ||
+        archive_read_support_format_tar(reader) != ARCHIVE_OK ||
+        archive_read_open(reader, &input_, nullptr, read_input, nullptr) != ARCHIVE_OK) {
+        return broken();
+    }
+    return {};
+}
+
+Result<Attributes> TarImport::attributes_of(archive_entry* entry) {
+    Attributes attributes;
+    const int64_t uid = archive_entry_uid(entry);
+    const int64_t gid = archive_entry_gid(entry);
+    if (uid < 0 || gid < 0 || uid >= kBoxIds || gid >= kBoxIds) {
+        return invalid("owner " + std::to_string(uid) + ":" + std::to_string(gid) +
+                       " is beyond the 65,536 ids of a box");
+    }
+    attributes.mode = archive_entry_perm(entry) & 07777;
+    attributes.uid = static_cast<uid_t>(uid);
+    attributes.gid = static_cast<gid_t>(gid);
+    attributes.mtime = {archive_entry_mtime(entry), archive_entry_mtime_nsec(entry)};
+    const char* name = nullptr;
+    const void* value = nullptr;
+    size_t size = 0;
+    archive_entry_xattr_reset(entry);
+    while (archive_entry_xattr_next(entry, &name, &value, &size) == ARCHIVE_OK) {
+        switch (xattr_rule(name)) {
+            case XattrRule::kKeep:
+                attributes.xattrs.emplace_back(name, std::string(static_cast<const char*>(value), size));
+                break;
+            case XattrRule::kDrop:
+                ++report_.dropped_xattrs;
+                break;
+            case XattrRule::kRefuse:
+                return invalid("attribute " + std::string(name) + " is overlayfs's own");
+        }
+    }
+    return attributes;
+}
+
+Result<void> TarImport::content(archive_entry* entry, const std::string& path, const Attributes& attributes) {
+    const UniqueFd file = TRY(writer_.file(path));
+    const int64_t size = archive_entry_size(entry);
+    for (;;) {
+        const void* data = nullptr;
+        size_t length = 0;
+        int64_t offset = 0;
+        const int got = archive_read_data_block(reader_.get(), &data, &length, &offset);
+        if (got == ARCHIVE_EOF) break;
+        if (got != ARCHIVE_OK) return broken();
+        if (offset < 0 || offset > size || length > static_cast<uint64_t>(size - offset)) {
+            return invalid("the data is longer than its header says");
+        }
+        if (lseek(file.get(), offset, SEEK_SET) < 0) return errno_error("writing at " + std::to_string(offset));
+        TRY(write_all(file.get(), {static_cast<const char*>(data), length}));
+    }
+    if (ftruncate(file.get(), size) != 0) return errno_error("setting the length");  // a hole may be at the end
+    return writer_.finish_file(path, file, attributes);
+}
+
+Result<void> TarImport::entry(archive_entry* entry) {
+    const char* name = archive_entry_pathname(entry);
+    if (name == nullptr) return invalid("an entry has no name");
+    const std::string path = TRY(tree_path(name));
+    const int64_t size = archive_entry_size(entry);
+    if (size < 0) return invalid("its length is negative");
+    TRY(writer_.charge_bytes(static_cast<uint64_t>(size)));  // of links and devices too: it is all read
+    const Attributes attributes = TRY(attributes_of(entry));
+    if (const char* target = archive_entry_hardlink(entry); target != nullptr) {
+        return writer_.hard_link(path, TRY(tree_path(target)));
+    }
+    switch (archive_entry_filetype(entry)) {
+        case AE_IFDIR:
+            return writer_.directory(path, attributes);
+        case AE_IFREG:
+            return content(entry, path, attributes);
+        case AE_IFLNK: {
+            const char* target = archive_entry_symlink(entry);
+            return writer_.symlink(path, target != nullptr ? target : "", attributes);
+        }
+        case AE_IFCHR:
+        case AE_IFBLK:
+        case AE_IFIFO:
+        case AE_IFSOCK:
+            ++report_.skipped_nodes;
+            return writer_.charge_entry();
+        default:
+            return invalid("it is of no known type");
+    }
+}
+
+Result<TarReport> TarImport::run() {
+    TRY(open());
+    for (;;) {
+        archive_entry* header = nullptr;
+        const int got = archive_read_next_header(reader_.get(), &header);
+        if (got == ARCHIVE_EOF) break;
+        if (got != ARCHIVE_OK && got != ARCHIVE_WARN) return broken();  // it warns of names it keeps as they are
+        const char* name = archive_entry_pathname(header);
+        TRY_IN("archive entry " + std::string(name != nullptr ? name : "?"), entry(header));
+    }
+    TRY(writer_.finish());
+    report_.entries = writer_.entries();
+    report_.bytes = writer_.bytes();
+    return report_;
+}
+
+}  // namespace
+
+Result<TarReport> import_tar(const Pull& pull, Import& import, const TreeLimits& limits) {
+    if (import.root() < 0) return Error{ErrorKind::kConflict, 0, "unpacking into " + import.id() + ": abandoned"};
+    auto report = TarImport(pull, import.root(), limits).run();
+    if (report.ok()) return report;
+    import.abandon();
+    return std::move(report).error().in("unpacking into layer " + import.id());
+}
+
+}  // namespace hutch::overlayfs

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace hutch::overlayfs {
+
+/// How many ids a box has: owners in a layer are 0..65535.
+constexpr int64_t kBoxIds = 65536;
+
+/// An archive's name for a file as a path below the tree's root: no leading or double '/', no "."; "" is the root
+/// itself. kInvalid for "..", for whiteouts (".wh."), and for what no Linux path can be.
+Result<std::string> tree_path(std::string_view name);
+
+enum class XattrRule { kKeep, kDrop, kRefuse };
+/// security.capability and user.* mean something in a box. What overlayfs itself reads (trusted.overlay.*,
+/// user.overlay.*) would let an archive redirect or hide files; no honest one has it. The rest is the other host's.
+XattrRule xattr_rule(std::string_view name);
+
+}  // namespace hutch::overlayfs

@@ -1,0 +1,151 @@
+#include "overlayfs/tree_writer.h"
+
+#include <fcntl.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "base/file.h"
+
+namespace hutch::overlayfs {
+
+namespace {
+
+/// Owner first, since changing it takes away set-uid bits and file capabilities.
+Result<void> apply(int fd, const std::string& path, const Attributes& attributes) {
+    if (fchown(fd, attributes.uid, attributes.gid) != 0) return errno_error("setting the owner of " + path);
+    if (fchmod(fd, attributes.mode) != 0) return errno_error("setting the mode of " + path);
+    for (const auto& [name, value] : attributes.xattrs) {
+        if (fsetxattr(fd, name.c_str(), value.data(), value.size(), 0) != 0) {
+            return errno_error("setting " + name + " of " + path);
+        }
+    }
+    const timespec times[2] = {attributes.mtime, attributes.mtime};
+    if (futimens(fd, times) != 0) return errno_error("setting the time of " + path);
+    return {};
+}
+
+/// Makes `make` succeed where a file or link is in the way.
+template <typename Make>
+Result<void> replacing(int parent, const std::string& name, const std::string& path, Make make) {
+    if (make() == 0) return {};
+    if (errno != EEXIST) return errno_error("making " + path);
+    if (unlinkat(parent, name.c_str(), 0) != 0) return errno_error("replacing " + path);
+    if (make() != 0) return errno_error("making " + path);
+    return {};
+}
+
+bool is_directory(int parent, const std::string& name) {
+    struct stat status {};
+    return fstatat(parent, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(status.st_mode);
+}
+
+}  // namespace
+
+Result<void> TreeWriter::charge_bytes(uint64_t bytes) {
+    if (bytes > limits_.bytes - bytes_) {
+        return Error{ErrorKind::kTooLarge, 0, "the tree has more than " + std::to_string(limits_.bytes) + " bytes"};
+    }
+    bytes_ += bytes;
+    return {};
+}
+
+Result<void> TreeWriter::charge_entry() {
+    if (entries_ >= limits_.entries) {
+        return Error{ErrorKind::kTooLarge, 0, "the tree has more than " + std::to_string(limits_.entries) + " entries"};
+    }
+    ++entries_;
+    return {};
+}
+
+Result<UniqueFd> TreeWriter::open_parent(const std::string& path) {
+    constexpr int kFlags = O_PATH | O_DIRECTORY;
+    auto known = open_beneath(root_, path, kFlags);
+    if (known.ok() || known.error().code != ENOENT) return known;
+    UniqueFd here = TRY(open_at(root_, ".", kFlags));
+    for (size_t begin = 0; begin < path.size();) {
+        const size_t end = std::min(path.find('/', begin), path.size());
+        const std::string part = path.substr(begin, end - begin);
+        begin = end + 1;
+        if (mkdirat(here.get(), part.c_str(), 0755) == 0) {
+            TRY(charge_entry());
+            if (fchmodat(here.get(), part.c_str(), 0755, 0) != 0) return errno_error("setting the mode of " + path);
+        } else if (errno != EEXIST) {
+            return errno_error("making " + path);
+        }
+        here = TRY(open_beneath(here.get(), part, kFlags));
+    }
+    return here;
+}
+
+Result<TreeWriter::Place> TreeWriter::place_of(const std::string& path) {
+    if (path.empty()) return invalid("the root of the tree can only be a directory");
+    TRY(charge_entry());
+    const size_t slash = path.rfind('/');
+    if (slash == std::string::npos) return Place{TRY(open_at(root_, ".", O_PATH | O_DIRECTORY)), path};
+    return Place{TRY(open_parent(path.substr(0, slash))), path.substr(slash + 1)};
+}
+
+Result<void> TreeWriter::directory(const std::string& path, const Attributes& attributes) {
+    if (path.empty()) return {};
+    const Place place = TRY(place_of(path));
+    const int parent = place.parent.get();
+    if (!is_directory(parent, place.name)) {
+        TRY(replacing(parent, place.name, path, [&] { return mkdirat(parent, place.name.c_str(), 0700); }));
+    }
+    const UniqueFd made = TRY(open_beneath(parent, place.name, O_RDONLY | O_DIRECTORY));
+    TRY(apply(made.get(), path, attributes));
+    directory_times_[path] = attributes.mtime;
+    return {};
+}
+
+Result<UniqueFd> TreeWriter::file(const std::string& path) {
+    const Place place = TRY(place_of(path));
+    UniqueFd made;
+    TRY(replacing(place.parent.get(), place.name, path, [&] {
+        constexpr int kFlags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+        made = UniqueFd(openat(place.parent.get(), place.name.c_str(), kFlags, 0600));
+        return made ? 0 : -1;
+    }));
+    return made;
+}
+
+Result<void> TreeWriter::finish_file(const std::string& path, const UniqueFd& file, const Attributes& attributes) {
+    return apply(file.get(), path, attributes);
+}
+
+Result<void> TreeWriter::symlink(const std::string& path, const std::string& target, const Attributes& attributes) {
+    const Place place = TRY(place_of(path));
+    const int parent = place.parent.get();
+    const char* name = place.name.c_str();
+    TRY(replacing(parent, place.name, path, [&] { return symlinkat(target.c_str(), parent, name); }));
+    if (fchownat(parent, name, attributes.uid, attributes.gid, AT_SYMLINK_NOFOLLOW) != 0) {
+        return errno_error("setting the owner of " + path);
+    }
+    const timespec times[2] = {attributes.mtime, attributes.mtime};
+    if (utimensat(parent, name, times, AT_SYMLINK_NOFOLLOW) != 0) return errno_error("setting the time of " + path);
+    return {};
+}
+
+Result<void> TreeWriter::hard_link(const std::string& path, const std::string& target) {
+    if (path == target) return invalid("archive entry " + path + " is a link to itself");
+    const Place place = TRY(place_of(path));
+    const size_t slash = target.rfind('/');
+    const std::string target_parent = slash == std::string::npos ? "." : target.substr(0, slash);
+    const std::string target_name = target.substr(slash == std::string::npos ? 0 : slash + 1);
+    const UniqueFd from = TRY(open_beneath(root_, target_parent, O_PATH | O_DIRECTORY));
+    return replacing(place.parent.get(), place.name, path, [&] {
+        return linkat(from.get(), target_name.c_str(), place.parent.get(), place.name.c_str(), 0);
+    });
+}
+
+Result<void> TreeWriter::finish() {
+    for (const auto& [path, mtime] : directory_times_) {
+        const auto directory = open_beneath(root_, path, O_RDONLY | O_DIRECTORY);
+        if (!directory.ok()) continue;  // a later entry took its place
+        const timespec times[2] = {mtime, mtime};
+        if (futimens(directory.value().get(), times) != 0) return errno_error("setting the time of " + path);
+    }
+    return {};
+}
+
+}  // namespace hutch::overlayfs

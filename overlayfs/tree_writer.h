@@ -1,0 +1,70 @@
+#pragma once
+
+#include <sys/stat.h>
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+
+namespace hutch::overlayfs {
+
+/// What an archive says about a file besides its content.
+struct Attributes {
+    mode_t mode = 0;  ///< the 07777 bits
+    uid_t uid = 0;
+    gid_t gid = 0;
+    timespec mtime{};
+    std::vector<std::pair<std::string, std::string>> xattrs;
+};
+
+/// What a tree may come to; beyond it the writer fails with kTooLarge.
+struct TreeLimits {
+    uint64_t bytes = 0;    ///< sum of the files' lengths, holes included
+    uint64_t entries = 0;  ///< files, directories and links, implied directories included
+};
+
+/// Fills a directory that nobody else writes to. Paths are as tree_path() answers them; each is walked from the root
+/// descriptor with no link followed (open_beneath), so whatever earlier entries were, nothing outside is touched. A
+/// later file or link takes the place of an earlier one, never of a directory. Directories that are only implied are
+/// made 0755, root. The root's own attributes stay.
+class TreeWriter {
+  public:
+    TreeWriter(int root, const TreeLimits& limits) : root_(root), limits_(limits) {}
+
+    Result<void> directory(const std::string& path, const Attributes& attributes);
+    /// Opens an empty regular file to write to; then close it with finish_file, which sets its attributes.
+    Result<UniqueFd> file(const std::string& path);
+    Result<void> finish_file(const std::string& path, const UniqueFd& file, const Attributes& attributes);
+    Result<void> symlink(const std::string& path, const std::string& target, const Attributes& attributes);
+    /// A further name for the file or link at `target`, itself a path of the tree.
+    Result<void> hard_link(const std::string& path, const std::string& target);
+    /// Sets the directories' times, which every file made in them has changed.
+    Result<void> finish();
+
+    /// Counts against the limits, before the thing is made or read.
+    Result<void> charge_bytes(uint64_t bytes);
+    Result<void> charge_entry();
+    [[nodiscard]] uint64_t bytes() const { return bytes_; }
+    [[nodiscard]] uint64_t entries() const { return entries_; }
+
+  private:
+    struct Place {
+        UniqueFd parent;
+        std::string name;
+    };
+    Result<Place> place_of(const std::string& path);
+    Result<UniqueFd> open_parent(const std::string& path);
+
+    const int root_;
+    const TreeLimits limits_;
+    uint64_t bytes_ = 0;
+    uint64_t entries_ = 0;
+    std::map<std::string, timespec> directory_times_;
+};
+
+}  // namespace hutch::overlayfs

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "overlayfs/store.h"
+
+namespace hutch::overlayfs {
+
+/// Makes the empty upper of a box: uppers/<box id>/{upper,work}. The upper's root takes mode and owner of the layer
+/// below it, because in an overlay the upper's root is the one seen. EEXIST if the box has an upper.
+Result<void> make_upper(const Store& store, const std::string& box_id, const std::string& topmost_layer);
+
+/// Makes the upper of a box that is not mounted the layer `layer_id`, by rename: constant time beyond the sync of its
+/// data. Durable when it returns; the box is left without an upper (see make_upper).
+///
+/// The caller chooses the id and writes it down first, as a layer known to recover(): the rename is the one step at
+/// which the files change hands, so at no time are they something no row knows. After an error or a crash call it
+/// again, or ask has_layer(): it either happened or did not.
+Result<void> seal_upper(const Store& store, const std::string& box_id, const std::string& layer_id);
+
+/// Moves upper and work directory to trash: constant time. A missing one is fine.
+Result<void> discard_upper(const Store& store, const std::string& box_id);
+
+}  // namespace hutch::overlayfs
