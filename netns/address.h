@@ -1,0 +1,39 @@
+#pragma once
+
+#include <netinet/in.h>
+
+#include <compare>
+#include <cstdint>
+#include <string>
+
+#include "base/result.h"
+
+namespace hutch::netns {
+
+/// An IPv4 address in host byte order, so that it can be counted with.
+struct Ipv4 {
+    uint32_t value = 0;
+    auto operator<=>(const Ipv4&) const = default;
+};
+
+/// `base` has no bit beyond `length` (1 to 32) set.
+struct Prefix {
+    Ipv4 base;
+    unsigned length = 0;
+
+    [[nodiscard]] uint32_t size() const { return uint32_t{1} << (32 - length); }
+    [[nodiscard]] bool contains(Ipv4 address) const { return (address.value & ~(size() - 1)) == base.value; }
+    bool operator==(const Prefix&) const = default;
+};
+
+std::string to_string(Ipv4 address);
+std::string to_string(const Prefix& prefix);
+/// Dotted decimal only; kInvalid names the text.
+Result<Ipv4> parse_ipv4(const std::string& text);
+/// "198.18.0.0/15"; bits beyond the length are refused rather than cut off.
+Result<Prefix> parse_prefix(const std::string& text);
+
+sockaddr_in socket_address(Ipv4 address, uint16_t port);
+Ipv4 address_of(const sockaddr_in& name);
+
+}  // namespace hutch::netns

@@ -1,0 +1,54 @@
+#include "netns/dns.h"
+
+#include <sys/timerfd.h>
+
+#include <algorithm>
+
+namespace hutch::netns {
+
+constexpr uint16_t kDnsPort = 53;
+
+DnsForwarder::DnsForwarder(Poller poller, UniqueFd timer, const Config& config)
+    : poller_(std::move(poller)),
+      timer_(std::move(timer)),
+      upstreams_(config.resolv_conf),
+      udp_(poller_, upstreams_, {config.range, config.gateway()}),
+      tcp_(poller_, upstreams_, {config.range, config.gateway()}) {}
+
+Result<std::unique_ptr<DnsForwarder>> DnsForwarder::open(const Config& config) {
+    Poller poller = TRY(Poller::open());
+    UniqueFd timer(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
+    if (!timer) return errno_error("making the timer of the DNS forwarder");
+    TRY(poller.add(timer.get(), EPOLLIN));
+    std::unique_ptr<DnsForwarder> forwarder(new DnsForwarder(std::move(poller), std::move(timer), config));
+    TRY(forwarder->udp_.listen(kDnsPort));
+    TRY(forwarder->tcp_.listen(kDnsPort));
+    return forwarder;
+}
+
+void DnsForwarder::on_ready() {
+    const auto now = Clock::now();
+    for (const epoll_event& event : poller_.ready()) {
+        // The timer needs no reading: setting it clears it. A socket closed earlier in this round belongs to nobody, or
+        // its number to a new one, which then finds nothing to read.
+        if (!udp_.on_ready(event.data.fd, now)) tcp_.on_ready(event.data.fd, event.events, now);
+    }
+    udp_.expire(now);
+    tcp_.expire(now);
+    set_timer();
+}
+
+void DnsForwarder::set_timer() {
+    auto first = udp_.deadline();
+    if (const auto other = tcp_.deadline(); other) first = first ? std::min(*first, *other) : *other;
+    itimerspec at{};  // zero: off
+    if (first) {
+        const auto since = first->time_since_epoch();  // of CLOCK_MONOTONIC, as steady_clock is
+        const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(since);
+        at.it_value.tv_sec = seconds.count();
+        at.it_value.tv_nsec = std::chrono::nanoseconds(since - seconds).count();
+    }
+    timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &at, nullptr);
+}
+
+}  // namespace hutch::netns

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <memory>
+
+#include "netns/config.h"
+#include "netns/dns_tcp.h"
+#include "netns/dns_udp.h"
+
+namespace hutch::netns {
+
+/// The boxes' name server at the gateway address: passes their queries to the host's own name servers, and nothing but
+/// queries. It has no thread and never waits: its owner's event loop watches `fd` and calls `on_ready`.
+///
+///     box -> gateway:53 -> [check] -> random port, random id -> name server of resolv.conf(5)
+///
+/// A box may have 64 queries over UDP under way and 8 connections over TCP. A server that does not answer within 1.5 s
+/// or refuses is passed over for the next; when all were tried, the box is told "server failure".
+class DnsForwarder {
+  public:
+    /// EADDRINUSE: another name server has taken port 53 of all addresses.
+    static Result<std::unique_ptr<DnsForwarder>> open(const Config& config);
+
+    /// Readable when there is work. Owned by the forwarder.
+    [[nodiscard]] int fd() const { return poller_.fd(); }
+    /// Does what is to be done now; a bounded piece of it, so call it again while `fd` is readable.
+    void on_ready();
+
+  private:
+    DnsForwarder(Poller poller, UniqueFd timer, const Config& config);
+    void set_timer();
+
+    Poller poller_;
+    UniqueFd timer_;
+    Upstreams upstreams_;
+    DnsUdp udp_;
+    DnsTcp tcp_;
+};
+
+}  // namespace hutch::netns

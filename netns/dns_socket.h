@@ -1,0 +1,51 @@
+#pragma once
+
+#include <chrono>
+#include <unordered_map>
+
+#include "base/unique_fd.h"
+#include "netns/address.h"
+#include "netns/upstreams.h"
+
+namespace hutch::netns {
+
+/// What both doors of the DNS forwarder, UDP and TCP, stand on. All sockets are non-blocking.
+
+using Clock = std::chrono::steady_clock;
+/// One try with one server. Three, the most there are, fit into the 5 s that a libc waits for an answer.
+constexpr std::chrono::milliseconds kDnsTry{1500};
+
+/// A socket bound to the gateway address, which the host has only while it has a slot (hence IP_FREEBIND).
+/// `type`: SOCK_DGRAM or SOCK_STREAM.
+Result<UniqueFd> gateway_socket(int type, Ipv4 gateway, uint16_t port);
+/// A socket from a random port to a name server: the kernel drops what comes from anywhere else. A stream's connection
+/// is under way when this returns.
+Result<UniqueFd> upstream_socket(int type, const Upstream& server);
+
+/// Who may ask: boxes. Others reach the gateway address only past the firewall.
+struct DnsClients {
+    Prefix range;
+    Ipv4 gateway;
+    [[nodiscard]] bool contains(Ipv4 address) const { return range.contains(address) && address != gateway; }
+};
+
+/// How much of a shared table one box may hold.
+class SourceLimit {
+  public:
+    explicit SourceLimit(unsigned limit) : limit_(limit) {}
+    [[nodiscard]] bool full(Ipv4 source) const {
+        const auto held = held_.find(source.value);
+        return held != held_.end() && held->second >= limit_;
+    }
+    void enter(Ipv4 source) { ++held_[source.value]; }
+    void leave(Ipv4 source) {
+        const auto held = held_.find(source.value);
+        if (--held->second == 0) held_.erase(held);
+    }
+
+  private:
+    unsigned limit_;
+    std::unordered_map<uint32_t, unsigned> held_;
+};
+
+}  // namespace hutch::netns

@@ -1,0 +1,105 @@
+#include "netns/firewall.h"
+
+#include <utility>
+
+#include "netns/nft.h"
+
+namespace hutch::netns {
+namespace {
+
+// Placeholders: $table, $links (the wildcard of our links' names), $range, $gateway.
+//
+// - prerouting runs before conntrack, so spoofed packets make no entries in it. A source that is the host's own
+//   address has no link of its own in the fib either ("missing").
+// - `blocked`: RFC 1918, shared (RFC 6598), this network, loopback, link-local with the metadata addresses, multicast,
+//   reserved with broadcast, and the boxes' own. A host's published ports (DNAT in prerouting) lead to these, too.
+// - A named counter beside each drop says which rule it was.
+constexpr std::string_view kTemplate = R"(table inet $table
+delete table inet $table
+table inet $table {
+    counter ipv6 {}
+    counter spoofed {}
+    counter box_to_box {}
+    counter blocked {}
+    counter uninvited {}
+    counter to_host {}
+    counter outsider {}
+
+    set blocked {
+        type ipv4_addr
+        flags interval
+        auto-merge
+        elements = { 0.0.0.0/8, 10.0.0.0/8, 100.64.0.0/10, 127.0.0.0/8, 169.254.0.0/16, 172.16.0.0/12,
+                     192.168.0.0/16, 224.0.0.0/4, 240.0.0.0/4, $range }
+    }
+
+    chain prerouting {
+        type filter hook prerouting priority raw; policy accept;
+        iifname "$links" meta nfproto ipv6 counter name ipv6 drop
+        iifname "$links" fib saddr . iif oif missing counter name spoofed drop
+    }
+
+    chain forward {
+        type filter hook forward priority filter; policy accept;
+        iifname "$links" goto from_box
+        oifname "$links" goto to_box
+    }
+    chain from_box {
+        oifname "$links" counter name box_to_box drop
+        ip daddr @blocked counter name blocked drop
+    }
+    chain to_box {
+        ct state established,related accept
+        counter name uninvited drop
+    }
+
+    chain input {
+        type filter hook input priority filter; policy accept;
+        iifname "$links" goto box_to_host
+        iifname != "lo" ip daddr $gateway counter name outsider drop
+    }
+    chain box_to_host {
+        ct state established,related accept
+        ip daddr $gateway udp dport 53 accept
+        ip daddr $gateway tcp dport 53 accept
+        counter name to_host drop
+    }
+
+    chain postrouting {
+        type nat hook postrouting priority srcnat; policy accept;
+        ip saddr $range oifname != "$links" masquerade
+    }
+}
+)";
+
+void replace_all(std::string& text, std::string_view placeholder, const std::string& value) {
+    for (size_t at = text.find(placeholder); at != std::string::npos; at = text.find(placeholder, at + value.size())) {
+        text.replace(at, placeholder.size(), value);
+    }
+}
+
+}  // namespace
+
+std::string ruleset(const Config& config) {
+    std::string text(kTemplate);
+    replace_all(text, "$table", config.table);
+    replace_all(text, "$links", config.link_prefix + "-*");
+    replace_all(text, "$range", to_string(config.range));
+    replace_all(text, "$gateway", to_string(config.gateway()));
+    return text;
+}
+
+Result<void> load_firewall(const Config& config) {
+    TRY(check(config));  // its names go into the text
+    TRY_IN("loading the firewall", run_nft(ruleset(config)));
+    return {};
+}
+
+Result<void> remove_firewall(const Config& config) {
+    TRY(check(config));
+    TRY_IN("removing the firewall",
+           run_nft("table inet " + config.table + "\ndelete table inet " + config.table + "\n"));
+    return {};
+}
+
+}  // namespace hutch::netns

@@ -1,0 +1,30 @@
+#pragma once
+
+#include "netns/config.h"
+
+namespace hutch::netns {
+
+/// What a box may talk to, as one nftables table of our own. It is the same for every box and never changes while boxes
+/// come and go: links are matched by name, and "whose address is this" is answered by the routing table (fib), where
+/// each box has its /32.
+///
+///     from a box:  not its own source address, or IPv6       -> dropped before anything else sees it
+///                  to another box                            -> dropped
+///                  to a private, local or metadata network   -> dropped
+///                  to the host: DNS at the gateway, answers  -> accepted, everything else dropped
+///                  to the Internet                           -> masqueraded
+///     to a box:    answers                                   -> accepted, everything else dropped
+///                  (the host's own connections to a box are open)
+///     to the gateway address from any other network          -> dropped
+///
+/// What it accepts another table may still drop: see foreign_forward_drops (host.h).
+
+/// The ruleset as nft(8) text: it replaces the table, if there is one, in the same transaction.
+std::string ruleset(const Config& config);
+
+/// Puts the table in place, in one transaction: there is no moment without protection at a restart.
+Result<void> load_firewall(const Config& config);
+/// A missing table is fine.
+Result<void> remove_firewall(const Config& config);
+
+}  // namespace hutch::netns

@@ -1,0 +1,21 @@
+#include "netns/nft.h"
+
+#include <nftables/libnftables.h>
+
+#include <memory>
+#include <new>
+
+namespace hutch::netns {
+
+Result<std::string> run_nft(const std::string& commands) {
+    const std::unique_ptr<nft_ctx, decltype(&nft_ctx_free)> context(nft_ctx_new(NFT_CTX_DEFAULT), nft_ctx_free);
+    if (!context || nft_ctx_buffer_output(context.get()) != 0 || nft_ctx_buffer_error(context.get()) != 0) {
+        throw std::bad_alloc();
+    }
+    if (nft_run_cmd_from_buffer(context.get(), commands.c_str()) != 0) {
+        return Error{ErrorKind::kSystem, errno, std::string("nftables: ") + nft_ctx_get_error_buffer(context.get())};
+    }
+    return std::string(nft_ctx_get_output_buffer(context.get()));
+}
+
+}  // namespace hutch::netns
