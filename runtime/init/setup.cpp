@@ -1,0 +1,273 @@
+// From the cradle to a finished box. Every target is resolved beneath the box's root without following any link
+// (openat2), since the image may be hostile: /proc, /dev or /sys as symlinks must fail, not lead elsewhere
+// (CVE-2019-19921, CVE-2021-30465, CVE-2025-31133). Mounts are made first and attached by descriptor.
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <initializer_list>
+
+#include "base/syscalls.h"
+#include "runtime/init/init.h"
+
+namespace hutch::runtime::init {
+namespace {
+
+constexpr unsigned kNoEverything = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+
+int open_inside(int root, const char* path, int flags) {
+    open_how how{};
+    how.flags = static_cast<uint64_t>(flags | O_CLOEXEC);
+    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+    return sys_openat2(root, path, how);
+}
+
+bool attach(int mount, int target) {
+    return sys_move_mount(mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) == 0;
+}
+
+// Attaches a detached mount on a directory below `root`, making the directory where the image has none.
+bool attach_inside(int mount, int root, const char* path) {
+    int target = open_inside(root, path, O_PATH | O_DIRECTORY);
+    if (target < 0 && errno == ENOENT && mkdirat(root, path, 0755) == 0) {
+        target = open_inside(root, path, O_PATH | O_DIRECTORY);
+    }
+    if (target < 0) return false;
+    const bool done = attach(mount, target);
+    close(target);
+    return done;
+}
+
+struct Option {
+    const char* key;
+    const char* value;
+};
+
+// A detached mount of a fresh file system.
+template <size_t N>
+int fresh(const char* type, unsigned attributes, const Option (&options)[N]) {
+    const int fs = sys_fsopen(type, FSOPEN_CLOEXEC);
+    if (fs < 0) return -1;
+    int mount = -1;
+    bool good = true;
+    for (const Option& option : options) {
+        if (option.key != nullptr)
+            good = good && sys_fsconfig(fs, FSCONFIG_SET_STRING, option.key, option.value, 0) == 0;
+    }
+    if (good && sys_fsconfig(fs, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) == 0) {
+        mount = sys_fsmount(fs, FSMOUNT_CLOEXEC, attributes);
+    }
+    const int saved = errno;
+    close(fs);
+    errno = saved;
+    return mount;
+}
+
+template <size_t N>
+bool mount_fresh(const char* type, unsigned attributes, const Option (&options)[N], int root, const char* path) {
+    const int mount = fresh(type, attributes, options);
+    if (mount < 0) return false;
+    const bool done = attach_inside(mount, root, path);
+    close(mount);
+    return done;
+}
+
+constexpr Option kNoOptions[] = {{nullptr, nullptr}};
+
+bool mount_all(int root, int sysfs, const char* size, const char*& object) {
+    const Option tmp[] = {{"mode", "1777"}, {"size", size}};
+    const Option pts[] = {{"newinstance", nullptr}, {"ptmxmode", "0666"}, {"mode", "0620"}, {"gid", "5"}};
+    object = "/proc";
+    if (!mount_fresh("proc", kNoEverything, kNoOptions, root, "proc")) return false;
+    object = "/dev";
+    const int devices = sys_open_tree(AT_FDCWD, "/dev", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    if (devices < 0 || !attach_inside(devices, root, "dev")) return false;
+    close(devices);
+    object = "/dev/pts";
+    const Option(&devpts)[4] = pts;
+    const int terminals = [&devpts] {
+        const Option values[] = {devpts[1], devpts[2], devpts[3]};  // every devpts mount is an instance of its own
+        return fresh("devpts", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, values);
+    }();
+    if (terminals < 0 || !attach_inside(terminals, root, "dev/pts")) return false;
+    close(terminals);
+    object = "/dev/shm";
+    if (!mount_fresh("tmpfs", kNoEverything, tmp, root, "dev/shm")) return false;
+    object = "/dev/mqueue";
+    if (!mount_fresh("mqueue", kNoEverything, kNoOptions, root, "dev/mqueue")) return false;
+    object = "/tmp";
+    if (!mount_fresh("tmpfs", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, tmp, root, "tmp")) return false;
+    object = "/sys";
+    return sysfs < 0 || attach_inside(sysfs, root, "sys");
+}
+
+// Hides what tells about the host or reaches its kernel: a file under /dev/null, a directory under an empty one.
+// What this host does not have needs no hiding.
+bool mask_all(int root, const char*& object) {
+    static const char* const kHidden[] = {
+        "proc/acpi",        "proc/asound",        "proc/interrupts",
+        "proc/kcore",       "proc/keys",          "proc/key-users",
+        "proc/kmsg",        "proc/kpagecount",    "proc/kpageflags",
+        "proc/kpagecgroup", "proc/latency_stats", "proc/sched_debug",
+        "proc/scsi",        "proc/softirqs",      "proc/timer_list",
+        "proc/timer_stats", "proc/sysrq-trigger", "sys/firmware",
+        "sys/fs",           "sys/kernel",         "sys/devices/virtual/powercap",
+    };
+    const int null = sys_open_tree(root, "dev/null", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    const Option tiny[] = {{"mode", "555"}, {"nr_inodes", "1"}};
+    const int empty = fresh("tmpfs", kNoEverything | MOUNT_ATTR_RDONLY, tiny);
+    object = "an empty directory";
+    if (null < 0 || empty < 0) return false;
+    bool null_used = false;
+    bool empty_used = false;
+    for (const char* path : kHidden) {
+        object = path;
+        const int target = open_inside(root, path, O_PATH);
+        if (target < 0) {
+            if (errno == ENOENT) continue;
+            return false;
+        }
+        struct stat status {};
+        if (fstat(target, &status) != 0) return false;
+        const bool directory = S_ISDIR(status.st_mode);
+        bool& used = directory ? empty_used : null_used;
+        // The first use attaches the mount itself, later ones clones of it where it stands (a detached one cannot be
+        // cloned before Linux 6.15).
+        const int source = directory ? empty : null;
+        const int mount =
+            used ? sys_open_tree(source, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC) : source;
+        if (mount < 0 || !attach(mount, target)) return false;
+        if (used) close(mount);
+        used = true;
+        close(target);
+    }
+    close(null);
+    close(empty);
+    return true;
+}
+
+// /proc/sys and friends stay readable.
+bool write_protect(int root, const char*& object) {
+    for (const char* path : {"proc/bus", "proc/fs", "proc/irq", "proc/sys"}) {
+        object = path;
+        const int target = open_inside(root, path, O_PATH | O_DIRECTORY);
+        if (target < 0) {
+            if (errno == ENOENT) continue;
+            return false;
+        }
+        const int mount = sys_open_tree(target, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+        mount_attr read_only{};
+        read_only.attr_set = MOUNT_ATTR_RDONLY | kNoEverything;
+        if (mount < 0 || sys_mount_setattr(mount, "", AT_EMPTY_PATH, read_only) != 0 || !attach(mount, target)) {
+            return false;
+        }
+        close(mount);
+        close(target);
+    }
+    return true;
+}
+
+bool enter(const char*& object) {
+    object = "/";
+    if (sys_pivot_root(".", ".") != 0) return false;  // the old root is now stacked on the new one
+    return sys_umount2(".", MNT_DETACH) == 0 && chdir("/") == 0;
+}
+
+// A new file replaces whatever the image has there: a link would otherwise choose where we write.
+bool write_etc(const char* path, const char* content) {
+    const int old = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (old >= 0) {  // unchanged since the last start of this box: nothing to copy up
+        char present[512];
+        const ssize_t n = read(old, present, sizeof(present));
+        close(old);
+        if (n >= 0 && static_cast<size_t>(n) == strlen(content) && memcmp(present, content, strlen(content)) == 0) {
+            return true;
+        }
+    }
+    if (unlink(path) != 0 && errno != ENOENT) return false;
+    const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (fd < 0) return false;
+    const ssize_t n = write(fd, content, strlen(content));
+    const bool done = n == static_cast<ssize_t>(strlen(content)) && fchmod(fd, 0644) == 0;
+    close(fd);
+    return done;
+}
+
+bool write_names(const Setup& setup, const char*& object) {
+    char text[512];
+    object = "/etc";
+    if (mkdir("/etc", 0755) != 0 && errno != EEXIST) return false;
+    object = "/etc/hosts";
+    snprintf(text, sizeof(text), "127.0.0.1 localhost\n%s %s\n", setup.address, setup.hostname);
+    if (!write_etc("/etc/hosts", text)) return false;
+    object = "/etc/hostname";
+    snprintf(text, sizeof(text), "%s\n", setup.hostname);
+    if (!write_etc("/etc/hostname", text)) return false;
+    object = "/etc/resolv.conf";
+    snprintf(text, sizeof(text), "nameserver %s\n", setup.nameserver);
+    return write_etc("/etc/resolv.conf", text);
+}
+
+// What a command run as root may hold: enough for package managers and sudo, nothing that mounts, makes devices,
+// traces or configures. Dropped from the bounding set, so no exec brings one back. Init itself keeps CAP_SYS_ADMIN
+// in its permitted set: adding a seccomp program without no_new_privs asks for it.
+bool drop_capabilities() {
+    constexpr unsigned kKept[] = {CAP_CHOWN,   CAP_DAC_OVERRIDE, CAP_FOWNER,  CAP_FSETID,           CAP_KILL,
+                                  CAP_SETGID,  CAP_SETUID,       CAP_SETPCAP, CAP_NET_BIND_SERVICE, CAP_SYS_CHROOT,
+                                  CAP_SETFCAP, CAP_AUDIT_WRITE};
+    uint64_t kept = 0;
+    for (const unsigned capability : kKept) kept |= 1ULL << capability;
+    for (unsigned capability = 0; capability <= 63; ++capability) {
+        if ((kept & (1ULL << capability)) != 0) continue;
+        if (prctl(PR_CAPBSET_DROP, capability) != 0 && errno != EINVAL) return false;  // EINVAL: past the last one
+    }
+    return prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) == 0;
+}
+
+}  // namespace
+
+bool set_up(const Packet& packet, Context& context, Reply& failed) {
+    const auto fail = [&failed](Stage stage, const char* object) {
+        failed = failure(stage, object);
+        return false;
+    };
+    const Setup& setup = *reinterpret_cast<const Setup*>(packet.bytes);
+    const size_t filters = (size_t{setup.box_filter} + setup.run_filter) * sizeof(sock_filter);
+    if (packet.size < sizeof(Setup) || setup.type != MessageType::kSetup || setup.version != kProtocolVersion ||
+        setup.box_filter > kMaxFilter || setup.run_filter > kMaxRunFilter || packet.size != sizeof(Setup) + filters ||
+        packet.fd_count < 1) {
+        errno = EPROTO;
+        return fail(Stage::kReceive, "set-up");
+    }
+    const char* object = "";
+    if (sys_mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return fail(Stage::kRoot, "propagation");
+    const int root = packet.fds[0];
+    if (sys_move_mount(root, "", AT_FDCWD, "/box", MOVE_MOUNT_F_EMPTY_PATH) != 0) return fail(Stage::kRoot, "/box");
+    if (fchdir(root) != 0) return fail(Stage::kRoot, "/box");
+    char size[24];
+    snprintf(size, sizeof(size), "%llu", static_cast<unsigned long long>(setup.tmp_bytes));
+    if (!mount_all(root, packet.fd_count > 1 ? packet.fds[1] : -1, size, object)) return fail(Stage::kMount, object);
+    if (!mask_all(root, object)) return fail(Stage::kMask, object);
+    if (!write_protect(root, object)) return fail(Stage::kMask, object);
+    if (!enter(object)) return fail(Stage::kPivot, object);
+    for (size_t i = 0; i < packet.fd_count; ++i) close(packet.fds[i]);
+    if (sethostname(setup.hostname, strlen(setup.hostname)) != 0) return fail(Stage::kHostname, setup.hostname);
+    umask(022);
+    if (!write_names(setup, object)) return fail(Stage::kEtc, object);
+    if (!drop_capabilities()) return fail(Stage::kCapabilities, "bounding set");
+
+    static sock_filter run_filter[kMaxRunFilter];
+    const auto* instructions = reinterpret_cast<const sock_filter*>(packet.bytes + sizeof(Setup));
+    memcpy(run_filter, instructions + setup.box_filter, setup.run_filter * sizeof(sock_filter));
+    context.run_filter = {static_cast<unsigned short>(setup.run_filter), run_filter};
+    sock_fprog box{static_cast<unsigned short>(setup.box_filter), const_cast<sock_filter*>(instructions)};
+    if (sys_seccomp(1 /* SECCOMP_SET_MODE_FILTER */, 0, &box) != 0) return fail(Stage::kSeccomp, "");
+    return true;
+}
+
+}  // namespace hutch::runtime::init

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "runtime/link.h"
+#include "runtime/seccomp.h"
+
+namespace hutch::runtime {
+
+/// Everything a box's init is made of, as descriptors the caller made and keeps.
+struct SpawnPlan {
+    int group = -1;              ///< the box's cgroup directory: root of its cgroup namespace
+    int leaf = -1;               ///< fresh cgroup directory below it, for init itself
+    std::span<const int> tasks;  ///< "tasks" files of v1 hierarchies, open for writing
+    int netns = -1;
+    int userns = -1;
+    int root = -1;   ///< detached mount of the box's root file system
+    int sysfs = -1;  ///< detached read-only sysfs made in `netns`, or -1 for none
+    std::string hostname;
+    std::string address;     ///< dotted IPv4
+    std::string nameserver;  ///< dotted IPv4
+    uint64_t tmp_bytes = 0;  ///< limit of /tmp and of /dev/shm, each
+};
+
+struct Spawned {
+    UniqueFd pidfd;
+    pid_t pid = 0;  ///< for messages and records only
+    Link link;      ///< init's first message, kReady or kFailed, is still to come
+};
+
+/// Starts boxes' inits. Made once; spawn() may be called by many threads at a time.
+class Launcher {
+  public:
+    static Result<Launcher> prepare();
+    [[nodiscard]] Result<Spawned> spawn(const SpawnPlan& plan) const;
+
+  private:
+    UniqueFd init_;
+    UniqueFd cradle_;
+    Filters filters_;
+};
+
+/// Reaps an init that has ended, if it is our child (one started by an earlier daemon is not).
+void reap(int pidfd);
+
+}  // namespace hutch::runtime

@@ -1,0 +1,163 @@
+#include "runtime/link.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace hutch::runtime {
+
+const char* stage_name(Stage stage) {
+    switch (stage) {
+        case Stage::kNone:
+            break;
+        case Stage::kControllers:
+            return "joining a v1 control group";
+        case Stage::kNetwork:
+            return "joining the network namespace";
+        case Stage::kCradle:
+            return "joining the empty mount namespace";
+        case Stage::kUser:
+            return "joining the user namespace";
+        case Stage::kClone:
+            return "cloning into new namespaces";
+        case Stage::kExec:
+            return "executing hutch-init";
+        case Stage::kReceive:
+            return "receiving from hutchd";
+        case Stage::kRoot:
+            return "placing the root file system";
+        case Stage::kMount:
+            return "mounting";
+        case Stage::kMask:
+            return "masking";
+        case Stage::kPivot:
+            return "changing the root";
+        case Stage::kHostname:
+            return "setting the host name";
+        case Stage::kEtc:
+            return "writing";
+        case Stage::kCapabilities:
+            return "dropping capabilities";
+        case Stage::kSeccomp:
+            return "installing the seccomp program";
+        case Stage::kTerminal:
+            return "opening a terminal";
+        case Stage::kLeaf:
+            return "cloning into the run's control group";
+        case Stage::kCredentials:
+            return "changing user";
+        case Stage::kWorkDir:
+            return "entering the working directory";
+        case Stage::kCommand:
+            return "executing";
+    }
+    return "unknown stage";
+}
+
+namespace {
+
+// Strings travel NUL-terminated: one inside would shift all that follow.
+Result<void> check_strings(const RunSpec& spec) {
+    const auto whole = [](const std::string& text) { return text.find('\0') == std::string::npos; };
+    if (spec.argv.empty()) return invalid("command: is empty");
+    if (!std::all_of(spec.argv.begin(), spec.argv.end(), whole)) return invalid("command: holds a NUL character");
+    if (!std::all_of(spec.env.begin(), spec.env.end(), whole)) return invalid("environment: holds a NUL character");
+    if (!whole(spec.work_dir)) return invalid("working directory: holds a NUL character");
+    if (spec.argv.size() + spec.env.size() + 3 > kMaxStrings) {
+        return Error{ErrorKind::kTooLarge, 0,
+                     "command: more than " + std::to_string(kMaxStrings - 3) + " arguments and environment variables"};
+    }
+    return {};
+}
+
+}  // namespace
+
+Error failure_of(const Reply& reply) {
+    std::string what = stage_name(reply.stage);
+    const std::string object(reply.object, strnlen(reply.object, sizeof(reply.object)));
+    if (!object.empty()) what += " " + object;
+    return errno_error(what, reply.code);
+}
+
+Result<void> Link::send(const RunSpec& spec) {
+    TRY(check_strings(spec));
+    Run run{};
+    run.type = MessageType::kRun;
+    run.run_id = spec.id;
+    run.argc = static_cast<uint32_t>(spec.argv.size());
+    run.envc = static_cast<uint32_t>(spec.env.size());
+    run.uid = spec.uid;
+    run.gid = spec.gid;
+    run.tty = spec.terminal ? 1 : 0;
+    if (spec.terminal) {
+        run.rows = spec.terminal->rows;
+        run.cols = spec.terminal->cols;
+    }
+    std::string packet(reinterpret_cast<const char*>(&run), sizeof(run));
+    const auto append = [&packet](const std::string& text) { packet.append(text.c_str(), text.size() + 1); };
+    for (const std::string& argument : spec.argv) append(argument);
+    for (const std::string& variable : spec.env) append(variable);
+    append(spec.work_dir);
+    if (packet.size() > kMaxMessage) {
+        return Error{ErrorKind::kTooLarge, 0,
+                     "command: arguments and environment hold more than " + std::to_string(kMaxMessage) +
+                         " bytes; pass large input in a file"};
+    }
+    int fds[4] = {spec.leaf, spec.in, spec.out, spec.err};
+    const size_t fd_bytes = (spec.terminal ? 1 : 4) * sizeof(int);
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(fds))] = {};
+    iovec data{packet.data(), packet.size()};
+    msghdr message{};
+    message.msg_iov = &data;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = CMSG_SPACE(fd_bytes);
+    cmsghdr* rights = CMSG_FIRSTHDR(&message);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(fd_bytes);
+    std::memcpy(CMSG_DATA(rights), fds, fd_bytes);
+    if (sendmsg(socket_.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+        if (errno == EAGAIN) return Error{ErrorKind::kLimit, EAGAIN, "the box takes no more commands now; try again"};
+        return errno_error("sending a command to the box's init");
+    }
+    return {};
+}
+
+Result<std::optional<Message>> Link::receive() {
+    Message result;
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+    iovec data{&result.reply, sizeof(result.reply)};
+    msghdr message{};
+    message.msg_iov = &data;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof(control);
+    const ssize_t n = recvmsg(socket_.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return std::optional<Message>{};
+    if (n < 0) return errno_error("receiving from the box's init");
+    const cmsghdr* rights = CMSG_FIRSTHDR(&message);
+    if (rights != nullptr && rights->cmsg_type == SCM_RIGHTS) {
+        int fd = -1;
+        std::memcpy(&fd, CMSG_DATA(rights), sizeof(fd));
+        result.terminal = UniqueFd(fd);
+    }
+    if (n != sizeof(result.reply)) return errno_error("receiving from the box's init", n == 0 ? ECONNRESET : EPROTO);
+    return std::optional<Message>(std::move(result));
+}
+
+Result<void> Link::wait_ready(int deadline_ms) {
+    pollfd ready{socket_.get(), POLLIN, 0};
+    const int n = poll(&ready, 1, deadline_ms);
+    if (n < 0) return errno_error("waiting for the box's init");
+    if (n == 0) return errno_error("waiting for the box's init", ETIMEDOUT);
+    const std::optional<Message> message = TRY(receive());
+    if (!message) return errno_error("waiting for the box's init", EPROTO);
+    if (message->reply.type == MessageType::kFailed) return failure_of(message->reply);
+    if (message->reply.type != MessageType::kReady) return errno_error("waiting for the box's init", EPROTO);
+    return {};
+}
+
+}  // namespace hutch::runtime

@@ -1,0 +1,97 @@
+#pragma once
+
+// What hutchd and hutch-init say to each other, over one SOCK_SEQPACKET pair per box. Both are always of one build
+// (init is embedded in the daemon's runtime library), except across a daemon upgrade: kProtocolVersion guards that.
+//
+//   hutchd                                     hutch-init (PID 1 of the box)
+//     | -- Setup [root, sysfs, peer] ----------> |   queued before init exists, so no round trip
+//     | <------------------------ Reply kReady - |   or kFailed {stage, errno, object}
+//     | -- Run [leaf, stdin, stdout, stderr] --> |   with a tty: [leaf]
+//     | <------ Reply kStarted {pid} [pty] ----- |   or kFailed {stage, errno, object}
+//     | <------------- Reply kExited {status} -- |   wait status as wait(2) gives it
+//
+// Plain C structures: init has no allocator and no C++ run time worth the name.
+
+#include <linux/filter.h>
+
+#include <cstdint>
+
+namespace hutch::runtime {
+
+constexpr uint32_t kProtocolVersion = 1;
+
+/// Descriptors init is started with. kPeerFd is a duplicate of the daemon's own end: init keeps it so that the pair
+/// survives the daemon, and the next daemon takes it back with pidfd_getfd(2).
+constexpr int kControlFd = 3;
+constexpr int kPeerFd = 4;
+
+constexpr uint32_t kMaxMessage = 192 * 1024;  ///< of one packet, strings included
+constexpr uint32_t kMaxStrings = 8192;        ///< arguments and environment of one command, and three for init's use
+constexpr uint32_t kMaxFilter = 4096;         ///< instructions of the box's seccomp program (BPF_MAXINSNS)
+constexpr uint32_t kMaxRunFilter = 64;        ///< and of the one added in each run
+
+enum class MessageType : uint32_t { kSetup = 1, kRun, kReady, kFailed, kStarted, kExited };
+
+/// Where something failed. Names for people in stage_name().
+enum class Stage : uint32_t {
+    kNone = 0,
+    // in the child that becomes init
+    kControllers,  // writing a v1 "tasks" file
+    kNetwork,      // setns of the slot
+    kCradle,       // setns of the empty mount namespace
+    kUser,         // setns of the user namespace, becoming its root
+    kClone,        // the namespaces proper
+    kExec,
+    // in init
+    kReceive,
+    kRoot,
+    kMount,
+    kMask,
+    kPivot,
+    kHostname,
+    kEtc,
+    kCapabilities,
+    kSeccomp,
+    // of a run
+    kTerminal,
+    kLeaf,
+    kCredentials,
+    kWorkDir,
+    kCommand,
+};
+
+struct Setup {
+    MessageType type;
+    uint32_t version;
+    char hostname[65];
+    char address[16];     ///< the box's IPv4 address, for /etc/hosts
+    char nameserver[16];  ///< for /etc/resolv.conf
+    uint64_t tmp_bytes;   ///< size limit of /tmp and of /dev/shm, each
+    uint32_t box_filter;  ///< instructions that follow: the box's program, inherited by every run
+    uint32_t run_filter;  ///< then these: added in each run just before exec
+    // sock_filter[box_filter], sock_filter[run_filter]
+};
+
+struct Run {
+    MessageType type;
+    uint32_t argc;
+    uint64_t run_id;
+    uint32_t envc;
+    uint32_t uid;  ///< inside the box
+    uint32_t gid;
+    uint32_t tty;  ///< 1: a new pty of rows x cols is the command's terminal, its master comes back with kStarted
+    uint16_t rows;
+    uint16_t cols;
+    // argv[argc], env[envc], working directory: each NUL-terminated, one after the other
+};
+
+struct Reply {
+    MessageType type;
+    Stage stage;
+    uint64_t run_id;
+    int32_t code;     ///< kFailed: errno; kExited: wait status
+    int32_t pid;      ///< kStarted: as the box sees it
+    char object[64];  ///< kFailed: what it failed on
+};
+
+}  // namespace hutch::runtime
