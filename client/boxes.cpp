@@ -1,0 +1,251 @@
+#include <unistd.h>
+
+#include <ctime>
+
+#include "client/format.h"
+#include "client/paint.h"
+#include "client/program.h"
+#include "client/table.h"
+
+namespace hutch::client {
+namespace {
+
+double cost_of(const Json& box) {
+    return number_of(box, "total_compute_cost_usd") + number_of(box, "total_token_cost_usd");
+}
+
+uint64_t cpu_of(const Json& box) {
+    return static_cast<uint64_t>(std::max<int64_t>(integer_of(box, "total_cpu_ns"), 0));
+}
+
+std::string name_of(const Json& box) {
+    const std::string name = text_of(box, "name");
+    return name.empty() ? text_of(box, "id") : name;
+}
+
+std::string joined(const Json& texts) {
+    std::string line;
+    for (const Json& text : texts) {
+        if (text.is_string()) line += (line.empty() ? "" : ", ") + text.get<std::string>();
+    }
+    return line;
+}
+
+struct CreateOptions {
+    std::string name, image, size;
+    std::vector<std::string> labels, env;
+    bool json = false;
+};
+
+Result<int> create(const Program& program, const CreateOptions& options) {
+    Json body = Json::object();
+    if (!options.name.empty()) body["name"] = options.name;
+    if (!options.image.empty()) body["runtime"] = options.image;
+    if (!options.size.empty()) body["size"] = options.size;
+    if (!options.labels.empty()) body["labels"] = options.labels;
+    for (const std::string& setting : options.env) {
+        const size_t equals = setting.find('=');
+        if (equals == 0 || equals == std::string::npos) {
+            return invalid("--env " + setting + " is not of the form NAME=VALUE");
+        }
+        body["env_vars"][setting.substr(0, equals)] = setting.substr(equals + 1);
+    }
+    const Api api = TRY(program.api());
+    const Json box = TRY(api.call("POST", "/v2/box", body));
+    return options.json ? show_json(box) : show(printable(name_of(box)) + "\n");
+}
+
+void add_create(CLI::App& app, Program& program) {
+    const auto options = std::make_shared<CreateOptions>();
+    CLI::App* command = add_command(app, "create", "Make a box and print its name (or id, without a name)",
+                                    "hutch create web --image node --size medium --env PORT=3000");
+    command->add_option("NAME", options->name, "Name of the box, unique on the host");
+    command->add_option("--image", options->image, "Image to start from (see `hutch image ls`)")->type_name("IMAGE");
+    command->add_option("--size", options->size, "CPU, memory and disk it may use")
+        ->type_name("small|medium|large")
+        ->check(CLI::IsMember({"small", "medium", "large"}).description(""));
+    command->add_option("--label", options->labels, "Label to find it by; may be repeated")
+        ->type_name("LABEL")
+        ->allow_extra_args(false);
+    command->add_option("--env", options->env, "Environment variable for all its commands; may be repeated")
+        ->type_name("NAME=VALUE")
+        ->allow_extra_args(false);
+    add_json_flag(*command, options->json);
+    command->callback(
+        [&program, options] { program.action = [&program, options] { return create(program, *options); }; });
+}
+
+struct ListOptions {
+    std::string label;
+    bool json = false;
+};
+
+Result<int> list(const Program& program, const ListOptions& options) {
+    const std::string query = options.label.empty() ? "" : "?label=" + percent_encode(options.label);
+    const Api api = TRY(program.api());
+    const Json boxes = TRY(api.get("/v2/box" + query));
+    if (options.json) return show_json(boxes);
+    Table table({"NAME", "ID", "STATUS", "IMAGE", "SIZE", "AGE", "CPU", "COST"});
+    for (const Json& box : boxes) {
+        const std::string status = text_of(box, "status");
+        table.add({text_of(box, "name"),
+                   text_of(box, "id"),
+                   {status, tone_of_status(status)},
+                   text_of(box, "runtime"),
+                   text_of(box, "size"),
+                   format_duration(time(nullptr) - integer_of(box, "created_at")),
+                   format_cpu(cpu_of(box)),
+                   format_cost(cost_of(box))});
+    }
+    return show(table.text(colour_for(STDOUT_FILENO)));
+}
+
+void add_list(CLI::App& app, Program& program) {
+    const auto options = std::make_shared<ListOptions>();
+    CLI::App* command = add_command(app, "ls", "List the boxes", "hutch ls --label ci");
+    command->add_option("--label", options->label, "Only those with this label")->type_name("LABEL");
+    add_json_flag(*command, options->json);
+    command->callback(
+        [&program, options] { program.action = [&program, options] { return list(program, *options); }; });
+}
+
+struct BoxOptions {
+    std::string box;
+    bool json = false;
+};
+
+std::string moment(const Json& box, const char* key) {
+    const int64_t seconds = integer_of(box, key);
+    return seconds == 0 ? "" : format_time(seconds) + " (" + format_duration(time(nullptr) - seconds) + " ago)";
+}
+
+std::string describe_box(const Json& box) {
+    const std::string status = text_of(box, "status");
+    return key_values(
+        {
+            {"Name", text_of(box, "name")},
+            {"Id", text_of(box, "id")},
+            {"Status", {status, tone_of_status(status)}},
+            {"Image", text_of(box, "runtime")},
+            {"Size", text_of(box, "size")},
+            {"Labels", joined(array_of(box, "labels"))},
+            {"Agent", text_of(box, "agent")},
+            {"Model", text_of(box, "model")},
+            {"Network", text_of(box.value("network_policy", Json()), "mode")},
+            {"Created", moment(box, "created_at")},
+            {"Last active", moment(box, "last_activity_at")},
+            {"Ends", integer_of(box, "expires_at") == 0 ? "" : format_time(integer_of(box, "expires_at"))},
+            {"CPU used", format_cpu(cpu_of(box))},
+            {"Cost", format_cost(cost_of(box))},
+        },
+        colour_for(STDOUT_FILENO));
+}
+
+Result<int> inspect(const Program& program, const BoxOptions& options) {
+    const Api api = TRY(program.api());
+    const Json box = TRY(api.get(box_target(options.box)));
+    if (options.json || isatty(STDOUT_FILENO) != 1 || !box.is_object()) return show_json(box);
+    return show(describe_box(box));
+}
+
+void add_inspect(CLI::App& app, Program& program) {
+    const auto options = std::make_shared<BoxOptions>();
+    CLI::App* command = add_command(app, "inspect", "Show a box: readable on a terminal, JSON anywhere else",
+                                    "hutch inspect web | jq .status");
+    add_box(*command, options->box);
+    add_json_flag(*command, options->json);
+    command->callback(
+        [&program, options] { program.action = [&program, options] { return inspect(program, *options); }; });
+}
+
+struct RemoveOptions {
+    std::vector<std::string> boxes;
+    bool force = false;
+};
+
+Result<int> remove(const Program& program, const RemoveOptions& options) {
+    const Api api = TRY(program.api());
+    if (options.boxes.size() > 1 && !options.force) {
+        TRY(api.call("DELETE", "/v2/box", {{"ids", options.boxes}}));
+        return 0;
+    }
+    for (const std::string& box : options.boxes) {
+        const auto removed = api.call("DELETE", box_target(box));
+        const bool missing = !removed.ok() && removed.error().kind == ErrorKind::kNotFound;
+        if (!removed.ok() && !(missing && options.force)) return removed.error();
+    }
+    return 0;
+}
+
+void add_remove(CLI::App& app, Program& program) {
+    const auto options = std::make_shared<RemoveOptions>();
+    CLI::App* command = add_command(app, "rm", "Delete boxes with all that is in them", "hutch rm web worker");
+    command->add_option("BOX", options->boxes, "Names or ids of the boxes")->required();
+    command->add_flag("-f,--force", options->force, "A box that does not exist is no error");
+    command->callback(
+        [&program, options] { program.action = [&program, options] { return remove(program, *options); }; });
+}
+
+struct LogOptions {
+    std::string box;
+    unsigned count = 0;
+    bool json = false;
+};
+
+Tone tone_of_level(const std::string& level) {
+    if (level == "error") return Tone::kBad;
+    return level == "warn" ? Tone::kWarning : Tone::kPlain;
+}
+
+Result<int> logs(const Program& program, const LogOptions& options) {
+    const std::string query = options.count == 0 ? "" : "?limit=" + std::to_string(options.count);
+    const Api api = TRY(program.api());
+    const Json answer = TRY(api.get(box_target(options.box, "/logs" + query)));
+    if (options.json) return show_json(answer);
+    const Colour colour = colour_for(STDOUT_FILENO);
+    std::string lines;
+    for (const Json& entry : array_of(answer, "logs")) {
+        const std::string level = printable(text_of(entry, "level"));
+        lines += paint(format_time(integer_of(entry, "timestamp")), Tone::kDim, colour) + "  " +
+                 paint(level, tone_of_level(level), colour) + "  " + printable(text_of(entry, "source")) + "  " +
+                 printable(text_of(entry, "message")) + "\n";
+    }
+    return show(lines);
+}
+
+void add_logs(CLI::App& app, Program& program) {
+    const auto options = std::make_shared<LogOptions>();
+    CLI::App* command = add_command(app, "logs", "Show what happened to a box", "hutch logs web -n 20");
+    add_box(*command, options->box);
+    command->add_option("-n", options->count, "At most that many entries")
+        ->type_name("COUNT")
+        ->check(CLI::Range(1U, 1000000U));
+    add_json_flag(*command, options->json);
+    command->callback(
+        [&program, options] { program.action = [&program, options] { return logs(program, *options); }; });
+}
+
+/// For shell completion, hence silent where there is no daemon.
+Result<int> names(const Program& program) {
+    const Api api = TRY(program.api());
+    const auto boxes = api.get("/v2/box");
+    if (!boxes.ok()) return 1;
+    std::string lines;
+    for (const Json& box : boxes.value()) lines += printable(name_of(box)) + "\n";
+    return show(lines);
+}
+
+}  // namespace
+
+void add_box_commands(CLI::App& app, Program& program) {
+    add_create(app, program);
+    add_list(app, program);
+    add_inspect(app, program);
+    add_logs(app, program);
+    add_remove(app, program);
+    app.add_subcommand("__boxes", "Names of all boxes")->group("")->callback([&program] {
+        program.action = [&program] { return names(program); };
+    });
+}
+
+}  // namespace hutch::client

@@ -1,0 +1,89 @@
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "client/program.h"
+#include "client/relay.h"
+#include "client/session.h"
+#include "client/tty.h"
+
+namespace hutch::client {
+namespace {
+
+// As docker does it, so that scripts can tell our failure from the command's.
+constexpr int kExecFailed = 125;
+
+struct ExecOptions {
+    std::string box, folder;
+    bool interactive = false;
+    bool terminal = false;
+    std::vector<std::string> shown;  ///< only so that the help names it; see part_arguments
+};
+
+Json run_of(const Program& program, const ExecOptions& options) {
+    Json run = {{"command", program.command}};
+    if (!options.folder.empty()) run["folder"] = options.folder;
+    return run;
+}
+
+Result<int> exit_code_of(const Json& ending) {
+    if (ending.is_object() && ending.contains("error")) return Error{ErrorKind::kSystem, 0, text_of(ending, "error")};
+    const auto code = ending.is_object() ? ending.find("exit_code") : ending.end();
+    if (code == ending.end() || !code->is_number_integer()) {
+        return Error{ErrorKind::kSystem, 0, "the daemon did not say how the command ended"};
+    }
+    return code->get<int>();
+}
+
+Result<int> run_streaming(const Api& api, const Program& program, const ExecOptions& options) {
+    Request request{
+        .method = "POST", .target = box_target(options.box, "/exec-stream"), .content_type = "application/json"};
+    request.body = TRY(dump_json(run_of(program, options)));
+    Response response = TRY(api.open(request));
+    return exit_code_of(TRY(relay(response, STDOUT_FILENO)));
+}
+
+Result<int> run_interactive(const Api& api, const Program& program, const ExecOptions& options) {
+    const WindowSize size = window_size();
+    const char* term = getenv("TERM");
+    Json hello = run_of(program, options);
+    hello["tty"] = options.terminal;
+    hello["rows"] = size.rows;
+    hello["cols"] = size.columns;
+    hello["term"] = term == nullptr || *term == '\0' ? "xterm-256color" : term;
+
+    SessionPlan plan{.target = box_target(options.box, "/exec-tty"), .hello = TRY(dump_json(hello))};
+    if (options.interactive) plan.input = SessionPlan::Input::kStdin;
+    if (options.interactive && options.terminal && isatty(STDIN_FILENO) == 1)
+        plan.terminal = SessionPlan::Terminal::kRaw;
+    const SessionEnd end = TRY(run_session(api.endpoint(), plan));
+    if (end.signal != 0) return 128 + end.signal;
+    return exit_code_of(parse_json(end.final_frame));
+}
+
+Result<int> exec(Program& program, const ExecOptions& options) {
+    program.failure = kExecFailed;
+    if (program.command.empty()) return invalid("exec needs a COMMAND to run in " + options.box);
+    const Api api = TRY(program.api());
+    const bool session = options.interactive || options.terminal;
+    return session ? run_interactive(api, program, options) : run_streaming(api, program, options);
+}
+
+}  // namespace
+
+void add_exec_command(CLI::App& app, Program& program) {
+    const auto options = std::make_shared<ExecOptions>();
+    CLI::App* command = add_command(app, "exec",
+                                    "Run a command in a box\n\nIts output and exit code become those of hutch; "
+                                    "125 means that hutch itself failed.",
+                                    "hutch exec web -- npm test\n  hutch exec -it web -- bash");
+    add_box(*command, options->box);
+    command->add_option("COMMAND", options->shown, "Program and arguments, after `--` if you like");
+    command->add_flag("-i,--interactive", options->interactive, "Pass standard input on to the command");
+    command->add_flag("-t,--tty", options->terminal, "Give the command a terminal");
+    command->add_option("-w,--workdir", options->folder, "Directory to run it in")->type_name("DIR");
+    command->callback(
+        [&program, options] { program.action = [&program, options] { return exec(program, *options); }; });
+}
+
+}  // namespace hutch::client

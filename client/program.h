@@ -1,0 +1,45 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "client/api.h"
+
+namespace hutch::client {
+
+/// One call of the program: what all commands share. Parsing sets `action`; main runs it and turns its error into
+/// `hutch: <sentence>` and an exit code: 2 for kInvalid (wrong usage), else `failure`.
+struct Program {
+    std::string host;                  ///< --host; empty: HUTCH_HOST, then the default socket
+    std::vector<std::string> command;  ///< the words after `exec BOX`
+    std::function<Result<int>()> action;
+    int failure = 1;
+
+    [[nodiscard]] Result<Api> api() const;
+};
+
+/// Writes to standard output; the exit code of a command that ends with that is 0.
+Result<int> show(std::string_view text);
+Result<int> show_json(const Json& value);
+
+/// A command of `parent` with its help text and one example, which stands below the options.
+CLI::App* add_command(CLI::App& parent, const std::string& name, const std::string& description,
+                      const std::string& example);
+/// The --json flag, the same everywhere.
+void add_json_flag(CLI::App& command, bool& json);
+/// A required positional that names a box (shell completion offers box names for it).
+CLI::Option* add_box(CLI::App& command, std::string& box);
+
+// Each adds its commands to the tree. `program` must outlive `app`.
+void add_box_commands(CLI::App& app, Program& program);
+void add_exec_command(CLI::App& app, Program& program);
+void add_copy_command(CLI::App& app, Program& program);
+void add_image_commands(CLI::App& app, Program& program);
+void add_host_commands(CLI::App& app, Program& program);
+void add_completion_command(CLI::App& app, Program& program);
+
+}  // namespace hutch::client

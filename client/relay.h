@@ -1,0 +1,12 @@
+#pragma once
+
+#include "base/result.h"
+#include "client/api.h"
+
+namespace hutch::client {
+
+/// Writes a streaming answer's output to `fd` as it comes, and gives the data of its final event. An `error` event,
+/// a missing one and a body that breaks off are errors.
+Result<Json> relay(Response& response, int fd);
+
+}  // namespace hutch::client

@@ -1,0 +1,209 @@
+#include "client/session.h"
+
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <array>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/websocket.hpp>
+#include <csignal>
+#include <deque>
+#include <optional>
+
+#include "base/file.h"
+#include "client/api.h"
+#include "client/connect.h"
+#include "client/tty.h"
+
+namespace hutch::client {
+namespace asio = boost::asio;
+namespace http = boost::beast::http;
+namespace websocket = boost::beast::websocket;
+namespace {
+
+using ErrorCode = boost::system::error_code;
+using WebSocket = websocket::stream<Socket>;
+
+Error broken(const ErrorCode& code) {
+    return Error{ErrorKind::kSystem, 0, "the session with the daemon broke off: " + code.message()};
+}
+
+/// Standard input without touching its flags: O_NONBLOCK would stick to the open file we share with the shell. Asio
+/// sets it on whatever it waits for, so it waits for an epoll instance that watches standard input. Regular files
+/// and /dev/null cannot be watched (epoll_ctl(2): EPERM) and never block either: they are always ready.
+class Input {
+  public:
+    static Result<Input> open(asio::io_context& io) {
+        UniqueFd gate(epoll_create1(EPOLL_CLOEXEC));
+        if (!gate) return errno_error("making an epoll instance");
+        epoll_event event{.events = EPOLLIN, .data = {}};
+        if (epoll_ctl(gate.get(), EPOLL_CTL_ADD, STDIN_FILENO, &event) == 0) return Input(io, std::move(gate));
+        if (errno != EPERM) return errno_error("watching standard input");
+        return Input(io, {});
+    }
+    template <typename F>
+    void when_ready(F handler) {
+        if (gate_) {
+            gate_->async_wait(asio::posix::descriptor_base::wait_read, handler);
+        } else {
+            asio::post(*io_, [handler] { handler(ErrorCode()); });
+        }
+    }
+
+  private:
+    Input(asio::io_context& io, UniqueFd gate) : io_(&io) {
+        if (gate) gate_.emplace(io, gate.release());
+    }
+    asio::io_context* io_;
+    std::optional<asio::posix::stream_descriptor> gate_;
+};
+
+class Session {
+  public:
+    Session(asio::io_context& io, WebSocket& socket) : io_(io), socket_(socket), ending_(io), resizing_(io) {}
+
+    Result<SessionEnd> run(const SessionPlan& plan) {
+        catch_signals(plan);
+        std::optional<Result<RawMode>> raw;
+        if (plan.terminal == SessionPlan::Terminal::kRaw) {
+            raw.emplace(RawMode::enter(STDIN_FILENO));
+            if (!raw->ok()) return raw->error();
+        }
+        queue({plan.hello, Frame::Kind::kText});
+        if (plan.input == SessionPlan::Input::kStdin) {
+            input_.emplace(TRY(Input::open(io_)));
+            await_input();
+        }
+        read_next();
+        io_.run();
+        if (failure_) return std::move(*failure_);
+        return end_;
+    }
+
+  private:
+    struct Frame {
+        std::string bytes;
+        enum class Kind { kText, kInput } kind;
+    };
+
+    void catch_signals(const SessionPlan& plan) {
+        for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) {
+            struct sigaction current {};
+            // What is ignored from the start (nohup(1)) stays so.
+            if (sigaction(signal, nullptr, &current) == 0 && current.sa_handler != SIG_IGN) ending_.add(signal);
+        }
+        ending_.async_wait([this](const ErrorCode& code, int signal) {
+            if (code) return;
+            end_.signal = signal;
+            io_.stop();
+        });
+        if (plan.terminal != SessionPlan::Terminal::kRaw) return;
+        resizing_.add(SIGWINCH);
+        await_resize();
+    }
+
+    void await_resize() {
+        resizing_.async_wait([this](const ErrorCode& code, int) {
+            if (code) return;
+            const WindowSize size = window_size();
+            queue({Json{{"resize", {{"rows", size.rows}, {"cols", size.columns}}}}.dump(), Frame::Kind::kText});
+            await_resize();
+        });
+    }
+
+    void await_input() {
+        input_->when_ready([this](const ErrorCode& code) {
+            if (!code) read_input();
+        });
+    }
+
+    /// The next input is read only after this one is sent: a slow box slows its input down, not our memory up.
+    void read_input() {
+        std::array<char, size_t{32} << 10> bytes{};
+        const ssize_t size = ::read(STDIN_FILENO, bytes.data(), bytes.size());
+        if (size < 0 && (errno == EINTR || errno == EAGAIN)) return await_input();
+        if (size > 0) return queue({std::string(bytes.data(), static_cast<size_t>(size)), Frame::Kind::kInput});
+        queue({R"({"eof":true})", Frame::Kind::kText});  // a terminal that hung up reads as EIO: an end as well
+    }
+
+    void queue(Frame frame) {
+        frames_.push_back(std::move(frame));
+        if (frames_.size() == 1) write_next();
+    }
+
+    void write_next() {
+        const Frame& frame = frames_.front();
+        socket_.binary(frame.kind == Frame::Kind::kInput);
+        socket_.async_write(asio::buffer(frame.bytes), [this](const ErrorCode& code, size_t) {
+            if (code) return;  // the read side learns why, and perhaps the final frame first
+            const Frame::Kind sent = frames_.front().kind;
+            frames_.pop_front();
+            if (!frames_.empty()) write_next();
+            if (sent == Frame::Kind::kInput) await_input();
+        });
+    }
+
+    void read_next() {
+        socket_.async_read_some(buffer_, size_t{64} << 10, [this](const ErrorCode& code, size_t) {
+            if (code) return fail(broken(code));
+            const auto data = buffer_.cdata();
+            const std::string_view bytes(static_cast<const char*>(data.data()), data.size());
+            if (socket_.got_text()) {
+                end_.final_frame += bytes;
+                if (socket_.is_message_done()) return io_.stop();
+            } else if (const auto written = write_all(STDOUT_FILENO, bytes); !written.ok()) {
+                return fail(Error(written.error()).in("passing on the output"));
+            }
+            buffer_.consume(data.size());
+            read_next();
+        });
+    }
+
+    void fail(Error error) {
+        failure_ = std::move(error);
+        io_.stop();
+    }
+
+    asio::io_context& io_;
+    WebSocket& socket_;
+    asio::signal_set ending_;
+    asio::signal_set resizing_;
+    std::optional<Input> input_;
+    std::deque<Frame> frames_;  ///< the first is being written
+    boost::beast::flat_buffer buffer_;
+    SessionEnd end_;
+    std::optional<Error> failure_;
+};
+
+Result<void> shake_hands(WebSocket& socket, const Endpoint& endpoint, const std::string& target) {
+    socket.set_option(websocket::stream_base::decorator([&endpoint](websocket::request_type& request) {
+        request.set(http::field::user_agent, "hutch/" HUTCH_VERSION);
+        if (endpoint.host.kind == Host::Kind::kTcp && !endpoint.api_key.empty()) {
+            request.set("X-Box-Api-Key", endpoint.api_key);
+        }
+    }));
+    socket.read_message_max(0);
+    websocket::response_type answer;
+    ErrorCode code;
+    socket.handshake(answer, host_header(endpoint.host), target, code);
+    if (code == websocket::error::upgrade_declined) {
+        return api_error(static_cast<int>(answer.result_int()), answer.body());
+    }
+    if (code) return broken(code);
+    return {};
+}
+
+}  // namespace
+
+Result<SessionEnd> run_session(const Endpoint& endpoint, const SessionPlan& plan) {
+    asio::io_context io;
+    WebSocket socket(TRY(connect(io, endpoint.host)));
+    TRY(shake_hands(socket, endpoint, plan.target));
+    (void)std::signal(SIGPIPE, SIG_IGN);
+    return Session(io, socket).run(plan);
+}
+
+}  // namespace hutch::client
