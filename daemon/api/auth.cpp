@@ -1,0 +1,58 @@
+#include "daemon/api/auth.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <openssl/crypto.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <sstream>
+
+#include "base/file.h"
+
+namespace hutch::daemon {
+
+Result<Auth> Auth::load(const std::string& key_file, const std::string& socket_group) {
+    Auth auth;
+    if (const struct group* found = getgrnam(socket_group.c_str()); found != nullptr) auth.group_ = found->gr_gid;
+    if (key_file.empty()) return auth;
+    struct stat status {};
+    if (stat(key_file.c_str(), &status) != 0) return errno_error("reading the API keys in " + key_file);
+    if ((status.st_mode & 077) != 0) return invalid("api_key_file: " + key_file + " is open to others; chmod 600 it");
+    std::istringstream lines(TRY(read_file_at(AT_FDCWD, key_file)));
+    for (std::string line; std::getline(lines, line);) {
+        if (line.empty() || line.front() == '#') continue;
+        if (line.size() < 16) return invalid("api_key_file: a key in " + key_file + " has fewer than 16 characters");
+        auth.keys_.push_back(line);
+    }
+    return auth;
+}
+
+Result<Caller> Auth::by_peer(int socket) const {
+    ucred peer{};
+    socklen_t size = sizeof(peer);
+    if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return errno_error("reading who asks");
+    if (peer.uid == 0) return Caller{"local"};
+    std::vector<gid_t> groups(256);
+    size = static_cast<socklen_t>(groups.size() * sizeof(gid_t));
+    if (getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, groups.data(), &size) != 0) size = 0;
+    groups.resize(size / sizeof(gid_t));
+    groups.push_back(peer.gid);
+    if (group_ != 0 && std::find(groups.begin(), groups.end(), group_) != groups.end()) return Caller{"local"};
+    return Error{ErrorKind::kUnauthorized, 0,
+                 "user " + std::to_string(peer.uid) + " may not use this socket; join its group"};
+}
+
+Result<Caller> Auth::by_key(const std::string& key) const {
+    bool known = false;
+    for (const std::string& candidate : keys_) {
+        known |= candidate.size() == key.size() && CRYPTO_memcmp(candidate.data(), key.data(), key.size()) == 0;
+    }
+    if (known) return Caller{"local"};
+    return Error{
+        ErrorKind::kUnauthorized, 0,
+        key.empty() ? "X-Box-Api-Key: send your API key in this header" : "X-Box-Api-Key: the key is not known"};
+}
+
+}  // namespace hutch::daemon

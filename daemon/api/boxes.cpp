@@ -1,0 +1,221 @@
+// Making, finding and deleting boxes.
+
+#include <algorithm>
+#include <cctype>
+
+#include "daemon/api/resources.h"
+
+namespace hutch::daemon {
+namespace {
+
+double cost_usd(const Config& config, int64_t cpu_ns) {
+    return static_cast<double>(cpu_ns) / 3.6e12 * config.cpu_hour_usd;  // 3.6e12 ns are one CPU-hour
+}
+
+Json box_json(const Services& services, const Box& box) {
+    const BoxRecord& record = box.record;
+    const int64_t cpu_ns = box.cpu_ns();
+    Json json{
+        {"id", record.id},
+        {"customer_id", "local"},
+        {"name", record.name},
+        {"labels", record.labels},
+        {"size", record.size},
+        {"keep_alive", false},
+        {"model", ""},
+        {"agent", ""},
+        {"enabled_skills", Json::array()},
+        {"runtime", record.image},
+        {"status", name_of(box.status())},
+        {"network_policy", {{"mode", "allow-all"}}},
+        {"clone_repo", ""},
+        {"total_input_tokens", 0},
+        {"total_output_tokens", 0},
+        {"total_prompts", 0},
+        {"session_id", ""},
+        {"agent_id", ""},
+        {"total_cpu_ns", cpu_ns},
+        {"total_compute_cost_usd", cost_usd(services.config, cpu_ns)},
+        {"total_token_cost_usd", 0},
+        {"use_managed_key", false},
+        {"last_activity_at", record.last_activity_at},
+        {"created_at", record.created_at},
+        {"updated_at", record.updated_at},
+    };
+    if (box.failure) json["error"] = box.failure->message;
+    return json;
+}
+
+// What an operator or a bench wants to know besides: which process, which address, what its last start took.
+Json details_json(const Box& box) {
+    const BuildTimes& times = box.times;
+    return {{"init_pid", box.record.init_pid},
+            {"address", netns::to_string(netns::Ipv4{box.record.address})},
+            {"uid_base", box.uid_base()},
+            {"start_ns",
+             {{"record", times.record},
+              {"upper", times.upper},
+              {"user_namespace", times.user_namespace},
+              {"slot", times.slot},
+              {"mount", times.mount},
+              {"group", times.group},
+              {"spawn", times.spawn},
+              {"ready", times.ready}}}};
+}
+
+Response answer_box(const Services& services, const Exchange& exchange, const Box& box, int status) {
+    Json json = box_json(services, box);
+    if (exchange.request().query.contains("details")) json["details"] = details_json(box);
+    return answer(json, status);
+}
+
+Result<void> check_label(const std::string& label) {
+    const auto allowed = [](char c) {
+        return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '.' || c == '_' || c == '-' || c == ':';
+    };
+    if (label.empty() || label.size() > 20 || !std::all_of(label.begin(), label.end(), allowed)) {
+        return invalid("labels: \"" + label + "\" must be 1 to 20 letters, digits, '.', '_', '-' or ':'");
+    }
+    return {};
+}
+
+Result<void> check_variable(const std::string& name, const std::string& value) {
+    static const char* const kReserved[] = {"PATH", "HOME", "LD_PRELOAD", "LD_LIBRARY_PATH", "NODE_OPTIONS"};
+    const auto allowed = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; };
+    if (name.empty() || name.size() > 256 || std::isdigit(static_cast<unsigned char>(name.front())) != 0 ||
+        !std::all_of(name.begin(), name.end(), allowed)) {
+        return invalid("env_vars: \"" + name + "\" must be letters, digits and '_', not beginning with a digit");
+    }
+    if (std::find(std::begin(kReserved), std::end(kReserved), name) != std::end(kReserved)) {
+        return invalid("env_vars: " + name + " is reserved; choose another name");
+    }
+    if (value.find('\0') != std::string::npos) return invalid("env_vars: the value of " + name + " contains a NUL");
+    return {};
+}
+
+// Silently dropping what a caller asked for would be a lie; each of these says so instead.
+Result<void> refuse_unsupported(const Fields& fields) {
+    const auto unsupported = [](const std::string& field) {
+        return Error{ErrorKind::kUnsupported, 0, field + ": not supported by this version of hutchd; leave it out"};
+    };
+    for (const char* field : {"init_command", "attach_headers", "skills", "mcp_servers", "custom_runner", "ttl",
+                              "github_token", "git_user_name", "git_user_email", "agent_api_key"}) {
+        if (fields.has(field)) return unsupported(field);
+    }
+    for (const char* field : {"keep_alive", "ephemeral"}) {
+        if (TRY(fields.flag(field)).value_or(false)) return unsupported(field);
+    }
+    const auto policy = TRY(fields.object("network_policy"));
+    if (policy && TRY(policy->text("mode")).value_or("allow-all") != "allow-all") return unsupported("network_policy");
+    return {};
+}
+
+Result<CreateBox> decode_create(const Services& services, const Fields& fields) {
+    CreateBox command;
+    command.name = TRY(fields.text("name")).value_or("");
+    if (!command.name.empty()) TRY(check_name("name", command.name));
+    command.size = TRY(fields.text("size")).value_or("small");
+    if (find_size(command.size) == nullptr) return invalid("size: must be one of small, medium, large");
+    command.labels = TRY(fields.texts("labels"));
+    if (command.labels.size() > 5) return invalid("labels: at most 5 per box");
+    for (const std::string& label : command.labels) TRY(check_label(label));
+    command.env = TRY(fields.pairs("env_vars"));
+    for (const auto& [name, value] : command.env) TRY(check_variable(name, value));
+    TRY(refuse_unsupported(fields));
+    const std::string runtime = TRY(fields.text("runtime")).value_or(services.config.default_image);
+    auto image = services.images.find(runtime);
+    if (!image.ok()) return invalid("runtime: " + image.error().message);
+    command.image = std::move(image).value();
+    return command;
+}
+
+Task<Result<std::optional<Response>>> remove_many(Services& services, Exchange& exchange) {
+    CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
+    if (!fields.has("ids")) co_return invalid("ids: is required, an array of box ids or names");
+    std::vector<std::shared_ptr<Box>> boxes;
+    CO_TRY_LET(const std::vector<std::string> ids, fields.texts("ids"));
+    for (const std::string& id : ids) {
+        CO_TRY_LET(auto box, services.boxes.find(id));
+        boxes.push_back(std::move(box));
+    }
+    for (const auto& box : boxes) {
+        CO_TRY(co_await services.boxes.remove(box));
+    }
+    co_return std::optional(Response{});
+}
+
+Result<int64_t> query_number(const Request& request, const char* name, int64_t otherwise, int64_t most) {
+    const auto found = request.query.find(name);
+    if (found == request.query.end()) return otherwise;
+    const std::string& text = found->second;
+    if (text.empty() || text.size() > 9 ||
+        !std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; })) {
+        return invalid(std::string(name) + ": must be a whole number");
+    }
+    return std::min(static_cast<int64_t>(std::stoll(text)), most);
+}
+
+Task<Result<std::optional<Response>>> logs(Services& services, Exchange& exchange, const Params& params) {
+    CO_TRY_LET(const auto box, services.boxes.find(params.at("id")));
+    CO_TRY_LET(const int64_t offset, query_number(exchange.request(), "offset", 0, Records::kMaxLogs));
+    CO_TRY_LET(const int64_t limit, query_number(exchange.request(), "limit", 100, Records::kMaxLogs));
+    Json lines = Json::array();
+    CO_TRY_LET(const auto records, services.boxes.records().logs(box->record.id, offset, limit));
+    for (const LogRecord& log : records) {
+        lines.push_back(
+            {{"timestamp", log.timestamp}, {"level", log.level}, {"source", log.source}, {"message", log.message}});
+    }
+    co_return std::optional(answer(Json{{"logs", std::move(lines)}}));
+}
+
+}  // namespace
+
+Task<Result<Fields>> read_fields(Exchange& exchange) {
+    CO_TRY_LET(const std::string body, co_await exchange.read_body(kMaxJsonBody));
+    co_return Fields::parse(body);
+}
+
+Task<Result<std::shared_ptr<Box>>> awake_box(Services& services, const Params& params) {
+    CO_TRY_LET(auto box, services.boxes.find(params.at("id")));
+    CO_TRY(co_await services.boxes.wake(box));
+    co_return box;
+}
+
+void add_box_routes(Router& router, Services& services) {
+    using Answer = Task<Result<std::optional<Response>>>;
+    router.add("POST", "/v2/box", [&services](Exchange& exchange, const Params&) -> Answer {
+        CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
+        CO_TRY_LET(CreateBox command, decode_create(services, fields));
+        CO_TRY_LET(const auto box, co_await services.boxes.create(std::move(command)));
+        co_return std::optional(answer_box(services, exchange, *box, 201));
+    });
+    router.add("GET", "/v2/box", [&services](Exchange& exchange, const Params&) -> Answer {
+        const auto label = exchange.request().query.find("label");
+        Json list = Json::array();
+        for (const auto& box : services.boxes.list(label == exchange.request().query.end() ? "" : label->second)) {
+            list.push_back(box_json(services, *box));
+        }
+        co_return std::optional(answer(list));
+    });
+    router.add("DELETE", "/v2/box", [&services](Exchange& exchange, const Params&) -> Answer {
+        co_return co_await remove_many(services, exchange);
+    });
+    router.add("GET", "/v2/box/{id}", [&services](Exchange& exchange, const Params& params) -> Answer {
+        CO_TRY_LET(const auto box, services.boxes.find(params.at("id")));
+        co_return std::optional(answer_box(services, exchange, *box, 200));
+    });
+    router.add("GET", "/v2/box/{id}/status", [&services](Exchange&, const Params& params) -> Answer {
+        CO_TRY_LET(const auto box, services.boxes.find(params.at("id")));
+        co_return std::optional(answer(Json{{"status", name_of(box->status())}}));
+    });
+    router.add("DELETE", "/v2/box/{id}", [&services](Exchange&, const Params& params) -> Answer {
+        CO_TRY_LET(const auto box, services.boxes.find(params.at("id")));
+        CO_TRY(co_await services.boxes.remove(box));
+        co_return std::optional(Response{});
+    });
+    router.add("GET", "/v2/box/{id}/logs", [&services](Exchange& exchange, const Params& params) -> Answer {
+        co_return co_await logs(services, exchange, params);
+    });
+}
+
+}  // namespace hutch::daemon

@@ -1,0 +1,182 @@
+#include "daemon/api/codec.h"
+
+#include <openssl/evp.h>
+
+#include <algorithm>
+
+namespace hutch::daemon {
+namespace {
+
+constexpr int kMaxDepth = 64;
+
+Error wrong_type(const char* field, const char* wanted) {
+    return invalid(std::string(field) + ": must be " + wanted);
+}
+
+bool too_deep(const std::string& text) {
+    int depth = 0;
+    bool quoted = false;
+    for (size_t i = 0; i < text.size(); ++i) {
+        const char c = text[i];
+        if (quoted) {
+            if (c == '\\') ++i;
+            if (c == '"') quoted = false;
+        } else if (c == '"') {
+            quoted = true;
+        } else if (c == '[' || c == '{') {
+            if (++depth > kMaxDepth) return true;
+        } else if (c == ']' || c == '}') {
+            --depth;
+        }
+    }
+    return false;
+}
+
+}  // namespace
+
+Result<Fields> Fields::parse(const std::string& body) {
+    if (body.empty()) return Fields(Json::object());
+    if (too_deep(body)) return invalid("body: JSON nested deeper than 64 levels");
+    Json parsed = Json::parse(body, nullptr, false);
+    if (parsed.is_discarded()) return invalid("body: not valid JSON");
+    if (!parsed.is_object()) return invalid("body: must be a JSON object");
+    return Fields(std::move(parsed));
+}
+
+const Json* Fields::find(const char* field) const {
+    const auto found = object_.find(field);
+    return found == object_.end() || found->is_null() ? nullptr : &*found;
+}
+
+Result<std::optional<std::string>> Fields::text(const char* field) const {
+    const Json* value = find(field);
+    if (value == nullptr) return std::optional<std::string>();
+    if (!value->is_string()) return wrong_type(field, "a string");
+    return std::optional(value->get<std::string>());
+}
+
+Result<std::string> Fields::text_or(const char* field, const std::string& otherwise) const {
+    return TRY(text(field)).value_or(otherwise);
+}
+
+Result<std::string> Fields::required_text(const char* field) const {
+    auto value = TRY(text(field));
+    if (!value) return invalid(std::string(field) + ": is required");
+    return *std::move(value);
+}
+
+Result<std::optional<bool>> Fields::flag(const char* field) const {
+    const Json* value = find(field);
+    if (value == nullptr) return std::optional<bool>();
+    if (!value->is_boolean()) return wrong_type(field, "true or false");
+    return std::optional(value->get<bool>());
+}
+
+Result<std::optional<int64_t>> Fields::number(const char* field) const {
+    const Json* value = find(field);
+    if (value == nullptr) return std::optional<int64_t>();
+    if (!value->is_number_integer()) return wrong_type(field, "a whole number");
+    return std::optional(value->get<int64_t>());
+}
+
+Result<std::vector<std::string>> Fields::texts(const char* field) const {
+    const Json* value = find(field);
+    std::vector<std::string> items;
+    if (value == nullptr) return items;
+    if (!value->is_array()) return wrong_type(field, "an array of strings");
+    for (const Json& item : *value) {
+        if (!item.is_string()) return wrong_type(field, "an array of strings");
+        items.push_back(item.get<std::string>());
+    }
+    return items;
+}
+
+Result<Pairs> Fields::pairs(const char* field) const {
+    const Json* value = find(field);
+    Pairs items;
+    if (value == nullptr) return items;
+    if (!value->is_object()) return wrong_type(field, "an object of strings");
+    for (const auto& [name, item] : value->items()) {
+        if (!item.is_string()) return wrong_type(field, "an object of strings");
+        items.emplace_back(name, item.get<std::string>());
+    }
+    return items;
+}
+
+Result<std::optional<Fields>> Fields::object(const char* field) const {
+    const Json* value = find(field);
+    if (value == nullptr) return std::optional<Fields>();
+    if (!value->is_object()) return wrong_type(field, "an object");
+    return std::optional(Fields(*value));
+}
+
+std::string dump(const Json& json) {
+    return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+Response answer(const Json& json, int status) {
+    return {status, dump(json), "application/json"};
+}
+
+int http_status(const Error& error) {
+    if (error.out_of_space()) return 507;
+    switch (error.kind) {
+        case ErrorKind::kInvalid:
+            return 400;
+        case ErrorKind::kUnauthorized:
+            return 401;
+        case ErrorKind::kNotFound:
+            return 404;
+        case ErrorKind::kConflict:
+            return 409;
+        case ErrorKind::kTooLarge:
+            return 413;
+        case ErrorKind::kLimit:
+            return 429;
+        case ErrorKind::kUnsupported:
+            return 501;
+        case ErrorKind::kSystem:
+            return 500;
+    }
+    return 500;
+}
+
+Json error_json(const Error& error) {
+    return {{"error", error.message}};
+}
+
+Response answer(const Error& error) {
+    std::string message = error.message;
+    if (error.out_of_space()) message += "; free space on the host's disk, or delete boxes and images";
+    return answer(Json{{"error", message}}, http_status(error));
+}
+
+std::string final_event(const char* name, const Json& data) {
+    return std::string("event: ") + name + "\ndata: " + dump(data) + "\n\n";
+}
+
+Result<std::string> decode_base64(const std::string& field, const std::string& text) {
+    std::string packed;
+    std::copy_if(text.begin(), text.end(), std::back_inserter(packed), [](char c) { return c != '\n' && c != '\r'; });
+    const auto bad = [&field] { return invalid(field + ": is not valid base64"); };
+    const size_t padding = packed.size() - std::min(packed.size(), packed.find_last_not_of('=') + 1);
+    if (packed.size() % 4 != 0 || padding > 2 || packed.find('=') < packed.size() - padding) return bad();
+    std::string bytes(packed.size() / 4 * 3, '\0');
+    const int size =
+        EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()),
+                        reinterpret_cast<const unsigned char*>(packed.data()), static_cast<int>(packed.size()));
+    if (size < 0) return bad();
+    bytes.resize(static_cast<size_t>(size) - padding);
+    return bytes;
+}
+
+std::string encode_base64(std::string_view bytes) {
+    std::string text((bytes.size() + 2) / 3 * 4 + 1, '\0');
+    const int size =
+        EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()),
+                        reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
+    text.resize(static_cast<size_t>(size));
+    return text;
+}
+
+}  // namespace hutch::daemon

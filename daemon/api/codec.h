@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "daemon/api/exchange.h"
+#include "daemon/store/records.h"
+
+namespace hutch::daemon {
+
+using Json = nlohmann::json;
+
+/// A request's JSON object, read field by field. Unknown fields are ignored, as the contract says; a wrong type is
+/// kInvalid and names the field.
+class Fields {
+  public:
+    /// An empty body is an empty object.
+    static Result<Fields> parse(const std::string& body);
+
+    [[nodiscard]] Result<std::optional<std::string>> text(const char* field) const;
+    [[nodiscard]] Result<std::string> text_or(const char* field, const std::string& otherwise) const;
+    [[nodiscard]] Result<std::string> required_text(const char* field) const;
+    [[nodiscard]] Result<std::optional<bool>> flag(const char* field) const;
+    [[nodiscard]] Result<std::optional<int64_t>> number(const char* field) const;
+    [[nodiscard]] Result<std::vector<std::string>> texts(const char* field) const;
+    [[nodiscard]] Result<Pairs> pairs(const char* field) const;
+    [[nodiscard]] Result<std::optional<Fields>> object(const char* field) const;
+    [[nodiscard]] bool has(const char* field) const { return find(field) != nullptr; }
+
+  private:
+    explicit Fields(Json object) : object_(std::move(object)) {}
+    [[nodiscard]] const Json* find(const char* field) const;
+    Json object_;
+};
+
+/// Text as JSON; what is not UTF-8 becomes U+FFFD (binary output has its own ways out).
+std::string dump(const Json& json);
+Response answer(const Json& json, int status = 200);
+Response answer(const Error& error);
+int http_status(const Error& error);
+Json error_json(const Error& error);
+/// The last line of a stream: `event: NAME`, `data: JSON`, blank line.
+std::string final_event(const char* name, const Json& data);
+
+Result<std::string> decode_base64(const std::string& field, const std::string& text);
+std::string encode_base64(std::string_view bytes);
+
+}  // namespace hutch::daemon

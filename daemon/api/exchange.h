@@ -1,0 +1,70 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "daemon/async.h"
+
+namespace hutch::daemon {
+
+/// Who asks. Peer credentials decide on the Unix socket, the API key on TCP.
+struct Caller {
+    std::string customer;
+};
+
+struct Request {
+    std::string method;
+    std::string path;  ///< decoded, without the query
+    std::map<std::string, std::string> query;
+    std::map<std::string, std::string> headers;  ///< names in lower case
+    Caller caller;
+
+    [[nodiscard]] std::string header(const std::string& name) const {
+        const auto found = headers.find(name);
+        return found == headers.end() ? std::string() : found->second;
+    }
+};
+
+struct Response {
+    int status = 200;
+    std::string body = "{}";
+    std::string content_type = "application/json";
+};
+
+/// A WebSocket after its handshake.
+class Socket {
+  public:
+    virtual ~Socket() = default;
+    struct Frame {
+        bool text = false;
+        std::string data;
+    };
+    /// An error when the peer has closed or gone.
+    virtual Task<Result<Frame>> read() = 0;
+    virtual Task<Result<void>> write(bool text, std::string_view data) = 0;
+    virtual Task<> close() = 0;
+};
+
+/// One request and the way to answer it. HTTP as a protocol ends behind this interface.
+class Exchange {
+  public:
+    virtual ~Exchange() = default;
+    [[nodiscard]] virtual const Request& request() const = 0;
+    /// The next piece of the request's body as it arrives; empty at its end.
+    virtual Task<Result<std::string>> read_some() = 0;
+    /// The whole body; kTooLarge above `limit` bytes.
+    virtual Task<Result<std::string>> read_body(size_t limit) = 0;
+    /// An answer whose end is not known yet: begin, any number of writes, end. A write is done when the kernel has
+    /// taken the bytes, so a slow client slows its producer down.
+    virtual Task<Result<void>> begin(int status, const std::string& content_type) = 0;
+    virtual Task<Result<void>> write(std::string_view piece) = 0;
+    virtual Task<Result<void>> end() = 0;
+    [[nodiscard]] virtual bool begun() const = 0;
+    /// kInvalid when the request is no WebSocket handshake.
+    virtual Task<Result<std::unique_ptr<Socket>>> upgrade() = 0;
+};
+
+}  // namespace hutch::daemon

@@ -1,0 +1,93 @@
+// Commands: collected or streamed.
+
+#include "daemon/api/resources.h"
+#include "daemon/files/files.h"
+
+namespace hutch::daemon {
+namespace {
+
+constexpr size_t kMaxCollected = 32 * 1024 * 1024;
+
+// Keeps the beginning of what a command writes, and says when there was more.
+struct Collector {
+    std::string kept;
+    bool cut = false;
+
+    Sink sink() {
+        return [this](std::string_view piece) -> Task<Result<void>> {
+            const size_t room = kMaxCollected - kept.size();
+            cut = cut || piece.size() > room;
+            kept.append(piece.substr(0, room));
+            co_return Result<void>();
+        };
+    }
+};
+
+Task<Result<std::optional<Response>>> exec(Services& services, Exchange& exchange, const Params& params) {
+    CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
+    CO_TRY_LET(const auto box, co_await awake_box(services, params));
+    CO_TRY_LET(Command command, decode_command(services, *box, fields));
+    CO_TRY_LET(Run run, co_await Run::start(box, std::move(command), false, UniqueFd()));
+    Collector out;
+    Collector err;
+    CO_TRY_LET(const Outcome outcome, co_await run.finish(out.sink(), err.sink()));
+    if (out.cut || err.cut) err.kept += "\n[hutch: output beyond 32 MiB was dropped; use exec-stream]\n";
+    Json json = outcome_json(outcome);
+    json["output"] = out.kept;
+    if (!err.kept.empty()) json["error"] = err.kept;
+    co_return std::optional(answer(json));
+}
+
+// The status line goes out before the outcome is known, so failures from here on are events.
+Task<Result<std::optional<Response>>> exec_stream(Services& services, Exchange& exchange, const Params& params) {
+    CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
+    CO_TRY_LET(const auto box, co_await awake_box(services, params));
+    CO_TRY_LET(Command command, decode_command(services, *box, fields));
+    CO_TRY(co_await exchange.begin(200, "text/event-stream"));
+    auto run = co_await Run::start(box, std::move(command), true, UniqueFd());
+    std::string last;
+    if (run.ok()) {
+        const Sink forward = [&exchange](std::string_view piece) { return exchange.write(piece); };
+        const auto outcome = co_await run->finish(forward, forward);
+        last = outcome.ok() ? final_event("exit", outcome_json(outcome.value()))
+                            : final_event("error", error_json(outcome.error()));
+    } else {
+        last = final_event("error", error_json(run.error()));
+    }
+    CO_TRY(co_await exchange.write(last));
+    CO_TRY(co_await exchange.end());
+    co_return std::optional<Response>();
+}
+
+}  // namespace
+
+Result<Command> decode_command(const Services& services, const Box& box, const Fields& fields) {
+    Command command;
+    if (!fields.has("command")) return invalid("command: is required, an array of strings");
+    command.argv = TRY(fields.texts("command"));
+    if (command.argv.empty() || command.argv.front().empty()) return invalid("command: must name a program");
+    for (const std::string& argument : command.argv) {
+        if (argument.find('\0') != std::string::npos) return invalid("command: an argument contains a NUL character");
+    }
+    const std::string folder = TRY(fields.text("folder")).value_or("");
+    if (folder.find('\0') != std::string::npos) return invalid("folder: must not contain a NUL character");
+    const auto image = services.images.find(box.record.image);  // may have been replaced or removed since
+    command.work_dir = folder.empty() && image.ok() ? image.value().work_dir : absolute_path(folder);
+    command.user = TRY(find_user(image.ok() ? image.value().user : "boxuser"));
+    command.env = box.record.env;
+    return command;
+}
+
+Json outcome_json(const Outcome& outcome) {
+    return {{"exit_code", outcome.exit_code}, {"cpu_ns", outcome.cpu_ns}};
+}
+
+void add_exec_routes(Router& router, Services& services) {
+    router.add("POST", "/v2/box/{id}/exec",
+               [&services](Exchange& exchange, const Params& params) { return exec(services, exchange, params); });
+    router.add("POST", "/v2/box/{id}/exec-stream", [&services](Exchange& exchange, const Params& params) {
+        return exec_stream(services, exchange, params);
+    });
+}
+
+}  // namespace hutch::daemon

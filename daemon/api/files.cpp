@@ -1,0 +1,184 @@
+// Files of a box: read, write, list, upload, download.
+
+#include "daemon/files/files.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "daemon/api/multipart.h"
+#include "daemon/api/resources.h"
+
+namespace hutch::daemon {
+namespace {
+
+using Answer = Task<Result<std::optional<Response>>>;
+
+constexpr uint64_t kMaxRead = 64ULL * 1024 * 1024;
+
+std::string query_text(const Exchange& exchange, const char* name) {
+    const auto found = exchange.request().query.find(name);
+    return found == exchange.request().query.end() ? std::string() : found->second;
+}
+
+Answer read(Services& services, Exchange& exchange, const Params& params) {
+    const std::string path = query_text(exchange, "path");
+    const std::string encoding = query_text(exchange, "encoding");
+    if (!encoding.empty() && encoding != "base64") co_return invalid("encoding: must be base64, or left out for text");
+    CO_TRY_LET(const auto box, co_await awake_box(services, params));
+    CO_TRY_LET(const Files files, Files::of(*box));
+    CO_TRY_LET(const std::string content,
+               co_await services.boxes.workers().run([&] { return files.read(path, kMaxRead); }));
+    co_return std::optional(answer(Json{{"content", encoding.empty() ? content : encode_base64(content)}}));
+}
+
+Answer write(Services& services, Exchange& exchange, const Params& params) {
+    CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
+    CO_TRY_LET(const std::string path, fields.required_text("path"));
+    CO_TRY_LET(std::string content, fields.required_text("content"));
+    CO_TRY_LET(const std::string encoding, fields.text_or("encoding", ""));
+    if (!encoding.empty() && encoding != "base64") co_return invalid("encoding: must be base64, or left out for text");
+    if (!encoding.empty()) {
+        CO_TRY_LET(content, decode_base64("content", content));
+    }
+    CO_TRY_LET(const auto box, co_await awake_box(services, params));
+    CO_TRY_LET(const Files files, Files::of(*box));
+    CO_TRY(co_await services.boxes.workers().run([&] { return files.write(path, content); }));
+    co_return std::optional(Response{});
+}
+
+Answer list(Services& services, Exchange& exchange, const Params& params) {
+    const std::string folder = query_text(exchange, "folder");
+    CO_TRY_LET(const auto box, co_await awake_box(services, params));
+    CO_TRY_LET(const Files files, Files::of(*box));
+    CO_TRY_LET(const auto entries, co_await services.boxes.workers().run(
+                                       [&] { return files.list(folder.empty() ? std::string(kHome) : folder); }));
+    Json rows = Json::array();
+    for (const FileEntry& entry : entries) {
+        rows.push_back({{"name", entry.name},
+                        {"path", entry.path},
+                        {"size", entry.size},
+                        {"is_dir", entry.is_dir},
+                        {"mod_time", entry.mod_time}});
+    }
+    co_return std::optional(answer(Json{{"files", std::move(rows)}}));
+}
+
+// `paths` fields and `files` parts are paired in order, so a file's path must have come before its content: what
+// comes first is written first, and nothing is held in memory.
+struct Upload {
+    std::vector<std::string> paths;
+    size_t files = 0;
+    std::string field;  ///< the part under way; "files" writes to `open`, "paths" into the last path
+    std::string path;
+    UniqueFd open;
+};
+
+Result<void> apply(const Files& files, Upload& upload, const Multipart::Event& event) {
+    switch (event.kind) {
+        case Multipart::Event::Kind::kPart:
+            upload.field = event.name;
+            if (event.name == "paths") upload.paths.emplace_back();
+            if (event.name == "files") {
+                if (upload.files >= upload.paths.size()) {
+                    return invalid("paths: each part of \"files\" needs its own \"paths\" field before it");
+                }
+                upload.path = upload.paths[upload.files++];
+                upload.open = TRY(files.open_for_writing(upload.path));
+            }
+            break;
+        case Multipart::Event::Kind::kData:
+            if (upload.field == "files") {
+                auto written = write_all(upload.open.get(), event.data);
+                if (!written.ok()) return std::move(written).error().in("path: \"" + upload.path + "\"");
+            } else if (upload.field == "paths") {
+                upload.paths.back() += event.data;
+                if (upload.paths.back().size() > 4096) return invalid("paths: must be shorter than 4096 characters");
+            }
+            break;
+        case Multipart::Event::Kind::kPartEnd:
+            upload.open.reset();
+            break;
+    }
+    return {};
+}
+
+Answer upload(Services& services, Exchange& exchange, const Params& params) {
+    CO_TRY_LET(Multipart multipart, Multipart::open(exchange.request().header("content-type")));
+    CO_TRY_LET(const auto box, co_await awake_box(services, params));
+    CO_TRY_LET(const Files files, Files::of(*box));
+    Upload upload;
+    for (;;) {
+        CO_TRY_LET(const std::string piece, co_await exchange.read_some());
+        if (piece.empty()) break;
+        CO_TRY(co_await services.boxes.workers().run([&]() -> Result<void> {
+            for (const auto& event : TRY(multipart.feed(piece))) TRY(apply(files, upload, event));
+            return {};
+        }));
+    }
+    if (!multipart.complete()) co_return invalid("body: ends before its closing multipart boundary");
+    if (upload.files != upload.paths.size() || upload.files == 0) {
+        co_return invalid("files: there must be one part for each \"paths\" field, and at least one");
+    }
+    co_return std::optional(Response{});
+}
+
+std::vector<std::string> tar_of(const std::string& path) {
+    return {"tar", "-C", absolute_path(path), "-cf", "-", "."};
+}
+
+// tar runs inside the box: what it reads and how is the box's affair alone.
+Answer download_directory(Exchange& exchange, const std::shared_ptr<Box>& box, const std::string& path) {
+    Command command;
+    command.argv = tar_of(path);
+    command.work_dir = "/";
+    CO_TRY_LET(command.user, find_user("root"));
+    CO_TRY_LET(Run run, co_await Run::start(box, std::move(command), false, UniqueFd()));
+    CO_TRY(co_await exchange.begin(200, "application/x-tar"));
+    const Sink forward = [&exchange](std::string_view piece) { return exchange.write(piece); };
+    const Sink drop = [](std::string_view) -> Task<Result<void>> { co_return Result<void>(); };
+    CO_TRY_LET(const Outcome outcome, co_await run.finish(forward, drop));
+    if (outcome.exit_code != 0) co_return errno_error("tar of " + path, EIO);  // no last chunk: the client sees it cut
+    CO_TRY(co_await exchange.end());
+    co_return std::optional<Response>();
+}
+
+Answer download(Services& services, Exchange& exchange, const Params& params) {
+    const std::string path = query_text(exchange, "folder");
+    CO_TRY_LET(const auto box, co_await awake_box(services, params));
+    CO_TRY_LET(const Files files, Files::of(*box));
+    CO_TRY_LET(const bool directory, co_await services.boxes.workers().run([&] { return files.is_directory(path); }));
+    if (directory) {
+        co_return co_await download_directory(exchange, box, path);
+    }
+    CO_TRY_LET(const UniqueFd fd, co_await services.boxes.workers().run([&] { return files.open_for_reading(path); }));
+    CO_TRY(co_await exchange.begin(200, "application/octet-stream"));
+    std::string piece(256 * 1024, '\0');
+    for (;;) {
+        const ssize_t n =
+            co_await services.boxes.workers().run([&] { return ::read(fd.get(), piece.data(), piece.size()); });
+        if (n < 0) co_return errno_error("path: \"" + path + "\"");
+        if (n == 0) break;
+        CO_TRY(co_await exchange.write({piece.data(), static_cast<size_t>(n)}));
+    }
+    CO_TRY(co_await exchange.end());
+    co_return std::optional<Response>();
+}
+
+}  // namespace
+
+void add_file_routes(Router& router, Services& services) {
+    const auto add = [&](const char* method, const char* name, Answer (*handler)(Services&, Exchange&, const Params&)) {
+        router.add(method, std::string("/v2/box/{id}/files/") + name,
+                   [&services, handler](Exchange& exchange, const Params& params) {
+                       return handler(services, exchange, params);
+                   });
+    };
+    add("GET", "read", read);
+    add("POST", "write", write);
+    add("GET", "list", list);
+    add("POST", "upload", upload);
+    add("GET", "download", download);
+}
+
+}  // namespace hutch::daemon

@@ -1,0 +1,79 @@
+// Images (ours, beyond the contract).
+
+#include "daemon/api/resources.h"
+
+namespace hutch::daemon {
+namespace {
+
+using Answer = Task<Result<std::optional<Response>>>;
+
+Json image_json(const ImageRecord& image) {
+    Json env = Json::object();
+    for (const auto& [name, value] : image.env) env[name] = value;
+    return {{"id", image.layers.front()},
+            {"name", image.name},
+            {"parent", image.parent},
+            {"layers", image.layers},
+            {"env", env},
+            {"user", image.user},
+            {"workdir", image.work_dir},
+            {"size_bytes", image.size_bytes},
+            {"created_at", image.created_at}};
+}
+
+Answer import(Services& services, Exchange& exchange, const Params& params) {
+    ImportImage command;
+    command.name = params.at("name");
+    const auto& query = exchange.request().query;
+    if (query.contains("user")) command.user = query.at("user");
+    if (query.contains("workdir")) command.work_dir = query.at("workdir");
+    CO_TRY_LET(const auto image,
+               co_await services.images.import(command, [&exchange] { return exchange.read_some(); }));
+    co_return std::optional(answer(image_json(image), 201));
+}
+
+Answer build(Services& services, Exchange& exchange, const Params& params) {
+    CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
+    BuildImage command;
+    command.name = params.at("name");
+    CO_TRY_LET(command.from, fields.text_or("from", services.config.default_image));
+    CO_TRY_LET(command.script, fields.required_text("script"));
+    CO_TRY(check_name("name", command.name));
+    CO_TRY(services.images.find(command.from));
+    CO_TRY(co_await exchange.begin(200, "text/event-stream"));
+    const auto image = co_await services.images.build(
+        std::move(command), [&exchange](std::string_view piece) { return exchange.write(piece); });
+    const std::string last =
+        image.ok() ? final_event("image", image_json(image.value())) : final_event("error", error_json(image.error()));
+    CO_TRY(co_await exchange.write(last));
+    CO_TRY(co_await exchange.end());
+    co_return std::optional<Response>();
+}
+
+}  // namespace
+
+void add_image_routes(Router& router, Services& services) {
+    router.add("GET", "/v2/images", [&services](Exchange&, const Params&) -> Answer {
+        Json rows = Json::array();
+        for (const ImageRecord& image : services.images.list()) rows.push_back(image_json(image));
+        Json all = Json::object();
+        all["images"] = std::move(rows);
+        co_return std::optional(answer(all));
+    });
+    router.add("GET", "/v2/images/{name}", [&services](Exchange&, const Params& params) -> Answer {
+        CO_TRY_LET(const ImageRecord image, services.images.find(params.at("name")));
+        co_return std::optional(answer(image_json(image)));
+    });
+    router.add("DELETE", "/v2/images/{name}", [&services](Exchange&, const Params& params) -> Answer {
+        CO_TRY(services.images.remove(params.at("name")));
+        co_return std::optional(Response{});
+    });
+    router.add("PUT", "/v2/images/{name}", [&services](Exchange& exchange, const Params& params) -> Answer {
+        co_return co_await import(services, exchange, params);
+    });
+    router.add("POST", "/v2/images/{name}/build", [&services](Exchange& exchange, const Params& params) -> Answer {
+        co_return co_await build(services, exchange, params);
+    });
+}
+
+}  // namespace hutch::daemon

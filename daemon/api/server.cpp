@@ -1,0 +1,127 @@
+#include "daemon/api/server.h"
+
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <set>
+
+#include "daemon/api/connection.h"
+#include "daemon/log.h"
+
+namespace hutch::daemon {
+
+using Socket_ = asio::generic::stream_protocol::socket;
+
+struct Server::State : std::enable_shared_from_this<Server::State> {
+    static constexpr size_t kMaxConnections = 10'000;
+
+    State(asio::any_io_executor its_executor, const Router& its_router, const Auth& its_auth)
+        : executor(std::move(its_executor)), router(its_router), auth(its_auth), requests(executor) {}
+
+    asio::any_io_executor executor;
+    const Router& router;
+    const Auth& auth;
+    std::vector<std::function<void()>> stop_listening;
+    size_t connections = 0;
+    Gate requests;
+
+    template <typename Acceptor>
+    Task<> accept_all(std::shared_ptr<Acceptor> acceptor, bool keyed) {
+        const auto self = shared_from_this();
+        while (!requests.closed()) {
+            Socket_ socket(executor);
+            const auto [failed] = co_await acceptor->async_accept(socket, kAwait);
+            if (failed == asio::error::operation_aborted) co_return;
+            if (failed) {  // out of descriptors: the backlog waits until some are free
+                log_error("accepting a connection: {}", failed.message());
+                asio::steady_timer pause(executor, std::chrono::milliseconds(100));
+                co_await pause.async_wait(kAwait);
+                continue;
+            }
+            if (connections >= kMaxConnections) continue;  // closed at once
+            asio::co_spawn(
+                executor,
+                [self, socket = std::move(socket), keyed]() mutable { return self->serve(std::move(socket), keyed); },
+                asio::detached);
+        }
+    }
+
+    Task<> serve(Socket_ socket, bool keyed) {
+        const auto self = shared_from_this();
+        ++connections;
+        std::optional<Gate::Pass> pass;
+        co_await serve_connection(std::move(socket), {router, auth, keyed}, [&](bool busy) {
+            if (busy) {
+                pass.emplace(requests.enter());
+            } else {
+                pass.reset();
+            }
+        });
+        --connections;
+    }
+
+    template <typename Acceptor>
+    void start(std::shared_ptr<Acceptor> acceptor, bool keyed) {
+        stop_listening.push_back([acceptor] { acceptor->close(); });
+        asio::co_spawn(executor, accept_all(acceptor, keyed), asio::detached);
+    }
+};
+
+Server::Server(asio::any_io_executor executor, const Router& router, const Auth& auth)
+    : state_(std::make_shared<State>(std::move(executor), router, auth)) {}
+
+Server::~Server() = default;
+
+Result<void> Server::listen_unix(const std::string& path) {
+    if (path.size() >= sizeof(sockaddr_un::sun_path))
+        return invalid("socket: the path is longer than a socket's may be");
+    ::unlink(path.c_str());  // of the last daemon: the lock on the state directory says it is gone
+    using Local = asio::local::stream_protocol;
+    auto acceptor = std::make_shared<asio::basic_socket_acceptor<Local>>(state_->executor);
+    boost::system::error_code failed;
+    acceptor->open(Local(), failed);
+    const mode_t before = umask(0177);  // nobody but root, until its group is set
+    if (!failed) acceptor->bind(Local::endpoint(path), failed);
+    umask(before);
+    if (!failed) acceptor->listen(1024, failed);
+    if (failed) return errno_error("listening on " + path, failed.value());
+    if (chown(path.c_str(), 0, state_->auth.group()) != 0 || chmod(path.c_str(), 0660) != 0) {
+        return errno_error("setting the owner of " + path);
+    }
+    state_->start(std::move(acceptor), false);
+    return {};
+}
+
+Result<void> Server::listen_tcp(const std::string& address) {
+    if (!state_->auth.has_keys()) return invalid("listen: TCP needs API keys; name a file of them with api_key_file");
+    const size_t colon = address.rfind(':');
+    boost::system::error_code failed;
+    const auto ip = asio::ip::make_address(address.substr(0, colon), failed);
+    const unsigned long port = colon == std::string::npos ? 0 : strtoul(address.c_str() + colon + 1, nullptr, 10);
+    if (failed || port == 0 || port > 65535) return invalid("listen: must be ADDRESS:PORT, for example 127.0.0.1:8080");
+    using Tcp = asio::ip::tcp;
+    auto acceptor = std::make_shared<Tcp::acceptor>(state_->executor);
+    const Tcp::endpoint endpoint(ip, static_cast<uint16_t>(port));
+    acceptor->open(endpoint.protocol(), failed);
+    if (!failed) acceptor->set_option(Tcp::acceptor::reuse_address(true), failed);
+    if (!failed) acceptor->bind(endpoint, failed);
+    if (!failed) acceptor->listen(1024, failed);
+    if (failed) return errno_error("listening on " + address, failed.value());
+    state_->start(std::move(acceptor), true);
+    return {};
+}
+
+Task<> Server::close(std::chrono::milliseconds patience) {
+    using namespace asio::experimental::awaitable_operators;
+    for (const auto& stop : state_->stop_listening) stop();
+    asio::steady_timer limit(state_->executor, patience);
+    const auto state = state_;
+    co_await (state->requests.close() || limit.async_wait(kAwait));
+    if (state->requests.inside() > 0) log_warning("{} requests are cut off", state->requests.inside());
+}
+
+}  // namespace hutch::daemon

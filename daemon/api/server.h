@@ -1,0 +1,31 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "daemon/api/auth.h"
+#include "daemon/api/router.h"
+#include "daemon/config.h"
+#include "daemon/event.h"
+
+namespace hutch::daemon {
+
+/// The HTTP/1.1 door: a Unix socket and, if configured, a TCP port. It knows framing, limits and who asks; what a
+/// request means is its routes' business. This and connection.cpp are the only files that know Beast.
+class Server {
+  public:
+    Server(asio::any_io_executor executor, const Router& router, const Auth& auth);
+    ~Server();
+
+    Result<void> listen_unix(const std::string& path);
+    /// "127.0.0.1:8080". kInvalid without API keys.
+    Result<void> listen_tcp(const std::string& address);
+    /// Stops accepting, and waits for requests under way for at most `patience`.
+    Task<> close(std::chrono::milliseconds patience);
+
+  private:
+    struct State;
+    std::shared_ptr<State> state_;
+};
+
+}  // namespace hutch::daemon

@@ -1,0 +1,148 @@
+// A command with its input and, if asked for, a terminal, over a WebSocket:
+//   client: text   {"command": [...], "folder"?, "tty": true, "rows", "cols", "term"?}    first
+//           binary input     text {"resize": {"rows", "cols"}}     text {"eof": true}
+//   server: binary output    text {"exit_code", "cpu_ns"} or {"error"}                    last
+
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/undo.h"
+#include "daemon/api/resources.h"
+#include "daemon/fd_watch.h"
+#include "daemon/files/files.h"
+
+namespace hutch::daemon {
+namespace {
+
+struct Opening {
+    Command command;
+    bool tty = false;
+};
+
+Result<uint16_t> screen_size(const Fields& fields, const char* field, int64_t otherwise) {
+    const int64_t value = TRY(fields.number(field)).value_or(otherwise);
+    if (value < 1 || value > 10000) return invalid(std::string(field) + ": must be from 1 to 10000");
+    return static_cast<uint16_t>(value);
+}
+
+Result<Opening> decode_opening(const Services& services, const Box& box, const std::string& text) {
+    const Fields fields = TRY(Fields::parse(text));
+    Opening opening;
+    opening.command = TRY(decode_command(services, box, fields));
+    opening.tty = TRY(fields.flag("tty")).value_or(false);
+    if (opening.tty) {
+        opening.command.terminal = {TRY(screen_size(fields, "rows", 24)), TRY(screen_size(fields, "cols", 80))};
+        opening.command.env.emplace_back("TERM", TRY(fields.text("term")).value_or("xterm-256color"));
+    }
+    return opening;
+}
+
+// Writes all of it into a non-blocking descriptor. False when nobody reads it any more.
+Task<bool> feed(FdWatch& watch, int fd, std::string_view data) {
+    while (!data.empty()) {
+        const ssize_t n = ::write(fd, data.data(), data.size());
+        if (n >= 0) {
+            data.remove_prefix(static_cast<size_t>(n));
+        } else if (errno == EAGAIN) {
+            if (!co_await watch.writable()) co_return false;
+        } else if (errno != EINTR) {
+            co_return false;
+        }
+    }
+    co_return true;
+}
+
+Result<void> resize(int terminal, const std::string& text) {
+    const Fields fields = TRY(Fields::parse(text));
+    const auto size = TRY(fields.object("resize"));
+    if (!size || terminal < 0) return {};
+    const winsize window{TRY(screen_size(*size, "rows", 24)), TRY(screen_size(*size, "cols", 80)), 0, 0};
+    if (ioctl(terminal, TIOCSWINSZ, &window) != 0) return errno_error("resizing the terminal");
+    return {};
+}
+
+bool says_eof(const std::string& text) {
+    const auto fields = Fields::parse(text);
+    if (!fields.ok()) return false;
+    const auto eof = fields.value().flag("eof");
+    return eof.ok() && eof.value().value_or(false);
+}
+
+// A session owns what its two directions share; the input side may end after the command has.
+struct Session {
+    std::unique_ptr<Socket> socket;
+    UniqueFd input;  ///< of the command: its stdin pipe, or the terminal
+    bool tty = false;
+    std::function<void()> hang_up;  ///< set while the command runs
+};
+
+Task<> carry_input(std::shared_ptr<Session> session, asio::any_io_executor executor) {
+    for (;;) {
+        auto frame = co_await session->socket->read();
+        if (!frame.ok()) break;
+        if (!session->input) continue;
+        if (!frame.value().text) {
+            FdWatch watch(executor, session->input.get());
+            if (!co_await feed(watch, session->input.get(), frame.value().data)) session->input.reset();
+        } else if (says_eof(frame.value().data)) {
+            constexpr char kEndOfTransmission[] = {4};
+            if (session->tty) {
+                [[maybe_unused]] const ssize_t n = ::write(session->input.get(), kEndOfTransmission, 1);
+            } else {
+                session->input.reset();
+            }
+        } else {
+            (void)resize(session->tty ? session->input.get() : -1, frame.value().data);
+        }
+    }
+    session->input.reset();
+    // Who closes a terminal's window wants its programs gone, as a modem that hangs up.
+    if (session->tty && session->hang_up) session->hang_up();
+}
+
+Task<Result<Outcome>> converse(const std::shared_ptr<Session>& session, const std::shared_ptr<Box>& box,
+                               Opening opening) {
+    UniqueFd command_input;
+    if (!opening.tty) {
+        int ends[2];
+        if (pipe2(ends, O_CLOEXEC) != 0) co_return errno_error("making a pipe");
+        command_input = UniqueFd(ends[0]);
+        session->input = UniqueFd(ends[1]);
+    }
+    session->tty = opening.tty;
+    CO_TRY_LET(Run run, co_await Run::start(box, std::move(opening.command), true, std::move(command_input)));
+    if (session->tty) {
+        CO_TRY_LET(session->input, duplicate(run.terminal()));
+    }
+    fcntl(session->input.get(), F_SETFL, O_NONBLOCK);
+    asio::co_spawn(box->executor(), carry_input(session, box->executor()), asio::detached);
+    const Sink forward = [&session](std::string_view piece) { return session->socket->write(false, piece); };
+    session->hang_up = [&run] { run.kill(); };
+    const Undo over([&session] { session->hang_up = nullptr; });
+    co_return co_await run.finish(forward, forward);
+}
+
+Task<Result<std::optional<Response>>> terminal(Services& services, Exchange& exchange, const Params& params) {
+    CO_TRY_LET(const auto box, co_await awake_box(services, params));
+    const auto session = std::make_shared<Session>();
+    CO_TRY_LET(session->socket, co_await exchange.upgrade());
+    CO_TRY_LET(const auto first, co_await session->socket->read());
+    auto opening = decode_opening(services, *box, first.data);
+    Result<Outcome> outcome = opening.ok() ? co_await converse(session, box, std::move(opening).value())
+                                           : Result<Outcome>(std::move(opening).error());
+    const Json last = outcome.ok() ? outcome_json(outcome.value()) : error_json(outcome.error());
+    (void)co_await session->socket->write(true, dump(last));
+    co_await session->socket->close();
+    co_return std::optional<Response>();
+}
+
+}  // namespace
+
+void add_terminal_routes(Router& router, Services& services) {
+    router.add("GET", "/v2/box/{id}/exec-tty",
+               [&services](Exchange& exchange, const Params& params) { return terminal(services, exchange, params); });
+}
+
+}  // namespace hutch::daemon

@@ -1,0 +1,86 @@
+// What an earlier daemon left: every row is brought back to life, or what remains of it is removed and said.
+//
+//   row says     found                      then
+//   creating     anything                   removed: nobody was told of it
+//   deleting     anything                   removed: that had been promised
+//   ready        its init lives             taken over: same processes, same files
+//   ready        no init (reboot, killed)   paused: its files stay, work wakes it into a fresh init
+//   (no row)     group, link, upper, layer  removed
+//
+// Idempotent: a crash in here leaves the same or less to do for the next start.
+
+#include <set>
+
+#include "daemon/box/manager.h"
+#include "daemon/log.h"
+#include "netns/recover.h"
+#include "overlayfs/recover.h"
+#include "overlayfs/upper.h"
+
+namespace hutch::daemon {
+namespace {
+
+constexpr cgroups::Millis kDeathDeadline{5000};
+
+template <typename Names>
+void say(const char* what, const Names& names) {
+    for (const auto& name : names) log_warning("removed {} {}, which no record knows", what, name);
+}
+
+Result<void> sweep(Mechanisms& mechanisms, const std::set<std::string>& boxes, const std::set<std::string>& layers,
+                   const std::vector<netns::Ipv4>& addresses) {
+    const auto groups = TRY(mechanisms.cgroups.recover(boxes, kDeathDeadline));
+    say("control group", groups.removed);
+    for (const auto& busy : groups.busy)
+        log_warning("control group of {} does not die yet; the next start retries", busy);
+    say("link", TRY(netns::recover(mechanisms.network, addresses)));
+    const auto files = TRY(overlayfs::recover(mechanisms.store, layers, boxes));
+    say("files of box", files.uppers);
+    say("layer", files.layers);
+    say("unfinished layer", files.unfinished);
+    mechanisms.reaper->nudge();
+    return {};
+}
+
+}  // namespace
+
+Result<void> Manager::adopt() {
+    std::set<std::string> known_boxes;
+    std::set<std::string> known_layers;
+    std::vector<netns::Ipv4> addresses;
+    for (const ImageRecord& image : TRY(records_.images()))
+        known_layers.insert(image.layers.begin(), image.layers.end());
+    for (BoxRecord& record : TRY(records_.boxes())) {
+        if (record.phase != Phase::kReady || record.internal) {
+            log_warning("box {}: was being {} when the last daemon ended; removed", record.id,
+                        record.phase == Phase::kDeleting ? "deleted" : "made");
+            TRY_IN("box " + record.id, end_life(mechanisms_, record.id, std::nullopt));
+            TRY_IN("box " + record.id, overlayfs::discard_upper(mechanisms_.store, record.id));
+            TRY(records_.drop_box(record.id));
+            continue;
+        }
+        known_boxes.insert(record.id);
+        known_layers.insert(record.layers.begin(), record.layers.end());
+        uid_slots_.reserve(record.uid_slot);
+        auto life = adopt_life(mechanisms_, record);
+        auto box = std::make_shared<Box>(executor_, std::move(record));
+        enlist(box);
+        if (life.ok()) {
+            addresses.push_back(life.value().address);
+            box->live(std::move(life).value(), [this, weak = std::weak_ptr(box)] {
+                if (const auto ended = weak.lock()) on_init_gone(ended);
+            });
+        } else {
+            log_info("box {}: {}; it is paused with its files", box->record.id, life.error().message);
+            TRY_IN("box " + box->record.id, end_life(mechanisms_, box->record.id, std::nullopt));
+            box->record.init_pid = 0;
+            TRY(save(*box));
+        }
+    }
+    TRY(sweep(mechanisms_, known_boxes, known_layers, addresses));
+    mechanisms_.slots = TRY(netns::Pool::open(mechanisms_.network, addresses, mechanisms_.config.pool));
+    log_info("{} boxes, {} of them alive", boxes_.size(), addresses.size());
+    return {};
+}
+
+}  // namespace hutch::daemon

@@ -1,0 +1,143 @@
+#include "daemon/box/box.h"
+
+#include <chrono>
+
+#include "base/file.h"
+
+#include "daemon/box/uid_slots.h"
+#include "daemon/fd_watch.h"
+
+namespace hutch::daemon {
+namespace {
+
+// Numbers of runs never repeat within a box, not even across daemons: init may still speak of an old one.
+uint64_t next_run_number() {
+    static uint64_t last = static_cast<uint64_t>(std::chrono::system_clock::now().time_since_epoch().count());
+    return ++last;
+}
+
+}  // namespace
+
+uid_t Box::uid_base() const {
+    return UidSlots::base_of(record.uid_slot);
+}
+
+Status Box::status() const {
+    return status_of({.creating = record.phase == Phase::kCreating,
+                      .deleting = record.phase == Phase::kDeleting,
+                      .failed = failure.has_value(),
+                      .alive = alive(),
+                      .busy = busy()});
+}
+
+void Box::live(Life life, std::function<void()> ended) {
+    record.init_pid = life.pid;
+    record.init_start = life.start;
+    record.address = life.address.value;
+    failure.reset();
+    life_ = std::move(life);
+    current_ = std::make_shared<bool>(true);
+    const auto self = shared_from_this();
+    asio::co_spawn(
+        executor_, [self, current = current_] { return self->listen(current); }, asio::detached);
+    asio::co_spawn(
+        executor_, [self, current = current_, ended = std::move(ended)] { return self->watch(current, ended); },
+        asio::detached);
+}
+
+std::optional<Life> Box::stop_living(const Error& reason) {
+    if (!life_) return std::nullopt;
+    record.past_cpu_ns = cpu_ns();
+    record.init_pid = 0;
+    *current_ = false;
+    for (const auto& [id, run] : runs_) {
+        run->failure = reason;
+        run->started.set();
+        run->exited.set();
+    }
+    lingering_.clear();
+    return std::exchange(life_, std::nullopt);
+}
+
+// The two coroutines of a life hold duplicates of its descriptors, so that they may end after it.
+Task<> Box::listen(std::shared_ptr<bool> current) {
+    const auto socket = duplicate(life_->link.fd());
+    if (!socket.ok()) co_return;
+    FdWatch link(executor_, socket.value().get());
+    while (co_await link.readable()) {
+        for (;;) {
+            if (!*current) co_return;
+            auto message = life_->link.receive();
+            if (!message.ok()) co_return;  // init is gone: watch() acts on it
+            if (!message.value().has_value()) break;
+            deliver(std::move(*message.value()));
+        }
+    }
+}
+
+Task<> Box::watch(std::shared_ptr<bool> current, std::function<void()> ended) {
+    const auto pidfd = duplicate(life_->pidfd.get());
+    if (!pidfd.ok()) co_return;
+    FdWatch init(executor_, pidfd.value().get());
+    co_await init.readable();  // a pidfd becomes readable when its process has ended (pidfd_open(2))
+    runtime::reap(pidfd.value().get());
+    if (*current) ended();
+}
+
+void Box::deliver(runtime::Message message) {
+    const auto found = runs_.find(message.reply.run_id);
+    if (found == runs_.end()) return;  // of an earlier daemon's
+    ActiveRun& run = *found->second;
+    switch (message.reply.type) {
+        case runtime::MessageType::kStarted:
+            run.terminal = std::move(message.terminal);
+            run.started.set();
+            break;
+        case runtime::MessageType::kFailed:
+            run.failure = runtime::failure_of(message.reply);
+            if (message.reply.stage == runtime::Stage::kWorkDir) run.failure->kind = ErrorKind::kInvalid;
+            if (message.reply.stage == runtime::Stage::kCommand) run.failure->kind = ErrorKind::kNotFound;
+            run.started.set();
+            run.exited.set();
+            break;
+        case runtime::MessageType::kExited:
+            run.wait_status = message.reply.code;
+            run.exited.set();
+            break;
+        default:
+            break;
+    }
+}
+
+Result<std::pair<uint64_t, std::shared_ptr<ActiveRun>>> Box::begin_run() {
+    const uint64_t id = next_run_number();
+    cgroups::Leaf leaf = TRY(life_->group.make_leaf("r-" + std::to_string(id), uid_base()));
+    auto run = std::make_shared<ActiveRun>(executor_, std::move(leaf));
+    runs_.emplace(id, run);
+    return std::pair{id, run};
+}
+
+void Box::forget_run(uint64_t id) {
+    const auto found = runs_.find(id);
+    if (found == runs_.end()) return;
+    if (life_) {
+        if (!found->second->leaf.remove().ok()) lingering_.insert(found->second->leaf.name());
+        if (!lingering_.empty()) sweep_leaves();
+    }
+    runs_.erase(found);
+}
+
+void Box::sweep_leaves() {
+    std::erase_if(lingering_, [this](const std::string& name) {
+        auto leaf = life_->group.reopen_leaf(name);
+        return !leaf.ok() || leaf->remove().ok();
+    });
+}
+
+int64_t Box::cpu_ns() const {
+    if (!life_) return record.past_cpu_ns;
+    const auto stats = life_->group.stats();
+    return record.past_cpu_ns + (stats.ok() ? static_cast<int64_t>(stats.value().cpu_ns) : 0);
+}
+
+}  // namespace hutch::daemon

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "daemon/box/builder.h"
+#include "daemon/box/state.h"
+#include "daemon/event.h"
+#include "daemon/run/run.h"
+
+namespace hutch::daemon {
+
+/// One box as the event loop sees it: its record, its life if it has one, and the runs under way. Whoever changes it
+/// is on the event loop's thread.
+class Box : public std::enable_shared_from_this<Box> {
+  public:
+    Box(const asio::any_io_executor& executor, BoxRecord its_record)
+        : record(std::move(its_record)), executor_(executor) {}
+
+    BoxRecord record;
+    BuildTimes times;              ///< of its last start
+    std::optional<Error> failure;  ///< of the last try to start it
+
+    [[nodiscard]] bool alive() const { return life_.has_value(); }
+    [[nodiscard]] Life& life() { return *life_; }
+    [[nodiscard]] Status status() const;
+    [[nodiscard]] const asio::any_io_executor& executor() const { return executor_; }
+    [[nodiscard]] uid_t uid_base() const;
+
+    /// Takes the life and listens to its init. `ended` is called once, on the event loop, when init is gone.
+    void live(Life life, std::function<void()> ended);
+    /// Gives the life up: runs under way end with `reason`. What is answered is to be let go on a worker thread: the
+    /// last reference to an overlay syncs its file system. The kernel objects are end_life()'s to remove.
+    std::optional<Life> stop_living(const Error& reason);
+
+    /// A fresh leaf and a number for one command; forget() takes both back.
+    Result<std::pair<uint64_t, std::shared_ptr<ActiveRun>>> begin_run();
+    void forget_run(uint64_t id);
+    [[nodiscard]] bool busy() const { return !runs_.empty(); }
+
+    /// CPU time since the box was made, in nanoseconds.
+    [[nodiscard]] int64_t cpu_ns() const;
+
+    /// At most one start of it at a time: who comes second waits for the first.
+    std::shared_ptr<Event> waking;
+
+  private:
+    Task<> listen(std::shared_ptr<bool> current);
+    Task<> watch(std::shared_ptr<bool> current, std::function<void()> ended);
+    void deliver(runtime::Message message);
+    void sweep_leaves();
+
+    asio::any_io_executor executor_;
+    std::optional<Life> life_;
+    std::shared_ptr<bool> current_;  ///< false for listeners of a life that is over
+    std::map<uint64_t, std::shared_ptr<ActiveRun>> runs_;
+    std::set<std::string> lingering_;  ///< leaves in which something of a finished command still runs
+};
+
+}  // namespace hutch::daemon

@@ -1,0 +1,145 @@
+#include "daemon/box/builder.h"
+
+#include <fcntl.h>
+
+#include <poll.h>
+
+#include "base/file.h"
+#include "base/ids.h"
+#include "base/syscalls.h"
+#include "base/undo.h"
+#include "daemon/box/uid_slots.h"
+#include "overlayfs/mount.h"
+#include "overlayfs/upper.h"
+#include "runtime/idmap.h"
+
+namespace hutch::daemon {
+namespace {
+
+constexpr int kReadyDeadlineMs = 10'000;
+constexpr cgroups::Millis kDeathDeadline{1500};
+
+cgroups::Limits limits_of(const Size& size) {
+    return {.memory_bytes = size.memory_bytes, .cpus = size.cpus, .pids = kPidsPerBox};
+}
+
+std::string hostname_of(const BoxRecord& box) {
+    return box.name.empty() ? box.id : box.name.substr(0, 63);
+}
+
+// /proc/PID/root leads into the box's mount namespace: what is opened through it sees the box's own mounts.
+Result<UniqueFd> open_root(int64_t pid) {
+    return open_at(AT_FDCWD, "/proc/" + std::to_string(pid) + "/root", O_PATH | O_DIRECTORY);
+}
+
+}  // namespace
+
+Result<int64_t> start_time_of(int64_t pid) {
+    const std::string stat = TRY(read_file_at(AT_FDCWD, "/proc/" + std::to_string(pid) + "/stat"));
+    size_t at = stat.rfind(')');  // the name before it may hold anything
+    for (int field = 2; field < 22 && at != std::string::npos; ++field) at = stat.find(' ', at + 1);
+    if (at == std::string::npos) return errno_error("reading the start time of " + std::to_string(pid), EPROTO);
+    return std::stoll(stat.substr(at + 1));
+}
+
+Result<Life> build_life(Mechanisms& mechanisms, const BoxRecord& box, Upper upper, BuildTimes& times) {
+    const Size* size = find_size(box.size);
+    if (size == nullptr) return invalid("size: \"" + box.size + "\" is not known to this daemon");
+    const uid_t base = UidSlots::base_of(box.uid_slot);
+    Lap lap;
+    if (upper == Upper::kFresh) {
+        TRY_IN("making its upper", overlayfs::make_upper(mechanisms.store, box.id, box.layers.front()));
+    }
+    Undo discard_upper([&] {
+        if (upper == Upper::kFresh) (void)overlayfs::discard_upper(mechanisms.store, box.id);
+    });
+    lap.to(times.upper);
+    const UniqueFd userns = TRY(runtime::make_user_namespace(base));
+    lap.to(times.user_namespace);
+
+    netns::Slot slot = TRY_IN("taking a network slot", mechanisms.slots->take());
+    Undo give_slot_back([&] {
+        slot.netns.reset();
+        mechanisms.slots->release(slot.address);
+    });
+    lap.to(times.slot);
+
+    const UniqueFd root = TRY_IN("mounting its file system",
+                                 overlayfs::mount_box(mechanisms.store, box.layers, box.id, userns.get(), base));
+    lap.to(times.mount);
+
+    cgroups::Group group =
+        TRY_IN("making its control group", mechanisms.cgroups.create(box.id, limits_of(*size), base));
+    Undo remove_group([&] { (void)end_life(mechanisms, box.id, std::nullopt); });
+    const cgroups::Leaf leaf = TRY(group.make_leaf("init", base));
+    const std::vector<UniqueFd> tasks = TRY(group.open_v1_tasks());
+    std::vector<int> task_fds;
+    for (const UniqueFd& file : tasks) task_fds.push_back(file.get());
+    lap.to(times.group);
+
+    const runtime::SpawnPlan plan{.group = group.fd(),
+                                  .leaf = leaf.fd(),
+                                  .tasks = task_fds,
+                                  .netns = slot.netns.get(),
+                                  .userns = userns.get(),
+                                  .root = root.get(),
+                                  .sysfs = slot.sysfs.get(),
+                                  .hostname = hostname_of(box),
+                                  .address = netns::to_string(slot.address),
+                                  .nameserver = netns::to_string(mechanisms.network.gateway()),
+                                  .tmp_bytes = size->memory_bytes / 2};
+    runtime::Spawned spawned = TRY_IN("starting its init", mechanisms.launcher.spawn(plan));
+    Undo kill_init([&] {
+        sys_pidfd_send_signal(spawned.pidfd.get(), SIGKILL);
+        runtime::reap(spawned.pidfd.get());
+    });
+    lap.to(times.spawn);
+    TRY_IN("its init", spawned.link.wait_ready(kReadyDeadlineMs));
+    const int64_t start = TRY(start_time_of(spawned.pid));
+    UniqueFd inside = TRY(open_root(spawned.pid));
+    lap.to(times.ready);
+
+    kill_init.commit();
+    remove_group.commit();
+    give_slot_back.commit();
+    discard_upper.commit();
+    return Life{std::move(group),        std::move(spawned.pidfd), spawned.pid, start,
+                std::move(spawned.link), std::move(inside),        slot.address};
+}
+
+Result<Life> adopt_life(Mechanisms& mechanisms, const BoxRecord& box) {
+    const Error gone{ErrorKind::kNotFound, 0, "its init is gone"};
+    if (box.init_pid == 0) return gone;
+    UniqueFd pidfd(sys_pidfd_open(static_cast<pid_t>(box.init_pid)));
+    if (!pidfd) return gone;
+    // The pidfd is held now: what is read of /proc after it is of this process, or of none if it ends meanwhile.
+    const auto start = start_time_of(box.init_pid);
+    if (!start.ok() || start.value() != box.init_start) return gone;
+    UniqueFd control(sys_pidfd_getfd(pidfd.get(), runtime::kPeerFd));
+    if (!control) return errno_error("taking back the control socket of init");
+    cgroups::Group group = TRY(mechanisms.cgroups.reopen(box.id));
+    UniqueFd root = TRY(open_root(box.init_pid));
+    return Life{
+        std::move(group), std::move(pidfd),        box.init_pid, box.init_start, runtime::Link(std::move(control)),
+        std::move(root),  netns::Ipv4{box.address}};
+}
+
+Result<void> end_life(Mechanisms& mechanisms, const std::string& box_id, std::optional<Life> life) {
+    auto group = mechanisms.cgroups.reopen(box_id);
+    if (!group.ok()) {
+        if (group.error().code == ENOENT) return {};
+        return std::move(group).error();
+    }
+    TRY(group->kill());
+    if (life) {
+        // The end of a PID 1 comes after that of everything in its namespace (pid_namespaces(7)). Waiting for it first
+        // spares waiting for cgroup.events, which the kernel raises at most once in 10 ms.
+        pollfd init{life->pidfd.get(), POLLIN, 0};
+        (void)poll(&init, 1, static_cast<int>(kDeathDeadline.count()));
+        life.reset();
+    }
+    TRY(group->wait_empty(kDeathDeadline));
+    return group->remove();
+}
+
+}  // namespace hutch::daemon

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/unique_fd.h"
+#include "cgroups/group.h"
+#include "daemon/box/mechanisms.h"
+#include "daemon/store/records.h"
+#include "runtime/link.h"
+
+namespace hutch::daemon {
+
+/// What a living box holds of the kernel. Letting it go leaves the box alone: only end_life() ends it.
+struct Life {
+    cgroups::Group group;
+    UniqueFd pidfd;   ///< of init
+    int64_t pid = 0;  ///< with its start time, for the record
+    int64_t start = 0;
+    runtime::Link link;  ///< to init
+    UniqueFd root;       ///< O_PATH, the box's root as seen from inside
+    netns::Ipv4 address;
+};
+
+/// Time each step of a create or a start took, in nanoseconds. `record` and `upper` are of a create only.
+struct BuildTimes {
+    int64_t record = 0, upper = 0, user_namespace = 0, slot = 0, mount = 0, group = 0, spawn = 0, ready = 0;
+};
+
+/// Adds the time since the last step to where it belongs.
+class Lap {
+  public:
+    void to(int64_t& nanoseconds) {
+        const auto now = std::chrono::steady_clock::now();
+        nanoseconds += std::chrono::nanoseconds(now - last_).count();
+        last_ = now;
+    }
+
+  private:
+    std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
+
+enum class Upper { kFresh, kExisting };
+
+/// Brings a box to life, on a new upper or on the one it has. Blocks for about two milliseconds: for a worker thread.
+/// On failure everything it made is undone.
+Result<Life> build_life(Mechanisms& mechanisms, const BoxRecord& box, Upper upper, BuildTimes& times);
+
+/// Finds the living init that `box` tells of, or says why there is none (kNotFound).
+Result<Life> adopt_life(Mechanisms& mechanisms, const BoxRecord& box);
+
+/// Kills everything in the box and takes its groups away; its upper stays. A box that is half there, or not at all, is
+/// fine. EBUSY or ETIMEDOUT when something in it does not die in time: to be tried again. Takes what the caller holds
+/// of the life, if it does, and lets go of it.
+Result<void> end_life(Mechanisms& mechanisms, const std::string& box_id, std::optional<Life> life);
+
+/// Field 22 of /proc/PID/stat: with it a pid names one process for good (proc(5)).
+Result<int64_t> start_time_of(int64_t pid);
+
+}  // namespace hutch::daemon

@@ -1,0 +1,216 @@
+#include "daemon/box/manager.h"
+
+#include <algorithm>
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <chrono>
+
+#include "base/ids.h"
+#include "daemon/log.h"
+#include "overlayfs/upper.h"
+
+namespace hutch::daemon {
+
+int64_t unix_now() {
+    return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
+        .count();
+}
+
+Manager::Manager(asio::any_io_executor executor, Mechanisms& mechanisms, Records& records, Workers& workers)
+    : executor_(std::move(executor)), mechanisms_(mechanisms), records_(records), workers_(workers), work_(executor_) {}
+
+Result<void> Manager::save(Box& box) {
+    box.record.updated_at = unix_now();
+    return records_.put_box(box.record);
+}
+
+void Manager::enlist(const std::shared_ptr<Box>& box) {
+    boxes_[box->record.id] = box;
+    if (!box->record.name.empty()) names_[box->record.name] = box->record.id;
+}
+
+void Manager::strike(const Box& box) {
+    boxes_.erase(box.record.id);
+    if (!box.record.name.empty()) names_.erase(box.record.name);
+}
+
+void Manager::note(const Box& box, const std::string& level, const std::string& message) {
+    const auto noted = records_.add_log(box.record.id, {unix_now(), level, "system", message});
+    if (!noted.ok()) log_warning("box {}: cannot keep a log line: {}", box.record.id, noted.error().message);
+}
+
+Result<std::shared_ptr<Box>> Manager::find(const std::string& id_or_name) {
+    const auto named = names_.find(id_or_name);
+    const auto found = boxes_.find(named == names_.end() ? id_or_name : named->second);
+    if (found == boxes_.end() || found->second->record.internal) {
+        return Error{ErrorKind::kNotFound, 0, "no box has the id or name \"" + id_or_name + "\""};
+    }
+    return found->second;
+}
+
+std::vector<std::shared_ptr<Box>> Manager::list(const std::string& label) {
+    std::vector<std::shared_ptr<Box>> found;
+    for (const auto& [id, box] : boxes_) {
+        const auto& labels = box->record.labels;
+        if (box->record.internal) continue;
+        if (label.empty() || std::find(labels.begin(), labels.end(), label) != labels.end()) found.push_back(box);
+    }
+    std::stable_sort(found.begin(), found.end(),
+                     [](const auto& a, const auto& b) { return a->record.created_at < b->record.created_at; });
+    return found;
+}
+
+bool Manager::uses_layer(const std::string& layer) const {
+    const auto uses = [&layer](const auto& entry) {
+        const auto& layers = entry.second->record.layers;
+        return std::find(layers.begin(), layers.end(), layer) != layers.end();
+    };
+    return std::any_of(boxes_.begin(), boxes_.end(), uses) || std::any_of(leaving_.begin(), leaving_.end(), uses);
+}
+
+Task<Result<std::shared_ptr<Box>>> Manager::create(CreateBox command) {
+    if (work_.closed()) co_return Error{ErrorKind::kLimit, 0, "hutchd is shutting down; try again in a moment"};
+    const auto pass = work_.enter();
+    if (boxes_.size() >= mechanisms_.config.max_boxes) {
+        co_return Error{ErrorKind::kLimit, 0,
+                        "this host is set to hold at most " + std::to_string(mechanisms_.config.max_boxes) +
+                            " boxes; delete some, or raise max_boxes"};
+    }
+    if (!command.name.empty() && (names_.contains(command.name) || boxes_.contains(command.name))) {
+        co_return Error{ErrorKind::kConflict, 0, "name: a box called \"" + command.name + "\" exists; choose another"};
+    }
+    BoxRecord record{.id = random_id(),
+                     .name = command.name,
+                     .internal = command.internal,
+                     .image = command.image.name,
+                     .layers = command.image.layers,
+                     .size = command.size,
+                     .labels = command.labels,
+                     .env = command.image.env};
+    for (auto& variable : command.env) record.env.push_back(std::move(variable));
+    CO_TRY_LET(record.uid_slot, uid_slots_.take());
+    record.created_at = record.last_activity_at = unix_now();
+    auto box = std::make_shared<Box>(executor_, std::move(record));
+    Lap lap;
+    const auto intent = save(*box);  // before the kernel is touched
+    if (!intent.ok()) {
+        uid_slots_.release(box->record.uid_slot);
+        co_return intent.error();
+    }
+    enlist(box);
+    lap.to(box->times.record);
+
+    Result<void> made = co_await start(box, Upper::kFresh);
+    box->record.phase = Phase::kReady;
+    Lap commit;
+    if (made.ok()) made = save(*box);
+    commit.to(box->times.record);
+    if (!made.ok()) {
+        (void)co_await remove(box);
+        co_return std::move(made).error().in("creating box " + box->record.id);
+    }
+    note(*box, "info", "created from image " + box->record.image);
+    co_return box;
+}
+
+Task<Result<void>> Manager::start(std::shared_ptr<Box> box, Upper upper) {
+    auto life = co_await workers_.run([&] { return build_life(mechanisms_, box->record, upper, box->times); });
+    if (!life.ok()) {
+        box->failure = life.error();
+        co_return std::move(life).error();
+    }
+    box->live(std::move(life).value(), [this, weak = std::weak_ptr(box)] {
+        if (const auto ended = weak.lock()) on_init_gone(ended);
+    });
+    co_return Result<void>();
+}
+
+// The init of a box ends by itself only if the kernel kills it (out of memory) or an operator does. The files stay.
+void Manager::on_init_gone(const std::shared_ptr<Box>& box) {
+    log_warning("box {}: its init ended", box->record.id);
+    note(*box, "error", "its init ended; the box starts afresh when work arrives");
+    asio::co_spawn(
+        executor_, [this, box]() -> Task<> { (void)co_await stop(box); }, asio::detached);
+}
+
+Task<Result<void>> Manager::stop(std::shared_ptr<Box> box) {
+    const auto pass = work_.enter();
+    while (box->waking) co_await std::shared_ptr<Event>(box->waking)->wait();
+    if (!box->alive()) co_return Result<void>();
+    box->waking = std::make_shared<Event>(executor_);  // a wake that arrives now waits for the end of this life
+    const netns::Ipv4 address = box->life().address;
+    auto life = box->stop_living({ErrorKind::kConflict, 0, "the box stopped before the command ended"});
+    const auto ended =
+        co_await workers_.run([&] { return end_life(mechanisms_, box->record.id, std::exchange(life, std::nullopt)); });
+    if (ended.ok()) mechanisms_.slots->release(address);
+    const auto saved = save(*box);
+    std::exchange(box->waking, nullptr)->set();
+    if (!ended.ok()) co_return ended.error();
+    co_return saved;
+}
+
+Task<Result<void>> Manager::wake(std::shared_ptr<Box> box) {
+    const auto pass = work_.enter();
+    while (box->waking) co_await std::shared_ptr<Event>(box->waking)->wait();
+    if (box->record.phase == Phase::kDeleting) {
+        co_return Error{ErrorKind::kNotFound, 0, "box " + box->record.id + " was deleted"};
+    }
+    if (box->record.phase == Phase::kCreating) {
+        co_return Error{ErrorKind::kConflict, 0, "box " + box->record.id + " is still being created"};
+    }
+    box->record.last_activity_at = unix_now();
+    if (box->alive()) co_return Result<void>();
+    box->waking = std::make_shared<Event>(executor_);
+    box->times = {};
+    Result<void> started = co_await start(box, Upper::kExisting);
+    if (started.ok()) started = save(*box);
+    std::exchange(box->waking, nullptr)->set();
+    if (!started.ok()) co_return std::move(started).error().in("starting box " + box->record.id);
+    note(*box, "info", "started afresh on its files");
+    co_return Result<void>();
+}
+
+Task<Result<void>> Manager::remove(std::shared_ptr<Box> box) {
+    while (box->waking) co_await std::shared_ptr<Event>(box->waking)->wait();
+    if (box->record.phase == Phase::kDeleting) co_return Result<void>();
+    box->record.phase = Phase::kDeleting;
+    (void)save(*box);  // with a full disk too: the files go all the same, and a crash now only leaves work to repeat
+    strike(*box);
+    leaving_[box->record.id] = box;
+    const auto done = std::make_shared<Event>(executor_);
+    asio::co_spawn(executor_, finish_removal(box, done), asio::detached);
+    using namespace asio::experimental::awaitable_operators;
+    asio::steady_timer patience(executor_, std::chrono::seconds(2));
+    co_await (done->wait() || patience.async_wait(kAwait));
+    co_return Result<void>();
+}
+
+// Until it is done: what cannot be killed or removed now is tried again, and after a restart from the row.
+Task<> Manager::finish_removal(std::shared_ptr<Box> box, std::shared_ptr<Event> done) {
+    const auto pass = work_.enter();
+    const netns::Ipv4 address{box->record.address};
+    const bool had_address = box->alive();
+    auto life = box->stop_living({ErrorKind::kNotFound, 0, "box " + box->record.id + " was deleted"});
+    const auto take_apart = [&]() -> Result<void> {
+        TRY(end_life(mechanisms_, box->record.id, std::exchange(life, std::nullopt)));
+        TRY(overlayfs::discard_upper(mechanisms_.store, box->record.id));
+        mechanisms_.reaper->nudge();
+        return {};
+    };
+    for (auto pause = std::chrono::milliseconds(100); !work_.closed();
+         pause = std::min(pause * 2, std::chrono::milliseconds(60'000))) {
+        Result<void> gone = co_await workers_.run(take_apart);
+        if (gone.ok()) gone = records_.drop_box(box->record.id);
+        if (gone.ok()) {
+            if (had_address) mechanisms_.slots->release(address);
+            uid_slots_.release(box->record.uid_slot);
+            break;
+        }
+        log_warning("box {}: deleting it is not finished: {}", box->record.id, gone.error().message);
+        asio::steady_timer timer(executor_, pause);
+        co_await timer.async_wait(kAwait);
+    }
+    leaving_.erase(box->record.id);
+    done->set();
+}
+
+}  // namespace hutch::daemon

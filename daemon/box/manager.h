@@ -1,0 +1,79 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "daemon/box/box.h"
+#include "daemon/box/mechanisms.h"
+#include "daemon/box/uid_slots.h"
+#include "daemon/store/records.h"
+#include "daemon/workers.h"
+
+namespace hutch::daemon {
+
+struct CreateBox {
+    std::string name;
+    std::string size = "small";
+    std::vector<std::string> labels;
+    Pairs env;
+    ImageRecord image;
+    bool internal = false;
+};
+
+/// The map of boxes: who exists, under which id and name, and the steps of making, waking and deleting one. What a
+/// box is made of is builder.h's business, what runs in it run.h's. Event loop thread only.
+class Manager {
+  public:
+    Manager(asio::any_io_executor executor, Mechanisms& mechanisms, Records& records, Workers& workers);
+
+    /// A living box. On failure nothing of it remains.
+    Task<Result<std::shared_ptr<Box>>> create(CreateBox command);
+    /// By id or name. kNotFound names what was asked for.
+    Result<std::shared_ptr<Box>> find(const std::string& id_or_name);
+    /// Those with this label; all for an empty one. In order of creation.
+    std::vector<std::shared_ptr<Box>> list(const std::string& label);
+    /// Sees to it that the box is alive, and notes the activity.
+    Task<Result<void>> wake(std::shared_ptr<Box> box);
+    /// Gone for every caller at once; answers when it is gone from the kernel too, or after two seconds, with the rest
+    /// being done behind.
+    Task<Result<void>> remove(std::shared_ptr<Box> box);
+    /// Ends its processes and keeps its files, as a start of the daemon after a reboot finds it.
+    Task<Result<void>> stop(std::shared_ptr<Box> box);
+
+    /// Takes over what an earlier daemon left: see adopt.cpp. Before anything else.
+    Result<void> adopt();
+
+    /// A line in the box's own log.
+    void note(const Box& box, const std::string& level, const std::string& message);
+    Task<> drain() { return work_.close(); }
+    [[nodiscard]] bool uses_layer(const std::string& layer) const;
+    [[nodiscard]] Records& records() { return records_; }
+    [[nodiscard]] Mechanisms& mechanisms() { return mechanisms_; }
+    [[nodiscard]] Workers& workers() { return workers_; }
+    [[nodiscard]] const asio::any_io_executor& executor() const { return executor_; }
+    [[nodiscard]] size_t leaving() const { return leaving_.size(); }
+
+  private:
+    Task<Result<void>> start(std::shared_ptr<Box> box, Upper upper);
+    Task<> finish_removal(std::shared_ptr<Box> box, std::shared_ptr<Event> done);
+    Result<void> save(Box& box);
+    void enlist(const std::shared_ptr<Box>& box);
+    void strike(const Box& box);
+    void on_init_gone(const std::shared_ptr<Box>& box);
+
+    asio::any_io_executor executor_;
+    Mechanisms& mechanisms_;
+    Records& records_;
+    Workers& workers_;
+    UidSlots uid_slots_;
+    std::map<std::string, std::shared_ptr<Box>> boxes_;    ///< by id
+    std::map<std::string, std::string> names_;             ///< to id
+    std::map<std::string, std::shared_ptr<Box>> leaving_;  ///< being taken apart; for callers they do not exist
+    Gate work_;
+};
+
+int64_t unix_now();
+
+}  // namespace hutch::daemon

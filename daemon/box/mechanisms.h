@@ -1,0 +1,26 @@
+#pragma once
+
+#include <memory>
+
+#include "cgroups/hierarchy.h"
+#include "daemon/config.h"
+#include "netns/pool.h"
+#include "overlayfs/reaper.h"
+#include "overlayfs/store.h"
+#include "runtime/launcher.h"
+
+namespace hutch::daemon {
+
+/// The four mechanism folders, opened once. Used from worker threads; they meet only here and in builder.cpp, as
+/// descriptors.
+struct Mechanisms {
+    Config config;
+    netns::Config network;
+    overlayfs::Store store;
+    cgroups::Hierarchy cgroups;
+    runtime::Launcher launcher;
+    std::unique_ptr<netns::Pool> slots;
+    std::unique_ptr<overlayfs::Reaper> reaper;
+};
+
+}  // namespace hutch::daemon

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace hutch::daemon {
+
+/// What an operator may set, by option or in /etc/hutch/hutchd.toml.
+struct Config {
+    std::string name = "hutch";  ///< of cgroups, nftables table and links: another name lets two daemons live together
+    std::string state_dir = "/var/lib/hutch";
+    std::string run_dir = "/run/hutch";
+    std::string socket = "/run/hutch/hutch.sock";
+    std::string socket_group = "hutch";  ///< its members may use the socket; a group that does not exist: root only
+    std::string listen;                  ///< "127.0.0.1:8080", or empty for no TCP
+    std::string api_key_file;            ///< one key per line; needed for TCP
+    std::string network = "198.18.0.0/15";
+    std::string default_image = "debian";
+    uint32_t pool = 8;     ///< network slots kept ready
+    uint32_t workers = 4;  ///< threads for blocking kernel calls
+    uint32_t max_boxes = 10000;
+    double cpu_hour_usd = 0.10;  ///< per active vCPU-hour
+};
+
+/// A box's size: what the wire's "size" stands for.
+struct Size {
+    const char* name;
+    uint32_t cpus;
+    uint64_t memory_bytes;
+};
+/// Null for an unknown one. The sizes are small, medium and large.
+const Size* find_size(const std::string& name);
+constexpr uint32_t kPidsPerBox = 4096;
+
+}  // namespace hutch::daemon

@@ -1,0 +1,162 @@
+#include "daemon/doctor.h"
+
+#include <sys/statvfs.h>
+#include <sys/utsname.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "base/file.h"
+#include "base/syscalls.h"
+#include "cgroups/hierarchy.h"
+#include "netns/host.h"
+#include "netns/netlink.h"
+#include "netns/routes.h"
+#include "runtime/idmap.h"
+
+namespace hutch::daemon {
+namespace {
+
+Finding ok(std::string what) {
+    return {FindingLevel::kOk, std::move(what), ""};
+}
+Finding warning(std::string what, std::string fix) {
+    return {FindingLevel::kWarning, std::move(what), std::move(fix)};
+}
+Finding error(std::string what, std::string fix) {
+    return {FindingLevel::kError, std::move(what), std::move(fix)};
+}
+
+Finding check_kernel() {
+    utsname kernel{};
+    uname(&kernel);
+    int major = 0;
+    int minor = 0;
+    if (sscanf(kernel.release, "%d.%d", &major, &minor) != 2)
+        return warning(std::string("kernel ") + kernel.release, "use Linux 5.19 or later");
+    const std::string what = std::string("kernel ") + kernel.release;
+    if (major < 5 || (major == 5 && minor < 19)) {
+        return error(what + " is too old: idmapped overlay layers need 5.19", "upgrade the kernel");
+    }
+    return ok(what);
+}
+
+Finding check_privilege() {
+    if (geteuid() == 0) return ok("running as root");
+    return error("not running as root", "start hutchd as root (it is what makes the namespaces)");
+}
+
+Finding check_user_namespaces() {
+    const auto made = runtime::make_user_namespace(0x20000000);
+    if (made.ok()) return ok("user namespaces");
+    return error("user namespaces: " + made.error().message,
+                 "sysctl user.max_user_namespaces=15000, and a kernel with CONFIG_USER_NS");
+}
+
+Finding check_overlay() {
+    const UniqueFd overlay(sys_fsopen("overlay", FSOPEN_CLOEXEC));
+    if (overlay) return ok("overlayfs");
+    return error("overlayfs: " + errno_error("fsopen").message, "modprobe overlay");
+}
+
+Finding check_seccomp() {
+    const auto actions = read_file_at(AT_FDCWD, "/proc/sys/kernel/seccomp/actions_avail");
+    if (actions.ok() && actions.value().find("errno") != std::string::npos) return ok("seccomp filters");
+    return error("the kernel has no seccomp filters", "use a kernel with CONFIG_SECCOMP_FILTER");
+}
+
+Finding check_cgroups(const Config& config) {
+    auto hierarchy = cgroups::Hierarchy::open(config.name + "-doctor");  // not the daemon's own: it goes again
+    if (hierarchy.ok()) {
+        const std::string described = hierarchy->describe();
+        const auto removed = hierarchy->remove_parent();
+        if (removed.ok()) return ok("control groups: " + described);
+        return warning("control groups: " + removed.error().message, "remove it with rmdir");
+    }
+    return error("control groups: " + hierarchy.error().message,
+                 "mount cgroup2 (on systemd hosts: boot with systemd.unified_cgroup_hierarchy=1)");
+}
+
+Finding check_file_system(const Config& config) {
+    struct statfs system {};
+    std::string path = config.state_dir;
+    while (statfs(path.c_str(), &system) != 0 && path.size() > 1)
+        path = path.substr(0, std::max<size_t>(path.rfind('/'), 1));
+    constexpr long kOverlay = 0x794c7630;
+    constexpr long kNfs = 0x6969;
+    constexpr long kFuse = 0x65735546;
+    const auto type = static_cast<long>(system.f_type);
+    if (type == kOverlay || type == kNfs || type == kFuse) {
+        return error(
+            config.state_dir + " is on a file system that cannot hold an overlay's upper (overlay, NFS or FUSE)",
+            "set state_dir to a directory on ext4, xfs or btrfs");
+    }
+    const uint64_t free_bytes = static_cast<uint64_t>(system.f_bavail) * static_cast<uint64_t>(system.f_bsize);
+    constexpr uint64_t kWanted = 5ULL << 30U;
+    if (free_bytes < kWanted) {
+        return warning(config.state_dir + " has " + std::to_string(free_bytes >> 20U) + " MiB free",
+                       "free some space, or set state_dir to a larger disk");
+    }
+    return ok(config.state_dir + " has " + std::to_string(free_bytes >> 30U) + " GiB free");
+}
+
+void check_network(const Config& config, std::vector<Finding>& findings) {
+    const auto forwarding = netns::forwarding_enabled();
+    if (forwarding.ok() && forwarding.value()) {
+        findings.push_back(ok("IP forwarding is on"));
+    } else {
+        findings.push_back(warning("IP forwarding is off",
+                                   "hutchd turns it on at its start; for good: sysctl -w net.ipv4.ip_forward=1"));
+    }
+    netns::Config network;
+    network.table = config.name;
+    const auto drops = netns::foreign_forward_drops(network);
+    if (!drops.ok()) {
+        findings.push_back(error("nftables: " + drops.error().message, "use a kernel with CONFIG_NF_TABLES"));
+    } else if (drops.value().empty()) {
+        findings.push_back(ok("no other firewall drops forwarded packets"));
+    }
+    for (const std::string& chain : drops.ok() ? drops.value() : std::vector<std::string>()) {
+        findings.push_back(warning(chain + " drops what it does not know, boxes' packets too (Docker sets this)",
+                                   "iptables -I DOCKER-USER -i '" + config.name +
+                                       "-+' -j ACCEPT; iptables -I DOCKER-USER -o '" + config.name + "-+' -j ACCEPT"));
+    }
+    const auto socket = netns::Netlink::open();
+    const auto way =
+        socket.ok() ? netns::way_out(socket.value()) : Result<std::optional<netns::WayOut>>(socket.error());
+    if (!way.ok() || !way.value()) {
+        findings.push_back(
+            warning("no route to the Internet", "boxes will have no network until the host has a default route"));
+    } else {
+        findings.push_back(ok("the way out is " + way.value()->link + ", MTU " + std::to_string(way.value()->mtu)));
+    }
+}
+
+}  // namespace
+
+const char* name_of(FindingLevel level) {
+    switch (level) {
+        case FindingLevel::kOk:
+            return "ok";
+        case FindingLevel::kWarning:
+            return "warning";
+        case FindingLevel::kError:
+            return "error";
+    }
+    return "error";
+}
+
+std::vector<Finding> examine_host(const Config& config) {
+    std::vector<Finding> findings = {check_kernel(), check_privilege()};
+    if (geteuid() != 0) return findings;  // the rest can only be tried as root
+    findings.push_back(check_user_namespaces());
+    findings.push_back(check_overlay());
+    findings.push_back(check_seccomp());
+    findings.push_back(check_cgroups(config));
+    findings.push_back(check_file_system(config));
+    check_network(config, findings);
+    return findings;
+}
+
+}  // namespace hutch::daemon

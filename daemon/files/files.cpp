@@ -1,0 +1,187 @@
+#include "daemon/files/files.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include <algorithm>
+
+#include "base/file.h"
+#include "base/fs_identity.h"
+#include "base/syscalls.h"
+#include "base/undo.h"
+
+namespace hutch::daemon {
+namespace {
+
+constexpr uid_t kBoxUser = 1000;
+
+Error named(int code, const std::string& path) {
+    Error error = errno_error("path: \"" + path + "\"", code);
+    switch (code) {
+        case ENOENT:
+            error.kind = ErrorKind::kNotFound;
+            break;
+        case ENAMETOOLONG:
+        case ENOTDIR:
+        case EISDIR:
+        case ELOOP:
+        case EXDEV:
+        case EACCES:
+        case EPERM:
+        case EROFS:
+        case ENXIO:
+        case EINVAL:
+            error.kind = ErrorKind::kInvalid;
+            break;
+        default:
+            break;
+    }
+    return error;
+}
+
+Result<void> check_path(const std::string& path) {
+    if (path.empty()) return invalid("path: must not be empty");
+    if (path.find('\0') != std::string::npos) return invalid("path: must not contain a NUL character");
+    if (path.size() >= 4096) return invalid("path: must be shorter than 4096 characters");
+    return {};
+}
+
+// Refuses what could block, act on the kernel, or is no file of the box: a FIFO, a device, a file of /proc or /sys.
+Result<void> check_kind(int fd, const std::string& path, bool directory) {
+    struct stat status {};
+    struct statfs system {};
+    if (fstat(fd, &status) != 0 || fstatfs(fd, &system) != 0) return named(errno, path);
+    if (system.f_type == PROC_SUPER_MAGIC || system.f_type == SYSFS_MAGIC || system.f_type == CGROUP2_SUPER_MAGIC) {
+        return invalid("path: \"" + path + "\" is the kernel's, not a file of the box; read it with a command");
+    }
+    if (directory ? !S_ISDIR(status.st_mode) : !S_ISREG(status.st_mode)) {
+        return invalid("path: \"" + path + "\" is not a " + (directory ? "directory" : "regular file"));
+    }
+    return {};
+}
+
+}  // namespace
+
+std::string absolute_path(const std::string& path) {
+    if (!path.empty() && path.front() == '/') return path;
+    return path.empty() ? std::string(kHome) : std::string(kHome) + "/" + path;
+}
+
+Result<Files> Files::of(Box& box) {
+    return Files(TRY(duplicate(box.life().root.get())), box.uid_base());
+}
+
+Result<UniqueFd> Files::resolve(const std::string& path, int flags, mode_t mode) const {
+    TRY(check_path(path));
+    open_how how{};
+    how.flags = static_cast<uint64_t>(flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if ((flags & O_PATH) != 0) how.flags = static_cast<uint64_t>(flags | O_CLOEXEC);
+    how.mode = mode;
+    how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+    UniqueFd fd(sys_openat2(root_.get(), absolute_path(path).c_str(), how));
+    if (!fd) return named(errno, path);
+    return fd;
+}
+
+Result<UniqueFd> Files::open_for_reading(const std::string& path) const {
+    const UniqueFd found = TRY(resolve(path, O_PATH));  // looked at before it is opened: opening alone may block or act
+    TRY(check_kind(found.get(), path, false));
+    UniqueFd fd(open(("/proc/self/fd/" + std::to_string(found.get())).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    if (!fd) return named(errno, path);
+    return fd;
+}
+
+Result<std::string> Files::read(const std::string& path, uint64_t limit) const {
+    const UniqueFd fd = TRY(open_for_reading(path));
+    std::string content;
+    char buffer[65536];
+    for (;;) {
+        const ssize_t n = ::read(fd.get(), buffer, sizeof(buffer));
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return named(errno, path);
+        if (n == 0) return content;
+        content.append(buffer, static_cast<size_t>(n));
+        if (content.size() > limit) {
+            return Error{
+                ErrorKind::kTooLarge, 0,
+                "path: \"" + path + "\" holds more than " + std::to_string(limit) + " bytes; use files/download"};
+        }
+    }
+}
+
+Result<void> Files::make_parents(const std::string& path) const {
+    const std::string whole = absolute_path(path);
+    for (size_t end = whole.find('/', 1); end != std::string::npos; end = whole.find('/', end + 1)) {
+        const std::string prefix = whole.substr(0, end);
+        if (resolve(prefix, O_PATH | O_DIRECTORY).ok()) continue;
+        const size_t slash = prefix.rfind('/');
+        const UniqueFd parent = TRY(resolve(slash == 0 ? "/" : prefix.substr(0, slash), O_PATH | O_DIRECTORY));
+        if (mkdirat(parent.get(), prefix.substr(slash + 1).c_str(), 0755) != 0 && errno != EEXIST) {
+            return named(errno, path);
+        }
+    }
+    return {};
+}
+
+// What is there already is looked at before it is opened: opening a FIFO or a device for writing would block or act.
+// O_EXCL makes sure that what is new really is ours; a box that races us only makes the call fail.
+Result<UniqueFd> Files::open_for_writing(const std::string& path) const {
+    TRY(check_path(path));
+    if (path.back() == '/') return invalid("path: \"" + path + "\" names a directory");
+    const FsIdentity identity = TRY(FsIdentity::take(base_ + kBoxUser));
+    TRY(make_parents(path));
+    const auto found = resolve(path, O_PATH);
+    if (!found.ok()) {
+        if (found.error().code != ENOENT) return found.error();
+        return resolve(path, O_WRONLY | O_CREAT | O_EXCL, 0644);
+    }
+    TRY(check_kind(found.value().get(), path, false));
+    UniqueFd fd(open(("/proc/self/fd/" + std::to_string(found.value().get())).c_str(),
+                     O_WRONLY | O_TRUNC | O_CLOEXEC | O_NONBLOCK));
+    if (!fd) return named(errno, path);
+    return fd;
+}
+
+Result<void> Files::write(const std::string& path, std::string_view content) const {
+    const UniqueFd fd = TRY(open_for_writing(path));
+    auto written = write_all(fd.get(), content);
+    if (!written.ok()) return std::move(written).error().in("path: \"" + path + "\"");
+    return {};
+}
+
+Result<bool> Files::is_directory(const std::string& path) const {
+    const UniqueFd found = TRY(resolve(path, O_PATH));
+    struct stat status {};
+    if (fstat(found.get(), &status) != 0) return named(errno, path);
+    return S_ISDIR(status.st_mode);
+}
+
+Result<std::vector<FileEntry>> Files::list(const std::string& path) const {
+    UniqueFd found = TRY(resolve(path, O_PATH));
+    TRY(check_kind(found.get(), path, true));
+    UniqueFd directory(
+        open(("/proc/self/fd/" + std::to_string(found.get())).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!directory) return named(errno, path);
+    DIR* listing = fdopendir(directory.get());
+    if (listing == nullptr) return named(errno, path);
+    const int fd = directory.release();  // closedir closes it
+    const Undo close_listing([listing] { closedir(listing); });
+    std::string prefix = absolute_path(path);
+    if (prefix.back() != '/') prefix += '/';
+    std::vector<FileEntry> entries;
+    while (const dirent* entry = readdir(listing)) {
+        const std::string name = entry->d_name;
+        if (name == "." || name == "..") continue;
+        struct stat status {};
+        if (fstatat(fd, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0) continue;  // gone meanwhile
+        entries.push_back({name, prefix + name, static_cast<uint64_t>(status.st_size), S_ISDIR(status.st_mode),
+                           status.st_mtim.tv_sec});
+    }
+    std::sort(entries.begin(), entries.end(), [](const FileEntry& a, const FileEntry& b) { return a.name < b.name; });
+    return entries;
+}
+
+}  // namespace hutch::daemon

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "daemon/box/box.h"
+
+namespace hutch::daemon {
+
+/// Where file calls and commands start from when they name no absolute path.
+constexpr const char* kHome = "/workspace/home";
+std::string absolute_path(const std::string& path);
+
+struct FileEntry {
+    std::string name;
+    std::string path;
+    uint64_t size = 0;
+    bool is_dir = false;
+    int64_t mod_time = 0;  ///< Unix seconds
+};
+
+/// File calls on a living box, from the host's side. Paths are resolved by the kernel beneath the box's root
+/// (openat2(2), RESOLVE_IN_ROOT without magic links): whatever links the box made, the walk cannot leave it. Only
+/// regular files and directories of ordinary file systems are opened, so that no FIFO, device or kernel file can make
+/// us wait or act. New files and directories are boxuser's. All of these block: for worker threads.
+class Files {
+  public:
+    /// A duplicate of the box's root is held, so the box may end meanwhile.
+    static Result<Files> of(Box& box);
+
+    /// kTooLarge above `limit` bytes.
+    Result<std::string> read(const std::string& path, uint64_t limit) const;
+    /// Creates parents; replaces an existing file's content.
+    Result<void> write(const std::string& path, std::string_view content) const;
+    [[nodiscard]] Result<std::vector<FileEntry>> list(const std::string& path) const;
+    [[nodiscard]] Result<UniqueFd> open_for_reading(const std::string& path) const;
+    Result<UniqueFd> open_for_writing(const std::string& path) const;
+    [[nodiscard]] Result<bool> is_directory(const std::string& path) const;
+
+  private:
+    Files(UniqueFd root, uid_t base) : root_(std::move(root)), base_(base) {}
+    [[nodiscard]] Result<UniqueFd> resolve(const std::string& path, int flags, mode_t mode = 0) const;
+    Result<void> make_parents(const std::string& path) const;
+
+    UniqueFd root_;
+    uid_t base_;
+};
+
+}  // namespace hutch::daemon

@@ -1,0 +1,45 @@
+#include "daemon/host.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/file.h>
+
+#include "base/file.h"
+#include "base/syscalls.h"
+#include "daemon/log.h"
+#include "netns/firewall.h"
+#include "netns/host.h"
+
+namespace hutch::daemon {
+
+Result<UniqueFd> lock_state(const Config& config) {
+    TRY(make_dirs_at(AT_FDCWD, config.state_dir, 0700));
+    TRY(make_dirs_at(AT_FDCWD, config.run_dir, 0755));
+    UniqueFd lock = TRY(open_at(AT_FDCWD, config.state_dir + "/lock", O_RDWR | O_CREAT, 0600));
+    if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+        return Error{ErrorKind::kConflict, errno, "state_dir: another hutchd uses " + config.state_dir};
+    }
+    return lock;
+}
+
+Result<Mechanisms> prepare_host(const Config& config) {
+    // Before any thread exists: all of them share it. What we mount is seen by nobody else and goes with the process;
+    // what the host mounts still arrives.
+    if (unshare(CLONE_NEWNS) != 0) return errno_error("taking a mount namespace (is this root?)");
+    if (sys_mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) return errno_error("making / a slave mount");
+
+    netns::Config network;
+    network.range = TRY_IN("network", netns::parse_prefix(config.network));
+    network.table = config.name;
+    network.link_prefix = config.name;
+    TRY(netns::check(network));
+    if (TRY(netns::enable_forwarding())) log_info("turned on net.ipv4.ip_forward");
+    TRY_IN("loading the firewall", netns::load_firewall(network));
+
+    auto store = TRY_IN("opening the store", overlayfs::Store::open(config.state_dir + "/store"));
+    auto cgroups = TRY(cgroups::Hierarchy::open(config.name));
+    auto launcher = TRY(runtime::Launcher::prepare());
+    return Mechanisms{config, network, std::move(store), std::move(cgroups), std::move(launcher), nullptr, nullptr};
+}
+
+}  // namespace hutch::daemon

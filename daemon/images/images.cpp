@@ -1,0 +1,243 @@
+#include "daemon/images/images.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+
+#include "base/file.h"
+#include "base/ids.h"
+#include "daemon/fd_watch.h"
+#include "daemon/log.h"
+#include "overlayfs/layer.h"
+#include "overlayfs/tar.h"
+#include "overlayfs/upper.h"
+
+namespace hutch::daemon {
+namespace {
+
+constexpr overlayfs::TreeLimits kImportLimits{.bytes = 64ULL << 30U, .entries = 5'000'000};
+
+// Every command starts in the work dir as boxuser, so an archive that lacks either gets both.
+Result<void> add_home(int root, const std::string& path) {
+    TRY(make_dirs_at(root, path.substr(1)));
+    const UniqueFd dir = TRY(open_beneath(root, path.substr(1), O_RDONLY | O_DIRECTORY));
+    struct stat status {};
+    if (fstat(dir.get(), &status) != 0) return errno_error("reading " + path);
+    if (status.st_uid == 0 && fchown(dir.get(), 1000, 1000) != 0) return errno_error("giving " + path + " to boxuser");
+    return {};
+}
+
+Result<overlayfs::Import> unpack(const overlayfs::Store& store, int archive, const std::string& work_dir) {
+    overlayfs::Import import = TRY(overlayfs::begin_layer(store));
+    TRY(overlayfs::import_tar(overlayfs::pull_from(archive), import, kImportLimits));
+    TRY(add_home(import.root(), "/home/boxuser"));
+    TRY(add_home(import.root(), work_dir));
+    return import;
+}
+
+// Moves the upload into the pipe that the unpacking worker reads. An unpacking that gave up has closed its end.
+Task<Result<void>> feed(const asio::any_io_executor& executor, int pipe, const Source& source) {
+    FdWatch watch(executor, pipe);
+    for (;;) {
+        CO_TRY_LET(const std::string piece, co_await source());
+        if (piece.empty()) co_return Result<void>();
+        for (size_t done = 0; done < piece.size();) {
+            const ssize_t n = ::write(pipe, piece.data() + done, piece.size() - done);
+            if (n >= 0) {
+                done += static_cast<size_t>(n);
+            } else if (errno == EAGAIN) {
+                co_await watch.writable();
+            } else if (errno != EINTR) {
+                co_return errno_error("unpacking");
+            }
+        }
+    }
+}
+
+// Apart, because GCC 12 cannot keep an initializer list within a coroutine.
+std::vector<std::string> shell(const std::string& script) {
+    return {"/bin/sh", "-c", script};
+}
+
+}  // namespace
+
+Result<void> check_name(const std::string& field, const std::string& name) {
+    const auto allowed = [](char c) {
+        return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '.' || c == '_' || c == '-';
+    };
+    if (name.empty() || name.size() > 64 || std::isalnum(static_cast<unsigned char>(name.front())) == 0 ||
+        !std::all_of(name.begin(), name.end(), allowed)) {
+        return invalid(field + ": must be 1 to 64 letters, digits, '.', '_' or '-', beginning with a letter or digit");
+    }
+    return {};
+}
+
+Result<void> Images::load() {
+    for (ImageRecord& image : TRY(manager_.records().images())) {
+        for (const std::string& layer : image.layers) {
+            if (!TRY(overlayfs::has_layer(manager_.mechanisms().store, layer))) {
+                return errno_error("image " + image.name + ": its layer " + layer + " is not in the store", ENOENT);
+            }
+        }
+        images_[image.name] = std::move(image);
+    }
+    return {};
+}
+
+Result<ImageRecord> Images::find(const std::string& name) {
+    const auto found = images_.find(name);
+    if (found != images_.end()) return found->second;
+    std::string known;
+    for (const auto& [other, image] : images_) known += (known.empty() ? "" : ", ") + other;
+    return Error{ErrorKind::kNotFound, 0,
+                 "no image is called \"" + name + "\"; " +
+                     (known.empty() ? "make one with: hutch image build debian" : "there are: " + known)};
+}
+
+std::vector<ImageRecord> Images::list() {
+    std::vector<ImageRecord> all;
+    for (const auto& [name, image] : images_) all.push_back(image);
+    return all;
+}
+
+Task<Result<ImageRecord>> Images::keep(ImageRecord image) {
+    const std::string layer = image.layers.front();
+    const auto size =
+        co_await manager_.workers().run([&] { return overlayfs::layer_bytes(manager_.mechanisms().store, layer); });
+    image.size_bytes = size.ok() ? static_cast<int64_t>(size.value()) : 0;
+    image.created_at = unix_now();
+    CO_TRY(manager_.records().put_image(image));
+    std::vector<std::string> replaced;
+    if (const auto old = images_.find(image.name); old != images_.end()) replaced = old->second.layers;
+    images_[image.name] = image;
+    CO_TRY(drop_unused(replaced));
+    co_return image;
+}
+
+// References are derived, never counted: a layer goes when no image and no box names it.
+Result<void> Images::drop_unused(const std::vector<std::string>& layers) {
+    for (const std::string& layer : layers) {
+        const bool in_image = std::any_of(images_.begin(), images_.end(), [&layer](const auto& entry) {
+            const auto& stack = entry.second.layers;
+            return std::find(stack.begin(), stack.end(), layer) != stack.end();
+        });
+        if (in_image || manager_.uses_layer(layer)) continue;
+        TRY(overlayfs::discard_layer(manager_.mechanisms().store, layer));
+        manager_.mechanisms().reaper->nudge();
+    }
+    return {};
+}
+
+Task<Result<ImageRecord>> Images::import(ImportImage command, Source source) {
+    CO_TRY(check_name("name", command.name));
+    CO_TRY(find_user(command.user));
+    if (command.work_dir.size() < 2 || command.work_dir.front() != '/') {
+        co_return invalid("workdir: must be an absolute path inside the image");
+    }
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) co_return errno_error("making a pipe");
+    auto archive = std::make_shared<UniqueFd>(ends[0]);
+    UniqueFd into(ends[1]);
+    if (fcntl(into.get(), F_SETFL, O_NONBLOCK) != 0) co_return errno_error("making a pipe");
+
+    const auto unpacked = std::make_shared<Event>(manager_.executor());
+    std::optional<Result<overlayfs::Import>> import;
+    const overlayfs::Store& store = manager_.mechanisms().store;
+    auto unpack_all = [&]() -> Task<> {
+        auto outcome = co_await manager_.workers().run([&] {
+            auto done = unpack(store, archive->get(), command.work_dir);
+            archive->reset();  // whoever still feeds it learns that nobody reads
+            return done;
+        });
+        import.emplace(std::move(outcome));
+        unpacked->set();
+    };
+    asio::co_spawn(manager_.executor(), unpack_all(), asio::detached);
+    const auto fed = co_await feed(manager_.executor(), into.get(), source);
+    into.reset();
+    co_await unpacked->wait();
+    if (!import->ok()) co_return std::move(*import).error().in("importing image " + command.name);
+    if (!fed.ok()) co_return fed.error();  // the upload broke off, though what came of it looked whole
+    auto layer =
+        co_await manager_.workers().run([&] { return overlayfs::seal_layer(store, std::move(*import).value()); });
+    if (!layer.ok()) co_return std::move(layer).error().in("importing image " + command.name);
+    ImageRecord image;
+    image.name = command.name;
+    image.user = command.user;
+    image.work_dir = command.work_dir;
+    image.layers.push_back(layer.value());
+    co_return co_await keep(std::move(image));
+}
+
+Task<Result<std::string>> Images::run_script(std::shared_ptr<Box> box, const std::string& script, Sink output) {
+    Command command;
+    command.argv = shell(script);
+    command.work_dir = "/";
+    command.env = box->record.env;
+    command.env.emplace_back("DEBIAN_FRONTEND", "noninteractive");
+    CO_TRY_LET(command.user, find_user("root"));
+    {
+        CO_TRY_LET(Run run, co_await Run::start(box, command, true, UniqueFd()));
+        CO_TRY_LET(const Outcome outcome, co_await run.finish(output, output));
+        if (outcome.exit_code != 0) {
+            co_return invalid("script: it ended with exit status " + std::to_string(outcome.exit_code) +
+                              "; nothing was kept");
+        }
+    }
+    CO_TRY(co_await manager_.stop(box));
+    const std::string layer = random_id();
+    auto sealed = co_await manager_.workers().run(
+        [&] { return overlayfs::seal_upper(manager_.mechanisms().store, box->record.id, layer); });
+    if (!sealed.ok()) co_return std::move(sealed).error();
+    co_return layer;
+}
+
+Task<Result<ImageRecord>> Images::build(BuildImage command, Sink output) {
+    CO_TRY(check_name("name", command.name));
+    CO_TRY_LET(const ImageRecord from, find(command.from));
+    CreateBox workshop;
+    workshop.image = from;
+    workshop.internal = true;
+    CO_TRY_LET(auto box, co_await manager_.create(std::move(workshop)));
+    auto layer = co_await run_script(box, command.script, std::move(output));
+    Result<ImageRecord> image = Error{};
+    if (layer.ok()) {
+        ImageRecord made = from;
+        made.name = command.name;
+        made.parent = command.from;
+        made.layers.insert(made.layers.begin(), layer.value());
+        image = co_await keep(std::move(made));
+    } else {
+        image = std::move(layer).error();
+    }
+    (void)co_await manager_.remove(box);
+    if (!image.ok()) co_return std::move(image).error().in("building image " + command.name);
+    co_return image;
+}
+
+Result<void> Images::remove(const std::string& name) {
+    const ImageRecord image = TRY(find(name));
+    for (const auto& [other, candidate] : images_) {
+        if (candidate.parent == name) {
+            return Error{ErrorKind::kConflict, 0,
+                         "image " + name + " is what " + other + " was built on; remove that first"};
+        }
+    }
+    for (const std::string& layer : image.layers) {
+        const bool shared = std::any_of(images_.begin(), images_.end(), [&](const auto& entry) {
+            const auto& stack = entry.second.layers;
+            return entry.first != name && std::find(stack.begin(), stack.end(), layer) != stack.end();
+        });
+        if (!shared && manager_.uses_layer(layer)) {
+            return Error{ErrorKind::kConflict, 0, "image " + name + " is in use by a box; delete its boxes first"};
+        }
+    }
+    TRY(manager_.records().drop_image(name));
+    images_.erase(name);
+    return drop_unused(image.layers);
+}
+
+}  // namespace hutch::daemon

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "daemon/box/manager.h"
+
+namespace hutch::daemon {
+
+struct ImportImage {
+    std::string name;
+    std::string user = "boxuser";
+    std::string work_dir = "/workspace/home";
+};
+
+struct BuildImage {
+    std::string name;
+    std::string from;
+    std::string script;  ///< run by /bin/sh as root, in a box of its own
+};
+
+/// The next piece of an upload; empty at its end.
+using Source = std::function<Task<Result<std::string>>()>;
+
+/// Images by name: made from an archive, or by running a script in a box and keeping what it wrote as a layer on top.
+/// Event loop thread only.
+class Images {
+  public:
+    explicit Images(Manager& manager) : manager_(manager) {}
+
+    /// Reads the rows; with those whose layers are gone from the store said and left out.
+    Result<void> load();
+    Result<ImageRecord> find(const std::string& name);
+    std::vector<ImageRecord> list();
+    /// Replaces an image of that name; boxes made from the old one keep it.
+    Task<Result<ImageRecord>> import(ImportImage command, Source source);
+    Task<Result<ImageRecord>> build(BuildImage command, Sink output);
+    /// kConflict while another image stands on it or a box was made from it.
+    Result<void> remove(const std::string& name);
+
+  private:
+    Task<Result<ImageRecord>> keep(ImageRecord image);
+    Result<void> drop_unused(const std::vector<std::string>& layers);
+    Task<Result<std::string>> run_script(std::shared_ptr<Box> box, const std::string& script, Sink output);
+
+    Manager& manager_;
+    std::map<std::string, ImageRecord> images_;
+};
+
+/// 1-64 of letters, digits, '.', '_', '-', '/'; starts with a letter or digit. `field` is for the message.
+Result<void> check_name(const std::string& field, const std::string& name);
+
+}  // namespace hutch::daemon

@@ -1,0 +1,145 @@
+// hutchd: wiring. Options, the parts in order, and the end.
+
+#include <CLI/CLI.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <csignal>
+#include <cstdio>
+
+#include "base/file.h"
+#include "daemon/api/resources.h"
+#include "daemon/api/server.h"
+#include "daemon/doctor.h"
+#include "daemon/fd_watch.h"
+#include "daemon/host.h"
+#include "daemon/log.h"
+#include "netns/dns.h"
+
+namespace hutch::daemon {
+namespace {
+
+constexpr std::chrono::seconds kShutdownPatience{10};
+
+// A database that has lost its store, or a store its database, must not decide what is rubbish.
+Result<void> match_store(Records& records, const Config& config) {
+    const std::string id = TRY(records.store_id());
+    const std::string path = config.state_dir + "/store/id";
+    const auto present = read_file_at(AT_FDCWD, path);
+    if (present.ok() && present.value() == id) return {};
+    if (present.ok() || present.error().code != ENOENT) {
+        return Error{ErrorKind::kConflict, 0,
+                     "state_dir: " + config.state_dir + "/hutch.db and " + config.state_dir +
+                         "/store do not belong together; restore the one that was replaced, or move the store away"};
+    }
+    const UniqueFd file = TRY(open_at(AT_FDCWD, path, O_WRONLY | O_CREAT | O_EXCL, 0600));
+    return write_all(file.get(), id);
+}
+
+Task<> serve_dns(netns::DnsForwarder& dns) {
+    FdWatch watch(co_await asio::this_coro::executor, dns.fd());
+    while (co_await watch.readable()) dns.on_ready();
+}
+
+Task<> shut_down(Server& server, Manager& boxes, asio::io_context& loop) {
+    asio::signal_set signals(co_await asio::this_coro::executor, SIGTERM, SIGINT);
+    co_await signals.async_wait(kAwait);
+    log_info("shutting down; boxes and their files stay");
+    co_await server.close(kShutdownPatience);
+    co_await boxes.drain();
+    loop.stop();
+}
+
+Result<void> serve(const Config& config) {
+    const UniqueFd lock = TRY(lock_state(config));
+    Mechanisms mechanisms = TRY(prepare_host(config));
+    Records records = TRY(Records::open(config.state_dir + "/hutch.db"));
+    TRY(match_store(records, config));
+    mechanisms.reaper = std::make_unique<overlayfs::Reaper>(mechanisms.store);
+
+    asio::io_context loop(1);
+    Workers workers(config.workers);
+    Manager boxes(loop.get_executor(), mechanisms, records, workers);
+    TRY(boxes.adopt());
+    Images images(boxes);
+    TRY(images.load());
+    const auto dns = TRY_IN("starting the DNS forwarder", netns::DnsForwarder::open(mechanisms.network));
+
+    Services services{boxes, images, config};
+    Router router;
+    add_box_routes(router, services);
+    add_exec_routes(router, services);
+    add_terminal_routes(router, services);
+    add_file_routes(router, services);
+    add_image_routes(router, services);
+    add_host_routes(router, services);
+    const Auth auth = TRY(Auth::load(config.api_key_file, config.socket_group));
+    Server server(loop.get_executor(), router, auth);
+    TRY(server.listen_unix(config.socket));
+    log_info("listening on {}", config.socket);
+    if (!config.listen.empty()) {
+        TRY(server.listen_tcp(config.listen));
+        log_info("listening on {}", config.listen);
+    }
+    asio::co_spawn(loop, serve_dns(*dns), asio::detached);
+    asio::co_spawn(loop, shut_down(server, boxes, loop), asio::detached);
+    loop.run();
+    return {};
+}
+
+int show_findings(const Config& config) {
+    int worst = 0;
+    for (const Finding& finding : examine_host(config)) {
+        printf("%-8s %s\n", name_of(finding.level), finding.what.c_str());
+        if (!finding.fix.empty()) printf("         fix: %s\n", finding.fix.c_str());
+        if (finding.level == FindingLevel::kError) worst = 1;
+    }
+    return worst;
+}
+
+void add_options(CLI::App& app, Config& config) {
+    app.set_config("--config", "/etc/hutch/hutchd.toml",
+                   "Settings as TOML; each option below is a key of the same name");
+    app.add_option("--state_dir", config.state_dir, "Where boxes, images and records are kept")->capture_default_str();
+    app.add_option("--run_dir", config.run_dir, "Where run-time files are")->capture_default_str();
+    app.add_option("--socket", config.socket, "The Unix socket of the API")->capture_default_str();
+    app.add_option("--socket_group", config.socket_group, "Members of this group may use the socket")
+        ->capture_default_str();
+    app.add_option("--listen", config.listen, "ADDRESS:PORT of the API over TCP; needs api_key_file");
+    app.add_option("--api_key_file", config.api_key_file, "File of API keys, one per line, chmod 600");
+    app.add_option("--network", config.network, "IPv4 range of the boxes' addresses")->capture_default_str();
+    app.add_option("--default_image", config.default_image, "Image of boxes that name none")->capture_default_str();
+    app.add_option("--pool", config.pool, "Network slots kept ready")->check(CLI::Range(0, 256))->capture_default_str();
+    app.add_option("--workers", config.workers, "Threads for blocking kernel calls")
+        ->check(CLI::Range(1, 64))
+        ->capture_default_str();
+    app.add_option("--max_boxes", config.max_boxes, "Boxes this host may hold")
+        ->check(CLI::Range(1, 20000))
+        ->capture_default_str();
+    app.add_option("--cpu_hour_usd", config.cpu_hour_usd, "Price of an active vCPU-hour")
+        ->check(CLI::NonNegativeNumber)
+        ->capture_default_str();
+    app.add_option("--name", config.name, "Name of its control groups, firewall table and links: for a second daemon")
+        ->capture_default_str();
+}
+
+int run(int argc, char** argv) {
+    Config config;
+    CLI::App app("hutchd: computers for agents, made by the kernel of this host", "hutchd");
+    app.set_version_flag("--version", HUTCH_VERSION);
+    add_options(app, config);
+    const CLI::App* doctor =
+        app.add_subcommand("doctor", "Tell whether this host can run boxes, and how to mend what is missing");
+    CLI11_PARSE(app, argc, argv);
+    if (doctor->parsed()) return show_findings(config);
+    signal(SIGPIPE, SIG_IGN);  // a client that goes away is an error of a write
+    const auto served = serve(config);
+    if (served.ok()) return 0;
+    log_error("{}", served.error().message);
+    return 1;
+}
+
+}  // namespace
+}  // namespace hutch::daemon
+
+int main(int argc, char** argv) {
+    return hutch::daemon::run(argc, argv);
+}

@@ -1,0 +1,103 @@
+#include "daemon/store/database.h"
+
+#include <sqlite3.h>
+
+#include <unordered_map>
+
+namespace hutch::daemon {
+
+struct Database::State {
+    sqlite3* db = nullptr;
+    std::unordered_map<const char*, sqlite3_stmt*> prepared;
+};
+
+void Database::Close::operator()(State* state) const {
+    for (const auto& [sql, statement] : state->prepared) sqlite3_finalize(statement);
+    sqlite3_close(state->db);
+    delete state;
+}
+
+namespace {
+
+Error error_of(sqlite3* db, std::string_view what) {
+    Error error{ErrorKind::kSystem, EIO, std::string(what) + ": " + sqlite3_errmsg(db)};
+    if (sqlite3_errcode(db) == SQLITE_FULL) error.code = ENOSPC;
+    if (sqlite3_extended_errcode(db) == SQLITE_CONSTRAINT_UNIQUE) error.code = EEXIST;
+    return error;
+}
+
+}  // namespace
+
+Query::~Query() {
+    if (statement_ == nullptr) return;
+    sqlite3_reset(statement_);
+    sqlite3_clear_bindings(statement_);
+}
+
+Query& Query::bind(std::string_view text) {
+    sqlite3_bind_text(statement_, next_++, text.data(), static_cast<int>(text.size()), SQLITE_TRANSIENT);
+    return *this;
+}
+
+Query& Query::bind(int64_t number) {
+    sqlite3_bind_int64(statement_, next_++, number);
+    return *this;
+}
+
+Result<bool> Query::step() {
+    if (statement_ == nullptr) return Error{ErrorKind::kSystem, EINVAL, "state database: bad statement"};
+    switch (sqlite3_step(statement_)) {
+        case SQLITE_ROW:
+            return true;
+        case SQLITE_DONE:
+            return false;
+        default:
+            return error_of(sqlite3_db_handle(statement_), "state database");
+    }
+}
+
+Result<void> Query::run() {
+    TRY(step());
+    return {};
+}
+
+std::string Query::text(int column) const {
+    const auto* data = reinterpret_cast<const char*>(sqlite3_column_text(statement_, column));
+    return data == nullptr ? std::string()
+                           : std::string(data, static_cast<size_t>(sqlite3_column_bytes(statement_, column)));
+}
+
+int64_t Query::number(int column) const {
+    return sqlite3_column_int64(statement_, column);
+}
+
+Result<Database> Database::open(const std::string& path) {
+    Database database;
+    database.state_.reset(new State);
+    sqlite3** db = &database.state_->db;
+    if (sqlite3_open_v2(path.c_str(), db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr) !=
+        SQLITE_OK) {
+        return database.error("opening " + path);
+    }
+    sqlite3_extended_result_codes(*db, 1);
+    TRY_IN("opening " + path, database.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; "
+                                               "PRAGMA foreign_keys=ON; PRAGMA cache_size=-1024;"));
+    return database;
+}
+
+Error Database::error(std::string_view what) const {
+    return error_of(state_->db, what);
+}
+
+Query Database::query(const char* sql) {
+    sqlite3_stmt*& statement = state_->prepared[sql];
+    if (statement == nullptr) sqlite3_prepare_v3(state_->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
+    return Query(statement);
+}
+
+Result<void> Database::execute(const char* sql) {
+    if (sqlite3_exec(state_->db, sql, nullptr, nullptr, nullptr) != SQLITE_OK) return error("state database");
+    return {};
+}
+
+}  // namespace hutch::daemon

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+struct sqlite3;
+struct sqlite3_stmt;
+
+namespace hutch::daemon {
+
+/// One prepared statement, to be bound, stepped through and read. Resets itself at the end of the scope.
+class Query {
+  public:
+    explicit Query(sqlite3_stmt* statement) : statement_(statement) {}
+    Query(Query&& other) noexcept : statement_(std::exchange(other.statement_, nullptr)) {}
+    Query(const Query&) = delete;
+    Query& operator=(const Query&) = delete;
+    Query& operator=(Query&&) = delete;
+    ~Query();
+
+    Query& bind(std::string_view text);
+    Query& bind(int64_t number);
+    /// True while there is a row to read.
+    Result<bool> step();
+    /// For statements that answer no rows.
+    Result<void> run();
+
+    [[nodiscard]] std::string text(int column) const;
+    [[nodiscard]] int64_t number(int column) const;
+
+  private:
+    sqlite3_stmt* statement_;
+    int next_ = 1;
+};
+
+/// The daemon's SQLite file: write-ahead log, one connection, event loop thread only. A committed row survives a kill
+/// of the daemon; after a power cut the last few may be missing (synchronous=NORMAL), which recovery repairs.
+class Database {
+  public:
+    static Result<Database> open(const std::string& path);
+    /// Prepared once per text (a literal), then kept.
+    Query query(const char* sql);
+    Result<void> execute(const char* sql);
+    [[nodiscard]] Error error(std::string_view what) const;
+
+  private:
+    struct State;
+    struct Close {
+        void operator()(State* state) const;
+    };
+    std::unique_ptr<State, Close> state_;
+};
+
+}  // namespace hutch::daemon

@@ -1,0 +1,195 @@
+#include "daemon/store/records.h"
+
+#include <sstream>
+
+#include "base/ids.h"
+
+namespace hutch::daemon {
+namespace {
+
+constexpr const char* kSchema = R"sql(
+BEGIN;
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS boxes (
+    id TEXT PRIMARY KEY, name TEXT UNIQUE, phase INTEGER NOT NULL, internal INTEGER NOT NULL, image TEXT NOT NULL,
+    layers TEXT NOT NULL, size TEXT NOT NULL, labels TEXT NOT NULL, env TEXT NOT NULL, uid_slot INTEGER NOT NULL,
+    address INTEGER NOT NULL, init_pid INTEGER NOT NULL, init_start INTEGER NOT NULL, created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL, last_activity_at INTEGER NOT NULL, past_cpu_ns INTEGER NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS images (
+    name TEXT PRIMARY KEY, parent TEXT NOT NULL, layers TEXT NOT NULL, env TEXT NOT NULL, user TEXT NOT NULL,
+    work_dir TEXT NOT NULL, size_bytes INTEGER NOT NULL, created_at INTEGER NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS logs (
+    id INTEGER PRIMARY KEY, box TEXT NOT NULL REFERENCES boxes (id) ON DELETE CASCADE, timestamp INTEGER NOT NULL,
+    level TEXT NOT NULL, source TEXT NOT NULL, message TEXT NOT NULL) STRICT;
+CREATE INDEX IF NOT EXISTS logs_of_box ON logs (box, id);
+COMMIT;
+)sql";
+
+// Lists are kept as text with a separator that cannot occur in them: layers and labels hold no line feed, and a NUL
+// cannot be in a variable.
+std::string join(const std::vector<std::string>& items) {
+    std::string text;
+    for (const std::string& item : items) text += item + '\n';
+    return text;
+}
+
+std::vector<std::string> split(const std::string& text, char separator = '\n') {
+    std::vector<std::string> items;
+    std::istringstream stream(text);
+    for (std::string item; std::getline(stream, item, separator);) items.push_back(item);
+    return items;
+}
+
+std::string join(const Pairs& pairs) {
+    std::string text;
+    for (const auto& [name, value] : pairs) text += name + '=' + value + '\0';
+    return text;
+}
+
+Pairs split_pairs(const std::string& text) {
+    Pairs pairs;
+    for (const std::string& item : split(text, '\0')) {
+        const size_t equals = item.find('=');
+        pairs.emplace_back(item.substr(0, equals), item.substr(equals + 1));
+    }
+    return pairs;
+}
+
+}  // namespace
+
+Result<Records> Records::open(const std::string& path) {
+    Records records(TRY(Database::open(path)));
+    TRY(records.database_.execute(kSchema));
+    return records;
+}
+
+Result<std::string> Records::store_id() {
+    TRY(database_.query("INSERT OR IGNORE INTO meta VALUES ('store', ?)").bind(random_id()).run());
+    Query query = database_.query("SELECT value FROM meta WHERE key = 'store'");
+    if (!TRY(query.step())) return database_.error("reading the store's id");
+    return query.text(0);
+}
+
+Result<void> Records::put_box(const BoxRecord& box) {
+    // NULLIF: any number of boxes may have no name. An upsert and not REPLACE, which would delete the box's logs.
+    return database_
+        .query(
+            "INSERT INTO boxes VALUES (?1, NULLIF(?2, ''), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, "
+            "?15, ?16, ?17) ON CONFLICT (id) DO UPDATE SET name = NULLIF(?2, ''), phase = ?3, labels = ?8, "
+            "env = ?9, address = ?11, init_pid = ?12, init_start = ?13, updated_at = ?15, last_activity_at = ?16, "
+            "past_cpu_ns = ?17")
+        .bind(box.id)
+        .bind(box.name)
+        .bind(static_cast<int64_t>(box.phase))
+        .bind(int64_t{box.internal})
+        .bind(box.image)
+        .bind(join(box.layers))
+        .bind(box.size)
+        .bind(join(box.labels))
+        .bind(join(box.env))
+        .bind(box.uid_slot)
+        .bind(int64_t{box.address})
+        .bind(box.init_pid)
+        .bind(box.init_start)
+        .bind(box.created_at)
+        .bind(box.updated_at)
+        .bind(box.last_activity_at)
+        .bind(box.past_cpu_ns)
+        .run();
+}
+
+Result<void> Records::drop_box(const std::string& id) {
+    return database_.query("DELETE FROM boxes WHERE id = ?").bind(id).run();
+}
+
+Result<std::vector<BoxRecord>> Records::boxes() {
+    std::vector<BoxRecord> boxes;
+    Query query = database_.query("SELECT * FROM boxes ORDER BY created_at, id");
+    while (TRY(query.step())) {
+        BoxRecord box;
+        box.id = query.text(0);
+        box.name = query.text(1);
+        box.phase = static_cast<Phase>(query.number(2));
+        box.internal = query.number(3) != 0;
+        box.image = query.text(4);
+        box.layers = split(query.text(5));
+        box.size = query.text(6);
+        box.labels = split(query.text(7));
+        box.env = split_pairs(query.text(8));
+        box.uid_slot = query.number(9);
+        box.address = static_cast<uint32_t>(query.number(10));
+        box.init_pid = query.number(11);
+        box.init_start = query.number(12);
+        box.created_at = query.number(13);
+        box.updated_at = query.number(14);
+        box.last_activity_at = query.number(15);
+        box.past_cpu_ns = query.number(16);
+        boxes.push_back(std::move(box));
+    }
+    return boxes;
+}
+
+Result<void> Records::put_image(const ImageRecord& image) {
+    return database_.query("INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
+        .bind(image.name)
+        .bind(image.parent)
+        .bind(join(image.layers))
+        .bind(join(image.env))
+        .bind(image.user)
+        .bind(image.work_dir)
+        .bind(image.size_bytes)
+        .bind(image.created_at)
+        .run();
+}
+
+Result<void> Records::drop_image(const std::string& name) {
+    return database_.query("DELETE FROM images WHERE name = ?").bind(name).run();
+}
+
+Result<std::vector<ImageRecord>> Records::images() {
+    std::vector<ImageRecord> images;
+    Query query = database_.query("SELECT * FROM images ORDER BY name");
+    while (TRY(query.step())) {
+        ImageRecord image;
+        image.name = query.text(0);
+        image.parent = query.text(1);
+        image.layers = split(query.text(2));
+        image.env = split_pairs(query.text(3));
+        image.user = query.text(4);
+        image.work_dir = query.text(5);
+        image.size_bytes = query.number(6);
+        image.created_at = query.number(7);
+        images.push_back(std::move(image));
+    }
+    return images;
+}
+
+Result<void> Records::add_log(const std::string& box, const LogRecord& log) {
+    TRY(database_.query("INSERT INTO logs (box, timestamp, level, source, message) VALUES (?, ?, ?, ?, ?)")
+            .bind(box)
+            .bind(log.timestamp)
+            .bind(log.level)
+            .bind(log.source)
+            .bind(log.message)
+            .run());
+    return database_
+        .query(
+            "DELETE FROM logs WHERE box = ?1 AND id <= (SELECT id FROM logs WHERE box = ?1 ORDER BY id DESC "
+            "LIMIT 1 OFFSET ?2)")
+        .bind(box)
+        .bind(kMaxLogs)
+        .run();
+}
+
+Result<std::vector<LogRecord>> Records::logs(const std::string& box, int64_t offset, int64_t limit) {
+    std::vector<LogRecord> logs;
+    Query query = database_.query(
+        "SELECT timestamp, level, source, message FROM logs WHERE box = ? ORDER BY id LIMIT ? OFFSET ?");
+    query.bind(box).bind(limit).bind(offset);
+    while (TRY(query.step())) {
+        logs.push_back({query.number(0), query.text(1), query.text(2), query.text(3)});
+    }
+    return logs;
+}
+
+}  // namespace hutch::daemon

@@ -1,0 +1,84 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "daemon/store/database.h"
+
+namespace hutch::daemon {
+
+using Pairs = std::vector<std::pair<std::string, std::string>>;
+
+/// How far a box's making or unmaking has come. Written before the kernel is touched, so that a start after a crash
+/// knows what may be there.
+enum class Phase : int64_t { kCreating = 0, kReady = 1, kDeleting = 2 };
+
+struct BoxRecord {
+    std::string id;
+    std::string name;  ///< unique; empty for none
+    Phase phase = Phase::kCreating;
+    bool internal = false;  ///< an image being built: not listed, and gone after a restart
+    std::string image;
+    std::vector<std::string> layers;  ///< topmost first, below the box's own upper
+    std::string size;
+    std::vector<std::string> labels;
+    Pairs env;
+    int64_t uid_slot = 0;  ///< which range of host ids is its own
+    uint32_t address = 0;  ///< IPv4, host byte order; of the life under way
+    int64_t init_pid = 0;  ///< with init_start: which process is its init (a pid alone may have been reused)
+    int64_t init_start = 0;
+    int64_t created_at = 0;  ///< Unix seconds, as the others
+    int64_t updated_at = 0;
+    int64_t last_activity_at = 0;
+    int64_t past_cpu_ns = 0;  ///< of earlier lives of its control group
+};
+
+struct ImageRecord {
+    std::string name;
+    std::string parent;
+    std::vector<std::string> layers;  ///< topmost first
+    Pairs env;
+    std::string user = "boxuser";
+    std::string work_dir = "/workspace/home";
+    int64_t size_bytes = 0;
+    int64_t created_at = 0;
+};
+
+struct LogRecord {
+    int64_t timestamp = 0;
+    std::string level;   ///< info, warn, error
+    std::string source;  ///< system, agent, user
+    std::string message;
+};
+
+/// Every SQL statement of the daemon is in here. Event loop thread only.
+class Records {
+  public:
+    /// Opens or makes the database. `store_id` names the store it belongs to: a database that has lost its store, or
+    /// the other way round, must not decide what is rubbish.
+    static Result<Records> open(const std::string& path);
+    Result<std::string> store_id();
+
+    Result<void> put_box(const BoxRecord& box);  ///< inserts or replaces; EEXIST when the name is taken
+    Result<void> drop_box(const std::string& id);
+    Result<std::vector<BoxRecord>> boxes();
+
+    Result<void> put_image(const ImageRecord& image);
+    Result<void> drop_image(const std::string& name);
+    Result<std::vector<ImageRecord>> images();
+
+    /// Keeps the newest kMaxLogs of a box.
+    Result<void> add_log(const std::string& box, const LogRecord& log);
+    Result<std::vector<LogRecord>> logs(const std::string& box, int64_t offset, int64_t limit);
+    static constexpr int64_t kMaxLogs = 1000;
+
+  private:
+    explicit Records(Database database) : database_(std::move(database)) {}
+    Database database_;
+};
+
+}  // namespace hutch::daemon

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <optional>
+#include <type_traits>
+
+#include "daemon/async.h"
+
+namespace hutch::daemon {
+
+/// The threads that make blocking kernel calls, so that the event loop never does. Counted: a storm of requests
+/// queues here instead of making threads.
+class Workers {
+  public:
+    explicit Workers(size_t threads) : pool_(threads) {}
+    ~Workers() { pool_.join(); }
+    Workers(const Workers&) = delete;
+    Workers& operator=(const Workers&) = delete;
+
+    /// Runs `work` on a worker thread and comes back with its result. `work` must not throw, and what it refers to
+    /// must outlive it: the caller waits for it, whatever happens to the caller's client.
+    template <typename F>
+    Task<std::invoke_result_t<F>> run(F work) {
+        std::optional<std::invoke_result_t<F>> result;
+        auto start = [&](auto handler) {
+            auto back = asio::prefer(asio::get_associated_executor(handler), asio::execution::outstanding_work.tracked);
+            asio::post(pool_, [&result, &work, back, handler = std::move(handler)]() mutable {
+                result.emplace(work());
+                asio::post(back, std::move(handler));
+            });
+        };
+        co_await asio::async_initiate<decltype(asio::use_awaitable), void()>(std::move(start), asio::use_awaitable);
+        co_return std::move(*result);
+    }
+
+  private:
+    asio::thread_pool pool_;
+};
+
+}  // namespace hutch::daemon
