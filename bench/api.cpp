@@ -1,0 +1,117 @@
+#include "bench/api.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <vector>
+
+#include "base/file.h"
+
+namespace hutch::bench {
+namespace {
+
+[[noreturn]] void die(const std::string& what) {
+    fprintf(stderr, "bench: %s\n", what.c_str());
+    exit(1);
+}
+
+void run_shell(const std::string& command) {
+    if (system(command.c_str()) != 0) die("failed: " + command);
+}
+
+}  // namespace
+
+Api::Api(const std::string& socket_path) : socket_(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    strncpy(address.sun_path, socket_path.c_str(), sizeof(address.sun_path) - 1);
+    if (connect(socket_.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0)
+        die("connecting to " + socket_path);
+}
+
+std::string Api::call(const std::string& method, const std::string& path, const std::string& body, int expected) {
+    const std::string request = method + " " + path +
+                                " HTTP/1.1\r\nHost: hutch\r\nContent-Length: " + std::to_string(body.size()) +
+                                "\r\n\r\n" + body;
+    if (!write_all(socket_.get(), request).ok()) die("writing a request");
+    std::string answer;
+    size_t head = std::string::npos;
+    size_t length = 0;
+    while (head == std::string::npos || answer.size() < head + 4 + length) {
+        char buffer[16384];
+        const ssize_t n = read(socket_.get(), buffer, sizeof(buffer));
+        if (n <= 0) die("reading the answer to " + method + " " + path);
+        answer.append(buffer, static_cast<size_t>(n));
+        if (head == std::string::npos && (head = answer.find("\r\n\r\n")) != std::string::npos) {
+            const size_t at = answer.find("Content-Length: ");
+            length = at < head ? strtoul(answer.c_str() + at + 16, nullptr, 10) : 0;
+        }
+    }
+    if (atoi(answer.c_str() + 9) != expected) die(method + " " + path + ": " + answer);
+    return answer.substr(head + 4);
+}
+
+Daemon::Daemon() {
+    char name[] = "/var/tmp/hutch-bench-XXXXXX";
+    if (mkdtemp(name) == nullptr) die("making a directory in /var/tmp");
+    directory_ = name;
+    socket_ = directory_ + "/hutch.sock";
+    rootfs_ = directory_ + "/rootfs";
+    run_shell("mkdir -p " + rootfs_ + " && " HUTCH_IMAGES "/busybox | tee " + directory_ + "/rootfs.tar | tar -x -C " +
+              rootfs_);
+    int ready[2];
+    if (pipe2(ready, O_CLOEXEC) != 0) die("making a pipe");
+    const std::string program = HUTCHD_PATH;
+    const std::string options[] = {
+        program,    "--name", "hutchb",    "--state_dir",    directory_ + "/state", "--run_dir", directory_ + "/run",
+        "--socket", socket_,  "--network", "198.19.32.0/20", "--default_image",     "busybox",   "--pool",
+        "32"};
+    std::vector<char*> arguments;
+    for (const std::string& option : options) arguments.push_back(const_cast<char*>(option.c_str()));
+    arguments.push_back(nullptr);
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, ready[1], 2);
+    if (posix_spawn(&pid_, program.c_str(), &actions, nullptr, arguments.data(), environ) != 0)
+        die("starting " + program);
+    close(ready[1]);
+    std::string log;
+    while (log.find("listening on") == std::string::npos) {
+        char buffer[4096];
+        const ssize_t n = read(ready[0], buffer, sizeof(buffer));
+        if (n <= 0) die("hutchd did not start: " + log);
+        log.append(buffer, static_cast<size_t>(n));
+    }
+    // The log pipe stays open and unread: the daemon says little, and a full pipe would be seen as a hang here.
+    run_shell("HUTCH_HOST=unix://" + socket_ + " " HUTCH_PATH " image import busybox " + directory_ +
+              "/rootfs.tar >/dev/null");
+}
+
+Daemon::~Daemon() {
+    kill(pid_, SIGTERM);
+    waitpid(pid_, nullptr, 0);
+    (void)remove_tree_at(AT_FDCWD, directory_);
+}
+
+Daemon& daemon() {
+    static Daemon the_daemon;
+    return the_daemon;
+}
+
+std::string field(const std::string& json, const std::string& key) {
+    const size_t at = json.find("\"" + key + "\":");
+    if (at == std::string::npos) die("no " + key + " in " + json);
+    size_t begin = at + key.size() + 3;
+    if (json[begin] == '"') ++begin;
+    return json.substr(begin, json.find_first_of("\",}", begin) - begin);
+}
+
+}  // namespace hutch::bench

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <string>
+
+#include "base/unique_fd.h"
+
+namespace hutch::bench {
+
+/// A kept-alive connection to hutchd's Unix socket, with nothing between the clock and the wire.
+class Api {
+  public:
+    explicit Api(const std::string& socket_path);
+    /// The answer's body; ends the program when the status is not `expected`.
+    std::string call(const std::string& method, const std::string& path, const std::string& body, int expected);
+
+  private:
+    UniqueFd socket_;
+};
+
+/// A hutchd of the bench's own, with a busybox image; ended, and its state removed, with this object.
+class Daemon {
+  public:
+    Daemon();
+    ~Daemon();
+    Daemon(const Daemon&) = delete;
+    Daemon& operator=(const Daemon&) = delete;
+    [[nodiscard]] const std::string& socket() const { return socket_; }
+    [[nodiscard]] pid_t pid() const { return pid_; }
+    /// The image's tree on the host, for the floor to stand on.
+    [[nodiscard]] const std::string& rootfs() const { return rootfs_; }
+
+  private:
+    std::string directory_;
+    std::string socket_;
+    std::string rootfs_;
+    pid_t pid_ = -1;
+};
+
+/// The one this program uses.
+Daemon& daemon();
+
+/// "key":"value" or "key":number of a flat JSON answer, as text.
+std::string field(const std::string& json, const std::string& key);
+
+}  // namespace hutch::bench

@@ -1,0 +1,142 @@
+// What a box costs, each beside its floor in the same run. Every benchmark reports p50 and p99 of single operations in
+// microseconds; scripts/bench turns them into the table, the plot and the verdict on the budgets of SPECIFICATION.md.
+
+#include <benchmark/benchmark.h>
+#include <sched.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+#include "base/syscalls.h"
+#include "bench/api.h"
+#include "bench/floor.h"
+
+namespace hutch::bench {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/// Times of single operations.
+class Samples {
+  public:
+    template <typename F>
+    void time(benchmark::State& state, F operation) {
+        const auto begin = Clock::now();
+        operation();
+        const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+        state.SetIterationTime(seconds);
+        add(seconds * 1e6);
+    }
+    void add(double microseconds) { values_.push_back(microseconds); }
+    double at(double quantile) {
+        std::sort(values_.begin(), values_.end());
+        return values_.empty() ? 0 : values_[static_cast<size_t>(quantile * static_cast<double>(values_.size() - 1))];
+    }
+    void report(benchmark::State& state) {
+        state.counters["p50_us"] = at(0.5);
+        state.counters["p99_us"] = at(0.99);
+    }
+
+  private:
+    std::vector<double> values_;
+};
+
+void floor_container(benchmark::State& state) {
+    const std::string scratch = daemon().rootfs() + "-floor";
+    mkdir(scratch.c_str(), 0755);
+    Samples samples;
+    for (auto unused : state) samples.time(state, [&] { make_bare_container(daemon().rootfs(), scratch); });
+    samples.report(state);
+    (void)remove_tree_at(AT_FDCWD, scratch);
+}
+
+void floor_spawn(benchmark::State& state) {
+    const std::string program = daemon().rootfs() + "/bin/true";
+    Samples samples;
+    for (auto unused : state) samples.time(state, [&] { spawn_and_read(program); });
+    samples.report(state);
+}
+
+// Create and delete in turn, so that the host holds a steady number of boxes.
+void create(benchmark::State& state) {
+    Api api(daemon().socket());
+    Samples samples;
+    Samples deletes;
+    std::map<std::string, Samples> stages;
+    for (auto unused : state) {
+        std::string box;
+        samples.time(state, [&] { box = api.call("POST", "/v2/box?details=1", "{}", 201); });
+        for (const char* stage : {"record", "upper", "user_namespace", "slot", "mount", "group", "spawn", "ready"}) {
+            stages[stage].add(std::stod(field(box, stage)) / 1000);
+        }
+        const auto begin = Clock::now();
+        api.call("DELETE", "/v2/box/" + field(box, "id"), "", 200);
+        deletes.add(std::chrono::duration<double, std::micro>(Clock::now() - begin).count());
+    }
+    samples.report(state);
+    state.counters["delete_p50_us"] = deletes.at(0.5);
+    state.counters["delete_p99_us"] = deletes.at(0.99);
+    for (auto& [stage, times] : stages) state.counters["stage_" + stage + "_us"] = times.at(0.5);
+}
+
+void exec(benchmark::State& state) {
+    Api api(daemon().socket());
+    const std::string id = field(api.call("POST", "/v2/box", "{}", 201), "id");
+    Samples samples;
+    for (auto unused : state) {
+        samples.time(state, [&] { api.call("POST", "/v2/box/" + id + "/exec", R"({"command":["/bin/true"]})", 200); });
+    }
+    samples.report(state);
+    api.call("DELETE", "/v2/box/" + id, "", 200);
+}
+
+double kib_of(const std::string& file, const std::string& key) {
+    const auto text = read_file_at(AT_FDCWD, file);
+    const size_t at = text.ok() ? text.value().find(key) : std::string::npos;
+    return at == std::string::npos ? 0 : std::stod(text.value().substr(at + key.size()));
+}
+
+// Resident memory of hutchd, and private memory of one hutch-init, with 100 idle boxes.
+void memory(benchmark::State& state) {
+    Api api(daemon().socket());
+    for (auto unused : state) {
+        std::vector<std::string> ids;
+        for (int i = 0; i < 100; ++i) ids.push_back(field(api.call("POST", "/v2/box", "{}", 201), "id"));
+        state.counters["hutchd_rss_kib"] = kib_of("/proc/" + std::to_string(daemon().pid()) + "/status", "VmRSS:");
+        state.counters["init_private_kib"] = [&] {
+            const std::string box = api.call("GET", "/v2/box/" + ids[50] + "?details=1", "", 200);
+            const std::string smaps = "/proc/" + field(box, "init_pid") + "/smaps_rollup";
+            return kib_of(smaps, "Private_Clean:") + kib_of(smaps, "Private_Dirty:");
+        }();
+        for (const std::string& id : ids) api.call("DELETE", "/v2/box/" + id, "", 200);
+    }
+}
+
+}  // namespace
+
+BENCHMARK(floor_container)->UseManualTime()->Unit(benchmark::kMicrosecond)->Iterations(200);
+BENCHMARK(create)->UseManualTime()->Unit(benchmark::kMicrosecond)->Iterations(200);
+BENCHMARK(floor_spawn)->UseManualTime()->Unit(benchmark::kMicrosecond)->Iterations(500);
+BENCHMARK(exec)->UseManualTime()->Unit(benchmark::kMicrosecond)->Iterations(500);
+BENCHMARK(memory)->Iterations(1)->Unit(benchmark::kMillisecond);
+
+}  // namespace hutch::bench
+
+int main(int argc, char** argv) {
+    // The floor mounts: in a namespace of our own, as hutchd does it.
+    if (unshare(CLONE_NEWNS) != 0 || hutch::sys_mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) {
+        perror("bench: taking a mount namespace (root?)");
+        return 1;
+    }
+    benchmark::Initialize(&argc, argv);
+    if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+    hutch::bench::daemon();
+    benchmark::RunSpecifiedBenchmarks();
+    benchmark::Shutdown();
+    return 0;
+}
