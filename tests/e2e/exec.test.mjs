@@ -1,0 +1,325 @@
+// Commands in a box: what goes in, what comes out, and when.
+
+import assert from 'node:assert/strict';
+import crypto from 'node:crypto';
+import { leakless, needs, suite } from './lib/suite.mjs';
+import { until } from './lib/until.mjs';
+
+needs();
+const daemon = suite();
+
+leakless(daemon, 'output, errors and exit code come back apart', async () => {
+  const box = await daemon.box();
+  const { exit_code, output, error } = await box.exec(['sh', '-c', 'echo out; echo err >&2; exit 7']);
+  assert.deepEqual({ exit_code, output, error }, { exit_code: 7, output: 'out\n', error: 'err\n' });
+});
+
+leakless(daemon, 'without errors there is no error field', async () => {
+  const box = await daemon.box();
+  assert.deepEqual(Object.keys(await box.exec(['true'])).sort(), ['cpu_ns', 'exit_code', 'output']);
+});
+
+leakless(daemon, 'arguments arrive as they are', async () => {
+  const box = await daemon.box();
+  const odd = ['', ' a  b ', '$HOME', '*', '"', '\n', '--', 'ä€😀'];
+  const { output } = await box.exec(['sh', '-c', 'for a; do printf "%s\\0" "$a"; done', 'sh', ...odd]);
+  assert.deepEqual(output.split('\0').slice(0, -1), odd);
+});
+
+leakless(daemon, 'output that is no UTF-8 does not break the answer', async () => {
+  const box = await daemon.box();
+  assert.equal((await box.exec(['printf', 'a\\377b'])).output, 'a\ufffdb');
+});
+
+leakless(daemon, 'a command runs as boxuser in the work directory with its environment', async () => {
+  const box = await daemon.box();
+  assert.equal(await box.sh('id -u; id -g; id -G; pwd; echo $HOME $USER $SHELL; umask'),
+    '1000\n1000\n1000\n/workspace/home\n/home/boxuser boxuser /bin/sh\n0022');
+});
+
+leakless(daemon, 'the environment holds nothing of the daemon', async () => {
+  const box = await daemon.box();
+  const names = (await box.exec(['env'])).output.trim().split('\n').map((line) => line.split('=')[0]);
+  assert.deepEqual(names.sort(), ['HOME', 'LANG', 'LOGNAME', 'PATH', 'SHELL', 'USER']);
+});
+
+leakless(daemon, 'the user of the image is who a command runs as', async () => {
+  const box = await daemon.rootBox();
+  assert.equal(await box.sh('id -u; echo $HOME'), '0\n/root');
+});
+
+leakless(daemon, 'a folder is relative to the work directory, or absolute', async () => {
+  const box = await daemon.box();
+  await box.sh('mkdir -p sub/deep');
+  assert.equal((await box.exec(['pwd'], 'sub/deep')).output, '/workspace/home/sub/deep\n');
+  assert.equal((await box.exec(['pwd'], '/tmp')).output, '/tmp\n');
+  assert.equal((await box.exec(['pwd'], '')).output, '/workspace/home\n');
+});
+
+leakless(daemon, 'a command ended by a signal has 128 and its number as exit code', async () => {
+  const box = await daemon.box();
+  assert.equal((await box.exec(['sh', '-c', 'kill -9 $$'])).exit_code, 137);
+  assert.equal((await box.exec(['sh', '-c', 'kill -15 $$'])).exit_code, 143);
+});
+
+leakless(daemon, 'a command that does not exist is refused by name', async () => {
+  const box = await daemon.box();
+  await daemon.refuses(400, /^command: .*"no-such-program".*no such program/, 'POST', `${box.path}/exec`,
+    { body: { command: ['no-such-program'] } });
+  await daemon.refuses(400, /^command: .*"\/etc\/passwd".*ermission/, 'POST', `${box.path}/exec`,
+    { body: { command: ['/etc/passwd'] } });
+  assert.equal(await box.status(), 'idle');
+});
+
+leakless(daemon, 'a folder that does not exist is refused by name', async () => {
+  const box = await daemon.box();
+  for (const folder of ['nowhere', '/etc/passwd']) {
+    await daemon.refuses(400, new RegExp(`^folder: .*${folder}`), 'POST', `${box.path}/exec`,
+      { body: { command: ['true'], folder } });
+  }
+});
+
+leakless(daemon, 'what is no command is refused', async () => {
+  const box = await daemon.box();
+  const bad = [{}, { command: [] }, { command: [''] }, { command: 'ls' }, { command: [1] }, { command: ['a\u0000b'] },
+    { command: null }];
+  for (const body of bad) await daemon.refuses(400, /^command: /, 'POST', `${box.path}/exec`, { body });
+  await daemon.refuses(400, /^folder: must be a string/, 'POST', `${box.path}/exec`, { body: { command: ['ls'], folder: 1 } });
+  await daemon.refuses(400, /^folder: .*NUL/, 'POST', `${box.path}/exec`, { body: { command: ['ls'], folder: 'a\u0000' } });
+});
+
+leakless(daemon, 'a command with too many or too long arguments is refused, and the box stays usable', async () => {
+  const box = await daemon.box();
+  for (const command of [['echo', ...Array(20_000).fill('x')], ['echo', 'x'.repeat(4_000_000)]]) {
+    const answer = await daemon.ask('POST', `${box.path}/exec`, { body: { command } });
+    assert.ok([400, 413].includes(answer.status), `${answer.status} ${answer.text.slice(0, 200)}`);
+    assert.match(answer.json.error, /command/);
+  }
+  assert.equal(await box.sh('echo fine'), 'fine');
+});
+
+leakless(daemon, 'a command in an unknown box is 404', async () => {
+  await daemon.refuses(404, /nobody/, 'POST', '/v2/box/nobody/exec', { body: { command: ['true'] } });
+  await daemon.refuses(404, /nobody/, 'POST', '/v2/box/nobody/exec-stream', { body: { command: ['true'] } });
+});
+
+leakless(daemon, 'a stream ends with the exit event', async () => {
+  const box = await daemon.box();
+  const stream = await box.stream(['sh', '-c', 'echo out; echo err >&2; exit 3']);
+  const { output, event, data } = await stream.finish();
+  assert.deepEqual([output.toString(), event, Object.keys(data).sort(), data.exit_code],
+    ['out\nerr\n', 'exit', ['cpu_ns', 'exit_code'], 3]);
+});
+
+leakless(daemon, 'a failure to run ends the stream with the error event', async () => {
+  const box = await daemon.box();
+  const { output, event, data } = await (await box.stream(['no-such-program'])).finish();
+  assert.deepEqual([output.length, event], [0, 'error']);
+  assert.match(data.error, /no-such-program/);
+});
+
+leakless(daemon, 'chunks arrive before the command ends', async () => {
+  const box = await daemon.box();
+  await box.sh('mkfifo /tmp/go');
+  const stream = await box.stream(['sh', '-c', 'echo first; read x < /tmp/go; echo $x']);
+  await stream.until('first\n'); // the command cannot have ended: nobody has written yet
+  assert.equal(await box.status(), 'running');
+  await box.sh('echo second > /tmp/go');
+  assert.equal((await stream.finish()).output.toString(), 'first\nsecond\n');
+});
+
+leakless(daemon, '50 MB of output arrive whole', async () => {
+  const box = await daemon.box();
+  const line = '0123456789\n';
+  const bytes = 50_000_000;
+  const stream = await box.stream(['sh', '-c', `yes 0123456789 | head -c ${bytes}`]);
+  const { output } = await stream.finish();
+  const sent = Buffer.alloc(bytes, line);
+  const hash = (data) => crypto.createHash('sha256').update(data).digest('hex');
+  assert.deepEqual([output.length, hash(output)], [bytes, hash(sent)]);
+});
+
+leakless(daemon, 'binary output arrives byte for byte', async () => {
+  const box = await daemon.box();
+  const all = Array.from({ length: 256 }, (_, i) => `\\${i.toString(8).padStart(3, '0')}`).join('');
+  const { output } = await (await box.stream(['printf', all])).finish();
+  assert.deepEqual(output, Buffer.from(Array.from({ length: 256 }, (_, i) => i)));
+});
+
+leakless(daemon, 'output beyond what an answer holds is cut, and said', async () => {
+  const box = await daemon.box();
+  const { exit_code, output, error } = await box.exec(['sh', '-c', 'yes 0123456789 | head -c 40000000']);
+  assert.equal(exit_code, 0);
+  assert.ok(output.length >= 1_000_000 && output.length < 40_000_000, `${output.length}`);
+  assert.match(error, /dropped.*exec-stream/);
+});
+
+leakless(daemon, 'a client that goes away does not end the run', async () => {
+  const box = await daemon.box();
+  await box.sh('mkfifo /tmp/go /tmp/done');
+  const stream = await box.stream(['sh', '-c',
+    'echo up; read x < /tmp/go; yes | head -c 1000000; echo $x > after; echo done > /tmp/done']);
+  await stream.until('up\n');
+  stream.abandon();
+  await box.sh('echo 42 > /tmp/go; read x < /tmp/done'); // returns once the command has come to its end
+  assert.equal(await box.read('after'), '42\n');
+});
+
+leakless(daemon, 'a process in the background does not hold up the answer', async () => {
+  const box = await daemon.box();
+  const pid = await box.sh('sleep 1000 & echo $!'); // it holds on to the output of its shell
+  await box.sh(`kill -0 ${pid}`);
+});
+
+leakless(daemon, 'a process in the background that writes without end does not hold up the answer', async () => {
+  const box = await daemon.box();
+  const { exit_code } = await box.exec(['sh', '-c', 'cat /dev/zero & cat /dev/zero & true']);
+  assert.equal(exit_code, 0);
+});
+
+leakless(daemon, 'a process in the background that writes without end does not hold up the end of a stream', async () => {
+  const box = await daemon.box();
+  await box.sh('mkfifo /tmp/go');
+  const stream = await box.stream(['sh', '-c', 'cat /dev/zero & cat /dev/zero & read x < /tmp/go']);
+  await stream.until('\0'); // and read no further: from now on the stream is full
+  await box.sh('echo > /tmp/go');
+  await until('the command has ended', async () => await box.sh('pidof sh | wc -w') === '1'); // the asking one
+  let bytes = 0;
+  for (let next = await stream.pieces.next(); !next.done; next = await stream.pieces.next()) {
+    bytes += next.value.length;
+    assert.ok(bytes < 16 << 20, 'more than what pipe and socket can have held at the end of the command');
+  }
+});
+
+leakless(daemon, 'standard input is empty when none is given', async () => {
+  const box = await daemon.box();
+  assert.equal((await box.exec(['cat'])).output, '');
+});
+
+leakless(daemon, '32 commands at a time', async () => {
+  const box = await daemon.box();
+  const runs = Array.from({ length: 32 }, (_, i) => box.sh(`echo ${i}; cat /proc/uptime > /dev/null; exit 0`));
+  assert.deepEqual(await Promise.all(runs), Array.from({ length: 32 }, (_, i) => String(i)));
+});
+
+leakless(daemon, 'a box is running while a command runs, and idle after it', async () => {
+  const box = await daemon.box();
+  await box.sh('mkfifo /tmp/go');
+  const stream = await box.stream(['sh', '-c', 'echo up; read x < /tmp/go']);
+  await stream.until('up\n');
+  assert.equal(await box.status(), 'running');
+  await box.sh('echo > /tmp/go');
+  await stream.finish();
+  assert.equal(await box.status(), 'idle');
+});
+
+const kBurn = 'i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done';
+
+leakless(daemon, 'the CPU time of a command is what it used', async () => {
+  const box = await daemon.box();
+  const idle = await box.exec(['true']);
+  const began = performance.now();
+  const busy = await box.exec(['sh', '-c', kBurn]);
+  const wall = (performance.now() - began) * 1e6;
+  assert.ok(idle.cpu_ns > 0 && busy.cpu_ns > 10 * idle.cpu_ns, `${busy.cpu_ns} against ${idle.cpu_ns}`);
+  assert.ok(busy.cpu_ns < 1.05 * wall, `${busy.cpu_ns} of one thread in ${wall} ns`);
+});
+
+leakless(daemon, 'the box adds up the CPU time of its commands, and its cost', async () => {
+  const box = await daemon.box();
+  const { cpu_ns } = await box.exec(['sh', '-c', kBurn]);
+  const { total_cpu_ns, total_compute_cost_usd } = await daemon.json('GET', box.path);
+  assert.ok(total_cpu_ns >= cpu_ns, `${total_cpu_ns} of ${cpu_ns}`);
+  assert.ok(Math.abs(total_compute_cost_usd - total_cpu_ns / 3.6e12 * 0.1) < 1e-12, `${total_compute_cost_usd}`);
+});
+
+leakless(daemon, 'what a command leaves in the background counts for the box', async () => {
+  const box = await daemon.box();
+  await box.sh('mkfifo /tmp/burnt');
+  const before = (await daemon.json('GET', box.path)).total_cpu_ns;
+  await box.sh(`(${kBurn}; echo > /tmp/burnt) > /dev/null 2>&1 &`);
+  await box.sh('read x < /tmp/burnt');
+  assert.ok((await daemon.json('GET', box.path)).total_cpu_ns > before + 10_000_000);
+});
+
+leakless(daemon, 'zombies are reaped', async () => {
+  const box = await daemon.box();
+  await box.sh('mkfifo /tmp/end; (sh -c "echo > /tmp/end" &) ; read x < /tmp/end');
+  await until('no zombie is left', async () => !(await box.sh('cat /proc/[0-9]*/stat 2>/dev/null; true')).includes(') Z '));
+});
+
+// --- sessions ---
+
+leakless(daemon, 'a session passes input on, and ends with it', async () => {
+  const box = await daemon.box();
+  const session = await box.session({ command: ['cat'] });
+  session.input('one\n');
+  await session.until(/one\n/);
+  session.input(Buffer.from([0, 255, 10]));
+  session.text({ eof: true });
+  const final = await session.finish();
+  assert.deepEqual([session.output, final.exit_code], ['one\n\u0000\u00ff\n', 0]);
+});
+
+leakless(daemon, 'a session without a terminal has none', async () => {
+  const box = await daemon.box();
+  const session = await box.session({ command: ['tty'] });
+  assert.equal((await session.finish()).exit_code, 1);
+  assert.match(session.output, /not a tty/);
+});
+
+leakless(daemon, 'a terminal has the size and the name that were asked for', async () => {
+  const box = await daemon.box();
+  const session = await box.session({ command: ['sh', '-c', 'tty; stty size; echo $TERM'], tty: true, rows: 31, cols: 97, term: 'vt52' });
+  assert.equal((await session.finish()).exit_code, 0);
+  assert.match(session.output, /^\/dev\/pts\/\d+\r\n31 97\r\nvt52\r\n$/);
+});
+
+leakless(daemon, 'a terminal can be resized, and its program hears of it', async () => {
+  const box = await daemon.box();
+  const session = await box.session({ command: ['sh', '-c', 'trap "stty size; exit 5" WINCH; echo up; while :; do read x; done'], tty: true });
+  await session.until(/up/);
+  session.text({ resize: { rows: 50, cols: 132 } });
+  assert.equal((await session.finish()).exit_code, 5);
+  assert.match(session.output, /50 132/);
+});
+
+leakless(daemon, 'a key interrupts the program in a terminal', async () => {
+  const box = await daemon.box();
+  const session = await box.session({ command: ['sh', '-c', 'echo up; cat'], tty: true });
+  await session.until(/up/);
+  session.input('\u0003');
+  assert.equal((await session.finish()).exit_code, 130);
+});
+
+leakless(daemon, 'an end of input ends a program in a terminal', async () => {
+  const box = await daemon.box();
+  const session = await box.session({ command: ['sh', '-c', 'echo up; cat; echo over'], tty: true });
+  await session.until(/up/);
+  session.text({ eof: true });
+  assert.equal((await session.finish()).exit_code, 0);
+  assert.match(session.output, /over/);
+});
+
+leakless(daemon, 'a terminal whose client goes away ends its programs', async () => {
+  const box = await daemon.box();
+  const session = await box.session({ command: ['sh', '-c', 'trap "" HUP; echo up; sleep 1000'], tty: true });
+  await session.until(/up/);
+  session.abandon();
+  await until('the box is idle', async () => await box.status() === 'idle');
+  assert.equal(await box.sh('pidof sleep | wc -w'), '0');
+});
+
+leakless(daemon, 'a session that cannot start says why', async () => {
+  const box = await daemon.box();
+  for (const [opening, about] of [[{ command: ['no-such-program'] }, /no-such-program/], [{}, /^command: /],
+    [{ command: ['sh'], tty: true, rows: 0 }, /^rows: /], [{ command: ['sh'], tty: 'yes' }, /^tty: /]]) {
+    const final = await (await box.session(opening)).finish();
+    assert.match(final.error, about);
+  }
+});
+
+leakless(daemon, 'a session asked for without a WebSocket is refused', async () => {
+  const box = await daemon.box();
+  await daemon.refuses(400, /WebSocket/, 'GET', `${box.path}/exec-tty`);
+});

@@ -1,0 +1,330 @@
+// Files in and out of a box, and every way to make a file call leave it.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import crypto from 'node:crypto';
+import fs from 'node:fs';
+import path from 'node:path';
+import { leakless, needs, suite } from './lib/suite.mjs';
+
+needs();
+const daemon = suite();
+
+const at = (name, query) => `${name}?${new URLSearchParams(query)}`;
+
+function download(box, folder) {
+  return daemon.ask('GET', at(`${box.path}/files/download`, { folder }));
+}
+
+/// A multipart request of [path, content] pairs, as a browser or the official client sends it.
+async function form(fields) {
+  const data = new FormData();
+  for (const [name, value] of fields) {
+    if (typeof value === 'string') data.append(name, value);
+    else data.append(name, new Blob([value]), 'some name.bin');
+  }
+  const request = new Response(data);
+  return { body: Buffer.from(await request.arrayBuffer()), headers: { 'content-type': request.headers.get('content-type') } };
+}
+
+async function upload(box, files) {
+  const options = await form(files.flatMap(([name, content]) => [['paths', name], ['files', content]]));
+  return daemon.ask('POST', `${box.path}/files/upload`, options);
+}
+
+const kAllBytes = Buffer.from(Array.from({ length: 1024 }, (_, i) => i & 255));
+
+leakless(daemon, 'text is read as it was written', async () => {
+  const box = await daemon.box();
+  const text = 'ä€😀 "quoted" \\ \n\ttab\r\n';
+  assert.deepEqual(await box.write('note.txt', text), {});
+  assert.equal(await box.read('note.txt'), text);
+  assert.equal(await box.sh('cat /workspace/home/note.txt; echo .'), `${text}.`);
+});
+
+leakless(daemon, 'bytes go both ways as base64', async () => {
+  const box = await daemon.box();
+  const content = kAllBytes.toString('base64');
+  await daemon.json('POST', `${box.path}/files/write`, { path: 'bytes', content, encoding: 'base64' });
+  const answer = await daemon.json('GET', at(`${box.path}/files/read`, { path: 'bytes', encoding: 'base64' }));
+  assert.equal(answer.content, content);
+});
+
+leakless(daemon, 'a file that is no UTF-8 still reads as text', async () => {
+  const box = await daemon.box();
+  await box.sh('printf "a\\377b" > odd');
+  assert.equal(await box.read('odd'), 'a\ufffdb');
+});
+
+leakless(daemon, 'missing directories are made, and all of it is the user\'s', async () => {
+  const box = await daemon.box();
+  await box.write('a/b/c.txt', 'x');
+  await box.write('/home/boxuser/d/e.txt', 'y');
+  assert.equal(await box.sh('stat -c "%u:%g %a" a a/b a/b/c.txt ~/d ~/d/e.txt'),
+    '1000:1000 755\n1000:1000 755\n1000:1000 644\n1000:1000 755\n1000:1000 644');
+});
+
+leakless(daemon, 'writing again replaces the content and keeps the mode', async () => {
+  const box = await daemon.box();
+  await box.write('tool', 'a much longer first content');
+  await box.sh('chmod 750 tool');
+  await box.write('tool', 'short');
+  assert.equal(await box.sh('cat tool; stat -c " %a" tool'), 'short 750');
+});
+
+leakless(daemon, 'an absolute path is one of the box', async () => {
+  const box = await daemon.box();
+  assert.match(await box.read('/etc/passwd'), /boxuser/);
+});
+
+leakless(daemon, 'what a command wrote is read at once, and the other way round', async () => {
+  const box = await daemon.box();
+  await box.sh('echo from inside > f');
+  assert.equal(await box.read('f'), 'from inside\n');
+  await box.write('f', 'from outside');
+  assert.equal(await box.sh('cat f'), 'from outside');
+});
+
+leakless(daemon, 'files in /tmp and /dev/shm are the ones a command sees', async () => {
+  const box = await daemon.box();
+  for (const directory of ['/tmp', '/dev/shm']) {
+    await box.write(`${directory}/f`, directory);
+    assert.equal(await box.sh(`cat ${directory}/f`), directory);
+  }
+});
+
+leakless(daemon, 'a list tells name, path, size, kind and time', async () => {
+  const box = await daemon.box();
+  await box.write('docs/b.txt', 'four');
+  await box.sh('mkdir docs/a; touch -d @1000000000 docs/b.txt');
+  const { files } = await daemon.json('GET', at(`${box.path}/files/list`, { folder: 'docs' }));
+  assert.deepEqual(files.map(({ name, path: where, is_dir }) => [name, where, is_dir]),
+    [['a', '/workspace/home/docs/a', true], ['b.txt', '/workspace/home/docs/b.txt', false]]);
+  assert.deepEqual([files[1].size, files[1].mod_time, Number.isInteger(files[0].mod_time)], [4, 1000000000, true]);
+});
+
+leakless(daemon, 'a list without a folder is of the work directory', async () => {
+  const box = await daemon.box();
+  await box.write('only', '');
+  assert.deepEqual((await daemon.json('GET', `${box.path}/files/list`)).files.map((file) => file.name), ['only']);
+});
+
+leakless(daemon, 'what is not there is 404', async () => {
+  const box = await daemon.box();
+  await daemon.refuses(404, /^path: "none"/, 'GET', at(`${box.path}/files/read`, { path: 'none' }));
+  await daemon.refuses(404, /^path: "none"/, 'GET', at(`${box.path}/files/download`, { folder: 'none' }));
+  await daemon.refuses(404, /none/, 'GET', at(`${box.path}/files/list`, { folder: 'none' }));
+  await daemon.refuses(404, /nobody/, 'GET', '/v2/box/nobody/files/list');
+});
+
+leakless(daemon, 'bad fields are refused by name', async () => {
+  const box = await daemon.box();
+  const write = `${box.path}/files/write`;
+  await daemon.refuses(400, /^path: is required/, 'POST', write, { body: { content: 'x' } });
+  await daemon.refuses(400, /^content: is required/, 'POST', write, { body: { path: 'x' } });
+  await daemon.refuses(400, /^content: must be a string/, 'POST', write, { body: { path: 'x', content: 1 } });
+  await daemon.refuses(400, /^path: must be a string/, 'POST', write, { body: { path: 1, content: 'x' } });
+  await daemon.refuses(400, /^encoding: /, 'POST', write, { body: { path: 'x', content: 'x', encoding: 'gzip' } });
+  await daemon.refuses(400, /^content: .*base64/, 'POST', write, { body: { path: 'x', content: '!!!!', encoding: 'base64' } });
+  await daemon.refuses(400, /^path: /, 'GET', `${box.path}/files/read`);
+  await daemon.refuses(400, /^path: /, 'POST', write, { body: { path: '', content: 'x' } });
+  assert.deepEqual((await daemon.json('GET', `${box.path}/files/list`)).files, []);
+});
+
+leakless(daemon, 'a directory is not read, written or replaced as a file', async () => {
+  const box = await daemon.box();
+  await box.sh('mkdir d');
+  await daemon.refuses(400, /^path: "d"/, 'GET', at(`${box.path}/files/read`, { path: 'd' }));
+  for (const name of ['d', 'd/', 'new/']) {
+    await daemon.refuses(400, /^path: /, 'POST', `${box.path}/files/write`, { body: { path: name, content: 'x' } });
+  }
+  await daemon.refuses(400, /^path: /, 'POST', `${box.path}/files/write`, { body: { path: '/etc/passwd/x', content: 'x' } });
+});
+
+leakless(daemon, 'an upload writes each file under its path, byte for byte', async () => {
+  const box = await daemon.box();
+  const big = crypto.randomBytes(3_000_000);
+  const answer = await upload(box, [['one.bin', kAllBytes], ['sub/two.bin', big], ['/tmp/empty', Buffer.alloc(0)]]);
+  assert.deepEqual([answer.status, answer.json], [200, {}], answer.text);
+  assert.deepEqual((await download(box, 'one.bin')).bytes, kAllBytes);
+  assert.deepEqual((await download(box, 'sub/two.bin')).bytes, big);
+  assert.equal(await box.sh('stat -c "%s %u" /tmp/empty sub/two.bin'), '0 1000\n3000000 1000');
+});
+
+leakless(daemon, 'content that looks like a boundary is content', async () => {
+  const box = await daemon.box();
+  const sly = Buffer.from('\r\n--\r\n------formdata\r\nContent-Disposition: form-data; name="paths"\r\n\r\n/etc/passwd\r\n--');
+  assert.equal((await upload(box, [['sly', sly]])).status, 200);
+  assert.deepEqual((await download(box, 'sly')).bytes, sly);
+});
+
+leakless(daemon, 'uploads that do not pair up are refused', async () => {
+  const box = await daemon.box();
+  const refused = async (fields, about) =>
+    daemon.refuses(400, about, 'POST', `${box.path}/files/upload`, await form(fields));
+  await refused([], /body|files/);
+  await refused([['paths', 'x']], /^files: /);
+  await refused([['files', kAllBytes]], /^paths: /);
+  await refused([['paths', 'x'], ['files', kAllBytes], ['files', kAllBytes]], /^paths: /);
+  await daemon.refuses(400, /multipart/, 'POST', `${box.path}/files/upload`, { body: { paths: [] } });
+});
+
+leakless(daemon, 'an upload that ends too early is refused', async () => {
+  const box = await daemon.box();
+  const { body, headers } = await form([['paths', 'cut'], ['files', Buffer.alloc(100_000)]]);
+  await daemon.refuses(400, /boundary/, 'POST', `${box.path}/files/upload`, { body: body.subarray(0, 50_000), headers });
+});
+
+leakless(daemon, 'a directory is downloaded as a tar archive', async () => {
+  const box = await daemon.box();
+  await box.write('tree/a/one', '1');
+  await box.write('tree/two', '22');
+  await box.sh('ln -s two tree/link');
+  const answer = await download(box, 'tree');
+  assert.deepEqual([answer.status, answer.type], [200, 'application/x-tar']);
+  const target = fs.mkdtempSync(path.join(daemon.directory, 'tar-'));
+  execFileSync('tar', ['-x', '-C', target], { input: answer.bytes });
+  assert.equal(fs.readFileSync(`${target}/a/one`, 'utf8'), '1');
+  assert.equal(fs.readlinkSync(`${target}/link`), 'two');
+});
+
+// --- confinement: the host's files are the oracle ---
+
+/// A file of the host, of which neither content nor change may pass through a box.
+function canary() {
+  const file = path.join(daemon.directory, `canary-${crypto.randomUUID()}`);
+  const secret = `the host's ${crypto.randomUUID()}`;
+  fs.writeFileSync(file, secret, { mode: 0o666 });
+  return { file, secret, intact: () => assert.equal(fs.readFileSync(file, 'utf8'), secret) };
+}
+
+leakless(daemon, 'no path leads to a file of the host', async () => {
+  const box = await daemon.box();
+  const { file, secret } = canary();
+  const up = '../'.repeat(40);
+  for (const name of [file, `${up}${file}`, `/${up}${file}`, `sub/../${up}${file}`, `/proc/1/root${file}`,
+    `/proc/self/root${file}`, `/proc/thread-self/cwd/${up}${file}`, `/proc/self/fd/3/${up}${file}`]) {
+    const answer = await daemon.ask('GET', at(`${box.path}/files/read`, { path: name }));
+    assert.ok([400, 404].includes(answer.status), `${name}: ${answer.status} ${answer.text}`);
+    assert.doesNotMatch(answer.text, new RegExp(secret));
+  }
+});
+
+leakless(daemon, 'a link to a file of the host leads to the box\'s own', async () => {
+  const box = await daemon.box();
+  await box.sh(`ln -s /etc/shadow absolute; ln -s ${'../'.repeat(40)}etc/shadow relative; ln -s / root; ln -s /etc dir`);
+  for (const name of ['absolute', 'relative', 'root/etc/shadow', 'dir/shadow', 'root/../../../etc/shadow']) {
+    assert.equal(await box.read(name), 'the shadow of the box\n', name);
+  }
+});
+
+leakless(daemon, 'writing through a link stays in the box', async () => {
+  const box = await daemon.box();
+  const host = canary();
+  const directory = path.dirname(host.file);
+  await box.sh(`ln -s ${host.file} file; ln -s ${directory} dir; ln -s ${'../'.repeat(40)}${directory} up; ln -s / root`);
+  for (const name of ['file', `dir/${path.basename(host.file)}`, `up/${path.basename(host.file)}`, `root${host.file}`]) {
+    const answer = await daemon.ask('POST', `${box.path}/files/write`, { body: { path: name, content: 'overwritten' } });
+    assert.ok(answer.status < 500, `${name}: ${answer.status} ${answer.text}`);
+    const sent = await upload(box, [[name, Buffer.from('overwritten')]]);
+    assert.ok(sent.status < 500, `${name}: ${sent.status} ${sent.text}`);
+  }
+  host.intact();
+});
+
+leakless(daemon, 'writing through a link to a file of the box writes that file', async () => {
+  const box = await daemon.box();
+  await box.sh('echo old > target; ln -s target link');
+  await box.write('link', 'new');
+  assert.equal(await box.sh('cat target; test -L link'), 'new');
+});
+
+leakless(daemon, 'a link to itself is refused', async () => {
+  const box = await daemon.box();
+  await box.sh('ln -s loop loop');
+  await daemon.refuses(400, /^path: "loop"/, 'GET', at(`${box.path}/files/read`, { path: 'loop' }));
+  await daemon.refuses(400, /^path: "loop/, 'POST', `${box.path}/files/write`, { body: { path: 'loop', content: '' } });
+});
+
+leakless(daemon, 'a write beyond the user\'s rights is the daemon\'s to refuse, and harms nothing of the host', async () => {
+  const box = await daemon.box();
+  const before = fs.readFileSync('/etc/passwd');
+  const answer = await daemon.ask('POST', `${box.path}/files/write`, { body: { path: '/etc/passwd', content: 'x' } });
+  assert.ok([200, 400].includes(answer.status), answer.text);
+  assert.deepEqual(fs.readFileSync('/etc/passwd'), before);
+});
+
+leakless(daemon, 'a list or a download of a link to the host\'s directory shows the box\'s', async () => {
+  const box = await daemon.box();
+  const { file } = canary();
+  await box.sh(`ln -s ${path.dirname(file)} dir; ln -s /etc etc`);
+  await daemon.refuses(404, /dir/, 'GET', at(`${box.path}/files/list`, { folder: 'dir' }));
+  await daemon.refuses(404, /dir/, 'GET', at(`${box.path}/files/download`, { folder: 'dir' }));
+  const { files } = await daemon.json('GET', at(`${box.path}/files/list`, { folder: 'etc' }));
+  assert.deepEqual(files.map((entry) => entry.name), ['group', 'hostname', 'hosts', 'passwd', 'resolv.conf', 'shadow']);
+});
+
+leakless(daemon, 'what could block or act on the kernel is refused, at once', async () => {
+  const box = await daemon.box();
+  await box.sh('mkfifo pipe; ln -s pipe link-to-pipe; ln -s /dev/zero zero');
+  const kernel = ['/proc/1/environ', '/proc/sys/kernel/hostname', '/proc/kmsg', '/sys/class/net/eth0/address'];
+  for (const name of ['pipe', 'link-to-pipe', 'zero', '/dev/zero', '/dev/tty', '/dev/pts/ptmx', ...kernel]) {
+    await daemon.refuses(400, /^path: /, 'GET', at(`${box.path}/files/read`, { path: name }));
+    await daemon.refuses(400, /^path: /, 'GET', at(`${box.path}/files/download`, { folder: name }));
+    await daemon.refuses(400, /^path: /, 'POST', `${box.path}/files/write`, { body: { path: name, content: 'x' } });
+  }
+  for (const folder of ['/proc', '/sys', '/proc/1/fd', 'pipe']) {
+    await daemon.refuses(400, /^path: /, 'GET', at(`${box.path}/files/list`, { folder }));
+  }
+});
+
+leakless(daemon, 'a download of a directory with a FIFO and a socket in it ends', async () => {
+  const box = await daemon.box();
+  await box.sh('mkdir d; mkfifo d/pipe; echo x > d/file');
+  const answer = await download(box, 'd');
+  assert.equal(answer.status, 200);
+  assert.match(execFileSync('tar', ['-t'], { input: answer.bytes, encoding: 'utf8' }), /file/);
+});
+
+leakless(daemon, 'names that are no names are refused', async () => {
+  const box = await daemon.box();
+  for (const name of ['a\u0000b', 'n'.repeat(256), 'n'.repeat(4096), `${'d/'.repeat(2100)}f`]) {
+    await daemon.refuses(400, /^path: /, 'GET', at(`${box.path}/files/read`, { path: name }));
+    await daemon.refuses(400, /^path: /, 'POST', `${box.path}/files/write`, { body: { path: name, content: 'x' } });
+    const sent = await upload(box, [[name.replace('\u0000', '%00'), Buffer.from('x')]]);
+    if (name.length > 255) assert.equal(sent.status, 400, sent.text);
+  }
+  await daemon.refuses(400, /^path: /, 'GET', at(`${box.path}/files/list`, { folder: 'a\u0000b' }));
+});
+
+leakless(daemon, 'names with odd characters are kept', async () => {
+  const box = await daemon.box();
+  const names = ['with space', 'new\nline', '-dash', 'ä€😀', '"quotes\'', '%2e%2e', '..dots', '*'];
+  for (const name of names) await box.write(`odd/${name}`, name);
+  const { files } = await daemon.json('GET', at(`${box.path}/files/list`, { folder: 'odd' }));
+  assert.deepEqual(files.map((file) => file.name).sort(), names.sort());
+  for (const name of names) assert.equal(await box.read(`odd/${name}`), name);
+});
+
+leakless(daemon, 'a tree that changes under a file call never leads it out', async () => {
+  const box = await daemon.box();
+  const { file, secret, intact } = canary();
+  const swap = await box.stream(['sh', '-c', `mkdir -p d${path.dirname(file)}; echo up
+    while :; do rm -rf x; mkdir x; rmdir x; ln -s ${path.dirname(file)} x; done`]);
+  await swap.until('up');
+  for (let i = 0; i < 100; ++i) {
+    const name = `x/${path.basename(file)}`;
+    const [got, put] = await Promise.all([daemon.ask('GET', at(`${box.path}/files/read`, { path: name })),
+      daemon.ask('POST', `${box.path}/files/write`, { body: { path: name, content: 'overwritten' } })]);
+    assert.doesNotMatch(got.text, new RegExp(secret));
+    assert.ok(put.status < 500, put.text);
+  }
+  swap.abandon();
+  intact();
+});
+
+leakless(daemon, 'a large file is downloaded whole', async () => {
+  const box = await daemon.box();
+  await box.sh('yes 0123456789 | head -c 20000000 > large');
+  assert.deepEqual((await download(box, 'large')).bytes, Buffer.alloc(20_000_000, '0123456789\n'));
+});

@@ -1,0 +1,174 @@
+// A hutchd of the test's own: started, asked over its socket, stopped or killed, and looked over for leaks.
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import path from 'node:path';
+import readline from 'node:readline';
+import { Box } from './box.mjs';
+import { baseImage } from './image.mjs';
+import { ask } from './http.mjs';
+import * as host from './host.mjs';
+import { until } from './until.mjs';
+
+// Not "hutch": neither daemon's link names may begin with the other's (netns/config.h).
+const kName = 'etest';
+const kNetwork = '198.19.64.0/20';
+const kPool = 4;
+
+export class Daemon {
+  /// `args` come after our own, so that they win; `state`: its state directory, when not one of our own.
+  constructor({ args = [], state, images = true, name = kName } = {}) {
+    this.name = name;
+    this.directory = fs.mkdtempSync('/var/tmp/hutch-e2e-');
+    this.state = state ?? path.join(this.directory, 'state');
+    this.socket = path.join(this.directory, 'hutch.sock');
+    this.args = [
+      '--name', name, '--state_dir', this.state, '--run_dir', path.join(this.directory, 'run'), '--socket', this.socket,
+      '--network', kNetwork, '--default_image', 'busybox', '--pool', String(kPool), ...args,
+    ];
+    this.images = images;
+  }
+
+  get store() {
+    return path.join(this.state, 'store');
+  }
+
+  /// Brings it up with its images and remembers the host as it is then: what the tests come back to.
+  async open() {
+    await host.sweep(this.name);
+    assert.deepEqual(host.leftovers(this), host.nothing, 'an earlier run left something behind; remove it by hand');
+    this.links = new host.LinkMonitor(this.name);
+    await this.launch();
+    if (this.images) {
+      const archive = baseImage(this.directory);
+      await this.import('busybox', archive);
+      await this.import('busybox-root', archive, '?user=root');
+      while (this.links.heard === 0) await (await this.box()).remove();
+    }
+    this.baseline = await this.census();
+  }
+
+  async import(name, file, query = '') {
+    const answer = await this.ask('PUT', `/v2/images/${name}${query}`, { stream: fs.createReadStream(file) });
+    assert.equal(answer.status, 201, answer.text);
+    return answer.json;
+  }
+
+  /// Starts the program; what it says is in `log`.
+  spawn() {
+    this.log = [];
+    this.process = spawn(process.env.HUTCHD, this.args, { stdio: ['ignore', 'ignore', 'pipe'] });
+    this.exited = once(this.process, 'exit');
+    const lines = readline.createInterface(this.process.stderr);
+    lines.on('line', (line) => this.log.push(line));
+    this.firstLine = once(lines, 'line');
+    return lines;
+  }
+
+  /// Ready once it says so itself. Rejects with its log if it ends before that.
+  async launch() {
+    const lines = this.spawn();
+    await new Promise((resolve, reject) => {
+      lines.on('line', (line) => line.includes(`listening on ${this.socket}`) && resolve());
+      lines.on('close', () => reject(new Error(`hutchd ended:\n${this.log.join('\n')}`)));
+    });
+  }
+
+  get running() {
+    return this.process !== undefined && this.process.exitCode === null && this.process.signalCode === null;
+  }
+
+  /// Fails if it has crashed, and brings it up again for the tests that follow.
+  async assertAlive() {
+    const alive = await this.ask('GET', '/v2/host').then(() => true, () => false);
+    if (alive) return;
+    if (this.running) await this.exited; // the broken connection was quicker than the news of its end
+    const { log } = this;
+    const how = this.process.signalCode ?? this.process.exitCode;
+    await this.launch();
+    assert.fail(`hutchd ended by itself (${how}):\n${log.join('\n')}`);
+  }
+
+  async end(signal) {
+    this.process.kill(signal);
+    const [code, by] = await this.exited;
+    return { code, signal: by };
+  }
+
+  /// Ends everything, and fails if anything of it is left on the host.
+  async close() {
+    try {
+      if (this.running) {
+        await this.removeAll();
+        await this.settled();
+        assert.deepEqual(await this.end('SIGTERM'), { code: 0, signal: null }, this.log.join('\n'));
+      }
+      await this.links.settle(0);
+      assert.deepEqual(host.leftovers(this), host.nothing);
+    } finally {
+      this.links?.close();
+      await host.sweep(this.name);
+      fs.rmSync(this.directory, { recursive: true, force: true });
+    }
+  }
+
+  /// One request on a connection of its own. `body`: an object becomes JSON, text and bytes go as they are.
+  ask(method, target, options) {
+    return ask(this.socket, method, target, options);
+  }
+
+  async json(method, target, body, status = 200) {
+    const answer = await this.ask(method, target, { body });
+    assert.equal(answer.status, status, `${method} ${target}: ${answer.status} ${answer.text}`);
+    return answer.json;
+  }
+
+  /// Asserts a refusal: its status, and that its one sentence says `about`.
+  async refuses(status, about, method, target, options) {
+    const answer = await this.ask(method, target, options);
+    assert.equal(answer.status, status, `${method} ${target}: ${answer.status} ${answer.text}`);
+    assert.deepEqual(Object.keys(answer.json), ['error']);
+    assert.match(answer.json.error, about);
+    assert.doesNotMatch(answer.json.error, /\n/);
+    return answer.json.error;
+  }
+
+  async box(body = {}) {
+    return new Box(this, await this.json('POST', '/v2/box', body, 201));
+  }
+
+  /// A box whose commands run as its root.
+  rootBox(body = {}) {
+    return this.box({ runtime: 'busybox-root', ...body });
+  }
+
+  async removeAll() {
+    const boxes = await this.json('GET', '/v2/box');
+    if (boxes.length > 0) await this.json('DELETE', '/v2/box', { ids: boxes.map((box) => box.id) });
+  }
+
+  /// Nothing is being deleted any more, the pool of slots is full again, and the trash is out.
+  async settled() {
+    const { boxes } = await until('deletions are finished and the pool is full', async () => {
+      const state = await this.json('GET', '/v2/host');
+      return state.deleting === 0 && state.slots_ready === kPool && state;
+    });
+    await this.links.settle(kPool + boxes);
+    await until('every connection is closed', () => host.connections(this.socket) === 0);
+    await until('the trash is empty', () => fs.readdirSync(path.join(this.store, 'trash')).length === 0);
+  }
+
+  /// What the daemon and its boxes hold of the host now.
+  async census() {
+    await this.settled();
+    return host.census(this);
+  }
+
+  /// Removes what boxes there are and compares the host with what it was after open().
+  async assertNoLeak() {
+    await this.removeAll();
+    assert.deepEqual(await this.census(), this.baseline);
+  }
+}

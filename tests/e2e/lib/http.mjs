@@ -1,0 +1,46 @@
+// HTTP over a Unix socket.
+
+import { once } from 'node:events';
+import http from 'node:http';
+import { pipeline } from 'node:stream/promises';
+
+// Reached only by a daemon that hangs: every call of the suites is done long before.
+const kDeadlineMs = 60_000;
+
+/// The request, and its answer as a stream: resolves when the answer's head is there.
+export async function open(socketPath, method, target, { body, stream, headers = {} } = {}) {
+  const isJson = body !== undefined && typeof body !== 'string' && !Buffer.isBuffer(body);
+  const bytes = isJson ? JSON.stringify(body) : body;
+  const request = http.request({
+    socketPath, method, path: target, agent: false, timeout: kDeadlineMs,
+    headers: { ...(isJson && { 'content-type': 'application/json' }), ...headers,
+      ...(bytes !== undefined && { 'content-length': Buffer.byteLength(bytes) }) },
+  });
+  request.on('timeout', () => request.destroy(new Error(`${method} ${target}: no answer in ${kDeadlineMs} ms`)));
+  const answered = once(request, 'response');
+  if (stream) {
+    pipeline(stream, request).catch(() => {}); // a refusal may come before all is sent; `answered` tells
+  } else {
+    request.end(bytes);
+  }
+  const [response] = await answered;
+  return response;
+}
+
+export async function ask(socketPath, method, target, options) {
+  const response = await open(socketPath, method, target, options);
+  const pieces = [];
+  for await (const piece of response) pieces.push(piece);
+  const bytes = Buffer.concat(pieces);
+  return {
+    status: response.statusCode,
+    type: response.headers['content-type'],
+    bytes,
+    get text() {
+      return bytes.toString();
+    },
+    get json() {
+      return JSON.parse(bytes.toString());
+    },
+  };
+}

@@ -1,0 +1,44 @@
+// How a test file begins: what it needs of the host, its daemon, and tests that must leave nothing behind.
+
+import fs from 'node:fs';
+import { after, before, test } from 'node:test';
+import { Daemon } from './daemon.mjs';
+
+const kSkipped = 77; // SKIP_RETURN_CODE in CMakeLists.txt
+
+/// Ends the file with a reason if this host cannot run it.
+export function needs(...programs) {
+  let missing = null;
+  if (process.getuid() !== 0) missing = 'needs root';
+  for (const variable of ['HUTCHD', 'HUTCH']) {
+    if (!fs.existsSync(process.env[variable] ?? '')) missing = `needs ${variable}, the path of the program`;
+  }
+  const found = (program) => process.env.PATH.split(':').some((directory) => fs.existsSync(`${directory}/${program}`));
+  for (const program of ['busybox', 'ip', 'nft', 'tar', ...programs]) {
+    if (!found(program)) missing = `needs ${program}`;
+  }
+  if (missing === null) return;
+  console.log(`skipped: ${missing}`);
+  process.exit(kSkipped);
+}
+
+/// A daemon for all tests of the file.
+export function suite(options) {
+  const daemon = new Daemon(options);
+  before(() => daemon.open(), { timeout: 60_000 });
+  after(() => daemon.close(), { timeout: 60_000 });
+  return daemon;
+}
+
+/// A test after which the host must hold what it held before it.
+export function leakless(daemon, name, run) {
+  test(name, { timeout: 120_000 }, async (context) => {
+    try {
+      await run(context);
+    } finally {
+      await daemon.assertAlive();
+      await daemon.removeAll();
+    }
+    await daemon.assertNoLeak();
+  });
+}

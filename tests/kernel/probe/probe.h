@@ -1,0 +1,22 @@
+#pragma once
+
+// A program that runs inside a box and tries things: `probe NAME [ARGUMENT]...` makes one attempt and prints the name
+// of the errno it was answered with, or "done"; facts about the process are printed as they are. The test outside
+// judges. Static and without libraries, so that a box needs nothing else.
+
+#include <span>
+
+namespace hutch::probe {
+
+/// One thing to try. `act` returns -1 and sets errno when refused.
+struct Attempt {
+    const char* name;
+    long (*act)(char** arguments);
+};
+
+std::span<const Attempt> kernel_attempts();   ///< system calls a box must not have
+std::span<const Attempt> foreign_attempts();  ///< sockets, and the same by the doors of other ABIs
+std::span<const Attempt> process_attempts();  ///< files, devices, other processes
+std::span<const Attempt> facts();             ///< what the process finds itself to be
+
+}  // namespace hutch::probe

@@ -1,0 +1,241 @@
+#include <gtest/gtest.h>
+
+#include "client/arguments.h"
+#include "client/events.h"
+#include "client/format.h"
+#include "client/host.h"
+#include "client/place.h"
+#include "client/table.h"
+
+namespace hutch::client {
+namespace {
+
+TEST(Host, UnixSocketIsAnAbsolutePath) {
+    const auto host = parse_host(kDefaultHost);
+    ASSERT_TRUE(host.ok());
+    EXPECT_EQ(host.value().kind, Host::Kind::kUnix);
+    EXPECT_EQ(host.value().path, "/run/hutch/hutch.sock");
+    EXPECT_FALSE(parse_host("unix://run/hutch.sock").ok());
+    EXPECT_FALSE(parse_host("unix:///" + std::string(107, 'a')).ok()) << "sun_path holds 108 bytes with its end";
+}
+
+TEST(Host, HttpHasNameAndPort) {
+    const struct {
+        const char *text, *name, *port;
+    } cases[] = {
+        {"http://127.0.0.1:8080", "127.0.0.1", "8080"},
+        {"http://box.example/", "box.example", "80"},
+        {"http://[::1]:8080", "::1", "8080"},
+        {"http://[::1]", "::1", "80"},
+    };
+    for (const auto& expected : cases) {
+        const auto host = parse_host(expected.text);
+        ASSERT_TRUE(host.ok()) << expected.text;
+        EXPECT_EQ(host.value().kind, Host::Kind::kTcp);
+        EXPECT_EQ(host.value().name, expected.name);
+        EXPECT_EQ(host.value().port, expected.port);
+    }
+}
+
+TEST(Host, RefusesWhatItDoesNotSpeakAndNamesIt) {
+    for (const char* bad : {"", "tcp://x:1", "https://x", "http://", "http://:80", "http://x:", "http://x:0",
+                            "http://x:65536", "http://x:8a", "http://x:99999999999", "http://x/path", "http://u@x",
+                            "http://[::1", "http://[::1]9:80", "http://::1"}) {
+        const auto host = parse_host(bad);
+        ASSERT_FALSE(host.ok()) << bad;
+        EXPECT_EQ(host.error().kind, ErrorKind::kInvalid);
+        EXPECT_NE(host.error().message.find('"' + std::string(bad) + '"'), std::string::npos);
+    }
+}
+
+TEST(Host, PercentEncodingLeavesNoSeparator) {
+    EXPECT_EQ(percent_encode("a-Z_0.~"), "a-Z_0.~");
+    EXPECT_EQ(percent_encode("a/b?c d&\xC3\xA4"), "a%2Fb%3Fc%20d%26%C3%A4");
+}
+
+TEST(Format, DurationIsTheLargestUnitThatSaysEnough) {
+    EXPECT_EQ(format_duration(-5), "0s");
+    EXPECT_EQ(format_duration(59), "59s");
+    EXPECT_EQ(format_duration(60), "1m");
+    EXPECT_EQ(format_duration(3599), "59m");
+    EXPECT_EQ(format_duration(47 * 3600 + 3599), "47h");
+    EXPECT_EQ(format_duration(48 * 3600), "2d");
+}
+
+TEST(Format, SizeNeverShows1024OfAUnit) {
+    EXPECT_EQ(format_size(0), "0 B");
+    EXPECT_EQ(format_size(1023), "1023 B");
+    EXPECT_EQ(format_size(1024), "1.0 KiB");
+    EXPECT_EQ(format_size(10 * 1024 - 1), "10 KiB");
+    EXPECT_EQ(format_size((1U << 20) - 1), "1.0 MiB");
+    EXPECT_EQ(format_size(uint64_t{3} << 30), "3.0 GiB");
+    EXPECT_EQ(format_size(UINT64_MAX), "16777216 TiB");
+}
+
+TEST(Format, CpuAndCostKeepThreeDigits) {
+    EXPECT_EQ(format_cpu(0), "0.00s");
+    EXPECT_EQ(format_cpu(12'345'000'000), "12.3s");
+    EXPECT_EQ(format_cpu(99'960'000'000), "100s");
+    EXPECT_EQ(format_cost(0), "$0");
+    EXPECT_EQ(format_cost(0.00001), "<$0.0001");
+    EXPECT_EQ(format_cost(0.0123), "$0.0123");
+    EXPECT_EQ(format_cost(12.3), "$12.30");
+}
+
+TEST(Format, PrintableLeavesNoControlCharacter) {
+    EXPECT_EQ(printable("a\x1b[2Jb\nc\td"), "a?[2Jb?c?d");
+    EXPECT_EQ(printable("a\nb\tc\rd", Lines::kKeep), "a\nb\tc?d");
+    EXPECT_EQ(printable("x\xC2\x9By"), "x?y") << "C1 controls";
+    EXPECT_EQ(printable("\xC3\xA4\xC2\xA0"), "\xC3\xA4\xC2\xA0") << "letters and spaces above ASCII stay";
+}
+
+TEST(Table, IsOnlyAsWideAsItsCells) {
+    Table table({"NAME", "STATUS", "AGE"});
+    table.add({std::string("a"), std::string("idle"), std::string("5m")});
+    table.add({std::string("l\xC3\xB6nger"), std::string(""), std::string("")});
+    EXPECT_EQ(table.text(Colour::kOff),
+              "NAME    STATUS  AGE\n"
+              "a       idle    5m\n"
+              "l\xC3\xB6nger\n");
+}
+
+TEST(Table, ColourDoesNotCountAsWidth) {
+    Table table({"A", "B"});
+    table.add({{"x", Tone::kBad}, std::string("y")});
+    EXPECT_EQ(table.text(Colour::kOn), "\x1b[2mA\x1b[0m  \x1b[2mB\x1b[0m\n\x1b[31mx\x1b[0m  y\n");
+}
+
+TEST(Table, CellsCannotWriteToTheTerminal) {
+    Table table({"A"});
+    table.add({std::string("\x1b]0;title\x07")});
+    EXPECT_EQ(table.text(Colour::kOff), "A\n?]0;title?\n");
+}
+
+TEST(Table, KeyValuesAlignEveryLineOfAValue) {
+    EXPECT_EQ(
+        key_values({{"Id", std::string("x")}, {"Work directory", std::string()}, {"Layers", std::string("one\ntwo")}},
+                   Colour::kOff),
+        "Id      x\n"
+        "Layers  one\n"
+        "        two\n");
+}
+
+/// The output and the event of `body` taken in pieces of `step` bytes.
+std::pair<std::string, std::string> part(std::string_view body, size_t step) {
+    EventTail tail;
+    std::string output;
+    for (size_t at = 0; at < body.size(); at += step) output += tail.take(body.substr(at, step));
+    const EventTail::Ending ending = tail.finish();
+    output += ending.output;
+    return {output, ending.event ? ending.event->name + " " + ending.event->data : ""};
+}
+
+constexpr std::string_view kExit = "event: exit\ndata: {\"exit_code\":0}\n\n";
+
+TEST(EventTail, PartsOutputAndEventHoweverTheBodyIsCut) {
+    const struct {
+        std::string output, event;
+    } cases[] = {
+        {"", "exit {\"exit_code\":0}"},
+        {"hello\n", "exit {\"exit_code\":0}"},
+        {"no line break, even event: ex", "exit {\"exit_code\":0}"},
+        {"event: exit\ndata: ", "exit {\"exit_code\":0}"},
+        {"event: exit\ndata: {", "exit {\"exit_code\":0}"},
+        {"event: evevent: ", "exit {\"exit_code\":0}"},
+        {std::string(kExit), "exit {\"exit_code\":0}"},
+        {std::string(kExit) + "\n", "exit {\"exit_code\":0}"},
+        {std::string("\0event\xff", 7), "exit {\"exit_code\":0}"},
+    };
+    for (const auto& expected : cases) {
+        for (size_t step = 1; step < 40; ++step) {
+            const auto [output, event] = part(expected.output + std::string(kExit), step);
+            EXPECT_EQ(output, expected.output) << "in pieces of " << step;
+            EXPECT_EQ(event, expected.event) << "in pieces of " << step;
+        }
+    }
+}
+
+TEST(EventTail, KnowsErrorsAndImages) {
+    EXPECT_EQ(part("xevent: error\ndata: {\"error\":\"no\"}\n\n", 7),
+              std::pair(std::string("x"), std::string("error {\"error\":\"no\"}")));
+    EXPECT_EQ(part("event: image\ndata: {}\n\n", 7).second, "image {}");
+}
+
+TEST(EventTail, AnEventThatIsNotTheEndIsOutput) {
+    for (const std::string& body :
+         {std::string(kExit) + "x", std::string(kExit.substr(0, kExit.size() - 1)),
+          std::string("event: other\ndata: {}\n\n"), std::string("event: exit\ndata: 5\n\n")}) {
+        EXPECT_EQ(part(body, 5), std::pair(body, std::string()));
+    }
+}
+
+TEST(EventTail, OutputIsNotHeldWithoutReason) {
+    EventTail tail;
+    EXPECT_EQ(tail.take("Password: "), "Password: ");
+    EXPECT_EQ(tail.take("event: e"), "");
+    EXPECT_EQ(tail.take("lsa"), "event: elsa");
+}
+
+TEST(EventTail, WhatIsHeldHasALimit) {
+    EventTail tail;
+    size_t released = tail.take("event: exit\ndata: {").size();
+    const std::string piece(4096, 'x');
+    for (int i = 0; i < 1024; ++i) released += tail.take(piece).size();
+    EXPECT_GT(released, 2U << 20);
+}
+
+TEST(EventTail, ABrokenBodyGivesBackWhatWasHeld) {
+    EventTail tail;
+    EXPECT_EQ(tail.take("a" + std::string(kExit)), "a");
+    EXPECT_EQ(tail.abandon(), kExit);
+}
+
+TEST(Place, AColonBeforeAnySlashMeansABox) {
+    EXPECT_EQ(parse_place("web:/etc/a:b").box, "web");
+    EXPECT_EQ(parse_place("web:/etc/a:b").path, "/etc/a:b");
+    EXPECT_TRUE(parse_place("web:").in_box());
+    for (const char* local : {"a", "./a:b", "/a:b", ":b", "-"}) EXPECT_FALSE(parse_place(local).in_box()) << local;
+}
+
+TEST(Place, NamesAndJoins) {
+    EXPECT_EQ(base_name("/a/b//"), "b");
+    EXPECT_EQ(base_name("a"), "a");
+    for (const char* nameless : {"", "/", ".", "a/.."}) EXPECT_EQ(base_name(nameless), "") << nameless;
+    EXPECT_EQ(join_path("a/", "b"), "a/b");
+    EXPECT_EQ(join_path("a", "b"), "a/b");
+    EXPECT_EQ(join_path("", "b"), "b");
+}
+
+using Words = std::vector<std::string>;
+
+Arguments parted(const Words& words) {
+    static constexpr std::string_view kValued[] = {"--host", "-w", "--workdir"};
+    return part_arguments(words, kValued);
+}
+
+TEST(Arguments, AfterTheBoxEveryWordIsTheCommands) {
+    for (const Words& own :
+         {Words{"exec", "web"}, Words{"--host", "exec", "exec", "-it", "web"}, Words{"exec", "-w", "/a", "web"},
+          Words{"exec", "-itw", "/a", "web"}, Words{"exec", "-w/w", "web"}, Words{"exec", "--workdir=/a", "web"}}) {
+        for (const Words& command : {Words{"ls", "-la", "[a]"}, Words{"--help"}, Words{"-t", "--", "x", ""}}) {
+            for (const bool dashes : {false, true}) {
+                Words words = own;
+                if (dashes) words.emplace_back("--");
+                words.insert(words.end(), command.begin(), command.end());
+                EXPECT_EQ(parted(words).own, own);
+                EXPECT_EQ(parted(words).command, command);
+            }
+        }
+    }
+}
+
+TEST(Arguments, OtherCommandsAreLeftWhole) {
+    for (const Words& words :
+         {Words{}, Words{"rm", "exec", "ls"}, Words{"exec"}, Words{"exec", "-w"}, Words{"exec", "web"}}) {
+        EXPECT_EQ(parted(words).own, words);
+        EXPECT_TRUE(parted(words).command.empty());
+    }
+}
+
+}  // namespace
+}  // namespace hutch::client

@@ -1,0 +1,271 @@
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "daemon/api/codec.h"
+#include "daemon/api/multipart.h"
+#include "daemon/api/router.h"
+#include "daemon/api/url.h"
+#include "daemon/box/state.h"
+#include "daemon/box/uid_slots.h"
+#include "daemon/files/files.h"
+#include "daemon/images/images.h"
+#include "daemon/store/records.h"
+
+namespace hutch::daemon {
+namespace {
+
+// ---- url
+
+TEST(Url, DecodesPathAndQuery) {
+    const auto target = parse_target("/v2/box/my%20box/files/read?path=a%2Fb+c&flag");
+    ASSERT_TRUE(target.ok());
+    EXPECT_EQ(target.value().path, "/v2/box/my box/files/read");
+    EXPECT_EQ(target.value().query.at("path"), "a/b c");
+    EXPECT_EQ(target.value().query.at("flag"), "");
+}
+
+TEST(Url, RefusesWhatWouldChangeTheCallMeant) {
+    for (const char* bad : {"", "http://x/", "*", "/a%2Fb", "/a%00", "/a%", "/a%4", "/a%zz", "/a?b=%"}) {
+        EXPECT_EQ(parse_target(bad).ok() ? ErrorKind::kSystem : parse_target(bad).error().kind, ErrorKind::kInvalid)
+            << bad;
+    }
+}
+
+// ---- router
+
+Handler named(std::string& called, const std::string& name) {
+    return [&called, name](Exchange&, const Params&) -> Task<Result<std::optional<Response>>> {
+        called = name;
+        co_return std::optional<Response>();
+    };
+}
+
+TEST(Router, FixedSegmentsWinOverNames) {
+    Router router;
+    std::string called;
+    router.add("GET", "/v2/box/{id}", named(called, "one"));
+    router.add("GET", "/v2/box/snapshots", named(called, "snapshots"));
+    const auto one = router.match("GET", "/v2/box/b1");
+    ASSERT_NE(one.handler, nullptr);
+    EXPECT_EQ(one.params.at("id"), "b1");
+    EXPECT_TRUE(router.match("GET", "/v2/box/snapshots").params.empty());
+    EXPECT_EQ(router.match("POST", "/v2/box/b1").status, 405);
+    EXPECT_EQ(router.match("GET", "/v2/box/b1/more").status, 404);
+    EXPECT_EQ(router.match("GET", "/v2").status, 404);
+}
+
+// ---- codec
+
+TEST(Fields, NameTheFieldOfAWrongType) {
+    const auto fields = Fields::parse(R"({"a": 1, "b": "x", "c": [1], "d": {"k": 2}, "n": null, "t": true})");
+    ASSERT_TRUE(fields.ok());
+    EXPECT_EQ(fields.value().text("a").error().message, "a: must be a string");
+    EXPECT_EQ(fields.value().number("b").error().message, "b: must be a whole number");
+    EXPECT_EQ(fields.value().texts("c").error().message, "c: must be an array of strings");
+    EXPECT_EQ(fields.value().pairs("d").error().message, "d: must be an object of strings");
+    EXPECT_EQ(fields.value().flag("a").error().message, "a: must be true or false");
+    EXPECT_EQ(fields.value().object("t").error().message, "t: must be an object");
+    EXPECT_EQ(fields.value().required_text("z").error().message, "z: is required");
+    EXPECT_FALSE(fields.value().has("n")) << "null stands for absent";
+    EXPECT_EQ(fields.value().text_or("z", "other").value(), "other");
+}
+
+TEST(Fields, RefuseWhatIsNoObject) {
+    for (const char* bad : {"[]", "1", "{", "nonsense", "{\"a\":}"}) EXPECT_FALSE(Fields::parse(bad).ok()) << bad;
+    EXPECT_TRUE(Fields::parse("").ok());
+    EXPECT_FALSE(Fields::parse("{\"a\":" + std::string(100'000, '[')).ok()) << "depth must not cost stack";
+    EXPECT_TRUE(Fields::parse("{\"a\":\"" + std::string(1000, '[') + "\"}").ok())
+        << "brackets in a string are no depth";
+}
+
+TEST(Codec, ErrorsBecomeTheDocumentedStatus) {
+    EXPECT_EQ(http_status({ErrorKind::kInvalid, 0, ""}), 400);
+    EXPECT_EQ(http_status({ErrorKind::kUnauthorized, 0, ""}), 401);
+    EXPECT_EQ(http_status({ErrorKind::kNotFound, 0, ""}), 404);
+    EXPECT_EQ(http_status({ErrorKind::kConflict, 0, ""}), 409);
+    EXPECT_EQ(http_status({ErrorKind::kTooLarge, 0, ""}), 413);
+    EXPECT_EQ(http_status({ErrorKind::kLimit, 0, ""}), 429);
+    EXPECT_EQ(http_status({ErrorKind::kUnsupported, 0, ""}), 501);
+    EXPECT_EQ(http_status({ErrorKind::kSystem, EIO, ""}), 500);
+    EXPECT_EQ(http_status({ErrorKind::kSystem, ENOSPC, ""}), 507);
+    EXPECT_EQ(http_status({ErrorKind::kSystem, EDQUOT, ""}), 507);
+}
+
+TEST(Codec, Base64BothWays) {
+    for (size_t length = 0; length < 70; ++length) {
+        std::string bytes;
+        for (size_t i = 0; i < length; ++i) bytes += static_cast<char>(i * 37);
+        EXPECT_EQ(decode_base64("content", encode_base64(bytes)).value(), bytes);
+    }
+    for (const char* bad : {"a", "ab", "abc", "####", "ab=c"}) EXPECT_FALSE(decode_base64("content", bad).ok()) << bad;
+}
+
+TEST(Codec, TextThatIsNoUtf8StillBecomesJson) {
+    const std::string text = dump(Json{{"output",
+                                        "a\xff"
+                                        "b"}});
+    EXPECT_EQ(Json::parse(text)["output"],
+              "a\xef\xbf\xbd"
+              "b");
+}
+
+// ---- multipart
+
+std::string flatten(const std::string& body, size_t piece) {
+    auto multipart = Multipart::open("multipart/form-data; boundary=XX");
+    std::string seen;
+    for (size_t at = 0; at < body.size(); at += piece) {
+        const auto events = multipart.value().feed(body.substr(at, piece));
+        if (!events.ok()) return "error: " + events.error().message;
+        for (const auto& event : events.value()) {
+            if (event.kind == Multipart::Event::Kind::kPart)
+                seen += "<" + event.name + ":" + event.filename.value_or("-") + ">";
+            if (event.kind == Multipart::Event::Kind::kData) seen += event.data;
+            if (event.kind == Multipart::Event::Kind::kPartEnd) seen += "</>";
+        }
+    }
+    return seen + (multipart.value().complete() ? "." : "?");
+}
+
+TEST(Multipart, IsTheSameInPiecesOfAnySize) {
+    const std::string real =
+        "preamble\r\n--XX\r\nContent-Disposition: form-data; name=\"paths\"\r\n\r\na/b.txt\r\n"
+        "--XX\r\ncontent-disposition: form-data; name=files; filename=\"q\\\"uote\"\r\nContent-Type: x/y\r\n\r\n"
+        "one\r\n--X\r\n\r\n-two\r\n--XX\r\nContent-Disposition: form-data; "
+        "name=\"empty\"\r\n\r\n\r\n--XX--\r\nepilogue";
+    const std::string expected = "<paths:->a/b.txt</><files:q\"uote>one\r\n--X\r\n\r\n-two</><empty:-></>.";
+    for (size_t piece = 1; piece <= real.size(); ++piece) EXPECT_EQ(flatten(real, piece), expected) << piece;
+}
+
+TEST(Multipart, RefusesWhatIsNone) {
+    EXPECT_FALSE(Multipart::open("application/json").ok());
+    EXPECT_FALSE(Multipart::open("multipart/form-data").ok());
+    EXPECT_EQ(flatten("--XXbad", 100).substr(0, 6), "error:");
+    EXPECT_EQ(flatten("--XX\r\nX-Other: 1\r\n\r\n", 100).substr(0, 6), "error:");
+    EXPECT_EQ(flatten("--XX\r\n" + std::string(9000, 'h'), 1000).substr(0, 6), "error:");
+    EXPECT_EQ(flatten("--XX\r\nContent-Disposition: form-data; name=a\r\n\r\ncut", 5).back(), '?');
+}
+
+// ---- state, names, ids
+
+TEST(Status, FollowsFromWhatIsThere) {
+    EXPECT_EQ(status_of({.creating = true, .alive = true}), Status::kCreating);
+    EXPECT_EQ(status_of({.deleting = true, .alive = true, .busy = true}), Status::kDeleted);
+    EXPECT_EQ(status_of({.alive = true}), Status::kIdle);
+    EXPECT_EQ(status_of({.alive = true, .busy = true}), Status::kRunning);
+    EXPECT_EQ(status_of({}), Status::kPaused);
+    EXPECT_EQ(status_of({.failed = true}), Status::kError);
+}
+
+TEST(Names, AreRefusedWithTheirField) {
+    for (const char* good : {"a", "A-1_b.c", "7up"}) EXPECT_TRUE(check_name("name", good).ok()) << good;
+    for (const std::string& bad :
+         {std::string(), std::string(".."), std::string("-a"), std::string("a/b"), std::string("a b"),
+          std::string("a\n"), std::string(65, 'a'), std::string("\xc3\xa4")}) {
+        ASSERT_FALSE(check_name("name", bad).ok()) << bad;
+        EXPECT_EQ(check_name("name", bad).error().message.rfind("name: ", 0), 0U);
+    }
+}
+
+TEST(UidSlots, NeverGiveOneTwiceAndLetItRest) {
+    UidSlots slots;
+    slots.reserve(1);
+    EXPECT_EQ(slots.take().value(), 0);
+    EXPECT_EQ(slots.take().value(), 2);
+    slots.release(0);
+    EXPECT_EQ(slots.take().value(), 3) << "a freed range comes last";
+    EXPECT_EQ(UidSlots::base_of(1) - UidSlots::base_of(0), 65536U);
+    for (int64_t i = 3; i < UidSlots::kCount; ++i) ASSERT_TRUE(slots.take().ok()) << i;
+    EXPECT_EQ(slots.take().error().kind, ErrorKind::kLimit);
+}
+
+TEST(Paths, AreAbsoluteOrBelowTheWorkDir) {
+    EXPECT_EQ(absolute_path("a/b"), "/workspace/home/a/b");
+    EXPECT_EQ(absolute_path("/etc"), "/etc");
+    EXPECT_EQ(absolute_path(""), "/workspace/home");
+}
+
+// ---- records
+
+class RecordsTest : public ::testing::Test {
+  protected:
+    void SetUp() override {
+        char name[] = "/tmp/hutch-records-XXXXXX";
+        path_ = mkdtemp(name);
+    }
+    void TearDown() override { std::filesystem::remove_all(path_); }
+    Result<Records> open() { return Records::open(path_ + "/db"); }
+    std::string path_;
+};
+
+BoxRecord sample(const std::string& id, const std::string& name) {
+    BoxRecord box;
+    box.id = id;
+    box.name = name;
+    box.image = "debian";
+    box.layers = {"top", "bottom"};
+    box.size = "small";
+    box.labels = {"a", "b:c"};
+    box.env = {{"A", "1=2"}, {"EMPTY", ""}, {"LINES", "x\ny"}};
+    box.uid_slot = 7;
+    box.address = 0xC6120002;
+    return box;
+}
+
+TEST_F(RecordsTest, ABoxComesBackAsItWas) {
+    {
+        auto records = open();
+        ASSERT_TRUE(records.ok());
+        ASSERT_TRUE(records.value().put_box(sample("b1", "dev")).ok());
+    }
+    auto records = open();
+    const auto boxes = records.value().boxes();
+    ASSERT_TRUE(boxes.ok());
+    ASSERT_EQ(boxes.value().size(), 1U);
+    const BoxRecord& box = boxes.value().front();
+    const BoxRecord wanted = sample("b1", "dev");
+    EXPECT_EQ(box.name, wanted.name);
+    EXPECT_EQ(box.layers, wanted.layers);
+    EXPECT_EQ(box.labels, wanted.labels);
+    EXPECT_EQ(box.env, wanted.env);
+    EXPECT_EQ(box.uid_slot, wanted.uid_slot);
+    EXPECT_EQ(box.address, wanted.address);
+    EXPECT_EQ(box.phase, Phase::kCreating);
+}
+
+TEST_F(RecordsTest, NamesAreUniqueButMayBeAbsent) {
+    auto records = open();
+    ASSERT_TRUE(records.value().put_box(sample("b1", "dev")).ok());
+    const auto second = records.value().put_box(sample("b2", "dev"));
+    ASSERT_FALSE(second.ok());
+    EXPECT_EQ(second.error().code, EEXIST);
+    EXPECT_TRUE(records.value().put_box(sample("b3", "")).ok());
+    EXPECT_TRUE(records.value().put_box(sample("b4", "")).ok());
+}
+
+TEST_F(RecordsTest, LogsAreBoundedAndGoWithTheirBox) {
+    auto records = open();
+    ASSERT_TRUE(records.value().put_box(sample("b1", "")).ok());
+    for (int64_t i = 0; i < Records::kMaxLogs + 5; ++i) {
+        ASSERT_TRUE(records.value().add_log("b1", {i, "info", "system", "line " + std::to_string(i)}).ok());
+    }
+    const auto logs = records.value().logs("b1", 0, 10'000);
+    ASSERT_EQ(logs.value().size(), static_cast<size_t>(Records::kMaxLogs));
+    EXPECT_EQ(logs.value().front().message, "line 5");
+    EXPECT_EQ(records.value().logs("b1", 2, 1).value().front().message, "line 7");
+    ASSERT_TRUE(records.value().put_box(sample("b1", "renamed")).ok());
+    EXPECT_EQ(records.value().logs("b1", 0, 1).value().size(), 1U) << "saving a box keeps its logs";
+    ASSERT_TRUE(records.value().drop_box("b1").ok());
+    EXPECT_TRUE(records.value().logs("b1", 0, 10).value().empty());
+}
+
+TEST_F(RecordsTest, TheStoreKeepsItsId) {
+    const std::string id = open().value().store_id().value();
+    EXPECT_EQ(id.size(), 14U);
+    EXPECT_EQ(open().value().store_id().value(), id);
+}
+
+}  // namespace
+}  // namespace hutch::daemon
