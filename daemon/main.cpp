@@ -22,7 +22,9 @@ constexpr std::chrono::seconds kShutdownPatience{10};
 // A database that has lost its store, or a store its database, must not decide what is rubbish.
 Result<void> match_store(Records& records, const Config& config) {
     const std::string id = TRY(records.store_id());
-    const std::string path = config.state_dir + "/store/id";
+    const std::string store = config.state_dir + "/store";
+    const std::string path = store + "/id";
+    TRY(make_dirs_at(AT_FDCWD, store, 0700));
     const auto present = read_file_at(AT_FDCWD, path);
     if (present.ok() && present.value() == id) return {};
     if (present.ok() || present.error().code != ENOENT) {
@@ -50,9 +52,9 @@ Task<> shut_down(Server& server, Manager& boxes, asio::io_context& loop) {
 
 Result<void> serve(const Config& config) {
     const UniqueFd lock = TRY(lock_state(config));
-    Mechanisms mechanisms = TRY(prepare_host(config));
     Records records = TRY(Records::open(config.state_dir + "/hutch.db"));
-    TRY(match_store(records, config));
+    TRY(match_store(records, config));  // before the host is touched: a daemon that refuses to start changes nothing
+    Mechanisms mechanisms = TRY(prepare_host(config));
     mechanisms.reaper = std::make_unique<overlayfs::Reaper>(mechanisms.store);
 
     asio::io_context loop(1);

@@ -103,7 +103,8 @@ Task<> carry_input(std::shared_ptr<Session> session, asio::any_io_executor execu
 }
 
 Task<Result<Outcome>> converse(const std::shared_ptr<Session>& session, const std::shared_ptr<Box>& box,
-                               Opening opening) {
+                               Result<Opening> decoded) {
+    CO_TRY_LET(Opening opening, std::move(decoded));
     UniqueFd command_input;
     if (!opening.tty) {
         int ends[2];
@@ -129,9 +130,7 @@ Task<Result<std::optional<Response>>> terminal(Services& services, Exchange& exc
     const auto session = std::make_shared<Session>();
     CO_TRY_LET(session->socket, co_await exchange.upgrade());
     CO_TRY_LET(const auto first, co_await session->socket->read());
-    auto opening = decode_opening(services, *box, first.data);
-    Result<Outcome> outcome = opening.ok() ? co_await converse(session, box, std::move(opening).value())
-                                           : Result<Outcome>(std::move(opening).error());
+    const auto outcome = co_await converse(session, box, decode_opening(services, *box, first.data));
     const Json last = outcome.ok() ? outcome_json(outcome.value()) : error_json(outcome.error());
     (void)co_await session->socket->write(true, dump(last));
     co_await session->socket->close();

@@ -136,7 +136,11 @@ Result<UniqueFd> Files::open_for_writing(const std::string& path) const {
     const auto found = resolve(path, O_PATH);
     if (!found.ok()) {
         if (found.error().code != ENOENT) return found.error();
-        return resolve(path, O_WRONLY | O_CREAT | O_EXCL, 0644);
+        auto made = resolve(path, O_WRONLY | O_CREAT | O_EXCL, 0644);
+        if (!made.ok() && made.error().code == EEXIST) {
+            return invalid("path: \"" + path + "\" is a link to what is not there; remove it first");
+        }
+        return made;
     }
     TRY(check_kind(found.value().get(), path, false));
     UniqueFd fd(open(("/proc/self/fd/" + std::to_string(found.value().get())).c_str(),

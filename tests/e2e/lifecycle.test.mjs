@@ -1,6 +1,7 @@
 // Many boxes, and the ends a daemon can come to: none may lose a box or leave anything behind.
 
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { Daemon } from './lib/daemon.mjs';
@@ -210,6 +211,7 @@ async function refusal(state) {
   try {
     await assert.rejects(second.launch(), /hutchd ended/);
     assert.deepEqual(await second.exited, [1, null]);
+    assert.notEqual(spawnSync('nft', ['list', 'table', 'inet', second.name]).status, 0, 'it has touched the host');
     return second.log.at(-1);
   } finally {
     fs.rmSync(second.directory, { recursive: true });

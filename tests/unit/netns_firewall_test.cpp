@@ -15,8 +15,8 @@ TEST(Ruleset, NamesOnlyWhatIsConfigured) {
     EXPECT_EQ(text.find('$'), std::string::npos) << text;
     EXPECT_EQ(text.find("hutch"), std::string::npos) << text;
     EXPECT_NE(text.find("table inet mine\ndelete table inet mine\ntable inet mine {"), std::string::npos);
-    EXPECT_NE(text.find("iifname \"box*\""), std::string::npos);
-    EXPECT_NE(text.find("ip saddr 10.9.0.0/16 oifname != \"box*\" masquerade"), std::string::npos);
+    EXPECT_NE(text.find("iifname \"box-*\""), std::string::npos);
+    EXPECT_NE(text.find("ip saddr 10.9.0.0/16 oifname != \"box-*\" masquerade"), std::string::npos);
     EXPECT_NE(text.find("ip daddr 10.9.0.1 udp dport 53 accept"), std::string::npos);
 }
 
