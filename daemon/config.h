@@ -17,7 +17,7 @@ struct Config {
     std::string socket_group = "hutch";  ///< its members may use the socket; a group that does not exist: root only
     std::string listen;                  ///< "127.0.0.1:8080", or empty for no TCP
     std::string api_key_file;            ///< one key per line; needed for TCP
-    std::string network = "198.18.0.0/15";
+    std::string network = "198.18.0.0/16";
     std::string default_image = "debian";
     uint32_t pool = 8;     ///< network slots kept ready
     uint32_t workers = 4;  ///< threads for blocking kernel calls

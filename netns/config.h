@@ -11,7 +11,7 @@ namespace hutch::netns {
 /// What the host's side of all boxes is called and where it lives. Two daemons on one host differ in every member,
 /// and their links ("hutch-7") are told apart by the dash behind the prefix.
 struct Config {
-    Prefix range{{0xC6120000}, 15};  ///< 198.18.0.0/15, set apart for benchmarks (RFC 2544): no network uses it
+    Prefix range{{0xC6120000}, 16};  ///< half of what is set apart for benchmarks (RFC 2544): no network uses it
     std::string table = "hutch";     ///< of nftables, family inet
     std::string link_prefix = "hutch";
     std::string resolv_conf = "/etc/resolv.conf";

@@ -113,10 +113,10 @@ TEST_F(AddressesTest, ASecondReleaseDoesNotHandOutTwice) {
 TEST(NetnsConfig, LinkNamesAndAddressesAreOneToOne) {
     const Config config;
     EXPECT_EQ(config.gateway(), ip("198.18.0.1"));
-    EXPECT_EQ(config.link_name(ip("198.19.255.254")), "hutch-131070");
-    EXPECT_EQ(config.address_of_link("hutch-131070"), ip("198.19.255.254"));
-    for (const char* other :
-         {"hutch", "hutch-", "hutch-07", "hutch-7x", "hutch-131072", "hutch7", "hutc-7", "eth0", "xhutch-7", "hutch-99999999999", "hutchl-7"}) {
+    EXPECT_EQ(config.link_name(ip("198.18.255.254")), "hutch-65534");
+    EXPECT_EQ(config.address_of_link("hutch-65534"), ip("198.18.255.254"));
+    for (const char* other : {"hutch", "hutch-", "hutch-07", "hutch-7x", "hutch-65536", "hutch7", "hutc-7", "eth0",
+                              "xhutch-7", "hutch-99999999999", "hutchl-7"}) {
         EXPECT_FALSE(config.address_of_link(other)) << other;
     }
 }
