@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <memory>
 #include <vector>
 
@@ -69,6 +70,21 @@ Result<void> make_dirs_at(int dir, const std::string& path, mode_t mode) {
         }
         if (end == std::string::npos) return {};
     }
+}
+
+Result<UniqueFd> make_dirs_beneath(int dir, const std::string& path, mode_t mode) {
+    UniqueFd here = TRY(duplicate(dir));
+    for (size_t begin = 0; begin < path.size();) {
+        const size_t end = std::min(path.find('/', begin), path.size());
+        const std::string name = path.substr(begin, end - begin);
+        begin = end + 1;
+        if (name.empty()) continue;
+        if (mkdirat(here.get(), name.c_str(), mode) != 0 && errno != EEXIST) {
+            return errno_error("making directory " + path);
+        }
+        here = TRY_IN("making directory " + path, open_beneath(here.get(), name, O_RDONLY | O_DIRECTORY));
+    }
+    return here;
 }
 
 Result<UniqueFd> duplicate(int fd) {

@@ -24,6 +24,9 @@ Result<void> write_value_at(int dir, const std::string& path, std::string_view v
 Result<void> write_all(int fd, std::string_view data);
 /// mkdir -p below `dir`; an existing directory is fine.
 Result<void> make_dirs_at(int dir, const std::string& path, mode_t mode = 0755);
+/// As make_dirs_at, in a tree of somebody else's making: no link is followed and nothing above `dir` is reached. The
+/// innermost directory, opened.
+Result<UniqueFd> make_dirs_beneath(int dir, const std::string& path, mode_t mode = 0755);
 Result<UniqueFd> duplicate(int fd);
 /// Deletes the tree `name` in `dir` beneath its own fd: links are removed, never followed. A missing one is fine.
 Result<void> remove_tree_at(int dir, const std::string& name);

@@ -20,10 +20,10 @@ namespace {
 
 constexpr overlayfs::TreeLimits kImportLimits{.bytes = 64ULL << 30U, .entries = 5'000'000};
 
-// Every command starts in the work dir as boxuser, so an archive that lacks either gets both.
+// Every command starts in the work dir as boxuser, so an archive that lacks either gets both. Beneath the root: an
+// archive's link, or a work dir with "..", must not make directories of the host's.
 Result<void> add_home(int root, const std::string& path) {
-    TRY(make_dirs_at(root, path.substr(1)));
-    const UniqueFd dir = TRY(open_beneath(root, path.substr(1), O_RDONLY | O_DIRECTORY));
+    const UniqueFd dir = TRY(make_dirs_beneath(root, path));
     struct stat status {};
     if (fstat(dir.get(), &status) != 0) return errno_error("reading " + path);
     if (status.st_uid == 0 && fchown(dir.get(), 1000, 1000) != 0) return errno_error("giving " + path + " to boxuser");
@@ -134,7 +134,8 @@ Result<void> Images::drop_unused(const std::vector<std::string>& layers) {
 Task<Result<ImageRecord>> Images::import(ImportImage command, Source source) {
     CO_TRY(check_name("name", command.name));
     CO_TRY(find_user(command.user));
-    if (command.work_dir.size() < 2 || command.work_dir.front() != '/') {
+    if (command.work_dir.size() < 2 || command.work_dir.front() != '/' ||
+        command.work_dir.find('\0') != std::string::npos) {
         co_return invalid("workdir: must be an absolute path inside the image");
     }
     int ends[2];

@@ -74,6 +74,18 @@ TEST_F(BaseTest, OpenBeneathNeverLeavesTheDirectory) {
     EXPECT_EQ(open_beneath(dir_.get(), "in/b/file", O_RDONLY).error().code, ELOOP);
 }
 
+TEST_F(BaseTest, MakeDirsBeneathNeverLeavesTheDirectory) {
+    ASSERT_TRUE(make_dirs_beneath(dir_.get(), "/tree/a//b").ok());
+    EXPECT_TRUE(exists("tree/a/b"));
+    const UniqueFd tree = open_at(dir_.get(), "tree", O_RDONLY | O_DIRECTORY).value();
+    ASSERT_EQ(symlinkat(path_.c_str(), tree.get(), "out"), 0);
+    ASSERT_EQ(symlinkat("..", tree.get(), "up"), 0);
+    for (const char* path : {"out/made", "up/made", "../made", "a/../../made"}) {
+        EXPECT_FALSE(make_dirs_beneath(tree.get(), path).ok()) << path;
+    }
+    EXPECT_FALSE(exists("made"));
+}
+
 TEST_F(BaseTest, RemoveTreeRemovesLinksNotTheirTargets) {
     ASSERT_TRUE(make_dirs_at(dir_.get(), "tree/sub").ok());
     ASSERT_TRUE(make_dirs_at(dir_.get(), "kept").ok());
