@@ -110,6 +110,7 @@ void Box::deliver(runtime::Message message) {
 }
 
 Result<std::pair<uint64_t, std::shared_ptr<ActiveRun>>> Box::begin_run() {
+    if (!life_) return Error{ErrorKind::kConflict, 0, "the box stopped before the command began; try again"};
     const uint64_t id = next_run_number();
     cgroups::Leaf leaf = TRY(life_->group.make_leaf("r-" + std::to_string(id), uid_base()));
     auto run = std::make_shared<ActiveRun>(executor_, std::move(leaf));

@@ -36,7 +36,8 @@ class Box : public std::enable_shared_from_this<Box> {
     /// last reference to an overlay syncs its file system. The kernel objects are end_life()'s to remove.
     std::optional<Life> stop_living(const Error& reason);
 
-    /// A fresh leaf and a number for one command; forget() takes both back.
+    /// A fresh leaf and a number for one command; forget() takes both back. kConflict without a life: a box may have
+    /// ended since the caller woke it.
     Result<std::pair<uint64_t, std::shared_ptr<ActiveRun>>> begin_run();
     void forget_run(uint64_t id);
     [[nodiscard]] bool busy() const { return !runs_.empty(); }
