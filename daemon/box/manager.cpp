@@ -97,13 +97,17 @@ Task<Result<std::shared_ptr<Box>>> Manager::create(CreateBox command) {
         co_return intent.error();
     }
     enlist(box);
-    lap.to(box->times.record);
+    int64_t recording = 0;
+    lap.to(recording);
 
+    box->waking = std::make_shared<Event>(executor_);  // whoever wakes or deletes it now waits for the outcome
     Result<void> made = co_await start(box, Upper::kFresh);
     box->record.phase = Phase::kReady;
     Lap commit;
     if (made.ok()) made = save(*box);
-    commit.to(box->times.record);
+    commit.to(recording);
+    box->times.record = recording;
+    std::exchange(box->waking, nullptr)->set();
     if (!made.ok()) {
         (void)co_await remove(box);
         co_return std::move(made).error().in("creating box " + box->record.id);
@@ -113,7 +117,9 @@ Task<Result<std::shared_ptr<Box>>> Manager::create(CreateBox command) {
 }
 
 Task<Result<void>> Manager::start(std::shared_ptr<Box> box, Upper upper) {
-    auto life = co_await workers_.run([&] { return build_life(mechanisms_, box->record, upper, box->times); });
+    BuildTimes times;  // the worker's own: anybody may look at the box's meanwhile
+    auto life = co_await workers_.run([&] { return build_life(mechanisms_, box->record, upper, times); });
+    box->times = times;
     if (!life.ok()) {
         box->failure = life.error();
         co_return std::move(life).error();
@@ -154,13 +160,9 @@ Task<Result<void>> Manager::wake(std::shared_ptr<Box> box) {
     if (box->record.phase == Phase::kDeleting) {
         co_return Error{ErrorKind::kNotFound, 0, "box " + box->record.id + " was deleted"};
     }
-    if (box->record.phase == Phase::kCreating) {
-        co_return Error{ErrorKind::kConflict, 0, "box " + box->record.id + " is still being created"};
-    }
     box->record.last_activity_at = unix_now();
     if (box->alive()) co_return Result<void>();
     box->waking = std::make_shared<Event>(executor_);
-    box->times = {};
     Result<void> started = co_await start(box, Upper::kExisting);
     if (started.ok()) started = save(*box);
     std::exchange(box->waking, nullptr)->set();
@@ -172,9 +174,10 @@ Task<Result<void>> Manager::wake(std::shared_ptr<Box> box) {
 Task<Result<void>> Manager::remove(std::shared_ptr<Box> box) {
     while (box->waking) co_await std::shared_ptr<Event>(box->waking)->wait();
     if (box->record.phase == Phase::kDeleting) co_return Result<void>();
-    box->record.phase = Phase::kDeleting;
-    (void)save(*box);  // with a full disk too: the files go all the same, and a crash now only leaves work to repeat
     strike(*box);
+    box->record.phase = Phase::kDeleting;
+    box->record.name.clear();  // the row may stay for a while, and names are unique there: the next box may have it
+    (void)save(*box);  // with a full disk too: the files go all the same, and a crash now only leaves work to repeat
     leaving_[box->record.id] = box;
     const auto done = std::make_shared<Event>(executor_);
     asio::co_spawn(executor_, finish_removal(box, done), asio::detached);
