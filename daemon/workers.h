@@ -2,6 +2,7 @@
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/thread_pool.hpp>
+#include <exception>
 #include <optional>
 #include <type_traits>
 
@@ -14,23 +15,32 @@ namespace hutch::daemon {
 class Workers {
   public:
     explicit Workers(size_t threads) : pool_(threads) {}
-    ~Workers() { pool_.join(); }
+    ~Workers() { join(); }
     Workers(const Workers&) = delete;
     Workers& operator=(const Workers&) = delete;
 
-    /// Runs `work` on a worker thread and comes back with its result. `work` must not throw, and what it refers to
-    /// must outlive it: the caller waits for it, whatever happens to the caller's client.
+    /// Waits until what was begun is done.
+    void join() { pool_.join(); }
+
+    /// Runs `work` on a worker thread and comes back with its result, or with what it threw (out of memory). What it
+    /// refers to must outlive it: the caller waits for it, whatever happens to the caller's client.
     template <typename F>
     Task<std::invoke_result_t<F>> run(F work) {
         std::optional<std::invoke_result_t<F>> result;
+        std::exception_ptr thrown;
         auto start = [&](auto handler) {
             auto back = asio::prefer(asio::get_associated_executor(handler), asio::execution::outstanding_work.tracked);
-            asio::post(pool_, [&result, &work, back, handler = std::move(handler)]() mutable {
-                result.emplace(work());
+            asio::post(pool_, [&result, &thrown, &work, back, handler = std::move(handler)]() mutable {
+                try {
+                    result.emplace(work());
+                } catch (...) {
+                    thrown = std::current_exception();
+                }
                 asio::post(back, std::move(handler));
             });
         };
         co_await asio::async_initiate<decltype(asio::use_awaitable), void()>(std::move(start), asio::use_awaitable);
+        if (thrown) std::rethrow_exception(thrown);
         co_return std::move(*result);
     }
 

@@ -213,7 +213,12 @@ Task<Result<std::optional<Response>>> handle(HttpExchange& exchange, const Conne
 }
 
 Task<bool> serve_one(HttpExchange& exchange, const ConnectionRules& rules, const Result<Caller>& peer) {
-    auto outcome = co_await handle(exchange, rules, peer);
+    Result<std::optional<Response>> outcome = std::optional<Response>();
+    try {
+        outcome = co_await handle(exchange, rules, peer);
+    } catch (const std::exception& thrown) {  // of a library, or out of memory: this request's end, not the daemon's
+        outcome = Error{ErrorKind::kSystem, 0, thrown.what()};
+    }
     if (!outcome.ok() && http_status(outcome.error()) == 500) {
         log_error("{} {}: {}", exchange.request().method, exchange.request().path, outcome.error().message);
     }

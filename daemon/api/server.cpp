@@ -9,6 +9,7 @@
 #include <boost/asio/local/stream_protocol.hpp>
 #include <set>
 
+#include "base/undo.h"
 #include "daemon/api/connection.h"
 #include "daemon/log.h"
 
@@ -53,6 +54,7 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
     Task<> serve(Socket_ socket, bool keyed) {
         const auto self = shared_from_this();
         ++connections;
+        const Undo leave([&self] { --self->connections; });
         std::optional<Gate::Pass> pass;
         co_await serve_connection(std::move(socket), {router, auth, keyed}, [&](bool busy) {
             if (busy) {
@@ -61,7 +63,6 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
                 pass.reset();
             }
         });
-        --connections;
     }
 
     template <typename Acceptor>

@@ -5,10 +5,21 @@
 #include <chrono>
 
 #include "base/ids.h"
+#include "base/undo.h"
 #include "daemon/log.h"
 #include "overlayfs/upper.h"
 
 namespace hutch::daemon {
+
+namespace {
+
+// Nobody else changes the box's life until the end of the scope, however that is reached.
+auto begin_waking(Box& box) {
+    box.waking = std::make_shared<Event>(box.executor());
+    return Undo([&box] { std::exchange(box.waking, nullptr)->set(); });
+}
+
+}  // namespace
 
 int64_t unix_now() {
     return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
@@ -100,14 +111,16 @@ Task<Result<std::shared_ptr<Box>>> Manager::create(CreateBox command) {
     int64_t recording = 0;
     lap.to(recording);
 
-    box->waking = std::make_shared<Event>(executor_);  // whoever wakes or deletes it now waits for the outcome
-    Result<void> made = co_await start(box, Upper::kFresh);
-    box->record.phase = Phase::kReady;
-    Lap commit;
-    if (made.ok()) made = save(*box);
-    commit.to(recording);
-    box->times.record = recording;
-    std::exchange(box->waking, nullptr)->set();
+    Result<void> made;
+    {
+        const Undo done = begin_waking(*box);  // whoever wakes or deletes it now waits for the outcome
+        made = co_await start(box, Upper::kFresh);
+        box->record.phase = Phase::kReady;
+        Lap commit;
+        if (made.ok()) made = save(*box);
+        commit.to(recording);
+        box->times.record = recording;
+    }
     if (!made.ok()) {
         (void)co_await remove(box);
         co_return std::move(made).error().in("creating box " + box->record.id);
@@ -142,14 +155,13 @@ Task<Result<void>> Manager::stop(std::shared_ptr<Box> box) {
     const auto pass = work_.enter();
     while (box->waking) co_await std::shared_ptr<Event>(box->waking)->wait();
     if (!box->alive()) co_return Result<void>();
-    box->waking = std::make_shared<Event>(executor_);  // a wake that arrives now waits for the end of this life
+    const Undo done = begin_waking(*box);  // a wake that arrives now waits for the end of this life
     const netns::Ipv4 address = box->life().address;
     auto life = box->stop_living({ErrorKind::kConflict, 0, "the box stopped before the command ended"});
     const auto ended =
         co_await workers_.run([&] { return end_life(mechanisms_, box->record.id, std::exchange(life, std::nullopt)); });
     if (ended.ok()) mechanisms_.slots->release(address);
     const auto saved = save(*box);
-    std::exchange(box->waking, nullptr)->set();
     if (!ended.ok()) co_return ended.error();
     co_return saved;
 }
@@ -162,10 +174,9 @@ Task<Result<void>> Manager::wake(std::shared_ptr<Box> box) {
     }
     box->record.last_activity_at = unix_now();
     if (box->alive()) co_return Result<void>();
-    box->waking = std::make_shared<Event>(executor_);
+    const Undo done = begin_waking(*box);
     Result<void> started = co_await start(box, Upper::kExisting);
     if (started.ok()) started = save(*box);
-    std::exchange(box->waking, nullptr)->set();
     if (!started.ok()) co_return std::move(started).error().in("starting box " + box->record.id);
     note(*box, "info", "started afresh on its files");
     co_return Result<void>();
