@@ -1,5 +1,7 @@
 #pragma once
 
+#include <memory>
+
 #include "daemon/async.h"
 
 namespace hutch::daemon {
@@ -26,38 +28,46 @@ class Event {
 
 /// Counts what is under way, so that shutting down or deleting can wait for the last to leave.
 class Gate {
-  public:
-    explicit Gate(const asio::any_io_executor& executor) : empty_(executor) {}
+    struct State {
+        explicit State(const asio::any_io_executor& executor) : closing(executor), empty(executor) {}
+        Event closing, empty;
+        size_t inside = 0;
+    };
 
+  public:
+    explicit Gate(const asio::any_io_executor& executor) : state_(std::make_shared<State>(executor)) {}
+
+    /// Holds on to the gate's books: a coroutine that is never resumed is destroyed with the event loop, which may be
+    /// after the gate.
     class Pass {
       public:
-        explicit Pass(Gate& gate) : gate_(&gate) { ++gate_->inside_; }
-        Pass(Pass&& other) noexcept : gate_(std::exchange(other.gate_, nullptr)) {}
+        explicit Pass(std::shared_ptr<State> state) : state_(std::move(state)) { ++state_->inside; }
+        Pass(Pass&&) = default;
         Pass(const Pass&) = delete;
         Pass& operator=(const Pass&) = delete;
         Pass& operator=(Pass&&) = delete;
         ~Pass() {
-            if (gate_ != nullptr && --gate_->inside_ == 0 && gate_->closed_) gate_->empty_.set();
+            if (state_ && --state_->inside == 0 && state_->closing.is_set()) state_->empty.set();
         }
 
       private:
-        Gate* gate_;
+        std::shared_ptr<State> state_;
     };
 
-    [[nodiscard]] Pass enter() { return Pass(*this); }
-    [[nodiscard]] bool closed() const { return closed_; }
-    [[nodiscard]] size_t inside() const { return inside_; }
+    [[nodiscard]] Pass enter() { return Pass(state_); }
+    [[nodiscard]] bool closed() const { return state_->closing.is_set(); }
+    [[nodiscard]] size_t inside() const { return state_->inside; }
     /// Lets nobody else in (callers look at closed()) and waits for the last to leave.
     Task<> close() {
-        closed_ = true;
-        if (inside_ == 0) empty_.set();
-        co_await empty_.wait();
+        state_->closing.set();
+        if (state_->inside == 0) state_->empty.set();
+        co_await state_->empty.wait();
     }
+    /// Until close() is called: for what would otherwise wait for something else for long.
+    Task<> closing() { co_await state_->closing.wait(); }
 
   private:
-    Event empty_;
-    size_t inside_ = 0;
-    bool closed_ = false;
+    std::shared_ptr<State> state_;
 };
 
 }  // namespace hutch::daemon

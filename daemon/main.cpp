@@ -84,6 +84,7 @@ Result<void> serve(const Config& config) {
     asio::co_spawn(loop, serve_dns(*dns), asio::detached);
     asio::co_spawn(loop, shut_down(server, boxes, loop), asio::detached);
     loop.run();
+    workers.join();  // before what they work on goes
     return {};
 }
 

@@ -15,6 +15,8 @@
 
 namespace hutch::daemon {
 
+constexpr std::chrono::seconds kLastWords{1};
+
 using Socket_ = asio::generic::stream_protocol::socket;
 
 struct Server::State : std::enable_shared_from_this<Server::State> {
@@ -27,7 +29,7 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
     const Router& router;
     const Auth& auth;
     std::vector<std::function<void()>> stop_listening;
-    size_t connections = 0;
+    std::set<int> connections;  ///< their descriptors
     Gate requests;
 
     template <typename Acceptor>
@@ -43,7 +45,7 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
                 co_await pause.async_wait(kAwait);
                 continue;
             }
-            if (connections >= kMaxConnections) continue;  // closed at once
+            if (connections.size() >= kMaxConnections) continue;  // closed at once
             asio::co_spawn(
                 executor,
                 [self, socket = std::move(socket), keyed]() mutable { return self->serve(std::move(socket), keyed); },
@@ -53,8 +55,9 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
 
     Task<> serve(Socket_ socket, bool keyed) {
         const auto self = shared_from_this();
-        ++connections;
-        const Undo leave([&self] { --self->connections; });
+        const int fd = socket.native_handle();
+        connections.insert(fd);
+        const Undo leave([&self, fd] { self->connections.erase(fd); });
         std::optional<Gate::Pass> pass;
         co_await serve_connection(std::move(socket), {router, auth, keyed}, [&](bool busy) {
             if (busy) {
@@ -119,10 +122,16 @@ Result<void> Server::listen_tcp(const std::string& address) {
 Task<> Server::close(std::chrono::milliseconds patience) {
     using namespace asio::experimental::awaitable_operators;
     for (const auto& stop : state_->stop_listening) stop();
-    asio::steady_timer limit(state_->executor, patience);
     const auto state = state_;
+    asio::steady_timer limit(state->executor, patience);
     co_await (state->requests.close() || limit.async_wait(kAwait));
-    if (state->requests.inside() > 0) log_warning("{} requests are cut off", state->requests.inside());
+    if (state->requests.inside() == 0) co_return;
+    log_warning("{} requests are cut off", state->requests.inside());
+    // Those that wait for their client now come to an end of their own, and give back what they hold. Those that wait
+    // for a command do not.
+    for (const int connection : state->connections) ::shutdown(connection, SHUT_RDWR);
+    limit.expires_after(kLastWords);
+    co_await (state->requests.close() || limit.async_wait(kAwait));
 }
 
 }  // namespace hutch::daemon

@@ -20,7 +20,7 @@ class Server {
     Result<void> listen_unix(const std::string& path);
     /// "127.0.0.1:8080". kInvalid without API keys.
     Result<void> listen_tcp(const std::string& address);
-    /// Stops accepting, and waits for requests under way for at most `patience`.
+    /// Stops accepting, and waits for requests under way for at most `patience`; then cuts their connections.
     Task<> close(std::chrono::milliseconds patience);
 
   private:

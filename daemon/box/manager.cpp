@@ -19,6 +19,10 @@ auto begin_waking(Box& box) {
     return Undo([&box] { std::exchange(box.waking, nullptr)->set(); });
 }
 
+Error shutting_down() {
+    return {ErrorKind::kLimit, 0, "hutchd is shutting down; try again in a moment"};
+}
+
 }  // namespace
 
 int64_t unix_now() {
@@ -79,7 +83,7 @@ bool Manager::uses_layer(const std::string& layer) const {
 }
 
 Task<Result<std::shared_ptr<Box>>> Manager::create(CreateBox command) {
-    if (work_.closed()) co_return Error{ErrorKind::kLimit, 0, "hutchd is shutting down; try again in a moment"};
+    if (work_.closed()) co_return shutting_down();
     const auto pass = work_.enter();
     if (boxes_.size() >= mechanisms_.config.max_boxes) {
         co_return Error{ErrorKind::kLimit, 0,
@@ -152,6 +156,7 @@ void Manager::on_init_gone(const std::shared_ptr<Box>& box) {
 }
 
 Task<Result<void>> Manager::stop(std::shared_ptr<Box> box) {
+    if (work_.closed()) co_return shutting_down();
     const auto pass = work_.enter();
     while (box->waking) co_await std::shared_ptr<Event>(box->waking)->wait();
     if (!box->alive()) co_return Result<void>();
@@ -167,6 +172,7 @@ Task<Result<void>> Manager::stop(std::shared_ptr<Box> box) {
 }
 
 Task<Result<void>> Manager::wake(std::shared_ptr<Box> box) {
+    if (work_.closed()) co_return shutting_down();
     const auto pass = work_.enter();
     while (box->waking) co_await std::shared_ptr<Event>(box->waking)->wait();
     if (box->record.phase == Phase::kDeleting) {
@@ -200,6 +206,7 @@ Task<Result<void>> Manager::remove(std::shared_ptr<Box> box) {
 
 // Until it is done: what cannot be killed or removed now is tried again, and after a restart from the row.
 Task<> Manager::finish_removal(std::shared_ptr<Box> box, std::shared_ptr<Event> done) {
+    using namespace asio::experimental::awaitable_operators;
     const auto pass = work_.enter();
     const netns::Ipv4 address{box->record.address};
     const bool had_address = box->alive();
@@ -221,7 +228,7 @@ Task<> Manager::finish_removal(std::shared_ptr<Box> box, std::shared_ptr<Event> 
         }
         log_warning("box {}: deleting it is not finished: {}", box->record.id, gone.error().message);
         asio::steady_timer timer(executor_, pause);
-        co_await timer.async_wait(kAwait);
+        co_await (timer.async_wait(kAwait) || work_.closing());
     }
     leaving_.erase(box->record.id);
     done->set();

@@ -30,9 +30,19 @@ Result<void> add_home(int root, const std::string& path) {
     return {};
 }
 
+// What follows the archive's end (blocks of zeros, as many as its maker liked) is taken too, or the upload would fail.
+Result<void> read_rest(const overlayfs::Pull& pull) {
+    std::string rest(65536, '\0');
+    while (TRY(pull(rest.data(), rest.size())) > 0) {
+    }
+    return {};
+}
+
 Result<overlayfs::Import> unpack(const overlayfs::Store& store, int archive, const std::string& work_dir) {
     overlayfs::Import import = TRY(overlayfs::begin_layer(store));
-    TRY(overlayfs::import_tar(overlayfs::pull_from(archive), import, kImportLimits));
+    const overlayfs::Pull pull = overlayfs::pull_from(archive);
+    TRY(overlayfs::import_tar(pull, import, kImportLimits));
+    TRY(read_rest(pull));
     TRY(add_home(import.root(), "/home/boxuser"));
     TRY(add_home(import.root(), work_dir));
     return import;
@@ -63,6 +73,36 @@ std::vector<std::string> shell(const std::string& script) {
 }
 
 }  // namespace
+
+// What the two sides of an import share. The unpacking side may outlive the other.
+struct Unpacking {
+    explicit Unpacking(const asio::any_io_executor& executor) : ended(executor) {}
+    UniqueFd upload, archive;  ///< the ends of a pipe
+    std::string work_dir;
+    std::optional<Result<overlayfs::Import>> import;
+    Event ended;
+};
+
+namespace {
+
+Task<> unpack_all(Workers& unpackers, const overlayfs::Store& store, std::shared_ptr<Unpacking> job) {
+    try {
+        job->import.emplace(co_await unpackers.run([&] { return unpack(store, job->archive.get(), job->work_dir); }));
+    } catch (const std::exception& thrown) {
+        job->import.emplace(Error{ErrorKind::kSystem, 0, thrown.what()});
+    }
+    job->archive.reset();  // whoever still feeds it learns that nobody reads
+    job->ended.set();
+}
+
+}  // namespace
+
+// At the end of the daemon: an unpacking whose upload nobody carries on must not be waited for.
+Images::~Images() {
+    for (const auto& job : unpackings_) {
+        if (const auto open = job.lock()) open->upload.reset();
+    }
+}
 
 Result<void> check_name(const std::string& field, const std::string& name) {
     const auto allowed = [](char c) {
@@ -140,26 +180,20 @@ Task<Result<ImageRecord>> Images::import(ImportImage command, Source source) {
     }
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) co_return errno_error("making a pipe");
-    auto archive = std::make_shared<UniqueFd>(ends[0]);
-    UniqueFd into(ends[1]);
-    if (fcntl(into.get(), F_SETFL, O_NONBLOCK) != 0) co_return errno_error("making a pipe");
+    const auto job = std::make_shared<Unpacking>(manager_.executor());
+    job->archive = UniqueFd(ends[0]);
+    job->upload = UniqueFd(ends[1]);
+    if (fcntl(job->upload.get(), F_SETFL, O_NONBLOCK) != 0) co_return errno_error("making a pipe");
 
-    const auto unpacked = std::make_shared<Event>(manager_.executor());
-    std::optional<Result<overlayfs::Import>> import;
+    job->work_dir = command.work_dir;
+    std::erase_if(unpackings_, [](const auto& other) { return other.expired(); });
+    unpackings_.push_back(job);
     const overlayfs::Store& store = manager_.mechanisms().store;
-    auto unpack_all = [&]() -> Task<> {
-        auto outcome = co_await manager_.workers().run([&] {
-            auto done = unpack(store, archive->get(), command.work_dir);
-            archive->reset();  // whoever still feeds it learns that nobody reads
-            return done;
-        });
-        import.emplace(std::move(outcome));
-        unpacked->set();
-    };
-    asio::co_spawn(manager_.executor(), unpack_all(), asio::detached);
-    const auto fed = co_await feed(manager_.executor(), into.get(), source);
-    into.reset();
-    co_await unpacked->wait();
+    asio::co_spawn(manager_.executor(), unpack_all(unpackers_, store, job), asio::detached);
+    const auto fed = co_await feed(manager_.executor(), job->upload.get(), source);
+    job->upload.reset();
+    co_await job->ended.wait();
+    auto& import = job->import;
     if (!import->ok()) co_return std::move(*import).error().in("importing image " + command.name);
     if (!fed.ok()) co_return fed.error();  // the upload broke off, though what came of it looked whole
     auto layer =

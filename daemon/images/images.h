@@ -24,11 +24,16 @@ struct BuildImage {
 /// The next piece of an upload; empty at its end.
 using Source = std::function<Task<Result<std::string>>()>;
 
+struct Unpacking;
+
 /// Images by name: made from an archive, or by running a script in a box and keeping what it wrote as a layer on top.
 /// Event loop thread only.
 class Images {
   public:
     explicit Images(Manager& manager) : manager_(manager) {}
+    ~Images();
+    Images(const Images&) = delete;
+    Images& operator=(const Images&) = delete;
 
     /// Reads the rows; with those whose layers are gone from the store said and left out.
     Result<void> load();
@@ -46,6 +51,8 @@ class Images {
     Task<Result<std::string>> run_script(std::shared_ptr<Box> box, const std::string& script, Sink output);
 
     Manager& manager_;
+    std::vector<std::weak_ptr<Unpacking>> unpackings_;
+    Workers unpackers_{2};  ///< of their own: an unpacking waits for its client, and nobody's box may wait for that
     std::map<std::string, ImageRecord> images_;
 };
 
