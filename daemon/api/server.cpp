@@ -46,6 +46,9 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
                 continue;
             }
             if (connections.size() >= kMaxConnections) continue;  // closed at once
+            // A stream's small pieces must not wait for the client's delayed acknowledgement: 40 ms each.
+            boost::system::error_code ignored;
+            if (keyed) socket.set_option(asio::ip::tcp::no_delay(true), ignored);
             asio::co_spawn(
                 executor,
                 [self, socket = std::move(socket), keyed]() mutable { return self->serve(std::move(socket), keyed); },
