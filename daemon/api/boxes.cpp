@@ -98,8 +98,9 @@ Result<void> refuse_unsupported(const Fields& fields) {
     const auto unsupported = [](const std::string& field) {
         return Error{ErrorKind::kUnsupported, 0, field + ": not supported by this version of hutchd; leave it out"};
     };
-    for (const char* field : {"init_command", "attach_headers", "skills", "mcp_servers", "custom_runner", "ttl",
-                              "github_token", "git_user_name", "git_user_email", "agent_api_key"}) {
+    for (const char* field :
+         {"agent", "model", "init_command", "attach_headers", "skills", "mcp_servers", "custom_runner", "ttl",
+          "github_token", "git_user_name", "git_user_email", "agent_api_key"}) {
         if (fields.has(field)) return unsupported(field);
     }
     for (const char* field : {"keep_alive", "ephemeral"}) {

@@ -21,6 +21,8 @@ void add_terminal_routes(Router& router, Services& services);
 void add_file_routes(Router& router, Services& services);
 void add_image_routes(Router& router, Services& services);
 void add_host_routes(Router& router, Services& services);
+/// Last: where two routes are equally good, the first is taken.
+void add_unbuilt_routes(Router& router);
 
 constexpr size_t kMaxJsonBody = 64 * 1024 * 1024;  ///< files/write carries a file's content in one
 

@@ -1,0 +1,71 @@
+// The calls of the contract that this version cannot answer yet. A client learns that it is the daemon's fault and not
+// its own: 404 would read as a box that is not there.
+
+#include "daemon/api/resources.h"
+
+namespace hutch::daemon {
+
+void add_unbuilt_routes(Router& router) {
+    struct Call {
+        const char* method;
+        const char* path;
+    };
+    static const Call kCalls[] = {
+        {"POST", "/v2/box/from-snapshot"},
+        {"DELETE", "/v2/box/snapshots"},
+        {"POST", "/v2/box/{id}/snapshots"},
+        {"GET", "/v2/box/{id}/snapshots"},
+        {"DELETE", "/v2/box/{id}/snapshots/{snapshot}"},
+        {"POST", "/v2/box/{id}/pause"},
+        {"POST", "/v2/box/{id}/resume"},
+        {"GET", "/v2/box/{id}/startup"},
+        {"PUT", "/v2/box/{id}/startup"},
+        {"DELETE", "/v2/box/{id}/startup"},
+        {"GET", "/v2/box/{id}/runs"},
+        {"POST", "/v2/box/{id}/runs/{run}/cancel"},
+        {"POST", "/v2/box/{id}/code"},
+        {"POST", "/v2/box/{id}/code-stream"},
+        {"POST", "/v2/box/{id}/run"},
+        {"POST", "/v2/box/{id}/run/stream"},
+        {"PUT", "/v2/box/{id}/config/model"},
+        {"PUT", "/v2/box/{id}/config/custom-runner"},
+        {"PUT", "/v2/box/{id}/config/network-policy"},
+        {"POST", "/v2/box/{id}/config/skills"},
+        {"DELETE", "/v2/box/{id}/config/skills/{owner}/{repo}"},
+        {"DELETE", "/v2/box/{id}/config/skills/{owner}/{repo}/{skill}"},
+        {"POST", "/v2/box/{id}/config/labels"},
+        {"DELETE", "/v2/box/{id}/config/labels/{label}"},
+        {"GET", "/v2/box/settings/env"},
+        {"PUT", "/v2/box/settings/env"},
+        {"PUT", "/v2/box/settings/env/{key}"},
+        {"DELETE", "/v2/box/settings/env/{key}"},
+        {"POST", "/v2/box/{id}/git/clone"},
+        {"GET", "/v2/box/{id}/git/diff"},
+        {"GET", "/v2/box/{id}/git/status"},
+        {"POST", "/v2/box/{id}/git/commit"},
+        {"POST", "/v2/box/{id}/git/push"},
+        {"POST", "/v2/box/{id}/git/create-pr"},
+        {"POST", "/v2/box/{id}/git/checkout"},
+        {"POST", "/v2/box/{id}/git/exec"},
+        {"PUT", "/v2/box/{id}/git-config"},
+        {"POST", "/v2/box/{id}/schedules"},
+        {"GET", "/v2/box/{id}/schedules"},
+        {"GET", "/v2/box/{id}/schedules/{schedule}"},
+        {"DELETE", "/v2/box/{id}/schedules/{schedule}"},
+        {"POST", "/v2/box/{id}/schedules/{schedule}/pause"},
+        {"POST", "/v2/box/{id}/schedules/{schedule}/resume"},
+        {"POST", "/v2/box/{id}/preview"},
+        {"GET", "/v2/box/{id}/preview"},
+        {"DELETE", "/v2/box/{id}/preview/{port}"},
+    };
+    for (const Call& call : kCalls) {
+        router.add(
+            call.method, call.path, [](Exchange& exchange, const Params&) -> Task<Result<std::optional<Response>>> {
+                const Request& request = exchange.request();
+                co_return Error{ErrorKind::kUnsupported, 0,
+                                request.method + " " + request.path + ": this version of hutchd has no such call yet"};
+            });
+    }
+}
+
+}  // namespace hutch::daemon
