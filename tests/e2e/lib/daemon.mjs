@@ -2,8 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import crypto from 'node:crypto';
 import { once } from 'node:events';
 import fs from 'node:fs';
+import net from 'node:net';
 import path from 'node:path';
 import readline from 'node:readline';
 import { Box } from './box.mjs';
@@ -12,15 +14,27 @@ import { ask } from './http.mjs';
 import * as host from './host.mjs';
 import { until } from './until.mjs';
 
-// Not "hutch": neither daemon's link names may begin with the other's (netns/config.h).
-const kName = 'etest';
-const kNetwork = '198.19.64.0/20';
+// Not "hutch": neither daemon's link names may begin with the other's (netns/config.h). Others in the environment let
+// two suites run on one host at the same time.
+const kName = process.env.HUTCH_TEST_NAME ?? 'etest';
+const kNetwork = process.env.HUTCH_TEST_NETWORK ?? '198.19.64.0/20';
 const kPool = 4;
 
+async function freePort() {
+  const server = net.createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address();
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
 export class Daemon {
-  /// `args` come after our own, so that they win; `state`: its state directory, when not one of our own.
-  constructor({ args = [], state, images = true, name = kName } = {}) {
+  /// `args` come after our own, so that they win; `state`: its state directory, when not one of our own; `tcp`: it
+  /// listens on `url` too, for who knows `key`.
+  constructor({ args = [], state, images = true, name = kName, tcp = false } = {}) {
     this.name = name;
+    this.tcp = tcp;
     this.directory = fs.mkdtempSync('/var/tmp/hutch-e2e-');
     this.state = state ?? path.join(this.directory, 'state');
     this.socket = path.join(this.directory, 'hutch.sock');
@@ -40,6 +54,7 @@ export class Daemon {
     await host.sweep(this.name);
     assert.deepEqual(host.leftovers(this), host.nothing, 'an earlier run left something behind; remove it by hand');
     this.links = new host.LinkMonitor(this.name);
+    if (this.tcp) await this.listen();
     await this.launch();
     if (this.images) {
       const archive = baseImage(this.directory);
@@ -48,6 +63,15 @@ export class Daemon {
       while (this.links.heard === 0) await (await this.box()).remove();
     }
     this.baseline = await this.census();
+  }
+
+  async listen() {
+    this.port = await freePort();
+    this.url = `http://127.0.0.1:${this.port}`;
+    this.key = crypto.randomBytes(16).toString('hex');
+    const file = path.join(this.directory, 'keys');
+    fs.writeFileSync(file, `${this.key}\n`, { mode: 0o600 });
+    this.args.push('--listen', `127.0.0.1:${this.port}`, '--api_key_file', file);
   }
 
   async import(name, file, query = '') {
@@ -70,8 +94,9 @@ export class Daemon {
   /// Ready once it says so itself. Rejects with its log if it ends before that.
   async launch() {
     const lines = this.spawn();
+    const last = this.tcp ? `127.0.0.1:${this.port}` : this.socket;
     await new Promise((resolve, reject) => {
-      lines.on('line', (line) => line.includes(`listening on ${this.socket}`) && resolve());
+      lines.on('line', (line) => line.includes(`listening on ${last}`) && resolve());
       lines.on('close', () => reject(new Error(`hutchd ended:\n${this.log.join('\n')}`)));
     });
   }
@@ -156,7 +181,7 @@ export class Daemon {
       return state.deleting === 0 && state.slots_ready === kPool && state;
     });
     await this.links.settle(kPool + boxes);
-    await until('every connection is closed', () => host.connections(this.socket) === 0);
+    await until('every connection is closed', () => host.connections(this.socket, this.port) === 0);
     await until('the trash is empty', () => fs.readdirSync(path.join(this.store, 'trash')).length === 0);
   }
 

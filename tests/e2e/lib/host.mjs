@@ -77,11 +77,18 @@ function firewall(name) {
   return listing.replaceAll(/packets \d+ bytes \d+/g, '');
 }
 
-/// Connections to that socket which its daemon has not closed yet.
-export function connections(socket) {
+function rows(file) {
+  return text(file).split('\n').map((line) => line.trim().split(/\s+/));
+}
+
+/// Connections to that socket, and to that port of 127.0.0.1, which its daemon has not closed yet.
+export function connections(socket, port = 0) {
   const kConnected = '03'; // SS_CONNECTED in the column St
-  const rows = text('/proc/net/unix').split('\n').map((line) => line.trim().split(/\s+/));
-  return rows.filter((row) => row[7] === socket && row[5] === kConnected).length;
+  const kListening = '0A'; // TCP_LISTEN; a socket of no process any more has no inode
+  const address = `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  const local = rows('/proc/net/unix').filter((row) => row[7] === socket && row[5] === kConnected);
+  const tcp = rows('/proc/net/tcp').filter((row) => row[1] === address && row[3] !== kListening && row[9] !== '0');
+  return local.length + tcp.length;
 }
 
 /// What must be there no more when the daemon is gone and its boxes are deleted.

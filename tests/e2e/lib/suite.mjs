@@ -6,7 +6,13 @@ import { Daemon } from './daemon.mjs';
 
 const kSkipped = 77; // SKIP_RETURN_CODE in CMakeLists.txt
 
-/// Ends the file with a reason if this host cannot run it.
+/// Ends the file with a reason.
+export function skip(reason) {
+  console.log(`skipped: ${reason}`);
+  process.exit(kSkipped);
+}
+
+/// Skips the file if this host cannot run it.
 export function needs(...programs) {
   let missing = null;
   if (process.getuid() !== 0) missing = 'needs root';
@@ -17,9 +23,7 @@ export function needs(...programs) {
   for (const program of ['busybox', 'ip', 'nft', 'tar', ...programs]) {
     if (!found(program)) missing = `needs ${program}`;
   }
-  if (missing === null) return;
-  console.log(`skipped: ${missing}`);
-  process.exit(kSkipped);
+  if (missing !== null) skip(missing);
 }
 
 /// A daemon for all tests of the file.

@@ -1,0 +1,211 @@
+// What the official npm client sends and reads, against a hutchd on TCP: boxes and commands.
+
+import assert from 'node:assert/strict';
+import { calls, daemon, refuses, sdk } from './client.mjs';
+
+const { Agent, Box, EphemeralBox } = sdk;
+
+// --- boxes ---
+
+calls('a box made with no options is ready, and has the defaults the client reads', async () => {
+  const box = await Box.create();
+  assert.match(box.id, /^\w+$/);
+  assert.equal(box.size, 'small');
+  assert.equal(box.keepAlive, false);
+  assert.deepEqual(box.networkPolicy, { mode: 'allow-all' });
+  assert.equal(box.cwd, '/workspace/home');
+  assert.deepEqual(await box.getStatus(), { status: 'idle' });
+  assert.equal((await box.exec.command('pwd')).result, '/workspace/home\n');
+});
+
+calls('name, labels, size, runtime, environment and network policy of a create arrive', async () => {
+  const box = await Box.create({
+    name: 'worker', labels: ['team-x', 'beta'], size: 'medium', runtime: 'busybox', env: { GREETING: 'a=b c' },
+    networkPolicy: { mode: 'allow-all' },
+  });
+  assert.equal(box.size, 'medium');
+  assert.deepEqual(await box.labels.list(), ['team-x', 'beta']);
+  assert.equal((await box.exec.command('hostname; echo "$GREETING"')).result, 'worker\na=b c\n');
+  const [data] = await Box.list();
+  assert.equal(data.id, box.id);
+  assert.equal(data.name, 'worker');
+  assert.equal(data.runtime, 'busybox');
+  for (const key of ['created_at', 'updated_at', 'last_activity_at', 'total_cpu_ns', 'total_compute_cost_usd']) {
+    assert.equal(typeof data[key], 'number', key);
+  }
+});
+
+calls('a box is found by its id and by its name', async () => {
+  const { id } = await Box.create({ name: 'found' });
+  assert.equal((await Box.get(id)).id, id);
+  assert.equal((await Box.get('found')).id, id);
+  assert.equal((await Box.getByName('found')).id, id);
+});
+
+calls('a list holds all boxes, or those of a label', async () => {
+  const a = await Box.create({ labels: ['x', 'team:a'] });
+  const b = await Box.create({ labels: ['x'] });
+  const ids = async (options) => (await Box.list(options)).map((box) => box.id).sort();
+  assert.deepEqual(await ids(), [a.id, b.id].sort());
+  assert.deepEqual(await ids({ label: 'x' }), [a.id, b.id].sort());
+  assert.deepEqual(await ids({ label: 'team:a' }), [a.id]);
+  assert.deepEqual(await ids({ label: 'none' }), []);
+});
+
+calls('boxes are deleted one by one and together', async () => {
+  const boxes = await Promise.all(Array.from({ length: 5 }, (_, i) => Box.create({ name: `box-${i}` })));
+  const left = async () => (await Box.list()).map((box) => box.name).sort();
+  await boxes[0].delete();
+  assert.deepEqual(await left(), ['box-1', 'box-2', 'box-3', 'box-4']);
+  await Box.delete({ boxIds: boxes[1].id });
+  assert.deepEqual(await left(), ['box-2', 'box-3', 'box-4']);
+  await Box.delete({ boxIds: [boxes[2].id, 'box-3'] });
+  assert.deepEqual(await left(), ['box-4']);
+});
+
+calls('the log of a box tells what became of it', async () => {
+  const box = await Box.create();
+  const logs = await box.logs();
+  assert.deepEqual(logs.map(({ timestamp, ...rest }) => rest),
+    [{ level: 'info', source: 'system', message: 'created from image busybox' }]);
+  assert.ok(Number.isInteger(logs[0].timestamp));
+  assert.deepEqual(await box.logs({ limit: 10, offset: 1 }), []);
+});
+
+// --- commands ---
+
+calls('a command\'s output, error output and exit code are told apart', async () => {
+  const box = await Box.create();
+  const good = await box.exec.command('echo out; echo warning >&2');
+  assert.deepEqual([good.status, good.exitCode, good.result, good.stdout, good.stderr],
+    ['completed', 0, 'out\n', 'out\n', 'warning\n']);
+  const bad = await box.exec.command('echo out; echo reason >&2; exit 7');
+  assert.deepEqual([bad.status, bad.exitCode, bad.result, bad.stdout, bad.stderr],
+    ['failed', 7, 'reason\n', 'out\n', 'reason\n']);
+  const missing = await box.exec.command('no-such-program');
+  assert.equal(missing.exitCode, 127);
+  assert.match(missing.result, /not found/);
+});
+
+calls('cd decides where commands run, inside and outside of the work directory', async () => {
+  const box = await Box.create();
+  await box.exec.command('mkdir -p deep/er');
+  await box.cd('deep/er');
+  assert.equal((await box.exec.command('pwd')).stdout, '/workspace/home/deep/er\n');
+  await box.cd('/etc');
+  assert.equal((await box.exec.command('pwd')).stdout, '/etc\n');
+  await assert.rejects(box.cd('/nowhere'), /cd: \/nowhere: No such file or directory/);
+  assert.equal(box.cwd, '/etc');
+});
+
+calls('a stream brings each piece as it is written, and the exit at the end', async () => {
+  const box = await Box.create();
+  await box.exec.command('mkfifo gate');
+  const run = await box.exec.stream('echo first; read line < gate; echo "$line" >&2; exit 3');
+  const chunks = [];
+  for await (const chunk of run) {
+    chunks.push(chunk);
+    // The command cannot end before this is done: what has arrived was streamed.
+    if (chunks.length === 1) await box.exec.command('echo second > gate');
+  }
+  const { cpuNs, ...exit } = chunks.pop();
+  assert.deepEqual(chunks, [{ type: 'output', data: 'first\n' }, { type: 'output', data: 'second\n' }]);
+  assert.deepEqual(exit, { type: 'exit', exitCode: 3 });
+  assert.ok(cpuNs > 0);
+  assert.deepEqual([run.status, run.exitCode, run.result], ['failed', 3, 'first\nsecond\n']);
+});
+
+calls('a long stream arrives whole', async () => {
+  const box = await Box.create();
+  const run = await box.exec.stream('seq 1 1000000');
+  let size = 0;
+  for await (const chunk of run) if (chunk.type === 'output') size += chunk.data.length;
+  assert.equal(size, 6888896);
+  assert.ok(run.result.endsWith('\n999999\n1000000\n'));
+  assert.equal(run.exitCode, 0);
+});
+
+calls('a client that leaves a stream does not decide the fate of the command', async () => {
+  const box = await Box.create();
+  await box.exec.command('mkfifo gate done');
+  const run = await box.exec.stream('echo up; read line < gate; echo "$line" > done');
+  for await (const chunk of run) {
+    assert.equal(chunk.data, 'up\n');
+    break;
+  }
+  assert.equal(run.status, 'detached');
+  assert.equal((await box.exec.command('echo still here > gate; cat done')).stdout, 'still here\n');
+});
+
+calls('many boxes at the same time do not mix up their answers', async () => {
+  const outputs = await Promise.all(Array.from({ length: 12 }, async (_, i) => {
+    const box = await Box.create({ env: { NUMBER: String(i) } });
+    return (await box.exec.command('echo $NUMBER')).stdout;
+  }));
+  assert.deepEqual(outputs, Array.from({ length: 12 }, (_, i) => `${i}\n`));
+});
+
+// --- errors ---
+
+calls('a wrong key, and none, are refused', async () => {
+  await refuses(401, /X-Box-Api-Key: the key is not known/, () => Box.create({ apiKey: 'x'.repeat(32) }));
+  await refuses(401, /X-Box-Api-Key: the key is not known/, () => Box.list({ apiKey: `${daemon.key}0` }));
+  const answer = await fetch(`${daemon.url}/v2/box`);
+  assert.equal(answer.status, 401);
+  assert.match((await answer.json()).error, /X-Box-Api-Key: send your API key/);
+});
+
+calls('a box that is not there is an error that names it', async () => {
+  await refuses(404, /"nobody"/, () => Box.get('nobody'));
+  const box = await Box.create();
+  await box.delete();
+  await refuses(404, new RegExp(box.id), () => box.getStatus());
+  await refuses(404, new RegExp(box.id), () => box.exec.command('true'));
+  await refuses(404, new RegExp(box.id), () => box.exec.stream('true'));
+  await refuses(404, new RegExp(box.id), () => Box.delete({ boxIds: [box.id] }));
+});
+
+calls('what a create must not say is refused by the name of the field', async () => {
+  await Box.create({ name: 'taken' });
+  await refuses(409, /^name: .*"taken"/, () => Box.create({ name: 'taken' }));
+  await refuses(400, /^name: /, () => Box.create({ name: 'no/slash' }));
+  await refuses(400, /^labels: /, () => Box.create({ labels: ['no blanks'] }));
+  await refuses(400, /^size: /, () => Box.create({ size: 'huge' }));
+  await refuses(400, /^runtime: .*"cobol"/, () => Box.create({ runtime: 'cobol' }));
+  await refuses(400, /^env_vars: PATH/, () => Box.create({ env: { PATH: '/' } }));
+  assert.equal((await Box.list()).length, 1);
+});
+
+calls('what is not built yet says so', async () => {
+  const box = await Box.create();
+  const fields = {
+    agent: { agent: { harness: Agent.ClaudeCode, model: 'anthropic/claude-sonnet-5' } },
+    keep_alive: { keepAlive: true },
+    attach_headers: { attachHeaders: { 'example.org': { 'X-Token': 'x' } } },
+    network_policy: { networkPolicy: { mode: 'deny-all' } },
+    skills: { skills: ['owner/repo'] },
+    mcp_servers: { mcpServers: [{ name: 'files', package: 'some-package' }] },
+    git_user_name: { git: { userName: 'Jane' } },
+  };
+  for (const [field, config] of Object.entries(fields)) {
+    await refuses(501, new RegExp(`^${field}: not supported`), () => Box.create(config));
+  }
+  await refuses(501, /^ephemeral: not supported/, () => EphemeralBox.create());
+  const unbuilt = [
+    () => box.pause(), () => box.resume(), () => box.listRuns(),
+    () => box.snapshot({ name: 'now' }), () => box.listSnapshots(), () => box.deleteSnapshot('s'),
+    () => Box.deleteSnapshots(), () => Box.fromSnapshot('s'),
+    () => box.exec.code({ code: '1', lang: 'js' }), () => box.exec.streamCode({ code: '1', lang: 'js' }),
+    () => box.configureModel('anthropic/claude-sonnet-5'), () => box.updateNetworkPolicy({ mode: 'deny-all' }),
+    () => box.skills.add('owner/repo'), () => box.skills.remove('owner/repo'), () => box.skills.remove('owner/repo/skill'),
+    () => box.labels.add('x'), () => box.labels.remove('x'),
+    () => Box.listEnv(), () => Box.setEnv('A', 'b'), () => Box.deleteEnv('A'), () => Box.setAllEnv({}),
+    () => box.git.clone({ repo: 'r' }), () => box.git.diff(), () => box.git.status(), () => box.git.commit({ message: 'm' }),
+    () => box.git.push(), () => box.git.createPR({ title: 't' }), () => box.git.checkout({ branch: 'b' }),
+    () => box.git.exec({ args: ['log'] }), () => box.git.updateConfig({ userName: 'Jane' }),
+    () => box.schedule.exec({ cron: '* * * * *', command: ['true'] }), () => box.schedule.list(), () => box.schedule.get('s'),
+    () => box.schedule.pause('s'), () => box.schedule.resume('s'), () => box.schedule.delete('s'),
+    () => box.getPublicURL(80), () => box.listPublicURLs(), () => box.deletePublicURL(80),
+  ];
+  for (const call of unbuilt) await refuses(501, /^(GET|POST|PUT|DELETE) \/v2\/box\S*: .*no such call yet$/, call);
+});

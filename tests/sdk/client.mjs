@@ -1,0 +1,64 @@
+// The official npm client as it is published, installed into the build directory, and a hutchd on TCP for it.
+
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { leakless, needs, skip, suite } from '../e2e/lib/suite.mjs';
+
+const kUnreachable = /\b(EAI_AGAIN|ENOTFOUND|ECONNREFUSED|ECONNRESET|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|ERR_SOCKET_TIMEOUT)\b/;
+
+/// The path of the client's module. Skips the file where the npm registry cannot be reached.
+function install() {
+  const directory = process.env.HUTCH_SDK_DIR ?? skip('needs HUTCH_SDK_DIR, a directory to install the client in');
+  fs.mkdirSync(directory, { recursive: true });
+  for (const name of ['package.json', 'package-lock.json', '.npmrc']) {
+    fs.copyFileSync(fileURLToPath(new URL(name, import.meta.url)), path.join(directory, name));
+  }
+  const options = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline', '--fetch-retries=0'];
+  const npm = spawnSync('npm', options, { cwd: directory, encoding: 'utf8' });
+  if (npm.error?.code === 'ENOENT') skip('needs npm');
+  const [unreachable] = kUnreachable.exec(npm.stderr) ?? [];
+  if (npm.status !== 0 && unreachable) skip(`the npm registry cannot be reached (${unreachable})`);
+  if (npm.status !== 0) throw new Error(`npm ci: ${npm.stderr}`);
+  const installed = path.join(directory, 'node_modules/@upstash/box');
+  const { exports } = JSON.parse(fs.readFileSync(path.join(installed, 'package.json'), 'utf8'));
+  return path.join(installed, exports['.'].import);
+}
+
+needs();
+export const sdk = await import(pathToFileURL(install()));
+export const daemon = suite({ tcp: true });
+
+/// Ends the connections that fetch keeps for its next calls, which the daemon would hold on to as well.
+function disconnect() {
+  const kDispatcher = Symbol.for('undici.globalDispatcher.1'); // where Node's fetch finds them
+  const agent = globalThis[kDispatcher];
+  if (agent === undefined) return;
+  globalThis[kDispatcher] = new agent.constructor();
+  return agent.destroy();
+}
+
+/// A test of calls by the client, after which the host must hold what it held before it.
+export function calls(name, run) {
+  leakless(daemon, name, async (context) => {
+    process.env.UPSTASH_BOX_BASE_URL = daemon.url;
+    process.env.UPSTASH_BOX_API_KEY = daemon.key;
+    try {
+      await run(context);
+    } finally {
+      await disconnect();
+    }
+  });
+}
+
+/// Asserts that the client throws its own error, with the status and the sentence of the daemon.
+export function refuses(statusCode, message, call) {
+  return assert.rejects(call, (error) => {
+    assert.ok(error instanceof sdk.BoxError, String(error));
+    assert.equal(error.statusCode, statusCode, error.message);
+    assert.match(error.message, message);
+    return true;
+  });
+}

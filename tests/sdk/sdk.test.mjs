@@ -1,0 +1,4 @@
+// All of the client in one process, with one daemon.
+
+import './boxes.mjs';
+import './files.mjs';
