@@ -100,6 +100,7 @@ class HttpExchange final : public Exchange {
         }
         continued_ = true;
         std::string piece;
+        if (!parser_.is_done()) buffer_.reserve(kPiece);  // Beast reads as much as there is room for, else 512 bytes
         while (piece.empty() && !parser_.is_done()) {
             piece.resize(kPiece);
             auto& body = parser_.get().body();
