@@ -154,6 +154,19 @@ class HttpExchange final : public Exchange {
         co_return Result<void>();
     }
 
+    Task<> client_gone() override {
+        for (;;) {
+            const auto [failed] = co_await stream_.socket().async_wait(asio::socket_base::wait_read, kAwait);
+            if (failed) co_return;  // cancelled
+            char byte = 0;
+            const ssize_t n = recv(stream_.socket().native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+            if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) co_return;
+            if (n > 0) break;  // its next request is here already, and hides the end behind it
+        }
+        asio::steady_timer never(stream_.get_executor(), asio::steady_timer::time_point::max());
+        co_await never.async_wait(kAwait);
+    }
+
     Task<Result<std::unique_ptr<Socket>>> upgrade() override {
         if (!websocket::is_upgrade(parser_.get()))
             co_return invalid("this call is a WebSocket: send an upgrade request");

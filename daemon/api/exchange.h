@@ -63,6 +63,9 @@ class Exchange {
     virtual Task<Result<void>> write(std::string_view piece) = 0;
     virtual Task<Result<void>> end() = 0;
     [[nodiscard]] virtual bool begun() const = 0;
+    /// Done when the client has gone away, which a command that writes nothing would never learn. For use after the
+    /// request's body was read; may be cancelled.
+    virtual Task<> client_gone() = 0;
     /// kInvalid when the request is no WebSocket handshake.
     virtual Task<Result<std::unique_ptr<Socket>>> upgrade() = 0;
 };

@@ -42,7 +42,8 @@ Answer build(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY(services.images.find(command.from));
     CO_TRY(co_await exchange.begin(200, "text/event-stream"));
     const auto image = co_await services.images.build(
-        std::move(command), [&exchange](std::string_view piece) { return exchange.write(piece); });
+        std::move(command), [&exchange](std::string_view piece) { return exchange.write(piece); },
+        [&exchange] { return exchange.client_gone(); });
     const std::string last =
         image.ok() ? final_event("image", image_json(image.value())) : final_event("error", error_json(image.error()));
     CO_TRY(co_await exchange.write(last));

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <cctype>
 
 #include "base/file.h"
@@ -70,6 +71,26 @@ Task<Result<void>> feed(const asio::any_io_executor& executor, int pipe, const S
 // Apart, because GCC 12 cannot keep an initializer list within a coroutine.
 std::vector<std::string> shell(const std::string& script) {
     return {"/bin/sh", "-c", script};
+}
+
+// The script to its end, or to its death when `gone` is done first.
+Task<Result<Outcome>> finish(Run& run, Sink output, Gone gone, const asio::any_io_executor& executor) {
+    using namespace asio::experimental::awaitable_operators;
+    Event over(executor);
+    Event watched(executor);
+    bool killed = false;
+    auto watch = [&]() -> Task<> {
+        co_await (gone() || over.wait());
+        killed = !over.is_set();
+        if (killed) run.kill();
+        watched.set();
+    };
+    asio::co_spawn(executor, watch(), asio::detached);
+    auto outcome = co_await run.finish(output, output);
+    over.set();
+    co_await watched.wait();
+    if (killed) co_return Error{ErrorKind::kConflict, 0, "script: its client went away; nothing was kept"};
+    co_return outcome;
 }
 
 }  // namespace
@@ -207,7 +228,8 @@ Task<Result<ImageRecord>> Images::import(ImportImage command, Source source) {
     co_return co_await keep(std::move(image));
 }
 
-Task<Result<std::string>> Images::run_script(std::shared_ptr<Box> box, const std::string& script, Sink output) {
+Task<Result<std::string>> Images::run_script(std::shared_ptr<Box> box, const std::string& script, Sink output,
+                                             Gone gone) {
     Command command;
     command.argv = shell(script);
     command.work_dir = "/";
@@ -216,7 +238,7 @@ Task<Result<std::string>> Images::run_script(std::shared_ptr<Box> box, const std
     CO_TRY_LET(command.user, find_user("root"));
     {
         CO_TRY_LET(Run run, co_await Run::start(box, command, true, UniqueFd()));
-        CO_TRY_LET(const Outcome outcome, co_await run.finish(output, output));
+        CO_TRY_LET(const Outcome outcome, co_await finish(run, output, gone, manager_.executor()));
         if (outcome.exit_code != 0) {
             co_return invalid("script: it ended with exit status " + std::to_string(outcome.exit_code) +
                               "; nothing was kept");
@@ -230,14 +252,14 @@ Task<Result<std::string>> Images::run_script(std::shared_ptr<Box> box, const std
     co_return layer;
 }
 
-Task<Result<ImageRecord>> Images::build(BuildImage command, Sink output) {
+Task<Result<ImageRecord>> Images::build(BuildImage command, Sink output, Gone gone) {
     CO_TRY(check_name("name", command.name));
     CO_TRY_LET(const ImageRecord from, find(command.from));
     CreateBox workshop;
     workshop.image = from;
     workshop.internal = true;
     CO_TRY_LET(auto box, co_await manager_.create(std::move(workshop)));
-    auto layer = co_await run_script(box, command.script, std::move(output));
+    auto layer = co_await run_script(box, command.script, std::move(output), std::move(gone));
     Result<ImageRecord> image = Error{};
     if (layer.ok()) {
         ImageRecord made = from;

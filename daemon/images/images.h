@@ -21,6 +21,8 @@ struct BuildImage {
     std::string script;  ///< run by /bin/sh as root, in a box of its own
 };
 
+/// Done when whoever asked for the image is no longer there; may be cancelled.
+using Gone = std::function<Task<>()>;
 /// The next piece of an upload; empty at its end.
 using Source = std::function<Task<Result<std::string>>()>;
 
@@ -41,14 +43,15 @@ class Images {
     std::vector<ImageRecord> list();
     /// Replaces an image of that name; boxes made from the old one keep it.
     Task<Result<ImageRecord>> import(ImportImage command, Source source);
-    Task<Result<ImageRecord>> build(BuildImage command, Sink output);
+    /// Killed if who asked for it goes away while the script runs: nobody else could stop it.
+    Task<Result<ImageRecord>> build(BuildImage command, Sink output, Gone gone);
     /// kConflict while another image stands on it or a box was made from it.
     Result<void> remove(const std::string& name);
 
   private:
     Task<Result<ImageRecord>> keep(ImageRecord image);
     Result<void> drop_unused(const std::vector<std::string>& layers);
-    Task<Result<std::string>> run_script(std::shared_ptr<Box> box, const std::string& script, Sink output);
+    Task<Result<std::string>> run_script(std::shared_ptr<Box> box, const std::string& script, Sink output, Gone gone);
 
     Manager& manager_;
     std::vector<std::weak_ptr<Unpacking>> unpackings_;
