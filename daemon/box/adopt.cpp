@@ -44,6 +44,12 @@ Result<void> sweep(Mechanisms& mechanisms, const std::set<std::string>& boxes, c
 
 }  // namespace
 
+Result<void> Manager::forget(const BoxRecord& record) {
+    TRY(end_life(mechanisms_, record.id, std::nullopt));
+    TRY(overlayfs::discard_upper(mechanisms_.store, record.id));
+    return records_.drop_box(record.id);
+}
+
 Result<void> Manager::adopt() {
     std::set<std::string> known_boxes;
     std::set<std::string> known_layers;
@@ -54,9 +60,17 @@ Result<void> Manager::adopt() {
         if (record.phase != Phase::kReady || record.internal) {
             log_warning("box {}: was being {} when the last daemon ended; removed", record.id,
                         record.phase == Phase::kDeleting ? "deleted" : "made");
-            TRY_IN("box " + record.id, end_life(mechanisms_, record.id, std::nullopt));
-            TRY_IN("box " + record.id, overlayfs::discard_upper(mechanisms_.store, record.id));
-            TRY(records_.drop_box(record.id));
+            const Result<void> gone = forget(record);
+            if (gone.ok()) continue;
+            // What does not die, or a disk without room for the record of it, must not keep the others from service.
+            log_warning("box {}: {}; tried again behind", record.id, gone.error().message);
+            known_boxes.insert(record.id);
+            known_layers.insert(record.layers.begin(), record.layers.end());
+            uid_slots_.reserve(record.uid_slot);
+            auto box = std::make_shared<Box>(executor_, std::move(record));
+            box->record.phase = Phase::kDeleting;
+            leaving_[box->record.id] = box;
+            asio::co_spawn(executor_, finish_removal(box, std::make_shared<Event>(executor_)), asio::detached);
             continue;
         }
         known_boxes.insert(record.id);
@@ -72,9 +86,13 @@ Result<void> Manager::adopt() {
             });
         } else {
             log_info("box {}: {}; it is paused with its files", box->record.id, life.error().message);
-            TRY_IN("box " + box->record.id, end_life(mechanisms_, box->record.id, std::nullopt));
             box->record.init_pid = 0;
-            TRY(save(*box));
+            Result<void> ended = end_life(mechanisms_, box->record.id, std::nullopt);
+            if (ended.ok()) ended = save(*box);
+            if (!ended.ok()) {
+                log_error("box {}: {}", box->record.id, ended.error().message);
+                box->failure = ended.error();
+            }
         }
     }
     TRY(sweep(mechanisms_, known_boxes, known_layers, addresses));

@@ -58,6 +58,7 @@ class Manager {
   private:
     Task<Result<void>> start(std::shared_ptr<Box> box, Upper upper);
     Task<> finish_removal(std::shared_ptr<Box> box, std::shared_ptr<Event> done);
+    Result<void> forget(const BoxRecord& record);
     Result<void> save(Box& box);
     void enlist(const std::shared_ptr<Box>& box);
     void strike(const Box& box);

@@ -138,10 +138,14 @@ Result<void> check_name(const std::string& field, const std::string& name) {
 
 Result<void> Images::load() {
     for (ImageRecord& image : TRY(manager_.records().images())) {
-        for (const std::string& layer : image.layers) {
-            if (!TRY(overlayfs::has_layer(manager_.mechanisms().store, layer))) {
-                return errno_error("image " + image.name + ": its layer " + layer + " is not in the store", ENOENT);
-            }
+        const auto missing = std::find_if(image.layers.begin(), image.layers.end(), [&](const std::string& layer) {
+            const auto there = overlayfs::has_layer(manager_.mechanisms().store, layer);
+            return !there.ok() || !there.value();
+        });
+        if (missing != image.layers.end() || image.layers.empty()) {
+            log_error("image {}: its layer {} is not in the store; make the image again", image.name,
+                      image.layers.empty() ? "list" : *missing);
+            continue;
         }
         images_[image.name] = std::move(image);
     }
