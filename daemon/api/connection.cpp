@@ -19,7 +19,9 @@ using Stream = beast::basic_stream<asio::generic::stream_protocol>;
 
 constexpr std::chrono::seconds kHeaderTimeout{60};  // of an idle connection too
 constexpr std::chrono::seconds kBodyTimeout{60};    // for each piece
+constexpr std::chrono::seconds kLingerTimeout{2};
 constexpr uint32_t kHeaderLimit = 16 * 1024;
+constexpr size_t kBufferLimit = 256 * 1024;  // of what is not parsed yet: else a chunk's extension grows without end
 constexpr size_t kPiece = 64 * 1024;
 constexpr size_t kMaxFrame = 1024 * 1024;
 
@@ -90,7 +92,9 @@ class HttpExchange final : public Exchange {
     [[nodiscard]] bool begun() const override { return begun_; }
     [[nodiscard]] bool upgraded() const { return upgraded_; }
     [[nodiscard]] bool finished() const { return finished_; }
-    [[nodiscard]] bool keep_alive() const { return parser_.keep_alive() && parser_.is_done() && finished_; }
+    /// The client may still be sending: an answer came before the end of the request.
+    [[nodiscard]] bool unread() const { return !parser_.is_done(); }
+    [[nodiscard]] bool keep_alive() const { return parser_.is_done() && parser_.keep_alive() && finished_; }
 
     Task<Result<std::string>> read_some() override {
         if (!continued_ && beast::iequals(parser_.get()[http::field::expect], "100-continue")) {
@@ -181,9 +185,10 @@ class HttpExchange final : public Exchange {
         http::response<http::string_body> message(static_cast<http::status>(response.status), parser_.get().version());
         message.set(http::field::content_type, response.content_type);
         message.body() = response.body;
-        // An unread body would be taken for the next request.
-        message.keep_alive(parser_.keep_alive() && parser_.is_done());
+        // An unread body would be taken for the next request. keep_alive() may be asked only after the header.
+        message.keep_alive(parser_.is_done() && parser_.keep_alive());
         message.prepare_payload();
+        if (parser_.get().method() == http::verb::head) message.body().clear();  // its length stays (RFC 9110, 9.3.2)
         const auto [failed, size] = co_await http::async_write(stream_, message, kAwait);
         finished_ = !failed;
     }
@@ -250,13 +255,24 @@ bool is_protocol_error(const beast::error_code& code) {
            code != http::error::end_of_stream && code != http::error::partial_message;
 }
 
+// Closing over bytes the client has sent would reset the connection, and the answer would be lost with it (RFC 9112, 9.6).
+Task<> take_rest(Stream& stream) {
+    std::string piece(kPiece, '\0');
+    stream.expires_after(kLingerTimeout);
+    for (;;) {
+        const auto [failed, size] = co_await stream.async_read_some(asio::buffer(piece), kAwait);
+        if (failed) co_return;
+    }
+}
+
 }  // namespace
 
 Task<> serve_connection(asio::generic::stream_protocol::socket socket, ConnectionRules rules,
                         std::function<void(bool)> on_busy) {
     const Result<Caller> peer = rules.keyed ? Result<Caller>(Caller{}) : rules.auth.by_peer(socket.native_handle());
     Stream stream(std::move(socket));
-    beast::flat_buffer buffer;
+    beast::flat_buffer buffer(kBufferLimit);
+    bool unread = false;
     for (bool more = true; more;) {
         HttpExchange exchange(stream, buffer);
         const beast::error_code failed = co_await exchange.read_header();
@@ -267,14 +283,17 @@ Task<> serve_connection(asio::generic::stream_protocol::socket socket, Connectio
             const Response response = refusal(400, "request: " + failed.message());
             co_await exchange.send(response);
         }
+        unread = is_protocol_error(failed);
         if (failed) break;
         on_busy(true);
         more = co_await serve_one(exchange, rules, peer);
         on_busy(false);
         if (exchange.upgraded()) co_return;
+        unread = exchange.unread();
     }
     beast::error_code ignored;
-    stream.socket().shutdown(asio::socket_base::shutdown_both, ignored);
+    stream.socket().shutdown(asio::socket_base::shutdown_send, ignored);
+    if (unread) co_await take_rest(stream);
 }
 
 }  // namespace hutch::daemon
