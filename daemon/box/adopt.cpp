@@ -81,9 +81,7 @@ Result<void> Manager::adopt() {
         enlist(box);
         if (life.ok()) {
             addresses.push_back(life.value().address);
-            box->live(std::move(life).value(), [this, weak = std::weak_ptr(box)] {
-                if (const auto ended = weak.lock()) on_init_gone(ended);
-            });
+            TRY_IN("box " + box->record.id, listen_to(box, life.value()));
         } else {
             log_info("box {}: {}; it is paused with its files", box->record.id, life.error().message);
             box->record.init_pid = 0;

@@ -30,7 +30,10 @@ Status Box::status() const {
                       .busy = busy()});
 }
 
-void Box::live(Life life, std::function<void()> ended) {
+Result<void> Box::live(Life& life, std::function<void()> ended) {
+    // The two coroutines of a life hold duplicates of its descriptors, so that they may end after it.
+    UniqueFd link = TRY(duplicate(life.link.fd()));
+    UniqueFd pidfd = TRY(duplicate(life.pidfd.get()));
     record.init_pid = life.pid;
     record.init_start = life.start;
     record.address = life.address.value;
@@ -38,11 +41,9 @@ void Box::live(Life life, std::function<void()> ended) {
     life_ = std::move(life);
     current_ = std::make_shared<bool>(true);
     const auto self = shared_from_this();
-    asio::co_spawn(
-        executor_, [self, current = current_] { return self->listen(current); }, asio::detached);
-    asio::co_spawn(
-        executor_, [self, current = current_, ended = std::move(ended)] { return self->watch(current, ended); },
-        asio::detached);
+    asio::co_spawn(executor_, listen(self, current_, std::move(link)), asio::detached);
+    asio::co_spawn(executor_, watch(self, current_, std::move(pidfd), std::move(ended)), asio::detached);
+    return {};
 }
 
 std::optional<Life> Box::stop_living(const Error& reason) {
@@ -59,28 +60,24 @@ std::optional<Life> Box::stop_living(const Error& reason) {
     return std::exchange(life_, std::nullopt);
 }
 
-// The two coroutines of a life hold duplicates of its descriptors, so that they may end after it.
-Task<> Box::listen(std::shared_ptr<bool> current) {
-    const auto socket = duplicate(life_->link.fd());
-    if (!socket.ok()) co_return;
-    FdWatch link(executor_, socket.value().get());
+Task<> Box::listen(std::shared_ptr<Box> self, std::shared_ptr<bool> current, UniqueFd socket) {
+    FdWatch link(self->executor_, socket.get());
     while (co_await link.readable()) {
         for (;;) {
             if (!*current) co_return;
-            auto message = life_->link.receive();
+            auto message = self->life_->link.receive();
             if (!message.ok()) co_return;  // init is gone: watch() acts on it
             if (!message.value().has_value()) break;
-            deliver(std::move(*message.value()));
+            self->deliver(std::move(*message.value()));
         }
     }
 }
 
-Task<> Box::watch(std::shared_ptr<bool> current, std::function<void()> ended) {
-    const auto pidfd = duplicate(life_->pidfd.get());
-    if (!pidfd.ok()) co_return;
-    FdWatch init(executor_, pidfd.value().get());
+Task<> Box::watch(std::shared_ptr<Box> self, std::shared_ptr<bool> current, UniqueFd pidfd,
+                  std::function<void()> ended) {
+    FdWatch init(self->executor_, pidfd.get());
     co_await init.readable();  // a pidfd becomes readable when its process has ended (pidfd_open(2))
-    runtime::reap(pidfd.value().get());
+    runtime::reap(pidfd.get());
     if (*current) ended();
 }
 

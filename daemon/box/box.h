@@ -30,8 +30,9 @@ class Box : public std::enable_shared_from_this<Box> {
     [[nodiscard]] const asio::any_io_executor& executor() const { return executor_; }
     [[nodiscard]] uid_t uid_base() const;
 
-    /// Takes the life and listens to its init. `ended` is called once, on the event loop, when init is gone.
-    void live(Life life, std::function<void()> ended);
+    /// Takes the life and listens to its init. `ended` is called once, on the event loop, when init is gone. On
+    /// failure (no descriptors left) the life is still the caller's.
+    Result<void> live(Life& life, std::function<void()> ended);
     /// Gives the life up: runs under way end with `reason`. What is answered is to be let go on a worker thread: the
     /// last reference to an overlay syncs its file system. The kernel objects are end_life()'s to remove.
     std::optional<Life> stop_living(const Error& reason);
@@ -49,8 +50,9 @@ class Box : public std::enable_shared_from_this<Box> {
     std::shared_ptr<Event> waking;
 
   private:
-    Task<> listen(std::shared_ptr<bool> current);
-    Task<> watch(std::shared_ptr<bool> current, std::function<void()> ended);
+    static Task<> listen(std::shared_ptr<Box> self, std::shared_ptr<bool> current, UniqueFd socket);
+    static Task<> watch(std::shared_ptr<Box> self, std::shared_ptr<bool> current, UniqueFd pidfd,
+                        std::function<void()> ended);
     void deliver(runtime::Message message);
     void sweep_leaves();
 

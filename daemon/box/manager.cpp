@@ -141,10 +141,20 @@ Task<Result<void>> Manager::start(std::shared_ptr<Box> box, Upper upper) {
         box->failure = life.error();
         co_return std::move(life).error();
     }
-    box->live(std::move(life).value(), [this, weak = std::weak_ptr(box)] {
+    const auto living = listen_to(box, life.value());
+    if (living.ok()) co_return Result<void>();
+    box->failure = living.error();
+    const netns::Ipv4 address = life->address;
+    const auto ended =
+        co_await workers_.run([&] { return end_life(mechanisms_, box->record.id, std::move(life).value()); });
+    if (ended.ok()) mechanisms_.slots->release(address);
+    co_return living.error();
+}
+
+Result<void> Manager::listen_to(const std::shared_ptr<Box>& box, Life& life) {
+    return box->live(life, [this, weak = std::weak_ptr(box)] {
         if (const auto ended = weak.lock()) on_init_gone(ended);
     });
-    co_return Result<void>();
 }
 
 // The init of a box ends by itself only if the kernel kills it (out of memory) or an operator does. The files stay.

@@ -57,6 +57,7 @@ class Manager {
 
   private:
     Task<Result<void>> start(std::shared_ptr<Box> box, Upper upper);
+    Result<void> listen_to(const std::shared_ptr<Box>& box, Life& life);
     Task<> finish_removal(std::shared_ptr<Box> box, std::shared_ptr<Event> done);
     Result<void> forget(const BoxRecord& record);
     Result<void> save(Box& box);

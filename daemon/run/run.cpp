@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/post.hpp>
 
 #include "base/file.h"
 #include "daemon/box/box.h"
@@ -128,7 +129,9 @@ Task<> Run::pump(int fd, const Sink& sink) {
     FdWatch watch(box_->executor(), fd);
     bool listening = true;
     char buffer[32768];
-    for (;;) {
+    for (int pieces = 1;; ++pieces) {
+        // A command may write as fast as we read, and a sink may never wait: the others' turn comes all the same.
+        if (pieces % 16 == 0) co_await asio::post(box_->executor(), asio::use_awaitable);
         const ssize_t n = ::read(fd, buffer, sizeof(buffer));
         if (n > 0) {
             if (listening) listening = (co_await sink({buffer, static_cast<size_t>(n)})).ok();
