@@ -8,13 +8,16 @@ namespace hutch::daemon {
 namespace {
 
 constexpr int kMaxDepth = 64;
+constexpr int kMaxValues = 100'000;  // "[0,0,0,...": a few bytes of text are dozens in memory
 
 Error wrong_type(const char* field, const char* wanted) {
     return invalid(std::string(field) + ": must be " + wanted);
 }
 
-bool too_deep(const std::string& text) {
+// Before it is parsed: what its size alone does not bound.
+Result<void> check_shape(const std::string& text) {
     int depth = 0;
+    int values = 0;
     bool quoted = false;
     for (size_t i = 0; i < text.size(); ++i) {
         const char c = text[i];
@@ -24,19 +27,21 @@ bool too_deep(const std::string& text) {
         } else if (c == '"') {
             quoted = true;
         } else if (c == '[' || c == '{') {
-            if (++depth > kMaxDepth) return true;
+            if (++depth > kMaxDepth) return invalid("body: JSON nested deeper than 64 levels");
         } else if (c == ']' || c == '}') {
             --depth;
+        } else if (c == ',' && ++values > kMaxValues) {
+            return invalid("body: JSON of more than 100000 values");
         }
     }
-    return false;
+    return {};
 }
 
 }  // namespace
 
 Result<Fields> Fields::parse(const std::string& body) {
     if (body.empty()) return Fields(Json::object());
-    if (too_deep(body)) return invalid("body: JSON nested deeper than 64 levels");
+    TRY(check_shape(body));
     Json parsed = Json::parse(body, nullptr, false);
     if (parsed.is_discarded()) return invalid("body: not valid JSON");
     if (!parsed.is_object()) return invalid("body: must be a JSON object");

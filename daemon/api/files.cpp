@@ -15,6 +15,8 @@ namespace {
 using Answer = Task<Result<std::optional<Response>>>;
 
 constexpr uint64_t kMaxRead = 64ULL * 1024 * 1024;
+constexpr size_t kMaxWrite = 64 * 1024 * 1024;  // of the JSON that carries the content
+constexpr size_t kMaxUploads = 10'000;
 
 std::string query_text(const Exchange& exchange, const char* name) {
     const auto found = exchange.request().query.find(name);
@@ -33,7 +35,8 @@ Answer read(Services& services, Exchange& exchange, const Params& params) {
 }
 
 Answer write(Services& services, Exchange& exchange, const Params& params) {
-    CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
+    CO_TRY_LET(const std::string body, co_await exchange.read_body(kMaxWrite));
+    CO_TRY_LET(const Fields fields, co_await services.boxes.workers().run([&] { return Fields::parse(body); }));
     CO_TRY_LET(const std::string path, fields.required_text("path"));
     CO_TRY_LET(std::string content, fields.required_text("content"));
     CO_TRY_LET(const std::string encoding, fields.text_or("encoding", ""));
@@ -79,6 +82,7 @@ Result<void> apply(const Files& files, Upload& upload, const Multipart::Event& e
         case Multipart::Event::Kind::kPart:
             upload.field = event.name;
             if (event.name == "paths") upload.paths.emplace_back();
+            if (upload.paths.size() > kMaxUploads) return invalid("paths: at most 10000 in one upload");
             if (event.name == "files") {
                 if (upload.files >= upload.paths.size()) {
                     return invalid("paths: each part of \"files\" needs its own \"paths\" field before it");
@@ -155,11 +159,13 @@ Answer download(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY(co_await exchange.begin(200, "application/octet-stream"));
     std::string piece(256 * 1024, '\0');
     for (;;) {
-        const ssize_t n =
-            co_await services.boxes.workers().run([&] { return ::read(fd.get(), piece.data(), piece.size()); });
-        if (n < 0) co_return errno_error("path: \"" + path + "\"");
+        CO_TRY_LET(const size_t n, co_await services.boxes.workers().run([&]() -> Result<size_t> {
+            const ssize_t got = ::read(fd.get(), piece.data(), piece.size());
+            if (got < 0) return errno_error("path: \"" + path + "\"");  // errno is the worker's
+            return static_cast<size_t>(got);
+        }));
         if (n == 0) break;
-        CO_TRY(co_await exchange.write({piece.data(), static_cast<size_t>(n)}));
+        CO_TRY(co_await exchange.write({piece.data(), n}));
     }
     CO_TRY(co_await exchange.end());
     co_return std::optional<Response>();

@@ -102,7 +102,8 @@ Result<bool> Multipart::take_headers(std::vector<Event>& events) {
     if (end == std::string::npos && pending_.size() > kMaxHeaders) {
         return Error{ErrorKind::kTooLarge, 0, "body: the headers of a part are larger than 8192 bytes"};
     }
-    if (end == std::string::npos) return false;
+    // A part without a body: its boundary follows at once, and must be whole to be known.
+    if (end == std::string::npos || pending_.size() < end + 2 + boundary_.size()) return false;
     Event part{Event::Kind::kPart, {}, {}, {}};
     bool named = false;
     for (size_t line = 0; line < end;) {

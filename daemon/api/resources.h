@@ -24,7 +24,7 @@ void add_host_routes(Router& router, Services& services);
 /// Last: where two routes are equally good, the first is taken.
 void add_unbuilt_routes(Router& router);
 
-constexpr size_t kMaxJsonBody = 64 * 1024 * 1024;  ///< files/write carries a file's content in one
+constexpr size_t kMaxJsonBody = 1024 * 1024;
 
 /// The box a path names, woken for work.
 Task<Result<std::shared_ptr<Box>>> awake_box(Services& services, const Params& params);

@@ -17,6 +17,7 @@ namespace hutch::daemon {
 namespace {
 
 constexpr uid_t kBoxUser = 1000;
+constexpr size_t kMaxEntries = 100'000;
 
 Error named(int code, const std::string& path) {
     Error error = errno_error("path: \"" + path + "\"", code);
@@ -35,6 +36,11 @@ Error named(int code, const std::string& path) {
         case ENXIO:
         case EINVAL:
             error.kind = ErrorKind::kInvalid;
+            break;
+        case EAGAIN:  // a lease on it, or a tree that changes while ".." is walked
+        case EEXIST:
+        case ETXTBSY:
+            error.kind = ErrorKind::kConflict;
             break;
         default:
             break;
@@ -179,6 +185,10 @@ Result<std::vector<FileEntry>> Files::list(const std::string& path) const {
     while (const dirent* entry = readdir(listing)) {
         const std::string name = entry->d_name;
         if (name == "." || name == "..") continue;
+        if (entries.size() >= kMaxEntries) {
+            return Error{ErrorKind::kTooLarge, 0,
+                         "folder: \"" + path + "\" has more than 100000 entries; list it with a command"};
+        }
         struct stat status {};
         if (fstatat(fd, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0) continue;  // gone meanwhile
         entries.push_back({name, prefix + name, static_cast<uint64_t>(status.st_size), S_ISDIR(status.st_mode),

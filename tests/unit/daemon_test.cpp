@@ -72,6 +72,13 @@ TEST(Fields, NameTheFieldOfAWrongType) {
     EXPECT_EQ(fields.value().text_or("z", "other").value(), "other");
 }
 
+TEST(Fields, RefuseMoreValuesThanTheirTextSuggests) {
+    std::string many = "{\"x\":[0";
+    for (int i = 0; i < 100'000; ++i) many += ",0";
+    EXPECT_TRUE(Fields::parse(many + "],\"y\":\",,,\"}").error().message.find("100000 values") != std::string::npos);
+    EXPECT_TRUE(Fields::parse("{\"content\":\"" + std::string(200'000, ',') + "\"}").ok());
+}
+
 TEST(Fields, RefuseWhatIsNoObject) {
     for (const char* bad : {"[]", "1", "{", "nonsense", "{\"a\":}"}) EXPECT_FALSE(Fields::parse(bad).ok()) << bad;
     EXPECT_TRUE(Fields::parse("").ok());
@@ -134,8 +141,8 @@ TEST(Multipart, IsTheSameInPiecesOfAnySize) {
         "preamble\r\n--XX\r\nContent-Disposition: form-data; name=\"paths\"\r\n\r\na/b.txt\r\n"
         "--XX\r\ncontent-disposition: form-data; name=files; filename=\"q\\\"uote\"\r\nContent-Type: x/y\r\n\r\n"
         "one\r\n--X\r\n\r\n-two\r\n--XX\r\nContent-Disposition: form-data; "
-        "name=\"empty\"\r\n\r\n\r\n--XX--\r\nepilogue";
-    const std::string expected = "<paths:->a/b.txt</><files:q\"uote>one\r\n--X\r\n\r\n-two</><empty:-></>.";
+        "name=\"empty\"\r\n\r\n\r\n--XX\r\nContent-Disposition: form-data; name=none\r\n\r\n--XX--\r\nepilogue";
+    const std::string expected = "<paths:->a/b.txt</><files:q\"uote>one\r\n--X\r\n\r\n-two</><empty:-></><none:-></>.";
     for (size_t piece = 1; piece <= real.size(); ++piece) EXPECT_EQ(flatten(real, piece), expected) << piece;
 }
 
@@ -185,6 +192,41 @@ TEST(Paths, AreAbsoluteOrBelowTheWorkDir) {
     EXPECT_EQ(absolute_path("a/b"), "/workspace/home/a/b");
     EXPECT_EQ(absolute_path("/etc"), "/etc");
     EXPECT_EQ(absolute_path(""), "/workspace/home");
+}
+
+// ---- event loop
+
+TEST(Workers, BringBackWhatWasThrown) {
+    asio::io_context loop(1);
+    Workers workers(1);
+    std::string caught;
+    const auto work = [&]() -> Task<> {
+        try {
+            (void)co_await workers.run([]() -> int { throw std::bad_alloc(); });
+        } catch (const std::bad_alloc&) {
+            caught = "bad_alloc";
+        }
+    };
+    asio::co_spawn(loop, work(), asio::detached);
+    loop.run();
+    EXPECT_EQ(caught, "bad_alloc");
+}
+
+TEST(Gate, MayGoBeforeAPassThatIsInside) {
+    asio::io_context loop(1);
+    std::optional<Gate> gate(loop.get_executor());
+    std::optional<Gate::Pass> pass(gate->enter());
+    bool closed = false;
+    asio::co_spawn(loop, gate->close(), [&](const std::exception_ptr&) { closed = true; });
+    loop.poll();
+    EXPECT_TRUE(gate->closed());
+    EXPECT_FALSE(closed);
+    pass.reset();
+    loop.poll();
+    EXPECT_TRUE(closed);
+    pass.emplace(gate->enter());
+    gate.reset();
+    pass.reset();
 }
 
 // ---- records
