@@ -102,8 +102,7 @@ Result<bool> Multipart::take_headers(std::vector<Event>& events) {
     if (end == std::string::npos && pending_.size() > kMaxHeaders) {
         return Error{ErrorKind::kTooLarge, 0, "body: the headers of a part are larger than 8192 bytes"};
     }
-    // A part without a body: its boundary follows at once, and must be whole to be known.
-    if (end == std::string::npos || pending_.size() < end + 2 + boundary_.size()) return false;
+    if (end == std::string::npos) return false;
     Event part{Event::Kind::kPart, {}, {}, {}};
     bool named = false;
     for (size_t line = 0; line < end;) {
@@ -118,6 +117,8 @@ Result<bool> Multipart::take_headers(std::vector<Event>& events) {
         line = line_end + 2;
     }
     if (!named) return invalid("body: a part has no Content-Disposition with a name");
+    // A part without a body: its boundary follows at once, and must be whole to be known.
+    if (pending_.size() < end + 2 + boundary_.size()) return false;
     events.push_back(std::move(part));
     pending_.erase(0, end + 2);  // the line break stays: an empty part's boundary begins with it
     if (pending_.compare(0, boundary_.size(), boundary_) != 0) pending_.erase(0, 2);
