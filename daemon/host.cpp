@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 
 #include "base/file.h"
 #include "base/syscalls.h"
@@ -20,6 +21,24 @@ Result<UniqueFd> lock_state(const Config& config) {
         return Error{ErrorKind::kConflict, errno, "state_dir: another hutchd uses " + config.state_dir};
     }
     return lock;
+}
+
+Result<UniqueFd> lock_name(const Config& config) {
+    const std::string path = "/run/hutchd-" + config.name + ".lock";
+    UniqueFd lock = TRY(open_at(AT_FDCWD, path, O_RDWR | O_CREAT, 0600));
+    if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+        return Error{
+            ErrorKind::kConflict, errno,
+            "name: another hutchd is called " + config.name + "; give this one a name and a network of its own"};
+    }
+    return lock;
+}
+
+void raise_descriptor_limit() {
+    rlimit limit{};
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 Result<Mechanisms> prepare_host(const Config& config) {

@@ -11,4 +11,10 @@ Result<Mechanisms> prepare_host(const Config& config);
 /// Refuses a second daemon on the same state directory. The lock goes with the process.
 Result<UniqueFd> lock_state(const Config& config);
 
+/// Refuses a second daemon of the same name, which would take the first one's boxes for leftovers.
+Result<UniqueFd> lock_name(const Config& config);
+
+/// The soft limit of 1,024 is for programs that use select(2); a box holds half a dozen descriptors.
+void raise_descriptor_limit();
+
 }  // namespace hutch::daemon

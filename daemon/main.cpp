@@ -51,7 +51,9 @@ Task<> shut_down(Server& server, Manager& boxes, asio::io_context& loop) {
 }
 
 Result<void> serve(const Config& config) {
+    raise_descriptor_limit();
     const UniqueFd lock = TRY(lock_state(config));
+    const UniqueFd name = TRY(lock_name(config));
     Records records = TRY(Records::open(config.state_dir + "/hutch.db"));
     TRY(match_store(records, config));  // before the host is touched: a daemon that refuses to start changes nothing
     Mechanisms mechanisms = TRY(prepare_host(config));

@@ -255,7 +255,8 @@ bool is_protocol_error(const beast::error_code& code) {
            code != http::error::end_of_stream && code != http::error::partial_message;
 }
 
-// Closing over bytes the client has sent would reset the connection, and the answer would be lost with it (RFC 9112, 9.6).
+// Closing over bytes the client has sent would reset the connection, and the answer would be lost with it (RFC
+// 9112, 9.6).
 Task<> take_rest(Stream& stream) {
     std::string piece(kPiece, '\0');
     stream.expires_after(kLingerTimeout);

@@ -1,5 +1,6 @@
 #include "daemon/api/server.h"
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -17,17 +18,23 @@ namespace hutch::daemon {
 
 constexpr std::chrono::seconds kLastWords{1};
 
+// Not more than half of our descriptors: the boxes need the others.
+static size_t connection_limit() {
+    constexpr size_t kMost = 10'000;
+    rlimit limit{};
+    return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? std::min<size_t>(kMost, limit.rlim_cur / 2) : kMost;
+}
+
 using Socket_ = asio::generic::stream_protocol::socket;
 
 struct Server::State : std::enable_shared_from_this<Server::State> {
-    static constexpr size_t kMaxConnections = 10'000;
-
     State(asio::any_io_executor its_executor, const Router& its_router, const Auth& its_auth)
         : executor(std::move(its_executor)), router(its_router), auth(its_auth), requests(executor) {}
 
     asio::any_io_executor executor;
     const Router& router;
     const Auth& auth;
+    const size_t max_connections = connection_limit();
     std::vector<std::function<void()>> stop_listening;
     std::set<int> connections;  ///< their descriptors
     Gate requests;
@@ -45,7 +52,8 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
                 co_await pause.async_wait(kAwait);
                 continue;
             }
-            if (connections.size() >= kMaxConnections) continue;  // closed at once
+            // Closed at once. Over TCP anybody may connect: the operator's socket keeps half of the room.
+            if (connections.size() >= max_connections / (keyed ? 2 : 1)) continue;
             // A stream's small pieces must not wait for the client's delayed acknowledgement: 40 ms each.
             boost::system::error_code ignored;
             if (keyed) socket.set_option(asio::ip::tcp::no_delay(true), ignored);
