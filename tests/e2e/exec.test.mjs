@@ -93,7 +93,7 @@ leakless(daemon, 'a command with too many or too long arguments is refused, and 
   for (const command of [['echo', ...Array(20_000).fill('x')], ['echo', 'x'.repeat(4_000_000)]]) {
     const answer = await daemon.ask('POST', `${box.path}/exec`, { body: { command } });
     assert.ok([400, 413].includes(answer.status), `${answer.status} ${answer.text.slice(0, 200)}`);
-    assert.match(answer.json.error, /command/);
+    assert.match(answer.json.error, /command|body/);
   }
   assert.equal(await box.sh('echo fine'), 'fine');
 });
