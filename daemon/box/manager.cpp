@@ -234,6 +234,8 @@ Task<> Manager::finish_removal(std::shared_ptr<Box> box, std::shared_ptr<Event> 
         if (gone.ok()) {
             if (had_address) mechanisms_.slots->release(address);
             uid_slots_.release(box->record.uid_slot);
+            leaving_.erase(box->record.id);
+            if (gone_) gone_(*box);
             break;
         }
         log_warning("box {}: deleting it is not finished: {}", box->record.id, gone.error().message);

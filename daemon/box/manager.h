@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -39,6 +40,8 @@ class Manager {
     /// Gone for every caller at once; answers when it is gone from the kernel too, or after two seconds, with the rest
     /// being done behind.
     Task<Result<void>> remove(std::shared_ptr<Box> box);
+    /// Called with each box of which nothing is left; replaces what was set before.
+    void on_gone(std::function<void(const Box&)> call) { gone_ = std::move(call); }
     /// Ends its processes and keeps its files, as a start of the daemon after a reboot finds it.
     Task<Result<void>> stop(std::shared_ptr<Box> box);
 
@@ -73,6 +76,7 @@ class Manager {
     std::map<std::string, std::shared_ptr<Box>> boxes_;    ///< by id
     std::map<std::string, std::string> names_;             ///< to id
     std::map<std::string, std::shared_ptr<Box>> leaving_;  ///< being taken apart; for callers they do not exist
+    std::function<void(const Box&)> gone_;
     Gate work_;
 };
 

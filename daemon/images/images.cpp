@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/ids.h"
+#include "base/undo.h"
 #include "daemon/fd_watch.h"
 #include "daemon/log.h"
 #include "overlayfs/layer.h"
@@ -118,8 +119,14 @@ Task<> unpack_all(Workers& unpackers, const overlayfs::Store& store, std::shared
 
 }  // namespace
 
+// What was replaced or removed under a box stays as long as the box.
+Images::Images(Manager& manager) : manager_(manager) {
+    manager_.on_gone([this](const Box& box) { drop_unused(box.record.layers); });
+}
+
 // At the end of the daemon: an unpacking whose upload nobody carries on must not be waited for.
 Images::~Images() {
+    manager_.on_gone({});
     for (const auto& job : unpackings_) {
         if (const auto open = job.lock()) open->upload.reset();
     }
@@ -174,26 +181,30 @@ Task<Result<ImageRecord>> Images::keep(ImageRecord image) {
         co_await manager_.workers().run([&] { return overlayfs::layer_bytes(manager_.mechanisms().store, layer); });
     image.size_bytes = size.ok() ? static_cast<int64_t>(size.value()) : 0;
     image.created_at = unix_now();
-    CO_TRY(manager_.records().put_image(image));
+    const auto put = manager_.records().put_image(image);
+    if (!put.ok()) {
+        drop_unused(image.layers);  // the new one, which no record names
+        co_return put.error();
+    }
     std::vector<std::string> replaced;
     if (const auto old = images_.find(image.name); old != images_.end()) replaced = old->second.layers;
     images_[image.name] = image;
-    CO_TRY(drop_unused(replaced));
+    drop_unused(replaced);
     co_return image;
 }
 
 // References are derived, never counted: a layer goes when no image and no box names it.
-Result<void> Images::drop_unused(const std::vector<std::string>& layers) {
+void Images::drop_unused(const std::vector<std::string>& layers) {
     for (const std::string& layer : layers) {
         const bool in_image = std::any_of(images_.begin(), images_.end(), [&layer](const auto& entry) {
             const auto& stack = entry.second.layers;
             return std::find(stack.begin(), stack.end(), layer) != stack.end();
         });
         if (in_image || manager_.uses_layer(layer)) continue;
-        TRY(overlayfs::discard_layer(manager_.mechanisms().store, layer));
+        const auto dropped = overlayfs::discard_layer(manager_.mechanisms().store, layer);
+        if (!dropped.ok()) log_warning("{}; the next start tries again", dropped.error().message);
         manager_.mechanisms().reaper->nudge();
     }
-    return {};
 }
 
 Task<Result<ImageRecord>> Images::import(ImportImage command, Source source) {
@@ -205,6 +216,7 @@ Task<Result<ImageRecord>> Images::import(ImportImage command, Source source) {
     }
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) co_return errno_error("making a pipe");
+    const Undo nudge([this] { manager_.mechanisms().reaper->nudge(); });  // what is given up lies in the trash
     const auto job = std::make_shared<Unpacking>(manager_.executor());
     job->archive = UniqueFd(ends[0]);
     job->upload = UniqueFd(ends[1]);
@@ -218,11 +230,11 @@ Task<Result<ImageRecord>> Images::import(ImportImage command, Source source) {
     const auto fed = co_await feed(manager_.executor(), job->upload.get(), source);
     job->upload.reset();
     co_await job->ended.wait();
-    auto& import = job->import;
-    if (!import->ok()) co_return std::move(*import).error().in("importing image " + command.name);
+    Result<overlayfs::Import> import = std::move(*job->import);
+    if (!import.ok()) co_return std::move(import).error().in("importing image " + command.name);
     if (!fed.ok()) co_return fed.error();  // the upload broke off, though what came of it looked whole
     auto layer =
-        co_await manager_.workers().run([&] { return overlayfs::seal_layer(store, std::move(*import).value()); });
+        co_await manager_.workers().run([&] { return overlayfs::seal_layer(store, std::move(import).value()); });
     if (!layer.ok()) co_return std::move(layer).error().in("importing image " + command.name);
     ImageRecord image;
     image.name = command.name;
@@ -282,7 +294,9 @@ Task<Result<ImageRecord>> Images::build(BuildImage command, Sink output, Gone go
 Result<void> Images::remove(const std::string& name) {
     const ImageRecord image = TRY(find(name));
     for (const auto& [other, candidate] : images_) {
-        if (candidate.parent == name) {
+        // By its layers: a parent may have been made anew since, and an image may have been built on itself.
+        const auto& stack = candidate.layers;
+        if (other != name && std::find(stack.begin(), stack.end(), image.layers.front()) != stack.end()) {
             return Error{ErrorKind::kConflict, 0,
                          "image " + name + " is what " + other + " was built on; remove that first"};
         }
@@ -298,7 +312,8 @@ Result<void> Images::remove(const std::string& name) {
     }
     TRY(manager_.records().drop_image(name));
     images_.erase(name);
-    return drop_unused(image.layers);
+    drop_unused(image.layers);
+    return {};
 }
 
 }  // namespace hutch::daemon

@@ -32,7 +32,7 @@ struct Unpacking;
 /// Event loop thread only.
 class Images {
   public:
-    explicit Images(Manager& manager) : manager_(manager) {}
+    explicit Images(Manager& manager);
     ~Images();
     Images(const Images&) = delete;
     Images& operator=(const Images&) = delete;
@@ -50,7 +50,7 @@ class Images {
 
   private:
     Task<Result<ImageRecord>> keep(ImageRecord image);
-    Result<void> drop_unused(const std::vector<std::string>& layers);
+    void drop_unused(const std::vector<std::string>& layers);
     Task<Result<std::string>> run_script(std::shared_ptr<Box> box, const std::string& script, Sink output, Gone gone);
 
     Manager& manager_;
@@ -59,7 +59,7 @@ class Images {
     std::map<std::string, ImageRecord> images_;
 };
 
-/// 1-64 of letters, digits, '.', '_', '-', '/'; starts with a letter or digit. `field` is for the message.
+/// 1-64 of letters, digits, '.', '_', '-'; starts with a letter or digit. `field` is for the message.
 Result<void> check_name(const std::string& field, const std::string& name);
 
 }  // namespace hutch::daemon
