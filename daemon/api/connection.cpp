@@ -147,13 +147,10 @@ class HttpExchange final : public Exchange {
     }
     Task<Result<void>> write(std::string_view piece) override {
         if (piece.empty()) co_return Result<void>();  // an empty chunk would end the stream
-        const auto [failed, size] = co_await asio::async_write(stream_, http::make_chunk(asio::buffer(piece)), kAwait);
-        if (failed) co_return gone(failed);
-        co_return Result<void>();
+        co_return co_await put(http::make_chunk(asio::buffer(piece)));
     }
     Task<Result<void>> end() override {
-        const auto [failed, size] = co_await asio::async_write(stream_, http::make_chunk_last(), kAwait);
-        if (failed) co_return gone(failed);
+        CO_TRY(co_await put(http::make_chunk_last()));
         finished_ = true;
         co_return Result<void>();
     }
@@ -194,10 +191,22 @@ class HttpExchange final : public Exchange {
     }
 
   private:
+    // After a write that failed the next would hang: Asio waits for a change of the socket before it tries again
+    // (epoll_reactor, done_and_exhausted), and after the hang-up none comes.
+    template <typename Buffers>
+    Task<Result<void>> put(Buffers buffers) {
+        if (broken_) co_return gone(*broken_);
+        const auto [failed, size] = co_await asio::async_write(stream_, buffers, kAwait);
+        if (!failed) co_return Result<void>();
+        broken_ = failed;
+        co_return gone(failed);
+    }
+
     Stream& stream_;
     beast::flat_buffer& buffer_;
     http::request_parser<http::buffer_body> parser_;
     Request request_;
+    std::optional<beast::error_code> broken_;  ///< how a write failed
     bool continued_ = false;
     bool begun_ = false;
     bool finished_ = false;
