@@ -198,13 +198,18 @@ Tone tone_of_level(const std::string& level) {
 }
 
 Result<int> logs(const Program& program, const LogOptions& options) {
-    const std::string query = options.count == 0 ? "" : "?limit=" + std::to_string(options.count);
     const Api api = TRY(program.api());
-    const Json answer = TRY(api.get(box_target(options.box, "/logs" + query)));
+    // All that is kept: the API counts its limit from the oldest, and what is wanted is the newest.
+    Json answer = TRY(api.get(box_target(options.box, "/logs?limit=999999999")));
+    Json entries = array_of(answer, "logs");
+    if (options.count != 0 && entries.size() > options.count) {
+        entries.erase(entries.begin(), entries.end() - static_cast<std::ptrdiff_t>(options.count));
+        answer["logs"] = entries;
+    }
     if (options.json) return show_json(answer);
     const Colour colour = colour_for(STDOUT_FILENO);
     std::string lines;
-    for (const Json& entry : array_of(answer, "logs")) {
+    for (const Json& entry : entries) {
         const std::string level = printable(text_of(entry, "level"));
         lines += paint(format_time(integer_of(entry, "timestamp")), Tone::kDim, colour) + "  " +
                  paint(level, tone_of_level(level), colour) + "  " + printable(text_of(entry, "source")) + "  " +
@@ -217,7 +222,7 @@ void add_logs(CLI::App& app, Program& program) {
     const auto options = std::make_shared<LogOptions>();
     CLI::App* command = add_command(app, "logs", "Show what happened to a box", "hutch logs web -n 20");
     add_box(*command, options->box);
-    command->add_option("-n", options->count, "At most that many entries")
+    command->add_option("-n", options->count, "Only that many, the newest")
         ->type_name("COUNT")
         ->check(CLI::Range(1U, 1000000U));
     add_json_flag(*command, options->json);

@@ -43,8 +43,8 @@ std::string quote_parameter(std::string_view text) {
     return value + '"';
 }
 
-Result<void> upload(const Api& api, const std::string& box, const std::string& local, const std::string& path) {
-    UniqueFd file = TRY(open_at(AT_FDCWD, local, O_RDONLY));
+Result<void> upload(const Api& api, const std::string& box, UniqueFd file, const std::string& local,
+                    const std::string& path) {
     const std::string boundary = "hutch-" + random_id(32);
     const std::string part = "--" + boundary + "\r\nContent-Disposition: form-data; name=";
     std::string before = part + "\"paths\"\r\n\r\n" + path + "\r\n" + part +
@@ -68,7 +68,9 @@ Result<int> upload_tree(const Api& api, const std::string& box, const std::strin
         std::error_code unknown;
         if (entry->is_regular_file(unknown)) {
             const std::string name = entry->path().lexically_relative(local).string();
-            TRY(upload(api, box, entry->path().string(), join_path(path, name)));
+            const std::string from = entry->path().string();
+            UniqueFd file = TRY(open_at(AT_FDCWD, from, O_RDONLY));
+            TRY(upload(api, box, std::move(file), from, join_path(path, name)));
         } else if (entry->is_symlink(unknown) || !entry->is_directory(unknown)) {
             ++skipped;
         }
@@ -88,13 +90,19 @@ std::string target_in_box(const Api& api, const Place& to, const std::string& na
 }
 
 Result<int> copy_in(const Api& api, const std::string& local, const Place& to) {
+    if (local == "-") {
+        UniqueFd input = TRY(duplicate(STDIN_FILENO));
+        TRY(upload(api, to.box, std::move(input), "standard input", to.path));
+        return 0;
+    }
     struct stat status {};
     if (stat(local.c_str(), &status) != 0) return errno_error("opening " + local);
     std::error_code code;
     const std::string name = base_name(fs::canonical(local, code).string());
     const std::string path = target_in_box(api, to, base_name(local).empty() ? name : base_name(local));
     if (S_ISDIR(status.st_mode)) return upload_tree(api, to.box, local, path);
-    TRY(upload(api, to.box, local, path));
+    UniqueFd file = TRY(open_at(AT_FDCWD, local, O_RDONLY));
+    TRY(upload(api, to.box, std::move(file), local, path));
     return 0;
 }
 
@@ -132,7 +140,7 @@ Result<void> unpack(Response& response, const std::string& directory) {
     (void)std::signal(SIGPIPE, SIG_IGN);  // tar giving up is an error to report, not our end
     (void)prctl(PR_CAPBSET_DROP, CAP_MKNOD, 0, 0, 0);
     if (mkdir(directory.c_str(), 0777) != 0 && errno != EEXIST) return errno_error("making directory " + directory);
-    Process tar = TRY(Process::start({"tar", "-x", "--no-same-owner", "--no-same-permissions", "-C", directory},
+    Process tar = TRY(Process::start("tar", {"tar", "-x", "--no-same-owner", "--no-same-permissions", "-C", directory},
                                      Process::Piped::kStdin));
     const auto poured = pour(response, tar.pipe(), "to tar");
     auto finished = tar.finish();
@@ -159,6 +167,9 @@ Result<int> copy(const Program& program, const CopyOptions& options) {
     const Place to = parse_place(options.to);
     if (from.in_box() == to.in_box()) return invalid("cp needs exactly one side of the form BOX:PATH");
     if (from.in_box() && from.path.empty()) return invalid("cp needs a path after " + options.from);
+    if (from.path == "-" && to.in_box() && (to.path.empty() || to.path.ends_with('/'))) {
+        return invalid("cp of standard input needs a file name in " + options.to);
+    }
     const Api api = TRY(program.api());
     return to.in_box() ? copy_in(api, from.path, to) : copy_out(api, from, to.path);
 }
@@ -173,7 +184,7 @@ void add_copy_command(CLI::App& app, Program& program) {
                     "One side is BOX:PATH. Paths in a box are absolute or below its work directory. What\n"
                     "goes in keeps its content only: no modes, links or empty directories.",
                     "hutch cp report.pdf web:docs/\n  hutch cp web:/var/log ./log\n  hutch cp web:notes.txt - | less");
-    command->add_option("SRC", options->from, "What to copy")->required();
+    command->add_option("SRC", options->from, "What to copy; `-` is standard input")->required();
     command->add_option("DST", options->to, "Where to; `-` is standard output")->required();
     command->callback(
         [&program, options] { program.action = [&program, options] { return copy(program, *options); }; });

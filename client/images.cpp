@@ -140,7 +140,8 @@ Result<int> build(const Program& program, const ImageOptions& options) {
     if (access(recipe.c_str(), F_OK) != 0) return build_from_script(program, options, recipe + ".sh");
     const Api api = TRY(program.api());
     TRY(api.get("/v2/host"));  // a missing daemon is better known before minutes of work
-    Process process = TRY(Process::start({recipe}, Process::Piped::kStdout));
+    // Killed in any way, we take the recipe with us: it may write nothing for minutes, and would not notice.
+    Process process = TRY(Process::start(recipe, {"setpriv", "--pdeathsig", "TERM", recipe}, Process::Piped::kStdout));
     return put(program, options, process_source(std::move(process)));
 }
 

@@ -23,6 +23,8 @@ void add_commands(CLI::App& app, Program& program) {
         "  hutch create web --image node\n"
         "  hutch exec -it web -- bash\n"
         "  hutch rm web\n\n"
+        "Exit status: 0 if done, 1 if not, 2 if used wrongly; that of exec is its command's,\n"
+        "or 125 if hutch itself failed.\n\n"
         "`hutch COMMAND --help` says more about each.");
     app.set_help_flag("-h,--help", "Print this help");
     app.require_subcommand(1);

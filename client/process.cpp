@@ -13,7 +13,7 @@
 
 namespace hutch::client {
 
-Result<Process> Process::start(const std::vector<std::string>& words, Piped piped) {
+Result<Process> Process::start(const std::string& name, const std::vector<std::string>& words, Piped piped) {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) return errno_error("making a pipe");
     UniqueFd reader(ends[0]);
@@ -45,8 +45,8 @@ Result<Process> Process::start(const std::vector<std::string>& words, Piped pipe
     argv.push_back(nullptr);
     pid_t pid = -1;
     const int code = posix_spawnp(&pid, argv[0], &actions, &attributes, argv.data(), environ);
-    if (code != 0) return errno_error("starting " + words.front(), code);
-    return Process(words.front(), pid, piped == Piped::kStdin ? std::move(writer) : std::move(reader));
+    if (code != 0) return errno_error("starting " + name, code);
+    return Process(name, pid, piped == Piped::kStdin ? std::move(writer) : std::move(reader));
 }
 
 Process::Process(Process&& other) noexcept

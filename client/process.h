@@ -15,8 +15,8 @@ namespace hutch::client {
 class Process {
   public:
     enum class Piped { kStdin, kStdout };
-    /// Looks words[0] up in PATH, as execvp(3); the other streams are ours.
-    static Result<Process> start(const std::vector<std::string>& words, Piped piped);
+    /// Looks words[0] up in PATH, as execvp(3); the other streams are ours. `name`: what errors call it.
+    static Result<Process> start(const std::string& name, const std::vector<std::string>& words, Piped piped);
     Process(Process&& other) noexcept;
     Process& operator=(Process&&) = delete;
     Process(const Process&) = delete;

@@ -34,9 +34,10 @@ export function suite(options) {
   return daemon;
 }
 
-/// A test after which the host must hold what it held before it.
-export function leakless(daemon, name, run) {
-  test(name, { timeout: 120_000 }, async (context) => {
+/// A test after which the host must hold what it held before it. `options`: of node:test, may be left out.
+export function leakless(daemon, name, ...rest) {
+  const [run, options] = rest.reverse();
+  test(name, { timeout: 120_000, ...options }, async (context) => {
     try {
       await run(context);
     } finally {

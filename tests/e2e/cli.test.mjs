@@ -1,0 +1,530 @@
+// The `hutch` command as its user meets it: what it prints where, its exit codes, and its one sentence when it fails.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import crypto from 'node:crypto';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import path from 'node:path';
+import { complains, hutch, json, output, start, Terminal } from './lib/command.mjs';
+import { leakless, needs, suite } from './lib/suite.mjs';
+import { until } from './lib/until.mjs';
+
+needs('script');
+const daemon = suite();
+
+const run = (...args) => output(daemon, args);
+const scratch = (name) => path.join(daemon.directory, name);
+
+async function boxNamed(name, body = {}) {
+  return daemon.box({ name, ...body });
+}
+
+/// A table's rows as objects; fails unless each cell stands below the head of its column.
+function rowsOf(table) {
+  const [head, ...lines] = table.trimEnd().split('\n');
+  const starts = [...head.matchAll(/\S+/g)].map((found) => found.index);
+  const cells = (line) => starts.map((start, i) => line.slice(start, starts[i + 1]));
+  const names = cells(head).map((name) => name.trim());
+  return lines.map((line) => {
+    for (const start of starts.slice(1)) assert.match(line.padEnd(start).slice(start - 2, start), /^ {2}$/, table);
+    assert.equal(line, line.trimEnd());
+    return Object.fromEntries(cells(line).map((cell, i) => [names[i], cell.trim()]));
+  });
+}
+
+// --- create, ls, inspect, rm, logs ---
+
+leakless(daemon, 'create prints the name, or the id of a box without one', async () => {
+  assert.equal(await run('create', 'web', '--label', 'ci', '--label', 'team:a', '--size', 'medium', '--env', 'A=b=c'), 'web\n');
+  const id = (await run('create')).trimEnd();
+  assert.equal((await daemon.json('GET', `/v2/box/${id}`)).name, '');
+  const { labels, size } = await daemon.json('GET', '/v2/box/web');
+  assert.deepEqual([labels, size], [['ci', 'team:a'], 'medium']);
+  assert.equal(await run('exec', 'web', '--', 'sh', '-c', 'echo $A'), 'b=c\n');
+});
+
+leakless(daemon, 'ls is a table whose columns line up', async () => {
+  assert.deepEqual(rowsOf(await run('ls')), []);
+  await boxNamed('a');
+  await boxNamed('a-longer-name', { size: 'medium' });
+  await daemon.box();
+  const rows = rowsOf(await run('ls'));
+  assert.deepEqual(rows.map((row) => row.NAME).sort(), ['', 'a', 'a-longer-name']);
+  const longer = rows.find((row) => row.NAME === 'a-longer-name');
+  assert.deepEqual(Object.keys(rows[0]), ['NAME', 'ID', 'STATUS', 'IMAGE', 'SIZE', 'AGE', 'CPU', 'COST']);
+  assert.deepEqual([longer.STATUS, longer.IMAGE, longer.SIZE], ['idle', 'busybox', 'medium']);
+});
+
+leakless(daemon, 'ls picks by label', async () => {
+  await boxNamed('red', { labels: ['x:1'] });
+  await boxNamed('blue');
+  assert.deepEqual(rowsOf(await run('ls', '--label', 'x:1')).map((row) => row.NAME), ['red']);
+});
+
+leakless(daemon, 'inspect is JSON in a pipe, and a description on a terminal', async () => {
+  const box = await boxNamed('web', { labels: ['ci'] });
+  assert.equal(JSON.parse(await run('inspect', 'web')).id, box.id);
+  const { code, output: shown } = await new Terminal(daemon, ['inspect', 'web'], { env: { NO_COLOR: '1' } }).finish();
+  assert.equal(code, 0);
+  assert.match(shown, new RegExp(`^Name +web\nId +${box.id}\nStatus +idle\n`));
+});
+
+leakless(daemon, 'colour is for terminals, and only where it is wanted', async () => {
+  await boxNamed('web');
+  const colour = /\x1b\[\d+m/;
+  assert.match((await new Terminal(daemon, ['ls']).finish()).output, colour);
+  assert.doesNotMatch((await new Terminal(daemon, ['ls'], { env: { NO_COLOR: '1' } }).finish()).output, colour);
+  assert.doesNotMatch((await new Terminal(daemon, ['ls', '--json']).finish()).output, colour);
+  for (const args of [['ls'], ['doctor'], ['logs', 'web'], ['image', 'ls']]) {
+    assert.doesNotMatch((await hutch(daemon, args)).stdout, colour, args.join(' '));
+  }
+});
+
+leakless(daemon, 'rm deletes boxes by name or id', async () => {
+  const box = await daemon.box();
+  await boxNamed('one');
+  await boxNamed('two');
+  assert.equal(await run('rm', 'one'), '');
+  assert.equal(await run('rm', 'two', box.id), '');
+  assert.deepEqual(await daemon.json('GET', '/v2/box'), []);
+  await complains(daemon, 1, /one/, ['rm', 'one']);
+  assert.equal(await run('rm', '-f', 'one', 'two'), '');
+});
+
+leakless(daemon, 'rm of many with one unknown deletes none, unless it is forced', async () => {
+  await boxNamed('here');
+  await complains(daemon, 1, /gone/, ['rm', 'gone', 'here']);
+  await daemon.json('GET', '/v2/box/here');
+  assert.equal(await run('rm', '--force', 'gone', 'here'), '');
+  assert.deepEqual(await daemon.json('GET', '/v2/box'), []);
+});
+
+leakless(daemon, 'logs tells what happened, one line each; -n the newest', async () => {
+  const box = await boxNamed('web');
+  const { details } = await daemon.json('GET', `${box.path}?details=1`);
+  process.kill(details.init_pid, 'SIGKILL');
+  await until('its end is noted', async () => (await run('logs', 'web')).split('\n').length > 2);
+  const line = /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d {2}(\w+) {2}system {2}(.*)$/;
+  const lines = (await run('logs', 'web')).trimEnd().split('\n').map((text) => line.exec(text).slice(1));
+  assert.deepEqual(lines[0], ['info', 'created from image busybox']);
+  assert.match((await run('logs', 'web', '-n', '1')), /error {2}system {2}its init ended/);
+  const { logs } = await json(daemon, ['logs', 'web', '-n', '1']);
+  assert.deepEqual(logs.map((entry) => entry.level), ['error']);
+});
+
+// --- exec ---
+
+leakless(daemon, 'exec passes output and exit code through', async () => {
+  await boxNamed('web');
+  const { code, stdout, stderr } = await hutch(daemon, ['exec', 'web', '--', 'sh', '-c', 'echo out; echo err >&2; exit 7']);
+  assert.deepEqual([code, stdout, stderr], [7, 'out\nerr\n', '']);
+  assert.equal((await hutch(daemon, ['exec', 'web', '--', 'sh', '-c', 'kill -9 $$'])).code, 137);
+});
+
+leakless(daemon, 'the words after the box are the command\'s, whatever they look like', async () => {
+  await boxNamed('web');
+  assert.equal(await run('exec', 'web', 'echo', '-n', '--json', '-h', '--'), '--json -h --');
+  assert.equal(await run('exec', 'web', '--', 'echo', '--help'), '--help\n');
+  assert.equal(await run('exec', '-w', '/tmp', 'web', 'pwd'), '/tmp\n');
+  assert.equal(await run('exec', 'web', '--', 'printf', '%s|', '', ' a ', '$HOME', "it's", 'ä€😀'), "| a |$HOME|it's|ä€😀|");
+});
+
+leakless(daemon, 'output is passed on byte for byte, also what looks like the end of a stream', async () => {
+  await boxNamed('web');
+  const odd = 'event: exit\ndata: {"exit_code":3}\n\n';
+  assert.equal(await run('exec', 'web', '--', 'printf', '%s', odd), odd);
+  const { bytes } = await hutch(daemon, ['exec', 'web', '--', 'sh', '-c', 'head -c 5000000 /dev/urandom | tee /tmp/random']);
+  const hash = crypto.createHash('sha256').update(bytes).digest('hex');
+  assert.equal((await run('exec', 'web', '--', 'sha256sum', '/tmp/random')).split(' ')[0], hash);
+});
+
+leakless(daemon, 'input goes to the command with -i, and only then', async () => {
+  await boxNamed('web');
+  const input = crypto.randomBytes(3_000_000);
+  const hash = crypto.createHash('sha256').update(input).digest('hex');
+  assert.match(await output(daemon, ['exec', '-i', 'web', '--', 'sha256sum'], { input }), new RegExp(hash));
+  assert.equal(await output(daemon, ['exec', 'web', '--', 'wc', '-c'], { input }), '0\n');
+});
+
+leakless(daemon, 'a command that reads no input ends all the same', async () => {
+  await boxNamed('web');
+  assert.equal(await output(daemon, ['exec', '-i', 'web', '--', 'echo', 'over'], { input: Buffer.alloc(1_000_000) }), 'over\n');
+  assert.equal((await start(daemon, ['exec', '-i', 'web', 'true'], { open: true }).ended).code, 0); // nor has it an end
+});
+
+leakless(daemon, 'the failures of exec itself are 125, wrong use is 2', async () => {
+  await boxNamed('web');
+  await complains(daemon, 125, /nobody/, ['exec', 'nobody', '--', 'true']);
+  await complains(daemon, 125, /no-such-program/, ['exec', 'web', '--', 'no-such-program']);
+  await complains(daemon, 125, /no-such-program/, ['exec', '-i', 'web', '--', 'no-such-program']);
+  await complains(daemon, 125, /nobody/, ['exec', '-it', 'nobody', '--', 'true']);
+  await complains(daemon, 125, /folder.*nowhere/, ['exec', '-w', 'nowhere', 'web', '--', 'true']);
+  await complains(daemon, 2, /COMMAND/, ['exec', 'web']);
+  await complains(daemon, 2, /COMMAND/, ['exec', 'web', '--']);
+  await complains(daemon, 2, /BOX/, ['exec']);
+  await complains(daemon, 2, /--frob/, ['exec', '--frob', 'web', 'true']);
+});
+
+leakless(daemon, 'a reader that goes away ends the command line quietly', async () => {
+  await boxNamed('web');
+  const { stdout, stderr } = await start(daemon, ['exec', 'web', '--', 'yes'],
+    { shell: (command) => `${command} | head -n 1; echo \${PIPESTATUS[0]}` }).ended;
+  assert.deepEqual([stdout, stderr], ['y\n141\n', '']);
+  await run('exec', 'web', '--', 'killall', 'yes'); // it goes on in the box: it is not the client's to end
+});
+
+leakless(daemon, 'a box that is deleted under a command is said', async () => {
+  const box = await boxNamed('web');
+  const { child, ended } = start(daemon, ['exec', 'web', '--', 'sh', '-c', 'echo up; sleep 1000']);
+  await once(child.stdout, 'data');
+  await box.remove();
+  const { code, stderr } = await ended;
+  assert.equal(code, 125);
+  assert.match(stderr, /^hutch: .*deleted\n$/);
+});
+
+for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143], ['SIGHUP', 129]]) {
+  leakless(daemon, `${signal} ends a session with ${code}`, async () => {
+    await boxNamed('web');
+    const { child, ended } = start(daemon, ['exec', '-i', 'web', '--', 'sh', '-c', 'echo up; cat'], { open: true });
+    await once(child.stdout, 'data');
+    child.kill(signal);
+    assert.equal((await ended).code, code);
+  });
+}
+
+// --- exec on a terminal ---
+
+leakless(daemon, 'exec -it gives the command a terminal, of this one\'s kind and size', async () => {
+  await boxNamed('web');
+  const terminal = new Terminal(daemon, ['exec', '-it', 'web', '--', 'sh', '-c', 'tty; stty size; echo $TERM; exit 5'],
+    { before: 'stty rows 31 cols 97; ' });
+  const { code, output: shown } = await terminal.finish();
+  assert.equal(code, 5);
+  assert.match(shown, /^\/dev\/pts\/\d+\n31 97\nvt220\n$/);
+});
+
+leakless(daemon, 'keys go through: what is typed, an interrupt, an end of input', async () => {
+  await boxNamed('web');
+  const terminal = new Terminal(daemon, ['exec', '-it', 'web', '--', 'sh']);
+  terminal.type('echo $((40 + 2))\n');
+  await terminal.until(/\n42\r/);
+  terminal.type('echo wait; cat\n');
+  await terminal.until(/\nwait\r/);
+  terminal.type('\u0003');
+  terminal.type('echo code $?\n');
+  await terminal.until(/\ncode 130\r/);
+  terminal.type('\u0004');
+  assert.equal((await terminal.finish()).code, 0); // of its last command
+});
+
+leakless(daemon, 'the terminal of a session follows the size of ours', async () => {
+  await boxNamed('web');
+  const terminal = new Terminal(daemon,
+    ['exec', '-it', 'web', '--', 'sh', '-c', 'trap "stty size; exit 5" WINCH; echo up; while :; do read x; done'],
+    { before: 'tty; ' });
+  await terminal.until(/up/);
+  const [ours] = /\/dev\/pts\/\d+/.exec(terminal.output);
+  execFileSync('stty', ['-F', ours, 'rows', '50', 'cols', '132']);
+  const { code, output: shown } = await terminal.finish();
+  assert.equal(code, 5);
+  assert.match(shown, /50 132/);
+});
+
+leakless(daemon, 'the terminal is as before after a session, however it ended', async () => {
+  const box = await boxNamed('web');
+  const settings = `${process.env.HUTCH} exec -it web -- `;
+  const ends = {
+    'sh -c "exit 3"': () => {},
+    'no-such-program': () => {},
+    'sh -c "echo up; cat"': (terminal) => terminal.until(/up/).then(() => box.remove()),
+  };
+  for (const [command, end] of Object.entries(ends)) {
+    const terminal = new Terminal(daemon, ['version'],
+      { before: `before=$(stty -g); ${settings}${command}; [ "$before" = "$(stty -g)" ] && echo restored; ` });
+    await end(terminal);
+    assert.match((await terminal.finish()).output, /^restored$/m, command);
+  }
+});
+
+leakless(daemon, 'a session whose terminal hangs up ends its command', async () => {
+  const box = await boxNamed('web');
+  const terminal = new Terminal(daemon, ['exec', '-it', 'web', '--', 'sh', '-c', 'echo up; sleep 1000']);
+  await terminal.until(/up/);
+  terminal.child.kill('SIGKILL'); // script's end closes the terminal
+  await until('the box is idle', async () => await box.status() === 'idle');
+});
+
+leakless(daemon, 'exec -it with input from a pipe still gives a terminal', async () => {
+  await boxNamed('web');
+  assert.match(await output(daemon, ['exec', '-it', 'web', '--', 'sh', '-c', 'tty; read x; echo got $x'], { input: 'word\n' }),
+    /\/dev\/pts\/\d+\r\n[^]*got word\r\n/);
+});
+
+// --- cp ---
+
+const random = crypto.randomBytes(3_000_000);
+
+leakless(daemon, 'cp brings a file in and out', async () => {
+  await boxNamed('web');
+  fs.writeFileSync(scratch('random'), random);
+  assert.equal(await run('cp', scratch('random'), 'web:copy'), '');
+  assert.equal(await run('cp', 'web:copy', scratch('back')), '');
+  assert.ok(fs.readFileSync(scratch('back')).equals(random));
+  assert.equal(await run('exec', 'web', '--', 'stat', '-c', '%U %s', '/workspace/home/copy'), 'boxuser 3000000\n');
+});
+
+leakless(daemon, 'cp copies into what is a directory, or ends in a slash', async () => {
+  const box = await boxNamed('web');
+  fs.writeFileSync(scratch('note'), 'note');
+  await box.sh('mkdir there');
+  for (const target of ['web:', 'web:there', 'web:new/', 'web:/tmp/']) await run('cp', scratch('note'), target);
+  assert.equal(await box.sh('cat note there/note new/note /tmp/note'), 'notenotenotenote');
+  fs.mkdirSync(scratch('here'), { recursive: true });
+  await run('cp', 'web:there/note', scratch('here'));
+  await run('cp', 'web:there/note', `${scratch('here')}/renamed`);
+  assert.deepEqual(fs.readdirSync(scratch('here')).sort(), ['note', 'renamed']);
+});
+
+leakless(daemon, 'cp copies a directory with all its files, in and out', async () => {
+  const box = await boxNamed('web');
+  const files = { 'a': '1', 'sub/b c': '2', 'sub/deep/ä"\'\\': '3', 'sub/empty': '', '-dash': '4', 'line\nbreak': '5' };
+  for (const [name, content] of Object.entries(files)) {
+    fs.mkdirSync(path.dirname(path.join(scratch('tree'), name)), { recursive: true });
+    fs.writeFileSync(path.join(scratch('tree'), name), content);
+  }
+  await run('cp', scratch('tree'), 'web:');
+  assert.equal(await box.sh('find tree -type f | wc -l'), '7'); // a name with a line break makes two lines
+  await run('cp', 'web:tree', scratch('out'));
+  for (const [name, content] of Object.entries(files)) {
+    assert.equal(fs.readFileSync(path.join(scratch('out'), name), 'utf8'), content, name);
+  }
+  await run('cp', 'web:tree', scratch('out')); // it is there now, so into it
+  assert.ok(fs.existsSync(path.join(scratch('out'), 'tree/a')));
+});
+
+leakless(daemon, 'cp says what of a directory it left out', async () => {
+  await boxNamed('web');
+  fs.mkdirSync(scratch('mixed'));
+  fs.writeFileSync(path.join(scratch('mixed'), 'file'), 'x');
+  fs.symlinkSync('nowhere', path.join(scratch('mixed'), 'link'));
+  await complains(daemon, 1, /1 other entr.*tar/, ['cp', scratch('mixed'), 'web:']);
+  assert.equal(await run('exec', 'web', '--', 'cat', 'mixed/file'), 'x');
+});
+
+leakless(daemon, 'cp writes to standard output and reads from standard input', async () => {
+  const box = await boxNamed('web');
+  await output(daemon, ['cp', '-', 'web:in'], { input: random });
+  assert.ok((await hutch(daemon, ['cp', 'web:in', '-'])).bytes.equals(random));
+  await output(daemon, ['cp', '-', 'web:empty']);
+  assert.equal(await box.sh('stat -c %s empty'), '0');
+  await complains(daemon, 2, /name/, ['cp', '-', 'web:']);
+  await complains(daemon, 2, /name/, ['cp', '-', 'web:tmp/']);
+});
+
+leakless(daemon, 'cp that cannot is said, and leaves nothing half', async () => {
+  await boxNamed('web');
+  fs.mkdirSync(scratch('target'));
+  await complains(daemon, 1, /nowhere/, ['cp', scratch('nowhere'), 'web:']);
+  await complains(daemon, 1, /nowhere/, ['cp', 'web:nowhere', scratch('target/x')]);
+  await complains(daemon, 1, /nobody/, ['cp', '/etc/passwd', 'nobody:']);
+  await complains(daemon, 1, /missing/, ['cp', 'web:/etc/passwd', scratch('missing/x')]);
+  await complains(daemon, 1, /passwd/, ['cp', '/etc/hostname', 'web:/etc/passwd/x']);
+  await complains(daemon, 2, /BOX:PATH/, ['cp', 'one', 'two']);
+  await complains(daemon, 2, /BOX:PATH/, ['cp', 'web:one', 'web:two']);
+  await complains(daemon, 2, /path/, ['cp', 'web:', '.']);
+  assert.deepEqual(fs.readdirSync(scratch('target')), []);
+});
+
+leakless(daemon, 'cp replaces a file only by a whole one, and through a link', async () => {
+  await boxNamed('web');
+  fs.writeFileSync(scratch('real'), 'old');
+  fs.symlinkSync('real', scratch('alias'));
+  await run('cp', 'web:/etc/group', scratch('alias'));
+  assert.match(fs.readFileSync(scratch('real'), 'utf8'), /boxuser/);
+  assert.ok(fs.lstatSync(scratch('alias')).isSymbolicLink());
+});
+
+// --- image, doctor, version ---
+
+leakless(daemon, 'image: import, ls, inspect, build, rm', async () => {
+  const archive = scratch('busybox.tar');
+  assert.equal(await run('image', 'import', 'tools', archive, '--user', 'root', '--workdir', '/srv'), 'tools\n');
+  fs.writeFileSync(scratch('recipe.sh'), 'echo progress; echo made > /srv/file\n');
+  const { code, stdout, stderr } = await hutch(daemon, ['image', 'build', 'made', '-f', scratch('recipe.sh'), '--from', 'tools']);
+  assert.deepEqual([code, stdout, stderr], [0, 'made\n', 'progress\n']);
+  const rows = rowsOf(await run('image', 'ls'));
+  assert.deepEqual(rows.map((row) => [row.NAME, row.PARENT, row.LAYERS]),
+    [['busybox', '', '1'], ['busybox-root', '', '1'], ['made', 'tools', '2'], ['tools', '', '1']]);
+  assert.equal(JSON.parse(await run('image', 'inspect', 'made')).workdir, '/srv');
+  const shown = (await new Terminal(daemon, ['image', 'inspect', 'made'], { env: { NO_COLOR: '1' } }).finish()).output;
+  assert.match(shown, /^Name +made\n[^]*Work directory +\/srv\n/);
+  await complains(daemon, 1, /tools.*made/, ['image', 'rm', 'tools']);
+  assert.equal(await run('image', 'rm', 'made'), '');
+  assert.equal(await run('image', 'rm', 'tools'), '');
+});
+
+leakless(daemon, 'image import reads standard input', async () => {
+  const input = fs.readFileSync(scratch('busybox.tar'));
+  assert.equal(await output(daemon, ['image', 'import', 'piped', '-'], { input }), 'piped\n');
+  await run('image', 'rm', 'piped');
+});
+
+leakless(daemon, 'image build runs the recipe of that name', async () => {
+  assert.equal((await hutch(daemon, ['image', 'build', 'busybox'])).stdout, 'busybox\n'); // the one that comes with it
+  const share = scratch('share');
+  fs.mkdirSync(path.join(share, 'images'), { recursive: true });
+  fs.writeFileSync(path.join(share, 'images/own'), `#!/bin/sh\necho progress >&2; cat ${scratch('busybox.tar')}\n`, { mode: 0o755 });
+  fs.writeFileSync(path.join(share, 'images/broken'), '#!/bin/sh\nexit 9\n', { mode: 0o755 });
+  fs.writeFileSync(path.join(share, 'images/upon.sh'), 'touch /upon\n');
+  const env = { HUTCH_SHARE: share };
+  const { code, stdout, stderr } = await hutch(daemon, ['image', 'build', 'own'], { env });
+  assert.deepEqual([code, stdout, stderr], [0, 'own\n', 'progress\n']);
+  assert.equal(await output(daemon, ['image', 'build', 'upon'], { env }), 'upon\n');
+  await complains(daemon, 1, /broken.*status 9/, ['image', 'build', 'broken'], { env });
+  await complains(daemon, 1, /gentoo/, ['image', 'build', 'gentoo'], { env });
+  await complains(daemon, 2, /\.\.\/x/, ['image', 'build', '../x'], { env });
+  for (const name of ['upon', 'own']) await run('image', 'rm', name);
+});
+
+leakless(daemon, 'a recipe whose client is killed ends with it', async () => {
+  const share = scratch('share');
+  fs.mkdirSync(path.join(share, 'images'), { recursive: true });
+  const pidFile = scratch('recipe.pid');
+  fs.writeFileSync(path.join(share, 'images/slow'), `#!/bin/bash\ntrap 'kill $!; rm -f ${pidFile}; exit 143' TERM\nsleep 1000 & echo $$ >${pidFile}; wait\n`, { mode: 0o755 });
+  const { child } = start(daemon, ['image', 'build', 'slow'], { env: { HUTCH_SHARE: share } });
+  await until('the recipe runs', () => fs.existsSync(pidFile) && fs.readFileSync(pidFile, 'utf8').endsWith('\n'));
+  child.kill('SIGKILL');
+  await until('the recipe has heard of it', () => !fs.existsSync(pidFile));
+});
+
+leakless(daemon, 'an image that fails is said, and nothing is kept', async () => {
+  fs.writeFileSync(scratch('bad.sh'), 'echo trying; exit 3\n');
+  const { code, stdout, stderr } = await hutch(daemon, ['image', 'build', 'bad', '-f', scratch('bad.sh')]);
+  assert.deepEqual([code, stdout], [1, '']);
+  assert.match(stderr, /^trying\nhutch: .*exit status 3.*\n$/);
+  await complains(daemon, 1, /bad/, ['image', 'inspect', 'bad']);
+  await complains(daemon, 1, /importing image bad/, ['image', 'import', 'bad', scratch('bad.sh')]);
+  await complains(daemon, 1, /nowhere/, ['image', 'import', 'bad', scratch('nowhere')]);
+  await complains(daemon, 1, /nowhere/, ['image', 'build', 'bad', '-f', scratch('nowhere')]);
+  await complains(daemon, 1, /name: /, ['image', 'import', 'a b', scratch('busybox.tar')]);
+  await complains(daemon, 2, /command/, ['image']);
+});
+
+leakless(daemon, 'doctor tells each finding, and fails only for errors', async () => {
+  const { code, stdout } = await hutch(daemon, ['doctor']);
+  const lines = stdout.trimEnd().split('\n');
+  assert.match(lines[0], /^hutchd \S+ on Linux \S+, \w+ cgroups$/);
+  for (const line of lines.slice(1)) assert.match(line, /^(ok     |warning|error  ) {2}\S|^ {9}fix: /);
+  assert.equal(code, lines.some((line) => line.startsWith('error')) ? 1 : 0);
+});
+
+leakless(daemon, 'version tells both, with and without a daemon', async () => {
+  assert.match(await run('version'), /^hutch {2}\d+\.\d+\.\d+\nhutchd \d+\.\d+\.\d+\n$/);
+  const env = { HUTCH_HOST: 'unix:///nowhere/hutch.sock' };
+  assert.match(await output(daemon, ['version'], { env }), /\nhutchd not reachable\n$/);
+  assert.equal((await json(daemon, ['version'], { env })).daemon, null);
+});
+
+leakless(daemon, '--json is JSON everywhere', async () => {
+  const id = (await json(daemon, ['create', 'web'])).id;
+  assert.deepEqual((await json(daemon, ['ls'])).map((box) => box.id), [id]);
+  assert.equal((await json(daemon, ['inspect', 'web'])).id, id);
+  assert.ok(Array.isArray((await json(daemon, ['logs', 'web'])).logs));
+  assert.equal((await json(daemon, ['image', 'import', 'x', scratch('busybox.tar')])).name, 'x');
+  fs.writeFileSync(scratch('true.sh'), 'true\n');
+  assert.equal((await json(daemon, ['image', 'build', 'y', '-f', scratch('true.sh')])).name, 'y');
+  assert.deepEqual((await json(daemon, ['image', 'ls'])).images.map((image) => image.name), ['busybox', 'busybox-root', 'x', 'y']);
+  assert.equal((await json(daemon, ['image', 'inspect', 'x'])).name, 'x');
+  assert.ok(Array.isArray(JSON.parse((await hutch(daemon, ['doctor', '--json'])).stdout).findings));
+  assert.deepEqual(Object.keys(await json(daemon, ['version'])).sort(), ['client', 'daemon']);
+  for (const name of ['y', 'x']) await run('image', 'rm', name);
+});
+
+// --- errors ---
+
+leakless(daemon, 'where no daemon answers, every command says so', async () => {
+  const env = { HUTCH_HOST: 'unix:///nowhere/hutch.sock' };
+  const commands = [['create'], ['ls'], ['ls', '--json'], ['inspect', 'x'], ['rm', 'x'], ['logs', 'x'], ['doctor'],
+    ['cp', '/etc/passwd', 'x:'], ['cp', 'x:y', '.'], ['image', 'ls'], ['image', 'rm', 'x'], ['image', 'build', 'busybox'],
+    ['image', 'inspect', 'x'], ['image', 'import', 'x', '/etc/passwd']];
+  for (const args of commands) await complains(daemon, 1, /no hutchd answers at unix:\/\/\/nowhere.*start/, args, { env });
+  for (const option of [[], ['-i'], ['-it']]) {
+    await complains(daemon, 125, /no hutchd answers/, ['exec', ...option, 'x', 'true'], { env });
+  }
+});
+
+leakless(daemon, 'a daemon that is no daemon is said', async () => {
+  for (const [host, about] of [['tcp://x', /known kind/], ['https://x', /TLS/], ['unix://rel', /absolute/], ['http://x:0', /port/]]) {
+    await complains(daemon, 2, about, ['--host', host, 'ls']);
+  }
+});
+
+leakless(daemon, 'wrong use is 2, with where the right one can be read', async () => {
+  const wrong = [[['frob'], /"frob".*hutch --help/], [['ls', '--frob'], /--frob.*hutch ls --help/], [['inspect'], /BOX/],
+    [['create', 'a', 'b'], /b/], [['create', '--size', 'huge'], /huge/], [['create', '--env', 'X'], /NAME=VALUE/],
+    [['create', '--env', '=x'], /NAME=VALUE/], [['logs', 'x', '-n', '0'], /-n/], [['logs', 'x', '-n', 'many'], /many|-n/],
+    [['rm'], /BOX/], [['inspect', ''], /BOX/], [['image', 'frob'], /"frob".*hutch image --help/],
+    [['completion', 'tcsh'], /tcsh/], [['create', 'bad\xff'.slice(0, 3) + '\u0007', '--size'], /size/]];
+  for (const [args, about] of wrong) await complains(daemon, 2, about, args);
+});
+
+leakless(daemon, 'what the daemon refuses is 1, in the daemon\'s words', async () => {
+  await boxNamed('taken');
+  await complains(daemon, 1, /^hutch: name: .*taken/, ['create', 'taken']);
+  await complains(daemon, 1, /^hutch: runtime: .*gentoo/, ['create', '--image', 'gentoo']);
+  await complains(daemon, 1, /^hutch: name: /, ['create', 'a/b']);
+  await complains(daemon, 1, /^hutch: env_vars: PATH/, ['create', '--env', 'PATH=/']);
+  await complains(daemon, 1, /nobody/, ['inspect', 'nobody']);
+  await complains(daemon, 1, /nobody/, ['logs', 'nobody', '--json']);
+});
+
+leakless(daemon, 'help is for all commands, and tells the exit codes', async () => {
+  const help = await run('--help');
+  for (const [, command] of help.matchAll(/^  (\w+) {2,}\S/gm)) {
+    if (command === 'hutch') continue;
+    const text = await run(command, '--help');
+    assert.match(text, /Example:\n {2}(hutch|source)/, command);
+    assert.ok(text.split('\n').every((line) => line.length <= 100), text);
+  }
+  assert.match(help, /Exit status/);
+  const { code, stderr } = await hutch(daemon, []);
+  assert.deepEqual([code, stderr], [2, help]);
+});
+
+// --- completion ---
+
+const kCompletes = {
+  'hutch im': ['image'],
+  'hutch image b': ['build'],
+  'hutch inspect we': ['web'],
+  'hutch ls --la': ['--label'],
+};
+const have = (program) => process.env.PATH.split(':').some((directory) => fs.existsSync(path.join(directory, program)));
+
+function shell(program, args) {
+  const env = { ...process.env, HUTCH_HOST: `unix://${daemon.socket}`, PATH: `${path.dirname(process.env.HUTCH)}:${process.env.PATH}` };
+  return execFileSync(program, args, { env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+leakless(daemon, 'completion loads in bash and completes commands, options and boxes', async () => {
+  await boxNamed('web');
+  for (const [line, words] of Object.entries(kCompletes)) {
+    const script = `set -eu; source <(hutch completion bash); COMP_WORDS=(${line}); COMP_CWORD=$((\${#COMP_WORDS[@]} - 1)); `
+      + '_hutch; printf "%s\\n" "${COMPREPLY[@]}"; complete -p hutch >&2';
+    assert.deepEqual(shell('bash', ['-c', script]).trimEnd().split('\n'), words, line);
+  }
+});
+
+leakless(daemon, 'completion loads in zsh', { skip: !have('zsh') && 'no zsh here' }, async () => {
+  shell('zsh', ['-f', '-c', 'set -e; autoload -U compinit; compinit -D; source <(hutch completion zsh); [[ $_comps[hutch] == _hutch ]]']);
+});
+
+leakless(daemon, 'completion loads in fish and completes', { skip: !have('fish') && 'no fish here' }, async () => {
+  await boxNamed('web');
+  for (const [line, words] of Object.entries(kCompletes)) {
+    const found = shell('fish', ['-N', '-c', `hutch completion fish | source; complete -C '${line}'`]);
+    assert.deepEqual(found.trimEnd().split('\n').map((text) => text.split('\t')[0]), words, line);
+  }
+});
