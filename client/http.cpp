@@ -86,13 +86,13 @@ void send_whole(Socket& socket, const Endpoint& endpoint, const Request& request
     http::write(socket, message, code);
 }
 
-Result<void> send_chunks(Socket& socket, const Endpoint& endpoint, const Request& request, ErrorCode& code) {
+Result<void> send_chunks(Socket& socket, const Endpoint& endpoint, const Request& request, std::string_view piece,
+                         ErrorCode& code) {
     auto message = make_head<http::empty_body>(endpoint, request);
     message.chunked(true);
     http::request_serializer<http::empty_body> serializer(message);
     http::write_header(socket, serializer, code);
-    while (!code) {
-        const std::string_view piece = TRY(request.source());
+    for (; !code; piece = TRY(request.source())) {
         if (piece.empty()) {
             asio::write(socket, http::make_chunk_last(), code);
             break;
@@ -113,10 +113,13 @@ asio::io_context& sockets() {
 }  // namespace
 
 Result<Response> send(const Endpoint& endpoint, const Request& request) {
+    // The first piece may take minutes (a recipe at work), and the daemon does not wait that long for a body.
+    std::string_view first;
+    if (request.source) first = TRY(request.source());
     auto stream = std::make_unique<Response::Stream>(TRY(connect(sockets(), endpoint.host)));
     ErrorCode sending;
     if (request.source) {
-        TRY(send_chunks(stream->socket, endpoint, request, sending));
+        TRY(send_chunks(stream->socket, endpoint, request, first, sending));
     } else {
         send_whole(stream->socket, endpoint, request, sending);
     }

@@ -7,6 +7,7 @@ import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
 import { complains, hutch, json, output, start, Terminal } from './lib/command.mjs';
+import { connections } from './lib/host.mjs';
 import { leakless, needs, suite } from './lib/suite.mjs';
 import { until } from './lib/until.mjs';
 
@@ -397,6 +398,20 @@ leakless(daemon, 'a recipe whose client is killed ends with it', async () => {
   await until('the recipe runs', () => fs.existsSync(pidFile) && fs.readFileSync(pidFile, 'utf8').endsWith('\n'));
   child.kill('SIGKILL');
   await until('the recipe has heard of it', () => !fs.existsSync(pidFile));
+});
+
+leakless(daemon, 'a recipe may take its time before it writes: the daemon is not kept waiting', async () => {
+  const share = scratch('share');
+  fs.mkdirSync(path.join(share, 'images'), { recursive: true });
+  const [up, go] = [scratch('up'), scratch('go')];
+  execFileSync('mkfifo', [go]);
+  fs.writeFileSync(path.join(share, 'images/slow'), `#!/bin/sh\ntouch ${up}; read x <${go}; cat ${scratch('busybox.tar')}\n`, { mode: 0o755 });
+  const { ended } = start(daemon, ['image', 'build', 'slow'], { env: { HUTCH_SHARE: share } });
+  await until('the recipe runs', () => fs.existsSync(up));
+  await until('no connection waits for it', () => connections(daemon.socket) === 0);
+  fs.writeFileSync(go, 'on\n');
+  assert.equal((await ended).code, 0);
+  await run('image', 'rm', 'slow');
 });
 
 leakless(daemon, 'an image that fails is said, and nothing is kept', async () => {
