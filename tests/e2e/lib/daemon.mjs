@@ -31,9 +31,10 @@ async function freePort() {
 
 export class Daemon {
   /// `args` come after our own, so that they win; `state`: its state directory, when not one of our own; `tcp`: it
-  /// listens on `url` too, for who knows `key`.
-  constructor({ args = [], state, images = true, name = kName, tcp = false } = {}) {
+  /// listens on `url` too, for who knows `key`; `import`: the archives of more images, by name.
+  constructor({ args = [], state, images = true, import: more = {}, name = kName, tcp = false } = {}) {
     this.name = name;
+    this.more = more;
     this.tcp = tcp;
     this.directory = fs.mkdtempSync('/var/tmp/hutch-e2e-');
     this.state = state ?? path.join(this.directory, 'state');
@@ -60,6 +61,7 @@ export class Daemon {
       const archive = baseImage(this.directory);
       await this.import('busybox', archive);
       await this.import('busybox-root', archive, '?user=root');
+      for (const [name, file] of Object.entries(this.more)) await this.import(name, file);
       while (this.links.heard === 0) await (await this.box()).remove();
     }
     this.baseline = await this.census();

@@ -29,7 +29,7 @@ export function needs(...programs) {
 /// A daemon for all tests of the file.
 export function suite(options) {
   const daemon = new Daemon(options);
-  before(() => daemon.open(), { timeout: 60_000 });
+  before(() => daemon.open(), { timeout: 120_000 });
   after(() => daemon.close(), { timeout: 60_000 });
   return daemon;
 }

@@ -1,0 +1,28 @@
+// The debian image's archive, made from packages once and kept: minutes are too long for every run of a test.
+
+import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+
+const kRecipe = path.join(path.dirname(new URL(import.meta.url).pathname), '../../../scripts/images/debian');
+const kFreshMs = 7 * 24 * 3600 * 1000; // the packages of an older one may have gone from the mirrors
+
+/// Why the packages cannot be had now; nothing if they can.
+export function noMirror() {
+  const update = spawnSync('apt-get', ['update', '-o', 'Acquire::Retries=0', '-o', 'APT::Update::Error-Mode=any'], { encoding: 'utf8' });
+  return update.status === 0 ? null : `no package mirror: ${(update.stderr || String(update.error)).trim().split('\n')[0]}`;
+}
+
+/// The path of the archive in `directory`; made if it is not there, is old, or the recipe is newer.
+export function debianArchive(directory) {
+  const archive = path.join(directory, 'debian.tar');
+  const made = fs.existsSync(archive) ? fs.statSync(archive).mtimeMs : 0;
+  if (made > fs.statSync(kRecipe).mtimeMs && Date.now() - made < kFreshMs) return archive;
+  fs.mkdirSync(directory, { recursive: true });
+  const partial = fs.openSync(`${archive}.partial`, 'w');
+  const { status } = spawnSync(kRecipe, [], { stdio: ['ignore', partial, 'inherit'] });
+  fs.closeSync(partial);
+  if (status !== 0) throw new Error(`scripts/images/debian ended with ${status}`);
+  fs.renameSync(`${archive}.partial`, archive);
+  return archive;
+}
