@@ -6,10 +6,10 @@
 #include <set>
 #include <string>
 
+#include "daemon/box/active_run.h"
 #include "daemon/box/builder.h"
 #include "daemon/box/state.h"
 #include "daemon/event.h"
-#include "daemon/run/run.h"
 
 namespace hutch::daemon {
 

@@ -9,8 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "cgroups/leaf.h"
-#include "daemon/event.h"
+#include "daemon/box/active_run.h"
 #include "daemon/store/records.h"
 #include "runtime/link.h"
 
@@ -47,20 +46,6 @@ struct Outcome {
 /// Takes the next piece of output. An error means that nobody listens any more: the command goes on, its output is
 /// read and dropped.
 using Sink = std::function<Task<Result<void>>(std::string_view)>;
-
-/// What is known of a command between its start and its end. The box's link tells it what init says.
-struct ActiveRun {
-    ActiveRun(const asio::any_io_executor& executor, cgroups::Leaf its_leaf)
-        : leaf(std::move(its_leaf)), started(executor), exited(executor) {}
-
-    cgroups::Leaf leaf;
-    Event started;  ///< or failed to start
-    Event exited;
-    std::optional<Error> failure;  ///< why it did not start, or that the box ended first
-    int wait_status = 0;
-    bool timed_out = false;
-    UniqueFd terminal;
-};
 
 /// One command in one box, from the cgroup leaf to the exit status. Used by one coroutine at a time.
 class Run {
