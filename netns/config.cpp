@@ -38,8 +38,7 @@ Result<void> check(const Config& config) {
                        "\" must be 1 to 6 of [a-z0-9], beginning with a letter");
     }
     if (!is_name(config.table, 32)) {
-        return invalid("table \"" + config.table +
-                       "\" must be 1 to 32 of [a-z0-9], beginning with a letter");
+        return invalid("table \"" + config.table + "\" must be 1 to 32 of [a-z0-9], beginning with a letter");
     }
     if (config.range.length < kMinLength || config.range.length > kMaxLength) {
         return invalid("range " + to_string(config.range) + " must be a /8 to a /29");

@@ -2,9 +2,9 @@
 
 #include <fcntl.h>
 
+#include "base/fs_identity.h"
 #include "base/syscalls.h"
 #include "base/undo.h"
-#include "base/fs_identity.h"
 #include "overlayfs/overlay.h"
 
 namespace hutch::overlayfs {
