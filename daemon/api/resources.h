@@ -4,6 +4,7 @@
 #include "daemon/api/router.h"
 #include "daemon/box/manager.h"
 #include "daemon/images/images.h"
+#include "daemon/run/run.h"
 
 namespace hutch::daemon {
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "daemon/box/manager.h"
+#include "daemon/run/run.h"
 
 namespace hutch::daemon {
 
