@@ -1,5 +1,7 @@
 // Calls of the kernel that a box must not have, each as the box's root and as an ordinary user of it.
 
+#include <signal.h>
+#include <spawn.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -17,10 +19,23 @@ struct Refusal {
     const char* answer = "EPERM";
 };
 
+// Some kernels (hypervisors' among them) have no door for 32-bit calls: knocking is a fault there, box or not.
+bool kernel_lacks(const std::string& name) {
+    if (!name.starts_with("i386-")) return false;
+    std::string program = HUTCH_TEST_PROBE;
+    std::string attempt = "i386-getpid";
+    char* const argv[] = {program.data(), attempt.data(), nullptr};
+    pid_t pid = 0;
+    int status = 0;
+    if (posix_spawn(&pid, program.c_str(), nullptr, nullptr, argv, environ) != 0) return false;
+    return waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV;
+}
+
 class RuntimeSurfaceTest : public RuntimeTest, public ::testing::WithParamInterface<Refusal> {};
 
 TEST_P(RuntimeSurfaceTest, Refused) {
     const auto& [name, answer] = GetParam();
+    if (kernel_lacks(name)) GTEST_SKIP() << "this kernel has no i386 calls";
     EXPECT_EQ(probe({name}), answer) << "as root";
     EXPECT_EQ(probe({name}, kBoxUser), answer) << "as a user";
 }
