@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,8 +16,12 @@
 namespace hutch::runtime {
 namespace {
 
-// Shares our memory and waits to be killed. It must not return nor touch errno, which it shares with its maker.
-int hold_namespace(void* /*unused*/) {
+// Shares our memory and waits to be killed. It must not return nor touch errno, which it shares with its maker. It goes
+// with its maker: it shares the descriptors too, and the lock and the connections of a killed daemon would live on in
+// it.
+int hold_namespace(void* maker) {
+    syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
+    if (syscall(SYS_getppid) != *static_cast<const pid_t*>(maker)) syscall(SYS_exit, 1);  // gone before that
     for (;;) syscall(SYS_pause);
 }
 
@@ -24,8 +29,9 @@ int hold_namespace(void* /*unused*/) {
 
 Result<UniqueFd> make_user_namespace(uid_t base) {
     alignas(16) char stack[4096];
+    pid_t self = getpid();
     const pid_t pid =
-        clone(hold_namespace, stack + sizeof(stack), CLONE_VM | CLONE_FILES | CLONE_NEWUSER | SIGCHLD, nullptr);
+        clone(hold_namespace, stack + sizeof(stack), CLONE_VM | CLONE_FILES | CLONE_NEWUSER | SIGCHLD, &self);
     if (pid < 0) return errno_error("creating a user namespace");
     const Undo holder([pid] {  // always: only the namespace is wanted
         kill(pid, SIGKILL);
