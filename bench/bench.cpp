@@ -46,6 +46,22 @@ class Samples {
     std::vector<double> values_;
 };
 
+// Times of the steps of an operation, as its answer's details tell them.
+class Steps {
+  public:
+    explicit Steps(std::vector<std::string> names) : names_(std::move(names)) {}
+    void add(const std::string& answer) {
+        for (const std::string& name : names_) times_[name].add(std::stod(field(answer, name)) / 1000);
+    }
+    void report(benchmark::State& state, const std::string& prefix) {
+        for (const std::string& name : names_) state.counters[prefix + name + "_us"] = times_[name].at(0.5);
+    }
+
+  private:
+    std::vector<std::string> names_;
+    std::map<std::string, Samples> times_;
+};
+
 void floor_container(benchmark::State& state) {
     const std::string scratch = daemon().rootfs() + "-floor";
     mkdir(scratch.c_str(), 0755);
@@ -67,31 +83,38 @@ void create(benchmark::State& state) {
     Api api(daemon().socket());
     Samples samples;
     Samples deletes;
-    std::map<std::string, Samples> stages;
+    Steps create_steps({"record", "upper", "user_namespace", "slot", "mount", "group", "spawn", "ready"});
+    Steps delete_steps({"record", "kill", "files"});
     for (auto unused : state) {
         std::string box;
         samples.time(state, [&] { box = api.call("POST", "/v2/box?details=1", "{}", 201); });
-        for (const char* stage : {"record", "upper", "user_namespace", "slot", "mount", "group", "spawn", "ready"}) {
-            stages[stage].add(std::stod(field(box, stage)) / 1000);
-        }
+        create_steps.add(box);
+        const std::string path = "/v2/box/" + field(box, "id") + "?details=1";
         const auto begin = Clock::now();
-        api.call("DELETE", "/v2/box/" + field(box, "id"), "", 200);
+        const std::string deleted = api.call("DELETE", path, "", 200);
         deletes.add(std::chrono::duration<double, std::micro>(Clock::now() - begin).count());
+        delete_steps.add(deleted);
     }
     samples.report(state);
     state.counters["delete_p50_us"] = deletes.at(0.5);
     state.counters["delete_p99_us"] = deletes.at(0.99);
-    for (auto& [stage, times] : stages) state.counters["stage_" + stage + "_us"] = times.at(0.5);
+    create_steps.report(state, "stage_");
+    delete_steps.report(state, "delete_stage_");
 }
 
 void exec(benchmark::State& state) {
     Api api(daemon().socket());
     const std::string id = field(api.call("POST", "/v2/box", "{}", 201), "id");
+    const std::string path = "/v2/box/" + id + "/exec?details=1";
     Samples samples;
+    Steps steps({"leaf", "started", "exited", "finish"});
     for (auto unused : state) {
-        samples.time(state, [&] { api.call("POST", "/v2/box/" + id + "/exec", R"({"command":["/bin/true"]})", 200); });
+        std::string outcome;
+        samples.time(state, [&] { outcome = api.call("POST", path, R"({"command":["/bin/true"]})", 200); });
+        steps.add(outcome);
     }
     samples.report(state);
+    steps.report(state, "stage_");
     api.call("DELETE", "/v2/box/" + id, "", 200);
 }
 

@@ -63,9 +63,13 @@ Json details_json(const Box& box) {
               {"ready", times.ready}}}};
 }
 
+Json delete_details_json(const DeleteTimes& times) {
+    return {{"delete_ns", {{"record", times.record}, {"kill", times.kill}, {"files", times.files}}}};
+}
+
 Response answer_box(const Services& services, const Exchange& exchange, const Box& box, int status) {
     Json json = box_json(services, box);
-    if (exchange.request().query.contains("details")) json["details"] = details_json(box);
+    if (wants_details(exchange)) json["details"] = details_json(box);
     return answer(json, status);
 }
 
@@ -171,6 +175,10 @@ Task<Result<std::optional<Response>>> logs(Services& services, Exchange& exchang
 
 }  // namespace
 
+bool wants_details(const Exchange& exchange) {
+    return exchange.request().query.contains("details");
+}
+
 Task<Result<Fields>> read_fields(Exchange& exchange) {
     CO_TRY_LET(const std::string body, co_await exchange.read_body(kMaxJsonBody));
     co_return Fields::parse(body);
@@ -209,10 +217,12 @@ void add_box_routes(Router& router, Services& services) {
         CO_TRY_LET(const auto box, services.boxes.find(params.at("id")));
         co_return std::optional(answer(Json{{"status", name_of(box->status())}}));
     });
-    router.add("DELETE", "/v2/box/{id}", [&services](Exchange&, const Params& params) -> Answer {
+    router.add("DELETE", "/v2/box/{id}", [&services](Exchange& exchange, const Params& params) -> Answer {
         CO_TRY_LET(const auto box, services.boxes.find(params.at("id")));
-        CO_TRY(co_await services.boxes.remove(box));
-        co_return std::optional(Response{});
+        CO_TRY_LET(const auto times, co_await services.boxes.remove(box));
+        Json json = Json::object();
+        if (times && wants_details(exchange)) json["details"] = delete_details_json(*times);
+        co_return std::optional(answer(json));
     });
     router.add("GET", "/v2/box/{id}/logs", [&services](Exchange& exchange, const Params& params) -> Answer {
         co_return co_await logs(services, exchange, params);

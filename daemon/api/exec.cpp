@@ -23,6 +23,11 @@ struct Collector {
     }
 };
 
+Json details_json(const RunTimes& times) {
+    return {{"run_ns",
+             {{"leaf", times.leaf}, {"started", times.started}, {"exited", times.exited}, {"finish", times.finish}}}};
+}
+
 Task<Result<std::optional<Response>>> exec(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
     CO_TRY_LET(const auto box, co_await awake_box(services, params));
@@ -35,6 +40,7 @@ Task<Result<std::optional<Response>>> exec(Services& services, Exchange& exchang
     Json json = outcome_json(outcome);
     json["output"] = out.kept;
     if (!err.kept.empty()) json["error"] = err.kept;
+    if (wants_details(exchange)) json["details"] = details_json(outcome.times);
     co_return std::optional(answer(json));
 }
 

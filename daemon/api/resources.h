@@ -30,6 +30,8 @@ constexpr size_t kMaxJsonBody = 1024 * 1024;
 /// The box a path names, woken for work.
 Task<Result<std::shared_ptr<Box>>> awake_box(Services& services, const Params& params);
 Task<Result<Fields>> read_fields(Exchange& exchange);
+/// ?details=1: what an operator or a bench wants to know besides.
+bool wants_details(const Exchange& exchange);
 /// `command` and `folder`, with the user, the environment and the defaults of the box's image.
 Result<Command> decode_command(const Services& services, const Box& box, const Fields& fields);
 

@@ -70,7 +70,7 @@ Result<void> Manager::adopt() {
             auto box = std::make_shared<Box>(executor_, std::move(record));
             box->record.phase = Phase::kDeleting;
             leaving_[box->record.id] = box;
-            asio::co_spawn(executor_, finish_removal(box, std::make_shared<Event>(executor_)), asio::detached);
+            asio::co_spawn(executor_, finish_removal(box, std::make_shared<Removal>(executor_)), asio::detached);
             continue;
         }
         known_boxes.insert(record.id);

@@ -9,6 +9,7 @@
 #include "base/syscalls.h"
 #include "base/undo.h"
 #include "daemon/box/uid_slots.h"
+#include "daemon/lap.h"
 #include "overlayfs/mount.h"
 #include "overlayfs/upper.h"
 #include "runtime/idmap.h"

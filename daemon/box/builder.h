@@ -1,6 +1,5 @@
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -27,19 +26,6 @@ struct Life {
 /// Time each step of a create or a start took, in nanoseconds. `record` and `upper` are of a create only.
 struct BuildTimes {
     int64_t record = 0, upper = 0, user_namespace = 0, slot = 0, mount = 0, group = 0, spawn = 0, ready = 0;
-};
-
-/// Adds the time since the last step to where it belongs.
-class Lap {
-  public:
-    void to(int64_t& nanoseconds) {
-        const auto now = std::chrono::steady_clock::now();
-        nanoseconds += std::chrono::nanoseconds(now - last_).count();
-        last_ = now;
-    }
-
-  private:
-    std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
 enum class Upper { kFresh, kExisting };

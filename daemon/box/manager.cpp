@@ -6,6 +6,7 @@
 
 #include "base/ids.h"
 #include "base/undo.h"
+#include "daemon/lap.h"
 #include "daemon/log.h"
 #include "overlayfs/upper.h"
 
@@ -198,39 +199,47 @@ Task<Result<void>> Manager::wake(std::shared_ptr<Box> box) {
     co_return Result<void>();
 }
 
-Task<Result<void>> Manager::remove(std::shared_ptr<Box> box) {
+Task<Result<std::optional<DeleteTimes>>> Manager::remove(std::shared_ptr<Box> box) {
     while (box->waking) co_await std::shared_ptr<Event>(box->waking)->wait();
-    if (box->record.phase == Phase::kDeleting) co_return Result<void>();
+    if (box->record.phase == Phase::kDeleting) co_return std::optional<DeleteTimes>();
     strike(*box);
     box->record.phase = Phase::kDeleting;
     box->record.name.clear();  // the row may stay for a while, and names are unique there: the next box may have it
+    const auto removal = std::make_shared<Removal>(executor_);
+    Lap lap;
     (void)save(*box);  // with a full disk too: the files go all the same, and a crash now only leaves work to repeat
+    lap.to(removal->times.record);
     leaving_[box->record.id] = box;
-    const auto done = std::make_shared<Event>(executor_);
-    asio::co_spawn(executor_, finish_removal(box, done), asio::detached);
+    asio::co_spawn(executor_, finish_removal(box, removal), asio::detached);
     using namespace asio::experimental::awaitable_operators;
     asio::steady_timer patience(executor_, std::chrono::seconds(2));
-    co_await (done->wait() || patience.async_wait(kAwait));
-    co_return Result<void>();
+    co_await (removal->done.wait() || patience.async_wait(kAwait));
+    co_return removal->finished ? std::optional(removal->times) : std::nullopt;
 }
 
 // Until it is done: what cannot be killed or removed now is tried again, and after a restart from the row.
-Task<> Manager::finish_removal(std::shared_ptr<Box> box, std::shared_ptr<Event> done) {
+Task<> Manager::finish_removal(std::shared_ptr<Box> box, std::shared_ptr<Removal> removal) {
     using namespace asio::experimental::awaitable_operators;
     const auto pass = work_.enter();
     const netns::Ipv4 address{box->record.address};
     const bool had_address = box->alive();
     auto life = box->stop_living({ErrorKind::kNotFound, 0, "box " + box->record.id + " was deleted"});
     const auto take_apart = [&]() -> Result<void> {
+        Lap lap;
         TRY(end_life(mechanisms_, box->record.id, std::exchange(life, std::nullopt)));
+        lap.to(removal->times.kill);
         TRY(overlayfs::discard_upper(mechanisms_.store, box->record.id));
         mechanisms_.reaper->nudge();
+        lap.to(removal->times.files);
         return {};
     };
     for (auto pause = std::chrono::milliseconds(100); !work_.closed();
          pause = std::min(pause * 2, std::chrono::milliseconds(60'000))) {
         Result<void> gone = co_await workers_.run(take_apart);
+        Lap lap;
         if (gone.ok()) gone = records_.drop_box(box->record.id);
+        lap.to(removal->times.record);
+        removal->finished = gone.ok();
         if (gone.ok()) {
             if (had_address) mechanisms_.slots->release(address);
             uid_slots_.release(box->record.uid_slot);
@@ -243,7 +252,7 @@ Task<> Manager::finish_removal(std::shared_ptr<Box> box, std::shared_ptr<Event> 
         co_await (timer.async_wait(kAwait) || work_.closing());
     }
     leaving_.erase(box->record.id);
-    done->set();
+    removal->done.set();
 }
 
 }  // namespace hutch::daemon

@@ -3,6 +3,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,13 @@ struct CreateBox {
     bool internal = false;
 };
 
+/// Time each step of a deletion took, in nanoseconds.
+struct DeleteTimes {
+    int64_t record = 0;  ///< marking its row, and dropping it in the end
+    int64_t kill = 0;    ///< ending its processes, removing its control groups
+    int64_t files = 0;   ///< moving its upper to where it is deleted later
+};
+
 /// The map of boxes: who exists, under which id and name, and the steps of making, waking and deleting one. What a
 /// box is made of is builder.h's business, what runs in it run.h's. Event loop thread only.
 class Manager {
@@ -38,8 +46,8 @@ class Manager {
     /// Sees to it that the box is alive, and notes the activity.
     Task<Result<void>> wake(std::shared_ptr<Box> box);
     /// Gone for every caller at once; answers when it is gone from the kernel too, or after two seconds, with the rest
-    /// being done behind.
-    Task<Result<void>> remove(std::shared_ptr<Box> box);
+    /// being done behind; then, and for who comes second, there are no times.
+    Task<Result<std::optional<DeleteTimes>>> remove(std::shared_ptr<Box> box);
     /// Called with each box of which nothing is left; replaces what was set before.
     void on_gone(std::function<void(const Box&)> call) { gone_ = std::move(call); }
     /// Ends its processes and keeps its files, as a start of the daemon after a reboot finds it.
@@ -61,7 +69,14 @@ class Manager {
   private:
     Task<Result<void>> start(std::shared_ptr<Box> box, Upper upper);
     Result<void> listen_to(const std::shared_ptr<Box>& box, Life& life);
-    Task<> finish_removal(std::shared_ptr<Box> box, std::shared_ptr<Event> done);
+    // What who asked for a removal and the removal itself share: either may be done first.
+    struct Removal {
+        explicit Removal(const asio::any_io_executor& executor) : done(executor) {}
+        Event done;
+        DeleteTimes times;
+        bool finished = false;  ///< only then may `times` be read: a worker writes them
+    };
+    Task<> finish_removal(std::shared_ptr<Box> box, std::shared_ptr<Removal> removal);
     Result<void> forget(const BoxRecord& record);
     Result<void> save(Box& box);
     void enlist(const std::shared_ptr<Box>& box);

@@ -79,8 +79,10 @@ void Run::kill() {
 }
 
 Task<Result<Run>> Run::start(std::shared_ptr<Box> box, Command command, bool merge_output, UniqueFd input) {
+    const Lap lap;
     CO_TRY_LET(auto begun, box->begin_run());
     Run run(box, begun.first, begun.second);
+    run.lap_ = lap;
     run.timeout_ = command.timeout;
     runtime::RunSpec spec{.id = run.id_,
                           .argv = command.argv,
@@ -107,6 +109,7 @@ Task<Result<Run>> Run::start(std::shared_ptr<Box> box, Command command, bool mer
         spec.out = out.write.get();
         spec.err = merge_output ? out.write.get() : err.write.get();
     }
+    run.lap_.to(run.times_.leaf);
     CO_TRY(box->life().link.send(spec));
     out.write.reset();
     err.write.reset();
@@ -119,6 +122,7 @@ Task<Result<Run>> Run::start(std::shared_ptr<Box> box, Command command, bool mer
         fcntl(run.out_.get(), F_SETFL, O_NONBLOCK);
     }
     run.err_ = std::move(err.read);
+    run.lap_.to(run.times_.started);
     co_return run;
 }
 
@@ -164,10 +168,14 @@ Task<Result<Outcome>> Run::finish(Sink out, Sink err) {
     }
     deadline.cancel();
     if (active_->failure) co_return *active_->failure;
+    lap_.to(times_.exited);
     const auto cpu = active_->leaf.cpu_ns();
     const auto elapsed = std::chrono::steady_clock::now() - started_at_;
+    box_->forget_run(id_);
+    lap_.to(times_.finish);
     co_return Outcome{exit_code_of(active_->wait_status), cpu.ok() ? cpu.value() : 0,
-                      std::chrono::duration_cast<std::chrono::milliseconds>(elapsed).count(), active_->timed_out};
+                      std::chrono::duration_cast<std::chrono::milliseconds>(elapsed).count(), active_->timed_out,
+                      times_};
 }
 
 }  // namespace hutch::daemon

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "daemon/box/active_run.h"
+#include "daemon/lap.h"
 #include "daemon/store/records.h"
 #include "runtime/link.h"
 
@@ -36,11 +37,20 @@ struct Command {
     std::optional<std::chrono::milliseconds> timeout;  ///< then its whole tree is killed
 };
 
+/// Time each step of a command took, in nanoseconds.
+struct RunTimes {
+    int64_t leaf = 0;     ///< making its leaf and its pipes
+    int64_t started = 0;  ///< until init says that it started
+    int64_t exited = 0;   ///< until it has ended and what it wrote is delivered
+    int64_t finish = 0;   ///< reading its CPU time, removing its leaf
+};
+
 struct Outcome {
     int exit_code = 0;  ///< 128 + signal for a killed one, as shells say it
     uint64_t cpu_ns = 0;
     int64_t duration_ms = 0;
     bool timed_out = false;
+    RunTimes times;
 };
 
 /// Takes the next piece of output. An error means that nobody listens any more: the command goes on, its output is
@@ -74,6 +84,8 @@ class Run {
     std::shared_ptr<ActiveRun> active_;
     UniqueFd out_, err_;
     std::chrono::steady_clock::time_point started_at_;
+    Lap lap_;
+    RunTimes times_;
     std::optional<std::chrono::milliseconds> timeout_;
 };
 

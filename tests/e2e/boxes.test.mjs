@@ -82,6 +82,13 @@ leakless(daemon, 'a deleted box is unknown under its id and its name', async () 
   await daemon.refuses(404, new RegExp(box.id), 'GET', box.path);
 });
 
+leakless(daemon, 'who deletes with details is told what each step took', async () => {
+  const box = await daemon.box();
+  const { details } = await daemon.json('DELETE', `${box.path}?details=1`);
+  assert.deepEqual(Object.keys(details.delete_ns).sort(), ['files', 'kill', 'record']);
+  for (const [step, time] of Object.entries(details.delete_ns)) assert.ok(time >= 0, `${step}: ${time}`);
+});
+
 leakless(daemon, 'a name is free again once its box is deleted', async () => {
   await (await daemon.box({ name: 'again' })).remove();
   await daemon.box({ name: 'again' });

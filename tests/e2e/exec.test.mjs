@@ -19,6 +19,13 @@ leakless(daemon, 'without errors there is no error field', async () => {
   assert.deepEqual(Object.keys(await box.exec(['true'])).sort(), ['cpu_ns', 'exit_code', 'output']);
 });
 
+leakless(daemon, 'who asks for details is told what each step took', async () => {
+  const box = await daemon.box();
+  const { details } = await daemon.json('POST', `${box.path}/exec?details=1`, { command: ['true'] });
+  assert.deepEqual(Object.keys(details.run_ns).sort(), ['exited', 'finish', 'leaf', 'started']);
+  for (const [step, time] of Object.entries(details.run_ns)) assert.ok(time >= 0, `${step}: ${time}`);
+});
+
 leakless(daemon, 'arguments arrive as they are', async () => {
   const box = await daemon.box();
   const odd = ['', ' a  b ', '$HOME', '*', '"', '\n', '--', 'ä€😀'];
