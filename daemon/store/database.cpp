@@ -100,4 +100,27 @@ Result<void> Database::execute(const char* sql) {
     return {};
 }
 
+Result<void> Database::migrate(std::span<const char* const> steps) {
+    int64_t done = 0;
+    {
+        Query version = query("PRAGMA user_version");
+        TRY(version.step());
+        done = version.number(0);
+    }
+    if (done > static_cast<int64_t>(steps.size())) {
+        return Error{ErrorKind::kConflict, 0,
+                     "the state database was written by a newer hutchd (schema " + std::to_string(done) +
+                         ", this one knows " + std::to_string(steps.size()) + "); start that one"};
+    }
+    for (size_t i = static_cast<size_t>(done); i < steps.size(); ++i) {
+        const std::string number = std::to_string(i + 1);
+        auto stepped =
+            execute(("BEGIN;" + std::string(steps[i]) + "PRAGMA user_version = " + number + "; COMMIT;").c_str());
+        if (stepped.ok()) continue;
+        (void)execute("ROLLBACK");
+        return std::move(stepped).error().in("schema step " + number);
+    }
+    return {};
+}
+
 }  // namespace hutch::daemon

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -46,6 +47,10 @@ class Database {
     /// Prepared once per text (a literal), then kept.
     Query query(const char* sql);
     Result<void> execute(const char* sql);
+    /// Brings the schema up to date: those of `steps` (a step is any number of statements) that this file has not seen
+    /// yet, each in a transaction of its own. Steps are only ever appended: how many were done is PRAGMA user_version.
+    /// kConflict for a file that a newer daemon has taken further.
+    Result<void> migrate(std::span<const char* const> steps);
     [[nodiscard]] Error error(std::string_view what) const;
 
   private:

@@ -7,8 +7,10 @@
 namespace hutch::daemon {
 namespace {
 
-constexpr const char* kSchema = R"sql(
-BEGIN;
+// How the schema came to be; to change it, append a step. The first files did not count steps: IF NOT EXISTS is for
+// them.
+constexpr const char* kSchemaSteps[] = {
+    R"sql(
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS boxes (
     id TEXT PRIMARY KEY, name TEXT UNIQUE, phase INTEGER NOT NULL, internal INTEGER NOT NULL, image TEXT NOT NULL,
@@ -22,8 +24,14 @@ CREATE TABLE IF NOT EXISTS logs (
     id INTEGER PRIMARY KEY, box TEXT NOT NULL REFERENCES boxes (id) ON DELETE CASCADE, timestamp INTEGER NOT NULL,
     level TEXT NOT NULL, source TEXT NOT NULL, message TEXT NOT NULL) STRICT;
 CREATE INDEX IF NOT EXISTS logs_of_box ON logs (box, id);
-COMMIT;
-)sql";
+)sql",
+    R"sql(
+ALTER TABLE boxes ADD COLUMN keep_alive INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE boxes ADD COLUMN init_command TEXT NOT NULL DEFAULT '';
+ALTER TABLE boxes ADD COLUMN idle_timeout INTEGER NOT NULL DEFAULT -1;
+ALTER TABLE boxes ADD COLUMN expires_at INTEGER NOT NULL DEFAULT 0;
+)sql",
+};
 
 // Lists are kept as text with a separator that cannot occur in them: layers and labels hold no line feed, and a NUL
 // cannot be in a variable.
@@ -59,7 +67,7 @@ Pairs split_pairs(const std::string& text) {
 
 Result<Records> Records::open(const std::string& path) {
     Records records(TRY(Database::open(path)));
-    TRY(records.database_.execute(kSchema));
+    TRY(records.database_.migrate(kSchemaSteps));
     return records;
 }
 
@@ -75,9 +83,10 @@ Result<void> Records::put_box(const BoxRecord& box) {
     return database_
         .query(
             "INSERT INTO boxes VALUES (?1, NULLIF(?2, ''), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, "
-            "?15, ?16, ?17) ON CONFLICT (id) DO UPDATE SET name = NULLIF(?2, ''), phase = ?3, labels = ?8, "
+            "?15, ?16, ?17, ?18, ?19, ?20, ?21) ON CONFLICT (id) DO UPDATE SET name = NULLIF(?2, ''), phase = ?3, "
+            "labels = ?8, "
             "env = ?9, address = ?11, init_pid = ?12, init_start = ?13, updated_at = ?15, last_activity_at = ?16, "
-            "past_cpu_ns = ?17")
+            "past_cpu_ns = ?17, init_command = ?19")
         .bind(box.id)
         .bind(box.name)
         .bind(static_cast<int64_t>(box.phase))
@@ -95,6 +104,10 @@ Result<void> Records::put_box(const BoxRecord& box) {
         .bind(box.updated_at)
         .bind(box.last_activity_at)
         .bind(box.past_cpu_ns)
+        .bind(int64_t{box.keep_alive})
+        .bind(box.init_command)
+        .bind(box.idle_timeout)
+        .bind(box.expires_at)
         .run();
 }
 
@@ -124,6 +137,10 @@ Result<std::vector<BoxRecord>> Records::boxes() {
         box.updated_at = query.number(14);
         box.last_activity_at = query.number(15);
         box.past_cpu_ns = query.number(16);
+        box.keep_alive = query.number(17) != 0;
+        box.init_command = query.text(18);
+        box.idle_timeout = query.number(19);
+        box.expires_at = query.number(20);
         boxes.push_back(std::move(box));
     }
     return boxes;

@@ -34,7 +34,11 @@ struct BoxRecord {
     int64_t created_at = 0;  ///< Unix seconds, as the others
     int64_t updated_at = 0;
     int64_t last_activity_at = 0;
-    int64_t past_cpu_ns = 0;  ///< of earlier lives of its control group
+    int64_t past_cpu_ns = 0;     ///< of earlier lives of its control group
+    bool keep_alive = false;     ///< never paused
+    std::string init_command{};  ///< run by a shell at each start of its init; keep-alive boxes only
+    int64_t idle_timeout = -1;   ///< seconds without work after which it is paused; 0: never, -1: as the daemon is set
+    int64_t expires_at = 0;      ///< an ephemeral box is deleted then; 0: it is none
 };
 
 struct ImageRecord {

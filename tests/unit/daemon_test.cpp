@@ -253,6 +253,10 @@ BoxRecord sample(const std::string& id, const std::string& name) {
     box.env = {{"A", "1=2"}, {"EMPTY", ""}, {"LINES", "x\ny"}};
     box.uid_slot = 7;
     box.address = 0xC6120002;
+    box.keep_alive = true;
+    box.init_command = "serve &";
+    box.idle_timeout = 60;
+    box.expires_at = 1'800'000'000;
     return box;
 }
 
@@ -275,6 +279,58 @@ TEST_F(RecordsTest, ABoxComesBackAsItWas) {
     EXPECT_EQ(box.uid_slot, wanted.uid_slot);
     EXPECT_EQ(box.address, wanted.address);
     EXPECT_EQ(box.phase, Phase::kCreating);
+    EXPECT_EQ(box.keep_alive, wanted.keep_alive);
+    EXPECT_EQ(box.init_command, wanted.init_command);
+    EXPECT_EQ(box.idle_timeout, wanted.idle_timeout);
+    EXPECT_EQ(box.expires_at, wanted.expires_at);
+}
+
+// The schema of the first databases, which counted no steps.
+constexpr const char* kFirstSchema = R"sql(
+CREATE TABLE boxes (
+    id TEXT PRIMARY KEY, name TEXT UNIQUE, phase INTEGER NOT NULL, internal INTEGER NOT NULL, image TEXT NOT NULL,
+    layers TEXT NOT NULL, size TEXT NOT NULL, labels TEXT NOT NULL, env TEXT NOT NULL, uid_slot INTEGER NOT NULL,
+    address INTEGER NOT NULL, init_pid INTEGER NOT NULL, init_start INTEGER NOT NULL, created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL, last_activity_at INTEGER NOT NULL, past_cpu_ns INTEGER NOT NULL) STRICT;
+CREATE TABLE logs (
+    id INTEGER PRIMARY KEY, box TEXT NOT NULL REFERENCES boxes (id) ON DELETE CASCADE, timestamp INTEGER NOT NULL,
+    level TEXT NOT NULL, source TEXT NOT NULL, message TEXT NOT NULL) STRICT;
+INSERT INTO boxes VALUES ('b1', 'dev', 1, 0, 'debian', 'top', 'small', '', '', 7, 1, 2, 3, 4, 5, 6, 8);
+INSERT INTO logs VALUES (1, 'b1', 4, 'info', 'system', 'created');
+)sql";
+
+TEST_F(RecordsTest, ADatabaseOfTheFirstSchemaIsTakenAlong) {
+    ASSERT_TRUE(Database::open(path_ + "/db").value().execute(kFirstSchema).ok());
+    for (int times = 0; times < 2; ++times) {
+        auto records = open();
+        ASSERT_TRUE(records.ok()) << records.error().message;
+        const auto boxes = records.value().boxes();
+        ASSERT_TRUE(boxes.ok());
+        ASSERT_EQ(boxes.value().size(), 1U);
+        const BoxRecord& box = boxes.value().front();
+        EXPECT_EQ(box.past_cpu_ns, 8);
+        EXPECT_FALSE(box.keep_alive);
+        EXPECT_EQ(box.idle_timeout, -1);
+        EXPECT_EQ(box.expires_at, 0);
+        EXPECT_EQ(records.value().logs("b1", 0, 10).value().size(), 1U);
+        EXPECT_TRUE(records.value().images().ok());
+    }
+}
+
+TEST_F(RecordsTest, ADatabaseOfANewerDaemonIsRefusedAsItIs) {
+    ASSERT_TRUE(Database::open(path_ + "/db").value().execute("PRAGMA user_version = 99").ok());
+    const auto records = open();
+    ASSERT_FALSE(records.ok());
+    EXPECT_EQ(records.error().kind, ErrorKind::kConflict);
+    EXPECT_NE(records.error().message.find("newer hutchd"), std::string::npos);
+}
+
+TEST_F(RecordsTest, AStepThatFailsLeavesTheSchemaAsItWas) {
+    auto database = Database::open(path_ + "/db");
+    const char* const half_done[] = {"CREATE TABLE a (x INTEGER);", "CREATE TABLE b (x INTEGER); nonsense;"};
+    const char* const mended[] = {half_done[0], "CREATE TABLE b (x INTEGER);"};
+    EXPECT_FALSE(database.value().migrate(half_done).ok());
+    EXPECT_TRUE(database.value().migrate(mended).ok());
 }
 
 TEST_F(RecordsTest, NamesAreUniqueButMayBeAbsent) {
