@@ -118,6 +118,27 @@ void exec(benchmark::State& state) {
     api.call("DELETE", "/v2/box/" + id, "", 200);
 }
 
+void floor_pause(benchmark::State& state) {
+    FrozenGroup group;
+    Samples samples;
+    for (auto unused : state) samples.time(state, [&] { group.freeze_and_thaw(); });
+    samples.report(state);
+}
+
+void pause(benchmark::State& state) {
+    Api api(daemon().socket());
+    const std::string box = "/v2/box/" + field(api.call("POST", "/v2/box", "{}", 201), "id");
+    Samples samples;
+    for (auto unused : state) {
+        samples.time(state, [&] {
+            api.call("POST", box + "/pause", "", 200);
+            api.call("POST", box + "/resume", "", 200);
+        });
+    }
+    samples.report(state);
+    api.call("DELETE", box, "", 200);
+}
+
 double kib_of(const std::string& file, const std::string& key) {
     const auto text = read_file_at(AT_FDCWD, file);
     const size_t at = text.ok() ? text.value().find(key) : std::string::npos;
@@ -146,6 +167,8 @@ BENCHMARK(floor_container)->UseManualTime()->Unit(benchmark::kMicrosecond)->Iter
 BENCHMARK(create)->UseManualTime()->Unit(benchmark::kMicrosecond)->Iterations(200);
 BENCHMARK(floor_spawn)->UseManualTime()->Unit(benchmark::kMicrosecond)->Iterations(500);
 BENCHMARK(exec)->UseManualTime()->Unit(benchmark::kMicrosecond)->Iterations(500);
+BENCHMARK(floor_pause)->UseManualTime()->Unit(benchmark::kMicrosecond)->Iterations(500);
+BENCHMARK(pause)->UseManualTime()->Unit(benchmark::kMicrosecond)->Iterations(500);
 BENCHMARK(memory)->Iterations(1)->Unit(benchmark::kMillisecond);
 
 }  // namespace hutch::bench

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <spawn.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -9,6 +10,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 
 #include "base/file.h"
 #include "base/syscalls.h"
@@ -34,7 +36,42 @@ int inside(void* argument) {
     return 7;
 }
 
+std::string unified_mount() {
+    for (const char* path : {"/sys/fs/cgroup/unified", "/sys/fs/cgroup"}) {
+        if (access((std::string(path) + "/cgroup.procs").c_str(), F_OK) == 0) return path;
+    }
+    fprintf(stderr, "bench: no unified control groups\n");
+    exit(1);
+}
+
 }  // namespace
+
+FrozenGroup::FrozenGroup() : path_(unified_mount() + "/hutch-bench-floor") {
+    char name[] = "sleep";
+    char time[] = "1000000";
+    char* const argv[] = {name, time, nullptr};
+    if (mkdir(path_.c_str(), 0755) != 0 && errno != EEXIST) exit(1);
+    if (posix_spawn(&pid_, "/bin/sleep", nullptr, nullptr, argv, environ) != 0) exit(1);
+    if (!write_value_at(AT_FDCWD, path_ + "/cgroup.procs", std::to_string(pid_)).ok()) exit(1);
+}
+
+FrozenGroup::~FrozenGroup() {
+    kill(pid_, SIGKILL);
+    waitpid(pid_, nullptr, 0);
+    rmdir(path_.c_str());
+}
+
+void FrozenGroup::freeze_and_thaw() {
+    if (!write_value_at(AT_FDCWD, path_ + "/cgroup.freeze", "1").ok()) exit(1);
+    const UniqueFd events = open_at(AT_FDCWD, path_ + "/cgroup.events", O_RDONLY).value();
+    char text[256];
+    ssize_t size = 0;
+    do {
+        size = pread(events.get(), text, sizeof(text) - 1, 0);
+        text[size > 0 ? size : 0] = 0;
+    } while (strstr(text, "frozen 1") == nullptr);
+    if (!write_value_at(AT_FDCWD, path_ + "/cgroup.freeze", "0").ok()) exit(1);
+}
 
 void make_bare_container(const std::string& rootfs, const std::string& scratch) {
     static int number = 0;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <string>
 
 namespace hutch::bench {
@@ -12,5 +14,20 @@ void make_bare_container(const std::string& rootfs, const std::string& scratch);
 /// posix_spawn of `program` with its output in a pipe, read to the end, and waited for: what a command costs without a
 /// box around it.
 void spawn_and_read(const std::string& program);
+
+/// A control group of the bench's own with one sleeping process in it, as small as a box that idles.
+class FrozenGroup {
+  public:
+    FrozenGroup();
+    ~FrozenGroup();
+    FrozenGroup(const FrozenGroup&) = delete;
+    FrozenGroup& operator=(const FrozenGroup&) = delete;
+    /// Writes cgroup.freeze, reads cgroup.events until it stands, writes cgroup.freeze.
+    void freeze_and_thaw();
+
+  private:
+    std::string path_;
+    pid_t pid_ = -1;
+};
 
 }  // namespace hutch::bench

@@ -29,19 +29,35 @@ int remaining_ms(Deadline deadline) {
     return static_cast<int>(std::clamp<int64_t>(left, 0, 1 << 30));
 }
 
+// The value behind `key`. Reading arms the next event: poll reports what changed since the last read (kernfs).
+Result<uint64_t> read_event(int events, const std::string& key) {
+    char buffer[256];
+    ssize_t n = 0;
+    do {
+        n = pread(events, buffer, sizeof(buffer), 0);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0) return errno_error(std::string("reading ") + kEvents);
+    const std::optional<uint64_t> value = find_value({buffer, static_cast<size_t>(n)}, key);
+    if (!value) return errno_error("reading " + key + " in " + kEvents, EPROTO);
+    return *value;
+}
+
 }  // namespace
+
+Result<bool> look_for_event(int group, const std::string& key, uint64_t value) {
+    constexpr std::chrono::microseconds kPatience{200};
+    const Deadline deadline = std::chrono::steady_clock::now() + kPatience;
+    const UniqueFd events = TRY(open_at(group, kEvents, O_RDONLY));
+    do {
+        if (TRY(read_event(events.get(), key)) == value) return true;
+    } while (std::chrono::steady_clock::now() < deadline);
+    return false;
+}
 
 Result<void> wait_for_event(int group, const std::string& key, uint64_t value, Deadline deadline) {
     const UniqueFd events = TRY(open_at(group, kEvents, O_RDONLY));
     for (;;) {
-        // The read comes first and arms the next event: poll reports what changed since the last read (kernfs).
-        char buffer[256];
-        const ssize_t n = pread(events.get(), buffer, sizeof(buffer), 0);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return errno_error(std::string("reading ") + kEvents);
-        const std::optional<uint64_t> now = find_value({buffer, static_cast<size_t>(n)}, key);
-        if (!now) return errno_error("reading " + key + " in " + kEvents, EPROTO);
-        if (*now == value) return {};
+        if (TRY(read_event(events.get(), key)) == value) return {};
         const int wait = remaining_ms(deadline);
         if (wait == 0) return errno_error("waiting for " + key + " " + std::to_string(value), ETIMEDOUT);
         pollfd change{events.get(), POLLPRI, 0};

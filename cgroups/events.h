@@ -19,6 +19,10 @@ using Millis = std::chrono::milliseconds;
 /// costs no wait.
 Result<void> wait_for_event(int group, const std::string& key, uint64_t value, Deadline deadline);
 
+/// Looks whether the same is so, again and again for 200 microseconds at most: for what is about to be so, and whose
+/// event may come 10 ms late. Not yielding: on a busy CPU that gives away a whole time slice.
+Result<bool> look_for_event(int group, const std::string& key, uint64_t value);
+
 /// Waits until no living process is in the group or below it. Zombies do not count: a task leaves its groups when it
 /// exits, not when it is reaped, and it leaves those of all hierarchies at once (one css_set names them all). A v1
 /// group that only holds processes of this v2 group can thus be removed after this. A removed group is empty.

@@ -73,6 +73,18 @@ Result<void> Group::freeze(Millis timeout) {
     return {};
 }
 
+Result<bool> Group::try_freeze() {
+    Undo thawing([&] { (void)thaw(); });
+    TRY_IN("freezing " + name_, write_value_at(fd(), kFreeze, "1"));
+    const bool frozen = TRY_IN("freezing " + name_, look_for_event(fd(), kFrozen, 1));
+    thawing.commit();
+    return frozen;
+}
+
+Result<bool> Group::frozen() const {
+    return TRY_IN("group " + name_, read_value_at(fd(), kEvents, kFrozen)) == 1;
+}
+
 Result<void> Group::thaw() {
     TRY_IN("thawing " + name_, write_value_at(fd(), kFreeze, "0"));
     return {};

@@ -43,8 +43,13 @@ class Group {
 
     /// Stops all processes where they are. On ETIMEDOUT, or any other error, all of them run again.
     Result<void> freeze(Millis timeout);
+    /// The same for a small group, which stands within microseconds; 200 of them are the most it takes. False: some
+    /// still run, and freeze() is to finish it, or thaw() to take it back.
+    Result<bool> try_freeze();
     /// On return everything may run; it does not wait until everything has.
     Result<void> thaw();
+    /// Whether all processes stand still, as the kernel sees it.
+    [[nodiscard]] Result<bool> frozen() const;
     /// Kills all processes, frozen ones too. What remains of the group is fit only for removal; see kill_all.
     Result<void> kill();
     /// ETIMEDOUT when something still lives after `timeout`.

@@ -158,6 +158,21 @@ void add_inspect(CLI::App& app, Program& program) {
         [&program, options] { program.action = [&program, options] { return inspect(program, *options); }; });
 }
 
+/// A command that makes one call for each of its boxes.
+void add_change(CLI::App& app, Program& program, const std::string& name, const std::string& description,
+                const std::string& example) {
+    const auto boxes = std::make_shared<std::vector<std::string>>();
+    CLI::App* command = add_command(app, name, description, example);
+    command->add_option("BOX", *boxes, "Names or ids of the boxes")->required();
+    command->callback([&program, boxes, name] {
+        program.action = [&program, boxes, name]() -> Result<int> {
+            const Api api = TRY(program.api());
+            for (const std::string& box : *boxes) TRY(api.call("POST", box_target(box, "/" + name)));
+            return 0;
+        };
+    });
+}
+
 struct RemoveOptions {
     std::vector<std::string> boxes;
     bool force = false;
@@ -247,6 +262,9 @@ void add_box_commands(CLI::App& app, Program& program) {
     add_list(app, program);
     add_inspect(app, program);
     add_logs(app, program);
+    add_change(app, program, "pause", "Stop boxes where they are; work or `hutch resume` wakes them",
+               "hutch pause web");
+    add_change(app, program, "resume", "Wake paused boxes", "hutch resume web");
     add_remove(app, program);
     app.add_subcommand("__boxes", "Names of all boxes")->group("")->callback([&program] {
         program.action = [&program] { return names(program); };

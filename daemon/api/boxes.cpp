@@ -224,6 +224,16 @@ void add_box_routes(Router& router, Services& services) {
         if (times && wants_details(exchange)) json["details"] = delete_details_json(*times);
         co_return std::optional(answer(json));
     });
+    router.add("POST", "/v2/box/{id}/pause", [&services](Exchange&, const Params& params) -> Answer {
+        CO_TRY_LET(const auto box, services.boxes.find(params.at("id")));
+        CO_TRY(co_await services.boxes.pause(box));
+        co_return std::optional(Response{});
+    });
+    router.add("POST", "/v2/box/{id}/resume", [&services](Exchange&, const Params& params) -> Answer {
+        CO_TRY_LET(const auto box, services.boxes.find(params.at("id")));
+        CO_TRY(co_await services.boxes.resume(box));
+        co_return std::optional(Response{});
+    });
     router.add("GET", "/v2/box/{id}/logs", [&services](Exchange& exchange, const Params& params) -> Answer {
         co_return co_await logs(services, exchange, params);
     });

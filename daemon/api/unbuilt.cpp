@@ -16,8 +16,6 @@ void add_unbuilt_routes(Router& router) {
         {"POST", "/v2/box/{id}/snapshots"},
         {"GET", "/v2/box/{id}/snapshots"},
         {"DELETE", "/v2/box/{id}/snapshots/{snapshot}"},
-        {"POST", "/v2/box/{id}/pause"},
-        {"POST", "/v2/box/{id}/resume"},
         {"GET", "/v2/box/{id}/startup"},
         {"PUT", "/v2/box/{id}/startup"},
         {"DELETE", "/v2/box/{id}/startup"},

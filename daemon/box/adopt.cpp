@@ -3,7 +3,7 @@
 //   row says     found                      then
 //   creating     anything                   removed: nobody was told of it
 //   deleting     anything                   removed: that had been promised
-//   ready        its init lives             taken over: same processes, same files
+//   ready        its init lives             taken over: same processes, same files; frozen if the kernel says so
 //   ready        no init (reboot, killed)   paused: its files stay, work wakes it into a fresh init
 //   (no row)     group, link, upper, layer  removed
 //

@@ -22,12 +22,14 @@ uid_t Box::uid_base() const {
     return UidSlots::base_of(record.uid_slot);
 }
 
-Status Box::status() const {
-    return status_of({.creating = record.phase == Phase::kCreating,
-                      .deleting = record.phase == Phase::kDeleting,
-                      .failed = failure.has_value(),
-                      .alive = alive(),
-                      .busy = busy()});
+Situation Box::situation() const {
+    return {.creating = record.phase == Phase::kCreating,
+            .deleting = record.phase == Phase::kDeleting,
+            .failed = failure.has_value(),
+            .alive = alive(),
+            .frozen = life_ && life_->frozen,
+            .busy = busy(),
+            .keep_alive = record.keep_alive};
 }
 
 Result<void> Box::live(Life& life, std::function<void()> ended) {

@@ -26,7 +26,8 @@ class Box : public std::enable_shared_from_this<Box> {
 
     [[nodiscard]] bool alive() const { return life_.has_value(); }
     [[nodiscard]] Life& life() { return *life_; }
-    [[nodiscard]] Status status() const;
+    [[nodiscard]] Situation situation() const;
+    [[nodiscard]] Status status() const { return status_of(situation()); }
     [[nodiscard]] const asio::any_io_executor& executor() const { return executor_; }
     [[nodiscard]] uid_t uid_base() const;
 
@@ -46,8 +47,8 @@ class Box : public std::enable_shared_from_this<Box> {
     /// CPU time since the box was made, in nanoseconds.
     [[nodiscard]] int64_t cpu_ns() const;
 
-    /// At most one start of it at a time: who comes second waits for the first.
-    std::shared_ptr<Event> waking;
+    /// Set while its life is being changed, by one at a time: who comes second waits, and looks again.
+    std::shared_ptr<Event> changing;
 
   private:
     static Task<> listen(std::shared_ptr<Box> self, std::shared_ptr<bool> current, UniqueFd socket);

@@ -21,6 +21,7 @@ struct Life {
     runtime::Link link;  ///< to init
     UniqueFd root;       ///< O_PATH, the box's root as seen from inside
     netns::Ipv4 address;
+    bool frozen = false;  ///< all its processes stand still
 };
 
 /// Time each step of a create or a start took, in nanoseconds. `record` and `upper` are of a create only.
@@ -34,7 +35,8 @@ enum class Upper { kFresh, kExisting };
 /// On failure everything it made is undone.
 Result<Life> build_life(Mechanisms& mechanisms, const BoxRecord& box, Upper upper, BuildTimes& times);
 
-/// Finds the living init that `box` tells of, or says why there is none (kNotFound).
+/// Finds the living init that `box` tells of, or says why there is none (kNotFound). Whether it is frozen is the
+/// kernel's to say: a freeze that the last daemon had only begun is taken back.
 Result<Life> adopt_life(Mechanisms& mechanisms, const BoxRecord& box);
 
 /// Kills everything in the box and takes its groups away; its upper stays. A box that is half there, or not at all, is

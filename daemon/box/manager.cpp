@@ -6,6 +6,7 @@
 
 #include "base/ids.h"
 #include "base/undo.h"
+#include "daemon/box/sleep.h"
 #include "daemon/lap.h"
 #include "daemon/log.h"
 #include "overlayfs/upper.h"
@@ -15,9 +16,14 @@ namespace hutch::daemon {
 namespace {
 
 // Nobody else changes the box's life until the end of the scope, however that is reached.
-auto begin_waking(Box& box) {
-    box.waking = std::make_shared<Event>(box.executor());
-    return Undo([&box] { std::exchange(box.waking, nullptr)->set(); });
+auto begin_change(Box& box) {
+    box.changing = std::make_shared<Event>(box.executor());
+    return Undo([&box] { std::exchange(box.changing, nullptr)->set(); });
+}
+
+// One wait may not be enough: somebody else may have begun the next change meanwhile.
+Task<> no_change(Box& box) {
+    while (box.changing) co_await std::shared_ptr<Event>(box.changing)->wait();
 }
 
 Error shutting_down() {
@@ -118,7 +124,7 @@ Task<Result<std::shared_ptr<Box>>> Manager::create(CreateBox command) {
 
     Result<void> made;
     {
-        const Undo done = begin_waking(*box);  // whoever wakes or deletes it now waits for the outcome
+        const Undo done = begin_change(*box);  // whoever wakes or deletes it now waits for the outcome
         made = co_await start(box, Upper::kFresh);
         box->record.phase = Phase::kReady;
         Lap commit;
@@ -166,12 +172,50 @@ void Manager::on_init_gone(const std::shared_ptr<Box>& box) {
         executor_, [this, box]() -> Task<> { (void)co_await stop(box); }, asio::detached);
 }
 
-Task<Result<void>> Manager::stop(std::shared_ptr<Box> box) {
+// The one place where a box's life is changed, but for its first start and its end: what is done is action_for()'s to
+// say, once nobody else is at it.
+Task<Result<void>> Manager::apply(Trigger trigger, std::shared_ptr<Box> box) {
     if (work_.closed()) co_return shutting_down();
     const auto pass = work_.enter();
-    while (box->waking) co_await std::shared_ptr<Event>(box->waking)->wait();
-    if (!box->alive()) co_return Result<void>();
-    const Undo done = begin_waking(*box);  // a wake that arrives now waits for the end of this life
+    co_await no_change(*box);
+    auto action = action_for(trigger, box->situation());
+    if (!action.ok()) co_return std::move(action).error().in("box " + box->record.id);
+    if (trigger == Trigger::kWork || trigger == Trigger::kResume) box->record.last_activity_at = unix_now();
+    if (action.value() == Action::kNothing) co_return Result<void>();
+    const Undo done = begin_change(*box);
+    switch (action.value()) {
+        case Action::kFreeze:
+            co_return co_await freeze(*box, workers_);
+        case Action::kThaw:
+            co_return thaw(*box);
+        case Action::kStart:
+            co_return co_await start_afresh(box);
+        case Action::kStop:
+            co_return co_await end(box);
+        case Action::kNothing:
+        case Action::kRemove:
+            break;
+    }
+    co_return Result<void>();
+}
+
+Task<Result<void>> Manager::wake(std::shared_ptr<Box> box) {
+    return apply(Trigger::kWork, std::move(box));
+}
+
+Task<Result<void>> Manager::resume(std::shared_ptr<Box> box) {
+    return apply(Trigger::kResume, std::move(box));
+}
+
+Task<Result<void>> Manager::pause(std::shared_ptr<Box> box) {
+    return apply(Trigger::kPause, std::move(box));
+}
+
+Task<Result<void>> Manager::stop(std::shared_ptr<Box> box) {
+    return apply(Trigger::kInitGone, std::move(box));
+}
+
+Task<Result<void>> Manager::end(std::shared_ptr<Box> box) {
     const netns::Ipv4 address = box->life().address;
     auto life = box->stop_living({ErrorKind::kConflict, 0, "the box stopped before the command ended"});
     const auto ended =
@@ -182,16 +226,7 @@ Task<Result<void>> Manager::stop(std::shared_ptr<Box> box) {
     co_return saved;
 }
 
-Task<Result<void>> Manager::wake(std::shared_ptr<Box> box) {
-    if (work_.closed()) co_return shutting_down();
-    const auto pass = work_.enter();
-    while (box->waking) co_await std::shared_ptr<Event>(box->waking)->wait();
-    if (box->record.phase == Phase::kDeleting) {
-        co_return Error{ErrorKind::kNotFound, 0, "box " + box->record.id + " was deleted"};
-    }
-    box->record.last_activity_at = unix_now();
-    if (box->alive()) co_return Result<void>();
-    const Undo done = begin_waking(*box);
+Task<Result<void>> Manager::start_afresh(std::shared_ptr<Box> box) {
     Result<void> started = co_await start(box, Upper::kExisting);
     if (started.ok()) started = save(*box);
     if (!started.ok()) co_return std::move(started).error().in("starting box " + box->record.id);
@@ -200,8 +235,9 @@ Task<Result<void>> Manager::wake(std::shared_ptr<Box> box) {
 }
 
 Task<Result<std::optional<DeleteTimes>>> Manager::remove(std::shared_ptr<Box> box) {
-    while (box->waking) co_await std::shared_ptr<Event>(box->waking)->wait();
-    if (box->record.phase == Phase::kDeleting) co_return std::optional<DeleteTimes>();
+    co_await no_change(*box);
+    const auto action = action_for(Trigger::kDelete, box->situation());
+    if (!action.ok() || action.value() != Action::kRemove) co_return std::optional<DeleteTimes>();
     strike(*box);
     box->record.phase = Phase::kDeleting;
     box->record.name.clear();  // the row may stay for a while, and names are unique there: the next box may have it

@@ -31,7 +31,7 @@ struct DeleteTimes {
     int64_t files = 0;   ///< moving its upper to where it is deleted later
 };
 
-/// The map of boxes: who exists, under which id and name, and the steps of making, waking and deleting one. What a
+/// The map of boxes: who exists, under which id and name, and the steps of making, changing and deleting one. What a
 /// box is made of is builder.h's business, what runs in it run.h's. Event loop thread only.
 class Manager {
   public:
@@ -43,8 +43,12 @@ class Manager {
     Result<std::shared_ptr<Box>> find(const std::string& id_or_name);
     /// Those with this label; all for an empty one. In order of creation.
     std::vector<std::shared_ptr<Box>> list(const std::string& label);
-    /// Sees to it that the box is alive, and notes the activity.
+    /// Sees to it that the box is awake, and notes the activity.
     Task<Result<void>> wake(std::shared_ptr<Box> box);
+    /// Stops all its processes where they are; runs under way go on when it is woken. kConflict when they do not come
+    /// to a stop, and then all of them run again, or when the box is not one to be paused.
+    Task<Result<void>> pause(std::shared_ptr<Box> box);
+    Task<Result<void>> resume(std::shared_ptr<Box> box);
     /// Gone for every caller at once; answers when it is gone from the kernel too, or after two seconds, with the rest
     /// being done behind; then, and for who comes second, there are no times.
     Task<Result<std::optional<DeleteTimes>>> remove(std::shared_ptr<Box> box);
@@ -67,7 +71,10 @@ class Manager {
     [[nodiscard]] size_t leaving() const { return leaving_.size(); }
 
   private:
+    Task<Result<void>> apply(Trigger trigger, std::shared_ptr<Box> box);
     Task<Result<void>> start(std::shared_ptr<Box> box, Upper upper);
+    Task<Result<void>> start_afresh(std::shared_ptr<Box> box);
+    Task<Result<void>> end(std::shared_ptr<Box> box);
     Result<void> listen_to(const std::shared_ptr<Box>& box, Life& life);
     // What who asked for a removal and the removal itself share: either may be done first.
     struct Removal {

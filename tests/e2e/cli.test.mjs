@@ -114,6 +114,20 @@ leakless(daemon, 'logs tells what happened, one line each; -n the newest', async
   assert.deepEqual(logs.map((entry) => entry.level), ['error']);
 });
 
+leakless(daemon, 'pause and resume say nothing, and ls shows what they did', async () => {
+  await boxNamed('one');
+  await boxNamed('two');
+  const statuses = async () => rowsOf(await run('ls')).map((row) => row.STATUS);
+  assert.equal(await run('pause', 'one', 'two'), '');
+  assert.deepEqual(await statuses(), ['paused', 'paused']);
+  assert.equal(await run('resume', 'one'), '');
+  assert.deepEqual(rowsOf(await run('ls')).find((row) => row.NAME === 'two').STATUS, 'paused');
+  assert.equal(await run('exec', 'two', '--', 'echo', 'awake'), 'awake\n');
+  assert.deepEqual(await statuses(), ['idle', 'idle']);
+  await complains(daemon, 1, /nobody/, ['pause', 'nobody']);
+  await complains(daemon, 2, /BOX/, ['resume']);
+});
+
 // --- exec ---
 
 leakless(daemon, 'exec passes output and exit code through', async () => {

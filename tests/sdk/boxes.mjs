@@ -72,6 +72,17 @@ calls('the log of a box tells what became of it', async () => {
   assert.deepEqual(await box.logs({ limit: 10, offset: 1 }), []);
 });
 
+calls('a box is paused, resumed, and woken by a command', async () => {
+  const box = await Box.create();
+  await box.pause();
+  assert.deepEqual(await box.getStatus(), { status: 'paused' });
+  await box.resume();
+  assert.deepEqual(await box.getStatus(), { status: 'idle' });
+  await box.pause();
+  assert.equal((await box.exec.command('echo awake')).result, 'awake\n');
+  assert.deepEqual(await box.getStatus(), { status: 'idle' });
+});
+
 // --- commands ---
 
 calls('a command\'s output, error output and exit code are told apart', async () => {
@@ -192,7 +203,7 @@ calls('what is not built yet says so', async () => {
   }
   await refuses(501, /^ephemeral: not supported/, () => EphemeralBox.create());
   const unbuilt = [
-    () => box.pause(), () => box.resume(), () => box.listRuns(),
+    () => box.listRuns(),
     () => box.snapshot({ name: 'now' }), () => box.listSnapshots(), () => box.deleteSnapshot('s'),
     () => Box.deleteSnapshots(), () => Box.fromSnapshot('s'),
     () => box.exec.code({ code: '1', lang: 'js' }), () => box.exec.streamCode({ code: '1', lang: 'js' }),

@@ -158,12 +158,67 @@ TEST(Multipart, RefusesWhatIsNone) {
 // ---- state, names, ids
 
 TEST(Status, FollowsFromWhatIsThere) {
+    EXPECT_EQ(status_of({.alive = true, .frozen = true, .busy = true}), Status::kPaused);
     EXPECT_EQ(status_of({.creating = true, .alive = true}), Status::kCreating);
     EXPECT_EQ(status_of({.deleting = true, .alive = true, .busy = true}), Status::kDeleted);
     EXPECT_EQ(status_of({.alive = true}), Status::kIdle);
     EXPECT_EQ(status_of({.alive = true, .busy = true}), Status::kRunning);
     EXPECT_EQ(status_of({}), Status::kPaused);
     EXPECT_EQ(status_of({.failed = true}), Status::kError);
+}
+
+constexpr Situation kIdleBox{.alive = true};
+constexpr Situation kRunningBox{.alive = true, .busy = true};
+constexpr Situation kFrozenBox{.alive = true, .frozen = true, .busy = true};
+constexpr Situation kStoppedBox{};
+constexpr Situation kFailedBox{.failed = true};
+constexpr Situation kNewBox{.creating = true};
+constexpr Situation kDeletedBox{.deleting = true, .alive = true};
+
+TEST(States, EveryTriggerInEveryState) {
+    using enum Action;
+    struct Row {
+        Situation at;
+        Action work, idle, init_gone, deletion;  // a resume does what work does
+    };
+    const Row rows[] = {
+        {kIdleBox, kNothing, kFreeze, kStop, kRemove},     {kRunningBox, kNothing, kNothing, kStop, kRemove},
+        {kFrozenBox, kThaw, kNothing, kStop, kRemove},     {kStoppedBox, kStart, kNothing, kNothing, kRemove},
+        {kFailedBox, kStart, kNothing, kNothing, kRemove},
+    };
+    for (const Row& row : rows) {
+        const char* const status = name_of(status_of(row.at));
+        EXPECT_EQ(action_for(Trigger::kWork, row.at).value(), row.work) << status;
+        EXPECT_EQ(action_for(Trigger::kResume, row.at).value(), row.work) << status;
+        EXPECT_EQ(action_for(Trigger::kIdle, row.at).value(), row.idle) << status;
+        EXPECT_EQ(action_for(Trigger::kInitGone, row.at).value(), row.init_gone) << status;
+        EXPECT_EQ(action_for(Trigger::kDelete, row.at).value(), row.deletion) << status;
+    }
+}
+
+TEST(States, PausedIsWhatIsAwakeAndMaySleep) {
+    using enum Action;
+    EXPECT_EQ(action_for(Trigger::kPause, kIdleBox).value(), kFreeze);
+    EXPECT_EQ(action_for(Trigger::kPause, kRunningBox).value(), kFreeze) << "its runs go on when it is woken";
+    EXPECT_EQ(action_for(Trigger::kPause, kFrozenBox).value(), kNothing);
+    EXPECT_EQ(action_for(Trigger::kPause, kStoppedBox).value(), kNothing);
+    EXPECT_EQ(action_for(Trigger::kPause, kFailedBox).error().kind, ErrorKind::kConflict);
+    const auto kept = action_for(Trigger::kPause, {.alive = true, .keep_alive = true});
+    EXPECT_EQ(kept.error().kind, ErrorKind::kConflict);
+    EXPECT_EQ(kept.error().message.rfind("keep_alive", 0), 0U);
+    EXPECT_EQ(action_for(Trigger::kIdle, {.alive = true, .keep_alive = true}).value(), kNothing);
+    EXPECT_EQ(action_for(Trigger::kIdle, {.alive = true, .in_use = true}).value(), kNothing);
+}
+
+TEST(States, NothingIsDoneToWhatIsNotYetOrNoMore) {
+    for (const Trigger asked : {Trigger::kWork, Trigger::kResume, Trigger::kPause}) {
+        EXPECT_EQ(action_for(asked, kNewBox).error().kind, ErrorKind::kConflict);
+        EXPECT_EQ(action_for(asked, kDeletedBox).error().kind, ErrorKind::kNotFound);
+    }
+    for (const Trigger happens : {Trigger::kIdle, Trigger::kInitGone, Trigger::kDelete}) {
+        EXPECT_EQ(action_for(happens, kDeletedBox).value(), Action::kNothing);
+    }
+    EXPECT_EQ(action_for(Trigger::kIdle, kNewBox).value(), Action::kNothing);
 }
 
 TEST(Names, AreRefusedWithTheirField) {
