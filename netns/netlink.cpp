@@ -118,7 +118,7 @@ Result<void> Netlink::wait_until_running(int link) {
     }
 }
 
-Result<void> Netlink::apply(std::vector<Request> requests) {
+Result<void> Netlink::apply(const std::vector<Request>& requests) {
     if (requests.empty()) return {};
     TRY(send(requests));
     Result<void> outcome;

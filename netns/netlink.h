@@ -54,7 +54,7 @@ class Netlink {
 
     /// Sends all requests in one system call and waits for all answers. The kernel goes on after one that fails;
     /// the first failure is returned with the kernel's own words (NETLINK_EXT_ACK).
-    Result<void> apply(std::vector<Request> requests);
+    Result<void> apply(const std::vector<Request>& requests);
     /// The number of the link called `name` in the socket's namespace.
     [[nodiscard]] Result<int> link_index(const std::string& name) const;
     /// From now on the socket is told of links that change; only for a socket that will wait for one.

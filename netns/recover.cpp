@@ -15,7 +15,7 @@ namespace {
 Result<void> apply_unless_gone(Netlink& netlink, Request request) {
     std::vector<Request> one;
     one.push_back(std::move(request));
-    auto outcome = netlink.apply(std::move(one));
+    auto outcome = netlink.apply(one);
     if (!outcome.ok() && outcome.error().code == ENODEV) return {};
     return outcome;
 }

@@ -47,7 +47,7 @@ Result<void> apply(Netlink& netlink, Requests... made) {
     };
     (add(std::move(made)), ...);
     if (!outcome.ok()) return outcome;
-    return netlink.apply(std::move(batch));
+    return netlink.apply(batch);
 }
 
 // `host` and `inside` are sockets of the two namespaces, so it does not matter where the thread is.

@@ -439,7 +439,7 @@ Result<void> add_run_rules(void* context) {
     // Faked terminal input (CVE-2016-7545 and its kin). The kernel looks at the lower half of the register only, so the
     // rule must too (CVE-2019-10063). Masks can name what is refused but not its complement: hence not in the
     // allow-list.
-    for (const uint64_t request : {TIOCSTI, TIOCLINUX}) {
+    for (const uint64_t request : {uint64_t{TIOCSTI}, uint64_t{TIOCLINUX}}) {
         TRY(add(context, SCMP_ACT_ERRNO(EPERM), "ioctl", {SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffffUL, request)}));
     }
     return {};

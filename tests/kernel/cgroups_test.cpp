@@ -120,7 +120,7 @@ class EchoChild {
         return {UniqueFd(ends[0]), UniqueFd(ends[1])};
     }
     int echo() const {
-        char byte;
+        char byte = 0;
         while (read(ends_.second.get(), &byte, 1) == 1) {
             if (write(ends_.second.get(), &byte, 1) != 1) break;
         }

@@ -45,7 +45,7 @@ class NetnsDnsTest : public NetnsTest {
         NetnsTest::SetUp();
         if (IsSkipped() || HasFatalFailure()) return;
         char path[] = "/tmp/hutch-test-XXXXXX";
-        UniqueFd(mkstemp(path));
+        const UniqueFd made(mkstemp(path));
         config_.resolv_conf = resolv_conf_ = path;
         box_ = slot(2);
         outside_ = outside();

@@ -97,7 +97,7 @@ int refused_powers() {
     std::vector<Request> change;
     change.push_back(must(link_up(must(netlink.link_index("eth0")))));
     int refused = 0;
-    if (const auto done = netlink.apply(std::move(change)); !done.ok() && done.error().code == EPERM) refused |= kLinks;
+    if (const auto done = netlink.apply(change); !done.ok() && done.error().code == EPERM) refused |= kLinks;
     if (!UniqueFd(socket(AF_INET, SOCK_RAW, IPPROTO_RAW)) && errno == EPERM) refused |= kRawSockets;
     if (!UniqueFd(socket(AF_PACKET, SOCK_RAW, 0)) && errno == EPERM) refused |= kPacketSockets;
     if (!write_value_at(AT_FDCWD, "/proc/sys/net/ipv4/ip_default_ttl", "63").ok()) refused |= kSysctls;

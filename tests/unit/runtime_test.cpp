@@ -179,8 +179,9 @@ TEST_F(SeccompTest, FourSocketFamiliesExist) {
 TEST_F(SeccompTest, NoCloneMakesANamespace) {
     EXPECT_EQ(command(__NR_clone, {SIGCHLD}), kAllow);
     EXPECT_EQ(command(__NR_clone, {CLONE_VM | CLONE_VFORK | CLONE_THREAD | CLONE_SIGHAND}), kAllow);
-    for (const uint64_t flag :
-         {CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET}) {
+    constexpr uint64_t kNamespaces[] = {CLONE_NEWNS,   CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC,
+                                        CLONE_NEWUSER, CLONE_NEWPID,    CLONE_NEWNET};
+    for (const uint64_t flag : kNamespaces) {
         EXPECT_EQ(command(__NR_clone, {flag | SIGCHLD}), error(EPERM)) << flag;
         EXPECT_EQ(command(__NR_clone, {kAboveInt | flag | CLONE_NEWUSER}), error(EPERM)) << flag;
     }
@@ -189,7 +190,7 @@ TEST_F(SeccompTest, NoCloneMakesANamespace) {
 }
 
 TEST_F(SeccompTest, TerminalInputIsNotFaked) {
-    for (const uint64_t request : {TIOCSTI, TIOCLINUX}) {
+    for (const uint64_t request : {uint64_t{TIOCSTI}, uint64_t{TIOCLINUX}}) {
         for (const uint64_t high : {uint64_t{0}, kAboveInt, ~uint64_t{0} << 32U}) {
             EXPECT_EQ(command(__NR_ioctl, {1, high | request}), error(EPERM)) << high;
         }

@@ -18,8 +18,6 @@
 #include "base/syscalls.h"
 #include "tests/kernel/probe/probe.h"
 
-extern char** environ;
-
 namespace hutch::probe {
 namespace {
 
