@@ -8,6 +8,7 @@
 #include "base/ids.h"
 #include "base/undo.h"
 #include "cgroups/names.h"
+#include "cgroups/reclaim.h"
 #include "cgroups/values.h"
 
 namespace hutch::cgroups {
@@ -88,6 +89,10 @@ Result<bool> Group::frozen() const {
 Result<void> Group::thaw() {
     TRY_IN("thawing " + name_, write_value_at(fd(), kFreeze, "0"));
     return {};
+}
+
+Result<uint64_t> Group::reclaim() {
+    return TRY_IN("reclaiming memory of " + name_, reclaim_memory(*parents_, name_));
 }
 
 Result<void> Group::kill() {

@@ -50,6 +50,8 @@ class Group {
     Result<void> thaw();
     /// Whether all processes stand still, as the kernel sees it.
     [[nodiscard]] Result<bool> frozen() const;
+    /// See reclaim_memory.
+    Result<uint64_t> reclaim();
     /// Kills all processes, frozen ones too. What remains of the group is fit only for removal; see kill_all.
     Result<void> kill();
     /// ETIMEDOUT when something still lives after `timeout`.

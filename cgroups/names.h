@@ -19,6 +19,7 @@ inline constexpr char kMemorySwapMax[] = "memory.swap.max";
 inline constexpr char kMemoryCurrent[] = "memory.current";
 inline constexpr char kMemoryPeak[] = "memory.peak";
 inline constexpr char kMemoryEvents[] = "memory.events";
+inline constexpr char kMemoryReclaim[] = "memory.reclaim";
 inline constexpr char kCpuMax[] = "cpu.max";
 inline constexpr char kPidsMax[] = "pids.max";  // the same on v1
 
@@ -28,6 +29,7 @@ inline constexpr char kV1MemoryLimit[] = "memory.limit_in_bytes";
 inline constexpr char kV1MemorySwapLimit[] = "memory.memsw.limit_in_bytes";
 inline constexpr char kV1MemoryUsage[] = "memory.usage_in_bytes";
 inline constexpr char kV1MemoryPeak[] = "memory.max_usage_in_bytes";
+inline constexpr char kV1MemoryForceEmpty[] = "memory.force_empty";
 inline constexpr char kV1OomControl[] = "memory.oom_control";
 inline constexpr char kV1CpuQuota[] = "cpu.cfs_quota_us";
 

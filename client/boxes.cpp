@@ -34,6 +34,9 @@ std::string joined(const Json& texts) {
 struct CreateOptions {
     std::string name, image, size;
     std::vector<std::string> labels, env;
+    std::string init_command;
+    std::optional<unsigned> idle_timeout, ttl;
+    bool keep_alive = false, ephemeral = false;
     bool json = false;
 };
 
@@ -50,9 +53,27 @@ Result<int> create(const Program& program, const CreateOptions& options) {
         }
         body["env_vars"][setting.substr(0, equals)] = setting.substr(equals + 1);
     }
+    if (options.keep_alive) body["keep_alive"] = true;
+    if (!options.init_command.empty()) body["init_command"] = options.init_command;
+    if (options.idle_timeout) body["idle_timeout"] = *options.idle_timeout;
+    if (options.ephemeral) body["ephemeral"] = true;
+    if (options.ttl) body["ttl"] = *options.ttl;
     const Api api = TRY(program.api());
     const Json box = TRY(api.call("POST", "/v2/box", body));
     return options.json ? show_json(box) : show(printable(name_of(box)) + "\n");
+}
+
+void add_lifetime(CLI::App& command, CreateOptions& options) {
+    command.add_option("--idle-timeout", options.idle_timeout, "Pause it after that long without work; 0: never")
+        ->type_name("SECONDS");
+    CLI::Option* keep_alive = command.add_flag("--keep-alive", options.keep_alive, "Never pause it");
+    command.add_option("--init-command", options.init_command, "Run by a shell each time it starts; with --keep-alive")
+        ->type_name("COMMAND")
+        ->needs(keep_alive);
+    CLI::Option* ephemeral = command.add_flag("--ephemeral", options.ephemeral, "Delete it when its time is over");
+    command.add_option("--ttl", options.ttl, "That time, at most 3 days; with --ephemeral")
+        ->type_name("SECONDS")
+        ->needs(ephemeral);
 }
 
 void add_create(CLI::App& app, Program& program) {
@@ -70,6 +91,7 @@ void add_create(CLI::App& app, Program& program) {
     command->add_option("--env", options->env, "Environment variable for all its commands; may be repeated")
         ->type_name("NAME=VALUE")
         ->allow_extra_args(false);
+    add_lifetime(*command, *options);
     add_json_flag(*command, options->json);
     command->callback(
         [&program, options] { program.action = [&program, options] { return create(program, *options); }; });
@@ -119,8 +141,14 @@ std::string moment(const Json& box, const char* key) {
     return seconds == 0 ? "" : format_time(seconds) + " (" + format_duration(time(nullptr) - seconds) + " ago)";
 }
 
+std::string later(int64_t seconds) {
+    return seconds == 0 ? "" : format_time(seconds) + " (in " + format_duration(seconds - time(nullptr)) + ")";
+}
+
 std::string describe_box(const Json& box) {
     const std::string status = text_of(box, "status");
+    const Json sleep = box.value("details", Json::object()).value("sleep", Json::object());
+    const int64_t reclaimed = integer_of(sleep, "reclaimed_bytes");
     return key_values(
         {
             {"Name", text_of(box, "name")},
@@ -134,7 +162,11 @@ std::string describe_box(const Json& box) {
             {"Network", text_of(box.value("network_policy", Json()), "mode")},
             {"Created", moment(box, "created_at")},
             {"Last active", moment(box, "last_activity_at")},
-            {"Ends", integer_of(box, "expires_at") == 0 ? "" : format_time(integer_of(box, "expires_at"))},
+            {"Awake", text_of(sleep, "awake_because")},
+            {"Sleeps", later(integer_of(sleep, "sleeps_at"))},
+            {"Paused", moment(sleep, "paused_at")},
+            {"Memory freed", reclaimed == 0 ? "" : format_size(static_cast<uint64_t>(reclaimed))},
+            {"Ends", later(integer_of(box, "expires_at"))},
             {"CPU used", format_cpu(cpu_of(box))},
             {"Cost", format_cost(cost_of(box))},
         },
@@ -143,7 +175,7 @@ std::string describe_box(const Json& box) {
 
 Result<int> inspect(const Program& program, const BoxOptions& options) {
     const Api api = TRY(program.api());
-    const Json box = TRY(api.get(box_target(options.box)));
+    const Json box = TRY(api.get(box_target(options.box, "?details=1")));
     if (options.json || isatty(STDOUT_FILENO) != 1 || !box.is_object()) return show_json(box);
     return show(describe_box(box));
 }

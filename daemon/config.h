@@ -22,7 +22,9 @@ struct Config {
     uint32_t pool = 8;     ///< network slots kept ready
     uint32_t workers = 4;  ///< threads for blocking kernel calls
     uint32_t max_boxes = 10000;
-    double cpu_hour_usd = 0.10;  ///< per active vCPU-hour
+    uint32_t idle_timeout = 1800;  ///< seconds without work after which a box is paused; 0: never
+    uint32_t reclaim_after = 10;   ///< seconds of a pause after which the box's memory is asked back
+    double cpu_hour_usd = 0.10;    ///< per active vCPU-hour
 };
 
 /// A box's size: what the wire's "size" stands for.
@@ -34,5 +36,7 @@ struct Size {
 /// Null for an unknown one. The sizes are small, medium and large.
 const Size* find_size(const std::string& name);
 constexpr uint32_t kPidsPerBox = 4096;
+constexpr uint32_t kLongestTimeout = 365 * 24 * 3600;  ///< seconds
+constexpr int64_t kLongestTtl = 3 * 24 * 3600;         ///< seconds; of ephemeral boxes
 
 }  // namespace hutch::daemon

@@ -70,6 +70,7 @@ Result<void> serve(const Config& config) {
     Services services{boxes, images, config};
     Router router;
     add_box_routes(router, services);
+    add_sleep_routes(router, services);
     add_exec_routes(router, services);
     add_terminal_routes(router, services);
     add_file_routes(router, services);
@@ -119,6 +120,13 @@ void add_options(CLI::App& app, Config& config) {
         ->capture_default_str();
     app.add_option("--max_boxes", config.max_boxes, "Boxes this host may hold")
         ->check(CLI::Range(1, 20000))
+        ->capture_default_str();
+    app.add_option("--idle_timeout", config.idle_timeout, "Seconds without work after which a box is paused; 0: never")
+        ->check(CLI::Range(0U, kLongestTimeout))
+        ->capture_default_str();
+    app.add_option("--reclaim_after", config.reclaim_after,
+                   "Seconds of a pause after which the memory of the box is asked back")
+        ->check(CLI::Range(0U, kLongestTimeout))
         ->capture_default_str();
     app.add_option("--cpu_hour_usd", config.cpu_hour_usd, "Price of an active vCPU-hour")
         ->check(CLI::NonNegativeNumber)

@@ -21,7 +21,7 @@ Json box_json(const Services& services, const Box& box) {
         {"name", record.name},
         {"labels", record.labels},
         {"size", record.size},
-        {"keep_alive", false},
+        {"keep_alive", record.keep_alive},
         {"model", ""},
         {"agent", ""},
         {"enabled_skills", Json::array()},
@@ -42,16 +42,22 @@ Json box_json(const Services& services, const Box& box) {
         {"created_at", record.created_at},
         {"updated_at", record.updated_at},
     };
+    if (record.expires_at != 0) {
+        json["ephemeral"] = true;
+        json["expires_at"] = record.expires_at;
+    }
     if (box.failure) json["error"] = box.failure->message;
     return json;
 }
 
-// What an operator or a bench wants to know besides: which process, which address, what its last start took.
-Json details_json(const Box& box) {
+// What an operator or a bench wants to know besides: which process, which address, whether it will sleep,
+// what its last start took.
+Json details_json(const Services& services, const Box& box) {
     const BuildTimes& times = box.times;
     return {{"init_pid", box.record.init_pid},
             {"address", netns::to_string(netns::Ipv4{box.record.address})},
             {"uid_base", box.uid_base()},
+            {"sleep", sleep_json(services, box)},
             {"start_ns",
              {{"record", times.record},
               {"upper", times.upper},
@@ -69,7 +75,7 @@ Json delete_details_json(const DeleteTimes& times) {
 
 Response answer_box(const Services& services, const Exchange& exchange, const Box& box, int status) {
     Json json = box_json(services, box);
-    if (wants_details(exchange)) json["details"] = details_json(box);
+    if (wants_details(exchange)) json["details"] = details_json(services, box);
     return answer(json, status);
 }
 
@@ -102,13 +108,9 @@ Result<void> refuse_unsupported(const Fields& fields) {
     const auto unsupported = [](const std::string& field) {
         return Error{ErrorKind::kUnsupported, 0, field + ": not supported by this version of hutchd; leave it out"};
     };
-    for (const char* field :
-         {"agent", "model", "init_command", "attach_headers", "skills", "mcp_servers", "custom_runner", "ttl",
-          "github_token", "git_user_name", "git_user_email", "agent_api_key"}) {
+    for (const char* field : {"agent", "model", "attach_headers", "skills", "mcp_servers", "custom_runner",
+                              "github_token", "git_user_name", "git_user_email", "agent_api_key"}) {
         if (fields.has(field)) return unsupported(field);
-    }
-    for (const char* field : {"keep_alive", "ephemeral"}) {
-        if (TRY(fields.flag(field)).value_or(false)) return unsupported(field);
     }
     const auto policy = TRY(fields.object("network_policy"));
     if (policy && TRY(policy->text("mode")).value_or("allow-all") != "allow-all") return unsupported("network_policy");
@@ -126,6 +128,7 @@ Result<CreateBox> decode_create(const Services& services, const Fields& fields) 
     for (const std::string& label : command.labels) TRY(check_label(label));
     command.env = TRY(fields.pairs("env_vars"));
     for (const auto& [name, value] : command.env) TRY(check_variable(name, value));
+    TRY(decode_lifetime(fields, command));
     TRY(refuse_unsupported(fields));
     const std::string runtime = TRY(fields.text("runtime")).value_or(services.config.default_image);
     auto image = services.images.find(runtime);
@@ -186,8 +189,9 @@ Task<Result<Fields>> read_fields(Exchange& exchange) {
 
 Task<Result<std::shared_ptr<Box>>> awake_box(Services& services, const Params& params) {
     CO_TRY_LET(auto box, services.boxes.find(params.at("id")));
+    const auto use = std::make_shared<Box::Use>(box);
     CO_TRY(co_await services.boxes.wake(box));
-    co_return box;
+    co_return std::shared_ptr<Box>(use, box.get());  // owns the use, which owns the box
 }
 
 void add_box_routes(Router& router, Services& services) {
@@ -223,16 +227,6 @@ void add_box_routes(Router& router, Services& services) {
         Json json = Json::object();
         if (times && wants_details(exchange)) json["details"] = delete_details_json(*times);
         co_return std::optional(answer(json));
-    });
-    router.add("POST", "/v2/box/{id}/pause", [&services](Exchange&, const Params& params) -> Answer {
-        CO_TRY_LET(const auto box, services.boxes.find(params.at("id")));
-        CO_TRY(co_await services.boxes.pause(box));
-        co_return std::optional(Response{});
-    });
-    router.add("POST", "/v2/box/{id}/resume", [&services](Exchange&, const Params& params) -> Answer {
-        CO_TRY_LET(const auto box, services.boxes.find(params.at("id")));
-        CO_TRY(co_await services.boxes.resume(box));
-        co_return std::optional(Response{});
     });
     router.add("GET", "/v2/box/{id}/logs", [&services](Exchange& exchange, const Params& params) -> Answer {
         co_return co_await logs(services, exchange, params);

@@ -17,6 +17,7 @@ struct Services {
 
 // One file per resource of the API.
 void add_box_routes(Router& router, Services& services);
+void add_sleep_routes(Router& router, Services& services);
 void add_exec_routes(Router& router, Services& services);
 void add_terminal_routes(Router& router, Services& services);
 void add_file_routes(Router& router, Services& services);
@@ -27,13 +28,18 @@ void add_unbuilt_routes(Router& router);
 
 constexpr size_t kMaxJsonBody = 1024 * 1024;
 
-/// The box a path names, woken for work.
+/// The box a path names, woken for work. It does not fall asleep by itself while what is answered is held.
 Task<Result<std::shared_ptr<Box>>> awake_box(Services& services, const Params& params);
 Task<Result<Fields>> read_fields(Exchange& exchange);
 /// ?details=1: what an operator or a bench wants to know besides.
 bool wants_details(const Exchange& exchange);
 /// `command` and `folder`, with the user, the environment and the defaults of the box's image.
 Result<Command> decode_command(const Services& services, const Box& box, const Fields& fields);
+
+/// keep_alive, init_command, idle_timeout, ephemeral and ttl.
+Result<void> decode_lifetime(const Fields& fields, CreateBox& command);
+/// Why a box is awake and until when; since when it is paused, and what memory that has given back.
+Json sleep_json(const Services& services, const Box& box);
 
 Json outcome_json(const Outcome& outcome);
 

@@ -79,6 +79,9 @@ Result<void> Manager::adopt() {
         auto life = adopt_life(mechanisms_, record);
         auto box = std::make_shared<Box>(executor_, std::move(record));
         enlist(box);
+        if (box->record.expires_at != 0) {
+            box->expires_at = Moment::clock::now() + std::chrono::seconds(box->record.expires_at - unix_now());
+        }
         if (life.ok()) {
             addresses.push_back(life.value().address);
             TRY_IN("box " + box->record.id, listen_to(box, life.value()));
@@ -95,6 +98,10 @@ Result<void> Manager::adopt() {
     }
     TRY(sweep(mechanisms_, known_boxes, known_layers, addresses));
     mechanisms_.slots = TRY(netns::Pool::open(mechanisms_.network, addresses, mechanisms_.config.pool));
+    for (const auto& [id, box] : boxes_) {
+        watch(*box);
+        if (box->record.keep_alive && !box->alive()) asio::co_spawn(executor_, start_kept(box), asio::detached);
+    }
     log_info("{} boxes, {} of them alive", boxes_.size(), addresses.size());
     return {};
 }

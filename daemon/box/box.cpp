@@ -27,8 +27,9 @@ Situation Box::situation() const {
             .deleting = record.phase == Phase::kDeleting,
             .failed = failure.has_value(),
             .alive = alive(),
-            .frozen = life_ && life_->frozen,
+            .frozen = life_ && life_->sleep,
             .busy = busy(),
+            .in_use = uses_ > 0,
             .keep_alive = record.keep_alive};
 }
 
@@ -132,6 +133,26 @@ void Box::sweep_leaves() {
         auto leaf = life_->group.reopen_leaf(name);
         return !leaf.ok() || leaf->remove().ok();
     });
+}
+
+int64_t unix_now() {
+    return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
+        .count();
+}
+
+Box::Use::Use(std::shared_ptr<Box> box) : box_(std::move(box)) {
+    ++box_->uses_;
+    box_->touch();
+}
+
+Box::Use::~Use() {
+    --box_->uses_;
+    box_->touch();
+}
+
+void Box::touch() {
+    record.last_activity_at = unix_now();
+    last_active_ = Moment::clock::now();
 }
 
 int64_t Box::cpu_ns() const {

@@ -26,6 +26,7 @@ class Box : public std::enable_shared_from_this<Box> {
 
     [[nodiscard]] bool alive() const { return life_.has_value(); }
     [[nodiscard]] Life& life() { return *life_; }
+    [[nodiscard]] std::optional<Sleep> sleep() const { return life_ ? life_->sleep : std::nullopt; }
     [[nodiscard]] Situation situation() const;
     [[nodiscard]] Status status() const { return status_of(situation()); }
     [[nodiscard]] const asio::any_io_executor& executor() const { return executor_; }
@@ -44,8 +45,24 @@ class Box : public std::enable_shared_from_this<Box> {
     void forget_run(uint64_t id);
     [[nodiscard]] bool busy() const { return !runs_.empty(); }
 
+    /// A request that works with the box, which thus does not fall asleep. Its coming and its end are activity.
+    class Use {
+      public:
+        explicit Use(std::shared_ptr<Box> box);
+        Use(const Use&) = delete;
+        Use& operator=(const Use&) = delete;
+        ~Use();
+
+      private:
+        std::shared_ptr<Box> box_;
+    };
+    void touch();
+    [[nodiscard]] Activity activity() const { return {last_active_, busy(), uses_ > 0}; }
+
     /// CPU time since the box was made, in nanoseconds.
     [[nodiscard]] int64_t cpu_ns() const;
+
+    std::optional<Moment> expires_at;  ///< of an ephemeral one: record.expires_at by the monotonic clock
 
     /// Set while its life is being changed, by one at a time: who comes second waits, and looks again.
     std::shared_ptr<Event> changing;
@@ -59,9 +76,13 @@ class Box : public std::enable_shared_from_this<Box> {
 
     asio::any_io_executor executor_;
     std::optional<Life> life_;
+    Moment last_active_ = Moment::clock::now();
+    size_t uses_ = 0;
     std::shared_ptr<bool> current_;  ///< false for listeners of a life that is over
     std::map<uint64_t, std::shared_ptr<ActiveRun>> runs_;
     std::set<std::string> lingering_;  ///< leaves in which something of a finished command still runs
 };
+
+int64_t unix_now();
 
 }  // namespace hutch::daemon

@@ -105,7 +105,8 @@ Result<Life> build_life(Mechanisms& mechanisms, const BoxRecord& box, Upper uppe
     give_slot_back.commit();
     discard_upper.commit();
     return Life{std::move(group),        std::move(spawned.pidfd), spawned.pid,  start,
-                std::move(spawned.link), std::move(inside),        slot.address, false};
+                std::move(spawned.link), std::move(inside),        slot.address, {},
+                Moment::clock::now()};
 }
 
 Result<Life> adopt_life(Mechanisms& mechanisms, const BoxRecord& box) {
@@ -120,11 +121,21 @@ Result<Life> adopt_life(Mechanisms& mechanisms, const BoxRecord& box) {
     if (!control) return errno_error("taking back the control socket of init");
     cgroups::Group group = TRY(mechanisms.cgroups.reopen(box.id));
     UniqueFd root = TRY(open_root(box.init_pid));
-    const bool frozen = TRY(group.frozen());
-    if (!frozen) TRY(group.thaw());
-    return Life{
-        std::move(group), std::move(pidfd),         box.init_pid, box.init_start, runtime::Link(std::move(control)),
-        std::move(root),  netns::Ipv4{box.address}, frozen};
+    std::optional<Sleep> sleep;
+    if (TRY(group.frozen())) {
+        sleep.emplace();
+    } else {
+        TRY(group.thaw());
+    }
+    return Life{std::move(group),
+                std::move(pidfd),
+                box.init_pid,
+                box.init_start,
+                runtime::Link(std::move(control)),
+                std::move(root),
+                netns::Ipv4{box.address},
+                sleep,
+                Moment::clock::now()};
 }
 
 Result<void> end_life(Mechanisms& mechanisms, const std::string& box_id, std::optional<Life> life) {

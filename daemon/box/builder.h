@@ -6,11 +6,19 @@
 
 #include "base/unique_fd.h"
 #include "cgroups/group.h"
+#include "daemon/box/idle.h"
 #include "daemon/box/mechanisms.h"
 #include "daemon/store/records.h"
 #include "runtime/link.h"
 
 namespace hutch::daemon {
+
+/// Of a box that is frozen.
+struct Sleep {
+    Moment since = Moment::clock::now();
+    bool reclaiming = false;                  ///< its memory has been asked back
+    std::optional<uint64_t> reclaimed_bytes;  ///< and so much was given
+};
 
 /// What a living box holds of the kernel. Letting it go leaves the box alone: only end_life() ends it.
 struct Life {
@@ -21,7 +29,8 @@ struct Life {
     runtime::Link link;  ///< to init
     UniqueFd root;       ///< O_PATH, the box's root as seen from inside
     netns::Ipv4 address;
-    bool frozen = false;  ///< all its processes stand still
+    std::optional<Sleep> sleep;  ///< all its processes stand still
+    Moment since = Moment::clock::now();
 };
 
 /// Time each step of a create or a start took, in nanoseconds. `record` and `upper` are of a create only.

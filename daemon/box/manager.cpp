@@ -32,13 +32,13 @@ Error shutting_down() {
 
 }  // namespace
 
-int64_t unix_now() {
-    return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
-        .count();
-}
-
 Manager::Manager(asio::any_io_executor executor, Mechanisms& mechanisms, Records& records, Workers& workers)
-    : executor_(std::move(executor)), mechanisms_(mechanisms), records_(records), workers_(workers), work_(executor_) {}
+    : executor_(std::move(executor)),
+      mechanisms_(mechanisms),
+      records_(records),
+      workers_(workers),
+      work_(executor_),
+      alarm_(executor_, [this](Moment now) { return look_at_clock(now); }) {}
 
 Result<void> Manager::save(Box& box) {
     box.record.updated_at = unix_now();
@@ -67,6 +67,13 @@ Result<std::shared_ptr<Box>> Manager::find(const std::string& id_or_name) {
         return Error{ErrorKind::kNotFound, 0, "no box has the id or name \"" + id_or_name + "\""};
     }
     return found->second;
+}
+
+Result<void> Manager::set_init_command(Box& box, const std::string& text) {
+    const std::string old = std::exchange(box.record.init_command, text);
+    auto saved = save(box);
+    if (!saved.ok()) box.record.init_command = old;
+    return saved;
 }
 
 std::vector<std::shared_ptr<Box>> Manager::list(const std::string& label) {
@@ -109,9 +116,14 @@ Task<Result<std::shared_ptr<Box>>> Manager::create(CreateBox command) {
                      .labels = command.labels,
                      .env = command.image.env};
     for (auto& variable : command.env) record.env.push_back(std::move(variable));
+    record.keep_alive = command.keep_alive;
+    record.init_command = command.init_command;
+    record.idle_timeout = command.idle_timeout;
     CO_TRY_LET(record.uid_slot, uid_slots_.take());
     record.created_at = record.last_activity_at = unix_now();
+    if (command.ttl > 0) record.expires_at = record.created_at + command.ttl;
     auto box = std::make_shared<Box>(executor_, std::move(record));
+    if (command.ttl > 0) box->expires_at = Moment::clock::now() + std::chrono::seconds(command.ttl);
     Lap lap;
     const auto intent = save(*box);  // before the kernel is touched
     if (!intent.ok()) {
@@ -137,6 +149,8 @@ Task<Result<std::shared_ptr<Box>>> Manager::create(CreateBox command) {
         co_return std::move(made).error().in("creating box " + box->record.id);
     }
     note(*box, "info", "created from image " + box->record.image);
+    box->touch();
+    watch(*box);
     co_return box;
 }
 
@@ -149,6 +163,7 @@ Task<Result<void>> Manager::start(std::shared_ptr<Box> box, Upper upper) {
         co_return std::move(life).error();
     }
     const auto living = listen_to(box, life.value());
+    if (living.ok() && started_) started_(box);
     if (living.ok()) co_return Result<void>();
     box->failure = living.error();
     const netns::Ipv4 address = life->address;
@@ -166,10 +181,24 @@ Result<void> Manager::listen_to(const std::shared_ptr<Box>& box, Life& life) {
 
 // The init of a box ends by itself only if the kernel kills it (out of memory) or an operator does. The files stay.
 void Manager::on_init_gone(const std::shared_ptr<Box>& box) {
+    constexpr std::chrono::seconds kWorthAnother{60};  // else one that kills itself at its start would do so for ever
+    const bool again = box->record.keep_alive && Moment::clock::now() - box->life().since > kWorthAnother;
     log_warning("box {}: its init ended", box->record.id);
-    note(*box, "error", "its init ended; the box starts afresh when work arrives");
+    note(*box, "error",
+         again ? "its init ended; it is started afresh" : "its init ended; the box starts afresh when work arrives");
     asio::co_spawn(
-        executor_, [this, box]() -> Task<> { (void)co_await stop(box); }, asio::detached);
+        executor_,
+        [this, box, again]() -> Task<> {
+            (void)co_await stop(box);
+            if (again) co_await start_kept(box);
+        },
+        asio::detached);
+}
+
+// A box that is to be always awake, and has no init.
+Task<> Manager::start_kept(std::shared_ptr<Box> box) {
+    const auto started = co_await resume(box);
+    if (!started.ok()) log_warning("{}", started.error().message);
 }
 
 // The one place where a box's life is changed, but for its first start and its end: what is done is action_for()'s to
@@ -180,10 +209,16 @@ Task<Result<void>> Manager::apply(Trigger trigger, std::shared_ptr<Box> box) {
     co_await no_change(*box);
     auto action = action_for(trigger, box->situation());
     if (!action.ok()) co_return std::move(action).error().in("box " + box->record.id);
-    if (trigger == Trigger::kWork || trigger == Trigger::kResume) box->record.last_activity_at = unix_now();
+    if (trigger == Trigger::kWork || trigger == Trigger::kResume) box->touch();
     if (action.value() == Action::kNothing) co_return Result<void>();
     const Undo done = begin_change(*box);
-    switch (action.value()) {
+    auto result = co_await carry_out(action.value(), box);
+    watch(*box);
+    co_return result;
+}
+
+Task<Result<void>> Manager::carry_out(Action action, std::shared_ptr<Box> box) {
+    switch (action) {
         case Action::kFreeze:
             co_return co_await freeze(*box, workers_);
         case Action::kThaw:

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "daemon/alarm.h"
+#include "daemon/box/agenda.h"
 #include "daemon/box/box.h"
 #include "daemon/box/mechanisms.h"
 #include "daemon/box/uid_slots.h"
@@ -22,6 +24,10 @@ struct CreateBox {
     Pairs env;
     ImageRecord image;
     bool internal = false;
+    bool keep_alive = false;
+    std::string init_command;
+    int64_t idle_timeout = -1;  ///< seconds; 0: never, -1: as the daemon is set
+    int64_t ttl = 0;            ///< seconds; 0: not ephemeral
 };
 
 /// Time each step of a deletion took, in nanoseconds.
@@ -49,6 +55,8 @@ class Manager {
     /// to a stop, and then all of them run again, or when the box is not one to be paused.
     Task<Result<void>> pause(std::shared_ptr<Box> box);
     Task<Result<void>> resume(std::shared_ptr<Box> box);
+    /// What of it depends on time, as it is now.
+    [[nodiscard]] Timetable timetable(const Box& box) const;
     /// Gone for every caller at once; answers when it is gone from the kernel too, or after two seconds, with the rest
     /// being done behind; then, and for who comes second, there are no times.
     Task<Result<std::optional<DeleteTimes>>> remove(std::shared_ptr<Box> box);
@@ -59,6 +67,11 @@ class Manager {
 
     /// Takes over what an earlier daemon left: see adopt.cpp. Before anything else.
     Result<void> adopt();
+
+    /// Run by a shell at each start of its init from the next on; empty for none.
+    Result<void> set_init_command(Box& box, const std::string& text);
+    /// Called with each box whose init has been started, not taken over; replaces what was set before.
+    void on_started(std::function<void(const std::shared_ptr<Box>&)> call) { started_ = std::move(call); }
 
     /// A line in the box's own log.
     void note(const Box& box, const std::string& level, const std::string& message);
@@ -71,10 +84,15 @@ class Manager {
     [[nodiscard]] size_t leaving() const { return leaving_.size(); }
 
   private:
+    std::optional<Moment> look_at_clock(Moment now);
+    Task<> act(Due due, std::shared_ptr<Box> box);
+    void watch(const Box& box);
+    Task<Result<void>> carry_out(Action action, std::shared_ptr<Box> box);
     Task<Result<void>> apply(Trigger trigger, std::shared_ptr<Box> box);
     Task<Result<void>> start(std::shared_ptr<Box> box, Upper upper);
     Task<Result<void>> start_afresh(std::shared_ptr<Box> box);
     Task<Result<void>> end(std::shared_ptr<Box> box);
+    Task<> start_kept(std::shared_ptr<Box> box);
     Result<void> listen_to(const std::shared_ptr<Box>& box, Life& life);
     // What who asked for a removal and the removal itself share: either may be done first.
     struct Removal {
@@ -99,9 +117,10 @@ class Manager {
     std::map<std::string, std::string> names_;             ///< to id
     std::map<std::string, std::shared_ptr<Box>> leaving_;  ///< being taken apart; for callers they do not exist
     std::function<void(const Box&)> gone_;
+    std::function<void(const std::shared_ptr<Box>&)> started_;
     Gate work_;
+    Alarm alarm_;
+    Workers reclaimers_{1};  ///< not the workers of requests: a large box takes seconds
 };
-
-int64_t unix_now();
 
 }  // namespace hutch::daemon

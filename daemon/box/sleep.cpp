@@ -20,14 +20,28 @@ Task<Result<void>> freeze(Box& box, Workers& workers) {
         }
         if (!waited.ok()) co_return waited.error();
     }
-    life.frozen = true;
+    life.sleep.emplace();
     co_return Result<void>();
 }
 
 Result<void> thaw(Box& box) {
     TRY(box.life().group.thaw());
-    box.life().frozen = false;
+    box.life().sleep.reset();
     return {};
+}
+
+Task<> reclaim(std::shared_ptr<Box> box, Mechanisms& mechanisms, Workers& workers) {
+    const std::string id = box->record.id;
+    const Moment since = box->life().sleep->since;
+    box->life().sleep->reclaiming = true;
+    const auto given = co_await workers.run([&]() -> Result<uint64_t> {
+        cgroups::Group group =
+            TRY(mechanisms.cgroups.reopen(id));  // its own: the box may be woken or deleted meanwhile
+        return group.reclaim();
+    });
+    if (!given.ok() || !box->alive()) co_return;
+    auto& sleep = box->life().sleep;
+    if (sleep && sleep->since == since) sleep->reclaimed_bytes = given.value();
 }
 
 }  // namespace hutch::daemon

@@ -11,5 +11,7 @@ namespace hutch::daemon {
 Task<Result<void>> freeze(Box& box, Workers& workers);
 /// On return everything may run.
 Result<void> thaw(Box& box);
+/// Asks the memory of a frozen box back, as well as that goes; what was given is noted in its life.
+Task<> reclaim(std::shared_ptr<Box> box, Mechanisms& mechanisms, Workers& workers);
 
 }  // namespace hutch::daemon

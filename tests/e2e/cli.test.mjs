@@ -128,6 +128,24 @@ leakless(daemon, 'pause and resume say nothing, and ls shows what they did', asy
   await complains(daemon, 2, /BOX/, ['resume']);
 });
 
+leakless(daemon, 'create says how long a box is awake and how long it lives, and inspect tells', async () => {
+  await run('create', 'kept', '--keep-alive', '--init-command', 'echo a b');
+  await run('create', 'short', '--ephemeral', '--ttl', '3600', '--idle-timeout', '60');
+  const [kept, short] = [await json(daemon, ['inspect', 'kept']), await json(daemon, ['inspect', 'short'])];
+  assert.equal(kept.keep_alive, true);
+  assert.deepEqual(await daemon.json('GET', '/v2/box/kept/startup'), { init_command: 'echo a b' });
+  assert.equal(short.expires_at - short.created_at, 3600);
+  assert.equal(short.details.sleep.idle_timeout, 60);
+  const shown = async (box) => (await new Terminal(daemon, ['inspect', box], { env: { NO_COLOR: '1' } }).finish()).output;
+  assert.match(await shown('kept'), /^Awake +keep_alive is set$/m);
+  assert.match(await shown('short'), /^Sleeps +\S+ \S+ \(in \w+\)$/m);
+  assert.match(await shown('short'), /^Ends +\S+ \S+ \(in \w+\)$/m);
+  await complains(daemon, 1, /keep_alive/, ['pause', 'kept']);
+  await complains(daemon, 2, /keep-alive/, ['create', '--init-command', 'true']);
+  await complains(daemon, 2, /ephemeral/, ['create', '--ttl', '5']);
+  await complains(daemon, 1, /ttl: /, ['create', '--ephemeral', '--ttl', '0']);
+});
+
 // --- exec ---
 
 leakless(daemon, 'exec passes output and exit code through', async () => {

@@ -2,12 +2,14 @@
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
+import { PassThrough } from 'node:stream';
 import { unifiedGroup } from './lib/host.mjs';
 import { leakless, needs, suite } from './lib/suite.mjs';
 import { until } from './lib/until.mjs';
 
 needs();
-const daemon = suite();
+const kIdleTimeout = 1000;
+const daemon = suite({ args: ['--idle_timeout', String(kIdleTimeout), '--reclaim_after', '0'] });
 
 const group = (box) => `${unifiedGroup(daemon.name)}/b-${box.id}`;
 const frozen = (box) => /^frozen 1$/m.test(fs.readFileSync(`${group(box)}/cgroup.events`, 'utf8'));
@@ -197,6 +199,159 @@ leakless(daemon, 'a freeze that a killed daemon had only begun is taken back', s
     assert.equal(fs.readFileSync(`${group(box)}/cgroup.freeze`, 'utf8'), '0\n');
     assert.equal(await box.sh('echo usable'), 'usable');
   });
+});
+
+// --- falling asleep by itself ---
+
+const seconds = () => Math.floor(Date.now() / 1000);
+const sleepOf = async (box) => (await daemon.json('GET', `${box.path}?details=1`)).details.sleep;
+const asleep = (box) => until(`box ${box.id} is paused`, async () => await box.status() === 'paused');
+const logOf = async (box) => (await daemon.json('GET', `${box.path}/logs`)).logs.map((entry) => entry.message);
+
+leakless(daemon, 'a box without work for its idle_timeout is paused, and a command wakes it', async () => {
+  const box = await daemon.box({ idle_timeout: 1 });
+  await asleep(box);
+  assert.ok(frozen(box));
+  assert.ok((await logOf(box)).includes('paused: nobody needed it'));
+  assert.equal(await box.sh('echo awake'), 'awake');
+  await asleep(box);
+});
+
+leakless(daemon, 'a run keeps a box awake; its end begins a new timeout', async () => {
+  const [busy, clock] = [await daemon.box({ idle_timeout: 1 }), await daemon.box({ idle_timeout: 3 })];
+  const session = await busy.session({ command: ['cat'] });
+  await until('it runs', async () => await busy.status() === 'running');
+  await asleep(clock); // three times its own timeout
+  assert.equal(await busy.status(), 'running');
+  assert.equal((await sleepOf(busy)).awake_because, 'a command runs in it');
+  session.text({ eof: true });
+  assert.equal((await session.finish()).exit_code, 0);
+  await asleep(busy);
+});
+
+leakless(daemon, 'a request that works with the box keeps it awake', async () => {
+  const [used, clock] = [await daemon.box({ idle_timeout: 1 }), await daemon.box({ idle_timeout: 3 })];
+  const stream = new PassThrough();
+  const uploaded = daemon.ask('POST', `${used.path}/files/upload`,
+    { stream, headers: { 'content-type': 'multipart/form-data; boundary=XX' } });
+  stream.write('--XX\r\nContent-Disposition: form-data; name="paths"\r\n\r\nfile\r\n');
+  await until('it has begun', async () => (await sleepOf(used)).awake_because === 'a request uses it');
+  await asleep(clock);
+  assert.equal(await used.status(), 'idle');
+  stream.end('--XX\r\nContent-Disposition: form-data; name="files"; filename="f"\r\n\r\nwhole\r\n--XX--\r\n');
+  assert.equal((await uploaded).status, 200);
+  await asleep(used);
+  assert.equal(await used.read('file'), 'whole');
+});
+
+leakless(daemon, 'a box tells why it is awake and when it will sleep', async () => {
+  const box = await daemon.box();
+  const sleep = await sleepOf(box);
+  assert.equal(sleep.awake_because, 'it was used a short while ago');
+  assert.equal(sleep.idle_timeout, kIdleTimeout);
+  assert.ok(Math.abs(sleep.sleeps_at - seconds() - kIdleTimeout) <= 60, JSON.stringify(sleep));
+  const never = await sleepOf(await daemon.box({ idle_timeout: 0 }));
+  assert.deepEqual(never, { idle_timeout: 0, awake_because: 'its idle_timeout is 0' });
+  await pause(box);
+  const { paused_at, awake_because } = await sleepOf(box);
+  assert.ok(Math.abs(paused_at - seconds()) <= 60);
+  assert.equal(awake_because, undefined);
+});
+
+leakless(daemon, 'a box keeps its own timeout across daemons', async () => {
+  const box = await daemon.box({ idle_timeout: 1 });
+  await crash();
+  await asleep(box);
+});
+
+leakless(daemon, 'a pause gives the page cache back, and says how much', async () => {
+  const box = await daemon.box();
+  await box.sh('dd if=/dev/zero of=big bs=1M count=48 conv=fsync 2>/dev/null');
+  const given = await until('memory is given back', async () => {
+    await pause(box); // again if not all of it was written out yet
+    const { reclaimed_bytes } = await until('it was asked', async () => {
+      const sleep = await sleepOf(box);
+      return sleep.reclaimed_bytes !== undefined && sleep;
+    });
+    if (reclaimed_bytes < 24 << 20) await resume(box);
+    return reclaimed_bytes >= 24 << 20 && reclaimed_bytes;
+  });
+  assert.ok(given < 200 << 20);
+  assert.equal(await box.sh('wc -c < big'), String(48 << 20));
+});
+
+// --- kept alive ---
+
+leakless(daemon, 'a keep_alive box is never paused', async () => {
+  const [kept, clock] = [await daemon.box({ keep_alive: true }), await daemon.box({ idle_timeout: 1 })];
+  assert.equal(kept.data.keep_alive, true);
+  await daemon.refuses(409, new RegExp(`${kept.id}: keep_alive`), 'POST', `${kept.path}/pause`);
+  await asleep(clock);
+  assert.equal(await kept.status(), 'idle');
+  assert.equal((await sleepOf(kept)).awake_because, 'keep_alive is set');
+});
+
+leakless(daemon, 'the init command runs at the start of a box, and what it says is in the log', async () => {
+  const init_command = 'echo one; echo "$WHO $PWD"; echo started > marker; exit 3';
+  const box = await daemon.box({ keep_alive: true, init_command, env_vars: { WHO: 'me' } });
+  await until('it has ended', async () => (await logOf(box)).some((line) => /exit status/.test(line)));
+  assert.deepEqual((await logOf(box)).filter((line) => /init_command/.test(line)),
+    ['init_command: one', 'init_command: me /workspace/home', 'init_command ended with exit status 3']);
+  assert.equal(await box.read('marker'), 'started\n');
+});
+
+leakless(daemon, 'the init command is read, replaced and deleted, and runs at each fresh start', async () => {
+  const box = await daemon.box({ keep_alive: true });
+  const startup = `${box.path}/startup`;
+  assert.deepEqual(await daemon.json('GET', startup), { init_command: '' });
+  assert.deepEqual(await daemon.json('PUT', startup, { init_command: 'echo again' }), { init_command: 'echo again' });
+  await crash();
+  assert.deepEqual(await daemon.json('GET', startup), { init_command: 'echo again' });
+  assert.equal((await logOf(box)).filter((line) => /again/.test(line)).length, 0, 'a new daemon is no start of the box');
+  const { details } = await daemon.json('GET', `${box.path}?details=1`);
+  process.kill(details.init_pid, 'SIGKILL');
+  await until('its end is noticed', () => !fs.existsSync(group(box)));
+  await resume(box);
+  await until('it has run', async () => (await logOf(box)).includes('init_command: again'));
+  assert.deepEqual(await daemon.json('DELETE', startup), { init_command: '' });
+  await daemon.refuses(400, /^init_command: /, 'PUT', startup, { body: {} });
+  const other = await daemon.box();
+  for (const method of ['GET', 'DELETE']) await daemon.refuses(409, /keep_alive/, method, `${other.path}/startup`);
+  await daemon.refuses(409, /keep_alive/, 'PUT', `${other.path}/startup`, { body: { init_command: 'true' } });
+});
+
+leakless(daemon, 'a keep_alive box whose init ended while no daemon ran is started by the next', async () => {
+  const box = await daemon.box({ keep_alive: true, init_command: 'echo hello' });
+  const { details } = await daemon.json('GET', `${box.path}?details=1`);
+  await until('it has run', async () => (await logOf(box)).includes('init_command: hello'));
+  await daemon.end('SIGKILL');
+  process.kill(details.init_pid, 'SIGKILL');
+  await daemon.launch();
+  await until('it is started', async () => (await logOf(box)).filter((line) => line === 'init_command: hello').length === 2);
+  await until('it is ready', async () => await box.status() === 'idle');
+});
+
+// --- ephemeral ---
+
+const gone = (box) => until(`box ${box.id} is gone`, async () => (await daemon.ask('GET', box.path)).status === 404);
+
+leakless(daemon, 'an ephemeral box says when it ends, and is gone then', async () => {
+  const box = await daemon.box({ ephemeral: true, ttl: 1 });
+  assert.equal(box.data.ephemeral, true);
+  assert.equal(box.data.expires_at - box.data.created_at, 1);
+  await pause(box);
+  await gone(box);
+  const { data } = await daemon.box({ ephemeral: true });
+  assert.equal(data.expires_at - data.created_at, 3 * 24 * 3600);
+});
+
+leakless(daemon, 'an ephemeral box ends in the time of the next daemon, or at its start', async () => {
+  const [later, first] = [await daemon.box({ ephemeral: true, ttl: 3 }), await daemon.box({ ephemeral: true, ttl: 1 })];
+  await daemon.end('SIGKILL');
+  await until('the first is over', () => Date.now() > first.data.expires_at * 1000);
+  await daemon.launch();
+  await gone(first);
+  await gone(later);
 });
 
 // --- races ---

@@ -286,6 +286,39 @@ TEST_F(CgroupsTest, AFreezeThatMissesItsDeadlineThawsAll) {
     EXPECT_TRUE(echo.answers());
 }
 
+/// Fills `bytes` of page cache, clean ones, on a file of the disk that is gone at once for others.
+int fill_page_cache(size_t bytes) {
+    const UniqueFd file(open("/var/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+    const std::string block(1 << 20, 'x');
+    for (size_t done = 0; done < bytes; done += block.size()) {
+        if (write(file.get(), block.data(), block.size()) != static_cast<ssize_t>(block.size())) return 1;
+    }
+    if (fsync(file.get()) != 0) return 2;
+    return sleep_forever();
+}
+
+TEST_F(CgroupsTest, ReclaimGivesPageCacheBack) {
+    constexpr uint64_t kBytes = 32 << 20;
+    Group group = make("b1", {.memory_bytes = 256 << 20, .cpus = 2, .pids = 64});
+    const auto tasks = group.open_v1_tasks().value();
+    CgroupChild child(group.fd(), [&] { return join_v1(tasks) ? fill_page_cache(kBytes) : 3; });
+    const auto deadline = std::chrono::steady_clock::now() + kLong;
+    while (group.stats().value().memory_bytes < kBytes && !child.ended()) {
+        ASSERT_LT(std::chrono::steady_clock::now(), deadline);
+        sched_yield();
+    }
+    ASSERT_FALSE(child.ended());
+    uint64_t given = 0;  // in parts: pages that are still being written out stay
+    while (given < kBytes * 3 / 4) {
+        ASSERT_LT(std::chrono::steady_clock::now(), deadline) << given << " bytes given back";
+        const auto reclaimed = group.reclaim();
+        ASSERT_TRUE(reclaimed.ok()) << reclaimed.error().message;
+        given += reclaimed.value();
+    }
+    EXPECT_LT(group.stats().value().memory_bytes, kBytes / 2);
+    EXPECT_FALSE(child.ended());
+}
+
 TEST_F(CgroupsTest, KillOfALeafKillsJustThatLeaf) {
     Group group = make("a");
     Leaf cancelled = group.make_leaf("cancelled", kOwner).value();

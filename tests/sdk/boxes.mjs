@@ -83,6 +83,24 @@ calls('a box is paused, resumed, and woken by a command', async () => {
   assert.deepEqual(await box.getStatus(), { status: 'idle' });
 });
 
+calls('a box that is kept alive has an init command', async () => {
+  const box = await Box.create({ keepAlive: true, initCommand: 'echo ready > ready' });
+  assert.equal(box.keepAlive, true);
+  assert.equal(await box.getInitCommand(), 'echo ready > ready');
+  await box.setInitCommand('echo again');
+  assert.equal(await box.getInitCommand(), 'echo again');
+  await box.deleteInitCommand();
+  assert.equal(await box.getInitCommand(), '');
+  await assert.rejects(box.pause(), /[Kk]eep-alive/);
+});
+
+calls('an ephemeral box knows when it ends', async () => {
+  const box = await EphemeralBox.create({ ttl: 3600 });
+  assert.ok(Math.abs(box.expiresAt - Date.now() / 1000 - 3600) <= 60);
+  assert.equal((await box.exec.command('echo short')).result, 'short\n');
+  await box.delete();
+});
+
 // --- commands ---
 
 calls('a command\'s output, error output and exit code are told apart', async () => {
@@ -191,7 +209,6 @@ calls('what is not built yet says so', async () => {
   const box = await Box.create();
   const fields = {
     agent: { agent: { harness: Agent.ClaudeCode, model: 'anthropic/claude-sonnet-5' } },
-    keep_alive: { keepAlive: true },
     attach_headers: { attachHeaders: { 'example.org': { 'X-Token': 'x' } } },
     network_policy: { networkPolicy: { mode: 'deny-all' } },
     skills: { skills: ['owner/repo'] },
@@ -201,7 +218,6 @@ calls('what is not built yet says so', async () => {
   for (const [field, config] of Object.entries(fields)) {
     await refuses(501, new RegExp(`^${field}: not supported`), () => Box.create(config));
   }
-  await refuses(501, /^ephemeral: not supported/, () => EphemeralBox.create());
   const unbuilt = [
     () => box.listRuns(),
     () => box.snapshot({ name: 'now' }), () => box.listSnapshots(), () => box.deleteSnapshot('s'),

@@ -7,10 +7,12 @@
 #include "daemon/api/multipart.h"
 #include "daemon/api/router.h"
 #include "daemon/api/url.h"
+#include "daemon/box/agenda.h"
 #include "daemon/box/state.h"
 #include "daemon/box/uid_slots.h"
 #include "daemon/files/files.h"
 #include "daemon/images/images.h"
+#include "daemon/run/startup.h"
 #include "daemon/store/records.h"
 
 namespace hutch::daemon {
@@ -219,6 +221,100 @@ TEST(States, NothingIsDoneToWhatIsNotYetOrNoMore) {
         EXPECT_EQ(action_for(happens, kDeletedBox).value(), Action::kNothing);
     }
     EXPECT_EQ(action_for(Trigger::kIdle, kNewBox).value(), Action::kNothing);
+}
+
+// ---- idle, agenda, alarm: on a clock that stands where the test puts it
+
+using std::chrono::seconds;
+
+constexpr Moment kNoon{std::chrono::hours(12)};
+constexpr SleepSettings kMinute{.keep_alive = false, .idle_timeout = seconds(60)};
+
+TEST(Idle, ABoxSleepsATimeoutAfterItsLastActivity) {
+    const Activity quiet{.last = kNoon};
+    EXPECT_EQ(wakefulness(quiet, kMinute, kNoon + seconds(59)), (Wakefulness{Awake::kRecent, kNoon + seconds(60)}));
+    EXPECT_EQ(wakefulness(quiet, kMinute, kNoon + seconds(60)), (Wakefulness{Awake::kDue, kNoon + seconds(60)}));
+    EXPECT_EQ(next_look(quiet, kMinute, kNoon + seconds(59)), kNoon + seconds(60));
+}
+
+TEST(Idle, WhatIsInUseDoesNotSleepAndIsLookedAtAgain) {
+    const Moment late = kNoon + seconds(1000);
+    for (const Activity& busy : {Activity{.last = kNoon, .run = true}, Activity{.last = kNoon, .use = true}}) {
+        EXPECT_EQ(wakefulness(busy, kMinute, late), (Wakefulness{busy.run ? Awake::kRun : Awake::kUse, {}}));
+        EXPECT_EQ(next_look(busy, kMinute, late), late + seconds(60));
+    }
+}
+
+TEST(Idle, WhoIsKeptAliveOrHasNoTimeoutNeverSleeps) {
+    const Moment late = kNoon + std::chrono::hours(1000);
+    const SleepSettings kept{.keep_alive = true, .idle_timeout = seconds(60)};
+    EXPECT_EQ(wakefulness({.last = kNoon}, kept, late), (Wakefulness{Awake::kKeepAlive, {}}));
+    EXPECT_EQ(wakefulness({.last = kNoon}, {}, late), (Wakefulness{Awake::kNoTimeout, {}}));
+    EXPECT_FALSE(next_look({.last = kNoon}, kept, late).has_value());
+    EXPECT_FALSE(next_look({.last = kNoon}, {}, late).has_value());
+}
+
+TEST(Agenda, AnIdleBoxIsPausedWhenItIsTime) {
+    const Timetable box{.awake = true, .activity = {.last = kNoon}, .settings = kMinute};
+    const Agenda before = agenda_of(box, kNoon + seconds(59));
+    EXPECT_EQ(before.due, Due::kNothing);
+    EXPECT_EQ(before.again, kNoon + seconds(60));
+    const Agenda then = agenda_of(box, kNoon + seconds(60));
+    EXPECT_EQ(then.due, Due::kPause);
+    EXPECT_GT(then.again, kNoon + seconds(60)) << "looked at again, should it not come to a stop";
+}
+
+TEST(Agenda, APausedBoxHasOnlyItsMemoryAndItsEndBeforeIt) {
+    Timetable box{.activity = {.last = kNoon}, .settings = kMinute};
+    EXPECT_EQ(agenda_of(box, kNoon + seconds(1000)).due, Due::kNothing);
+    EXPECT_FALSE(agenda_of(box, kNoon + seconds(1000)).again.has_value());
+    box.reclaim_at = kNoon + seconds(10);
+    box.expires_at = kNoon + seconds(20);
+    EXPECT_EQ(agenda_of(box, kNoon).again, kNoon + seconds(10));
+    EXPECT_EQ(agenda_of(box, kNoon + seconds(10)).due, Due::kReclaim);
+    EXPECT_EQ(agenda_of(box, kNoon + seconds(10)).again, kNoon + seconds(20));
+    EXPECT_EQ(agenda_of(box, kNoon + seconds(20)).due, Due::kDelete);
+}
+
+TEST(Agenda, AnEphemeralBoxEndsThoughItIsInUse) {
+    const Timetable box{.awake = true,
+                        .activity = {.last = kNoon, .run = true},
+                        .settings = kMinute,
+                        .expires_at = kNoon + seconds(30)};
+    EXPECT_EQ(agenda_of(box, kNoon).again, kNoon + seconds(30)) << "before the next look at what runs";
+    EXPECT_EQ(agenda_of(box, kNoon + seconds(30)).due, Due::kDelete);
+}
+
+TEST(Alarm, RingsForTheEarliestAndAsksWhenAgain) {
+    asio::io_context loop(1);
+    const Moment past = Moment::clock::now() - seconds(1);
+    int rounds = 0;
+    Alarm alarm(loop.get_executor(), [&](Moment) { return ++rounds < 3 ? std::optional(past) : std::nullopt; });
+    alarm.by(Moment::max());
+    alarm.by(past);
+    alarm.by(Moment::max());
+    loop.run();  // which would never end if a later deadline had stayed
+    EXPECT_EQ(rounds, 3);
+}
+
+// ---- init command
+
+TEST(BoundedLines, KeepsTheBeginningsOfTheFirstLines) {
+    std::vector<std::string> kept;
+    BoundedLines lines([&](const std::string& line) { kept.push_back(line); });
+    lines.feed("one\ntw");
+    lines.feed("o\n\n" + std::string(5000, 'x') + "\nlast");
+    lines.finish();
+    EXPECT_EQ(kept, (std::vector<std::string>{"one", "two", "", std::string(BoundedLines::kMaxLine, 'x'), "last"}));
+}
+
+TEST(BoundedLines, SaysHowManyWereDropped) {
+    std::vector<std::string> kept;
+    BoundedLines lines([&](const std::string& line) { kept.push_back(line); });
+    for (size_t i = 0; i < BoundedLines::kMaxLines + 7; ++i) lines.feed("x\n");
+    lines.finish();
+    ASSERT_EQ(kept.size(), BoundedLines::kMaxLines + 1);
+    EXPECT_EQ(kept.back(), "(7 more lines were dropped)");
 }
 
 TEST(Names, AreRefusedWithTheirField) {

@@ -1,0 +1,121 @@
+// How long a box is awake, and how long it lives.
+
+#include "daemon/api/resources.h"
+#include "daemon/run/startup.h"
+
+namespace hutch::daemon {
+namespace {
+
+using Answer = Task<Result<std::optional<Response>>>;
+
+constexpr size_t kMaxInitCommand = 64 * 1024;
+
+int64_t unix_time(Moment moment) {
+    return unix_now() + std::chrono::round<std::chrono::seconds>(moment - Moment::clock::now()).count();
+}
+
+Result<int64_t> seconds(const Fields& fields, const char* field, int64_t least, int64_t most, int64_t otherwise) {
+    const auto value = TRY(fields.number(field));
+    if (!value) return otherwise;
+    if (*value >= least && *value <= most) return *value;
+    return invalid(std::string(field) + ": must be from " + std::to_string(least) + " to " + std::to_string(most) +
+                   " seconds");
+}
+
+Result<std::string> checked_init_command(std::string text) {
+    if (text.size() > kMaxInitCommand)
+        return invalid("init_command: longer than 64 KiB; put it into a file of the box");
+    if (text.find('\0') != std::string::npos) return invalid("init_command: must not contain a NUL character");
+    return text;
+}
+
+Result<std::shared_ptr<Box>> kept_box(Services& services, const Params& params) {
+    auto box = TRY(services.boxes.find(params.at("id")));
+    if (box->record.keep_alive) return box;
+    return Error{ErrorKind::kConflict, 0,
+                 "box " + box->record.id + " has no init command: only one made with keep_alive can have it"};
+}
+
+// As if somebody had asked for it by exec: same user, environment and place.
+void start_init_command(Services& services, const std::shared_ptr<Box>& box) {
+    if (box->record.init_command.empty()) return;
+    const Json body{{"command", Json::array({"/bin/sh", "-c", box->record.init_command})}};
+    const auto fields = Fields::parse(dump(body));
+    auto command = fields.ok() ? decode_command(services, *box, fields.value()) : Result<Command>(fields.error());
+    if (!command.ok()) {
+        services.boxes.note(*box, "error", "init_command: " + command.error().message);
+        return;
+    }
+    asio::co_spawn(box->executor(), run_init_command(services.boxes, box, std::move(command).value()), asio::detached);
+}
+
+Response answer_init_command(const Box& box) {
+    return answer(Json{{"init_command", box.record.init_command}});
+}
+
+}  // namespace
+
+Result<void> decode_lifetime(const Fields& fields, CreateBox& command) {
+    command.keep_alive = TRY(fields.flag("keep_alive")).value_or(false);
+    command.init_command = TRY(checked_init_command(TRY(fields.text_or("init_command", ""))));
+    command.idle_timeout = TRY(seconds(fields, "idle_timeout", 0, kLongestTimeout, -1));
+    const bool ephemeral = TRY(fields.flag("ephemeral")).value_or(false);
+    command.ttl = TRY(seconds(fields, "ttl", 1, kLongestTtl, 0));
+    if (!command.init_command.empty() && !command.keep_alive) {
+        return invalid("init_command: is for keep_alive boxes only; set keep_alive too");
+    }
+    if (command.idle_timeout > 0 && command.keep_alive) {
+        return invalid("idle_timeout: a keep_alive box is never idle; leave out one of the two");
+    }
+    if (command.ttl > 0 && !ephemeral) return invalid("ttl: is for ephemeral boxes only; set ephemeral too");
+    if (ephemeral && command.ttl == 0) command.ttl = kLongestTtl;
+    return {};
+}
+
+Json sleep_json(const Services& services, const Box& box) {
+    const Timetable table = services.boxes.timetable(box);
+    Json json{{"idle_timeout", table.settings.idle_timeout.count()}};
+    if (table.awake) {
+        const Wakefulness awake = wakefulness(table.activity, table.settings, Moment::clock::now());
+        json["awake_because"] = text_of(awake.why);
+        if (awake.sleeps_at) json["sleeps_at"] = unix_time(*awake.sleeps_at);
+    }
+    if (const auto sleep = box.sleep()) {
+        json["paused_at"] = unix_time(sleep->since);
+        if (sleep->reclaimed_bytes) json["reclaimed_bytes"] = *sleep->reclaimed_bytes;
+    }
+    return json;
+}
+
+void add_sleep_routes(Router& router, Services& services) {
+    services.boxes.on_started([&services](const std::shared_ptr<Box>& box) { start_init_command(services, box); });
+    router.add("POST", "/v2/box/{id}/pause", [&services](Exchange&, const Params& params) -> Answer {
+        CO_TRY_LET(const auto box, services.boxes.find(params.at("id")));
+        CO_TRY(co_await services.boxes.pause(box));
+        co_return std::optional(Response{});
+    });
+    router.add("POST", "/v2/box/{id}/resume", [&services](Exchange&, const Params& params) -> Answer {
+        CO_TRY_LET(const auto box, services.boxes.find(params.at("id")));
+        CO_TRY(co_await services.boxes.resume(box));
+        co_return std::optional(Response{});
+    });
+    router.add("GET", "/v2/box/{id}/startup", [&services](Exchange&, const Params& params) -> Answer {
+        CO_TRY_LET(const auto box, kept_box(services, params));
+        co_return std::optional(answer_init_command(*box));
+    });
+    router.add("PUT", "/v2/box/{id}/startup", [&services](Exchange& exchange, const Params& params) -> Answer {
+        CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
+        CO_TRY_LET(std::string text, fields.required_text("init_command"));
+        CO_TRY_LET(text, checked_init_command(std::move(text)));
+        CO_TRY_LET(const auto box, kept_box(services, params));
+        CO_TRY(services.boxes.set_init_command(*box, text));
+        co_return std::optional(answer_init_command(*box));
+    });
+    router.add("DELETE", "/v2/box/{id}/startup", [&services](Exchange&, const Params& params) -> Answer {
+        CO_TRY_LET(const auto box, kept_box(services, params));
+        CO_TRY(services.boxes.set_init_command(*box, ""));
+        co_return std::optional(answer_init_command(*box));
+    });
+}
+
+}  // namespace hutch::daemon

@@ -1,0 +1,45 @@
+#include "daemon/run/startup.h"
+
+namespace hutch::daemon {
+
+void BoundedLines::feed(std::string_view piece) {
+    for (const char c : piece) {
+        if (c == '\n') {
+            end_line();
+        } else if (line_.size() < kMaxLine) {
+            line_ += c;
+        }
+    }
+}
+
+void BoundedLines::finish() {
+    if (!line_.empty()) end_line();
+    if (lines_ > kMaxLines) keep_("(" + std::to_string(lines_ - kMaxLines) + " more lines were dropped)");
+}
+
+void BoundedLines::end_line() {
+    if (++lines_ <= kMaxLines) keep_(line_);
+    line_.clear();
+}
+
+Task<> run_init_command(Manager& manager, std::shared_ptr<Box> box, Command command) {
+    BoundedLines lines([&](const std::string& line) { manager.note(*box, "info", "init_command: " + line); });
+    auto run = co_await Run::start(box, std::move(command), true, UniqueFd());
+    if (!run.ok()) {
+        manager.note(*box, "error", "init_command: " + run.error().message);
+        co_return;
+    }
+    const Sink sink = [&lines](std::string_view piece) -> Task<Result<void>> {
+        lines.feed(piece);
+        co_return Result<void>();
+    };
+    const auto outcome = co_await run->finish(sink, sink);
+    lines.finish();
+    if (!outcome.ok()) {
+        manager.note(*box, "warn", "init_command: " + outcome.error().message);
+    } else if (outcome.value().exit_code != 0) {
+        manager.note(*box, "error", "init_command ended with exit status " + std::to_string(outcome.value().exit_code));
+    }
+}
+
+}  // namespace hutch::daemon
