@@ -311,6 +311,9 @@ leakless(daemon, 'the init command is read, replaced and deleted, and runs at ea
   const { details } = await daemon.json('GET', `${box.path}?details=1`);
   process.kill(details.init_pid, 'SIGKILL');
   await until('its end is noticed', () => !fs.existsSync(group(box)));
+  const end = (await logOf(box)).find((line) => /its init ended/.test(line));
+  assert.match(end, /starts afresh when work arrives/, 'one that ends within a minute may do so for ever');
+  assert.equal(await box.status(), 'paused');
   await resume(box);
   await until('it has run', async () => (await logOf(box)).includes('init_command: again'));
   assert.deepEqual(await daemon.json('DELETE', startup), { init_command: '' });
