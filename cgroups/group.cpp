@@ -68,8 +68,9 @@ Result<Leaf> Group::reopen_leaf(const std::string& name) const {
 
 Result<void> Group::freeze(Millis timeout) {
     Undo thawing([&] { (void)thaw(); });
-    TRY_IN("freezing " + name_, write_value_at(fd(), kFreeze, "1"));
-    TRY_IN("freezing " + name_, wait_for_event(fd(), kFrozen, 1, std::chrono::steady_clock::now() + timeout));
+    const Deadline deadline = std::chrono::steady_clock::now() + timeout;
+    const bool frozen = TRY(try_freeze());
+    if (!frozen) TRY_IN("freezing " + name_, wait_for_event(fd(), kFrozen, 1, deadline));
     thawing.commit();
     return {};
 }
@@ -80,6 +81,11 @@ Result<bool> Group::try_freeze() {
     const bool frozen = TRY_IN("freezing " + name_, look_for_event(fd(), kFrozen, 1));
     thawing.commit();
     return frozen;
+}
+
+Result<uint64_t> Group::tasks() const {
+    const int dir = parents_->home(Controller::kPids).dir;
+    return TRY_IN("group " + name_, read_number_at(dir, name_ + "/" + kPidsCurrent));
 }
 
 Result<bool> Group::frozen() const {

@@ -21,7 +21,8 @@ inline constexpr char kMemoryPeak[] = "memory.peak";
 inline constexpr char kMemoryEvents[] = "memory.events";
 inline constexpr char kMemoryReclaim[] = "memory.reclaim";
 inline constexpr char kCpuMax[] = "cpu.max";
-inline constexpr char kPidsMax[] = "pids.max";  // the same on v1
+inline constexpr char kPidsCurrent[] = "pids.current";  // the same on v1
+inline constexpr char kPidsMax[] = "pids.max";          // the same on v1
 
 // Controllers on v1.
 inline constexpr char kV1Tasks[] = "tasks";

@@ -222,7 +222,7 @@ Task<Result<void>> Manager::carry_out(Action action, std::shared_ptr<Box> box) {
         case Action::kFreeze:
             co_return co_await freeze(*box, workers_);
         case Action::kThaw:
-            co_return thaw(*box);
+            co_return co_await thaw(*box, workers_);
         case Action::kStart:
             co_return co_await start_afresh(box);
         case Action::kStop:

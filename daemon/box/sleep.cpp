@@ -6,11 +6,21 @@ namespace {
 // A process that waits in the kernel for a device or a network file system stops only when that answers.
 constexpr cgroups::Millis kFreezeDeadline{1000};
 
+// What takes no longer than the way to a worker thread and back.
+bool is_small(const cgroups::Group& group) {
+    constexpr uint64_t kFewTasks = 16;
+    const auto tasks = group.tasks();
+    return tasks.ok() && tasks.value() <= kFewTasks;
+}
+
 }  // namespace
 
 Task<Result<void>> freeze(Box& box, Workers& workers) {
     Life& life = box.life();
-    CO_TRY_LET(bool frozen, life.group.try_freeze());
+    bool frozen = false;
+    if (is_small(life.group)) {
+        CO_TRY_LET(frozen, life.group.try_freeze());
+    }
     if (!frozen) {
         const auto waited = co_await workers.run([&] { return life.group.freeze(kFreezeDeadline); });
         if (!waited.ok() && waited.error().code == ETIMEDOUT) {
@@ -24,10 +34,15 @@ Task<Result<void>> freeze(Box& box, Workers& workers) {
     co_return Result<void>();
 }
 
-Result<void> thaw(Box& box) {
-    TRY(box.life().group.thaw());
+Task<Result<void>> thaw(Box& box, Workers& workers) {
+    cgroups::Group& group = box.life().group;
+    if (is_small(group)) {
+        CO_TRY(group.thaw());
+    } else {
+        CO_TRY(co_await workers.run([&] { return group.thaw(); }));
+    }
     box.life().sleep.reset();
-    return {};
+    co_return Result<void>();
 }
 
 Task<> reclaim(std::shared_ptr<Box> box, Mechanisms& mechanisms, Workers& workers) {
