@@ -57,7 +57,8 @@ Response answer_init_command(const Box& box) {
 
 Result<void> decode_lifetime(const Fields& fields, CreateBox& command) {
     command.keep_alive = TRY(fields.flag("keep_alive")).value_or(false);
-    command.init_command = TRY(checked_init_command(TRY(fields.text_or("init_command", ""))));
+    const std::string init_command = TRY(fields.text_or("init_command", ""));
+    command.init_command = TRY(checked_init_command(init_command));
     command.idle_timeout = TRY(seconds(fields, "idle_timeout", 0, kLongestTimeout, -1));
     const bool ephemeral = TRY(fields.flag("ephemeral")).value_or(false);
     command.ttl = TRY(seconds(fields, "ttl", 1, kLongestTtl, 0));
