@@ -246,8 +246,9 @@ leakless(daemon, 'keys go through: what is typed, an interrupt, an end of input'
   terminal.type('echo wait; cat\n');
   await terminal.until(/\nwait\r/);
   terminal.type('\u0003');
+  await terminal.until(/\^C[^]*\n[^\n]*[$#] /); // what is typed before the shell reads keys again is lost
   terminal.type('echo code $?\n');
-  await terminal.until(/\ncode 130\r/);
+  await terminal.until(/\ncode 130\r\n[^\n]*[$#] /);
   terminal.type('\u0004');
   assert.equal((await terminal.finish()).code, 0); // of its last command
 });
