@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "base/unique_fd.h"
@@ -28,6 +29,8 @@ Result<void> make_dirs_at(int dir, const std::string& path, mode_t mode = 0755);
 /// innermost directory, opened.
 Result<UniqueFd> make_dirs_beneath(int dir, const std::string& path, mode_t mode = 0755);
 Result<UniqueFd> duplicate(int fd);
+/// What the directory `dir` (a descriptor) holds, in no order, without "." and "..".
+Result<std::vector<std::string>> names_in(int dir);
 /// Deletes the tree `name` in `dir` beneath its own fd: links are removed, never followed. A missing one is fine.
 Result<void> remove_tree_at(int dir, const std::string& name);
 

@@ -107,7 +107,7 @@ void exec(benchmark::State& state) {
     const std::string id = field(api.call("POST", "/v2/box", "{}", 201), "id");
     const std::string path = "/v2/box/" + id + "/exec?details=1";
     Samples samples;
-    Steps steps({"leaf", "started", "exited", "finish"});
+    Steps steps({"leaf", "record", "started", "exited", "finish"});
     for (auto unused : state) {
         std::string outcome;
         samples.time(state, [&] { outcome = api.call("POST", path, R"({"command":["/bin/true"]})", 200); });

@@ -26,6 +26,19 @@ class Event {
     bool set_ = false;
 };
 
+/// Something that happens again and again. Wakes those who wait at that moment and remembers nothing: look first, then
+/// wait, without an await between the two. One thread only (the event loop).
+class Signal {
+  public:
+    explicit Signal(const asio::any_io_executor& executor) : timer_(executor, asio::steady_timer::time_point::max()) {}
+
+    void notify() { timer_.cancel(); }
+    Task<> wait() { co_await timer_.async_wait(kAwait); }
+
+  private:
+    asio::steady_timer timer_;  // never expires, as an Event's
+};
+
 /// Counts what is under way, so that shutting down or deleting can wait for the last to leave.
 class Gate {
     struct State {

@@ -61,17 +61,20 @@ Result<void> serve(const Config& config) {
 
     asio::io_context loop(1);
     Workers workers(config.workers);
-    Manager boxes(loop.get_executor(), mechanisms, records, workers);
+    Runs runs(loop.get_executor(), records, config.state_dir + "/runs");
+    Manager boxes(loop.get_executor(), mechanisms, records, workers, runs);
     TRY(boxes.adopt());
-    Images images(boxes);
+    TRY(runs.adopt(boxes.list("")));
+    Images images(boxes, runs);
     TRY(images.load());
     const auto dns = TRY_IN("starting the DNS forwarder", netns::DnsForwarder::open(mechanisms.network));
 
-    Services services{boxes, images, config};
+    Services services{boxes, runs, images, config};
     Router router;
     add_box_routes(router, services);
     add_sleep_routes(router, services);
     add_exec_routes(router, services);
+    add_run_routes(router, services);
     add_terminal_routes(router, services);
     add_file_routes(router, services);
     add_image_routes(router, services);

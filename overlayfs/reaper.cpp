@@ -3,7 +3,6 @@
 #include <string>
 
 #include "base/file.h"
-#include "overlayfs/tree.h"
 
 namespace hutch::overlayfs {
 

@@ -2,8 +2,8 @@
 
 #include <functional>
 
+#include "base/file.h"
 #include "overlayfs/layer.h"
-#include "overlayfs/tree.h"
 
 namespace hutch::overlayfs {
 

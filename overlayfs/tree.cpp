@@ -1,32 +1,14 @@
 #include "overlayfs/tree.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include <memory>
 #include <set>
 #include <utility>
 
 #include "base/file.h"
 
 namespace hutch::overlayfs {
-
-Result<std::vector<std::string>> names_in(int dir) {
-    UniqueFd fd = TRY(open_at(dir, ".", O_RDONLY | O_DIRECTORY));  // its own file, so its own read position
-    const std::unique_ptr<DIR, decltype([](DIR* d) { closedir(d); })> listing(fdopendir(fd.get()));
-    if (!listing) return errno_error("listing a directory");
-    (void)fd.release();  // closedir owns it now
-    std::vector<std::string> names;
-    for (;;) {
-        errno = 0;
-        const dirent* entry = readdir(listing.get());
-        if (entry == nullptr && errno != 0) return errno_error("listing a directory");
-        if (entry == nullptr) return names;
-        std::string name = entry->d_name;
-        if (name != "." && name != "..") names.push_back(std::move(name));
-    }
-}
 
 namespace {
 

@@ -1,15 +1,10 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
-#include <vector>
 
 #include "base/result.h"
 
 namespace hutch::overlayfs {
-
-/// What the directory `dir` (a descriptor) holds, in no order, without "." and "..".
-Result<std::vector<std::string>> names_in(int dir);
 
 /// Bytes on disk of all beneath `dir`: allocated blocks, so holes are free, and a file with several names counts once.
 /// The tree must not change meanwhile. Any depth: one descriptor is open at a time.

@@ -1,6 +1,7 @@
 #include "runtime/launcher.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -229,6 +230,11 @@ Result<Spawned> Launcher::spawn(const SpawnPlan& plan) const {
     end_init.commit();
     spawned.link = Link(std::move(ours));
     return spawned;
+}
+
+bool has_ended(int pidfd) {
+    pollfd event{pidfd, POLLIN, 0};
+    return poll(&event, 1, 0) > 0;
 }
 
 void reap(int pidfd) {

@@ -48,5 +48,7 @@ class Launcher {
 
 /// Reaps an init that has ended, if it is our child (one started by an earlier daemon is not).
 void reap(int pidfd);
+/// Whether its process has ended: a pidfd is readable from then on (pidfd_open(2)). Does not wait.
+bool has_ended(int pidfd);
 
 }  // namespace hutch::runtime

@@ -65,6 +65,7 @@ Result<void> check_strings(const RunSpec& spec) {
     if (!std::all_of(spec.argv.begin(), spec.argv.end(), whole)) return invalid("command: holds a NUL character");
     if (!std::all_of(spec.env.begin(), spec.env.end(), whole)) return invalid("environment: holds a NUL character");
     if (!whole(spec.work_dir)) return invalid("working directory: holds a NUL character");
+    if (spec.kept.size() > kMaxKept) return invalid("kept: at most " + std::to_string(kMaxKept) + " descriptors");
     if (spec.argv.size() + spec.env.size() + 3 > kMaxStrings) {
         return Error{ErrorKind::kTooLarge, 0,
                      "command: more than " + std::to_string(kMaxStrings - 3) + " arguments and environment variables"};
@@ -105,30 +106,49 @@ Result<void> Link::send(const RunSpec& spec) {
                      "command: arguments and environment hold more than " + std::to_string(kMaxMessage) +
                          " bytes; pass large input in a file"};
     }
-    int fds[4] = {spec.leaf, spec.in, spec.out, spec.err};
-    const size_t fd_bytes = (spec.terminal ? 1 : 4) * sizeof(int);
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(fds))] = {};
-    iovec data{packet.data(), packet.size()};
+    std::vector<int> fds{spec.leaf};
+    if (!spec.terminal) {
+        fds.insert(fds.end(), {spec.in, spec.out, spec.err});
+        fds.insert(fds.end(), spec.kept.begin(), spec.kept.end());
+    }
+    return send_packet(packet, fds);
+}
+
+Result<void> Link::forget(uint64_t run) {
+    const Request request{MessageType::kForget, 0, run};
+    return send_packet({reinterpret_cast<const char*>(&request), sizeof(request)}, {});
+}
+
+Result<void> Link::ask_report(uint64_t number) {
+    const Request request{MessageType::kReport, 0, number};
+    return send_packet({reinterpret_cast<const char*>(&request), sizeof(request)}, {});
+}
+
+Result<void> Link::send_packet(std::string_view packet, std::span<const int> fds) {
+    alignas(cmsghdr) char control[CMSG_SPACE((4 + kMaxKept) * sizeof(int))] = {};
+    iovec data{const_cast<char*>(packet.data()), packet.size()};
     msghdr message{};
     message.msg_iov = &data;
     message.msg_iovlen = 1;
-    message.msg_control = control;
-    message.msg_controllen = CMSG_SPACE(fd_bytes);
-    cmsghdr* rights = CMSG_FIRSTHDR(&message);
-    rights->cmsg_level = SOL_SOCKET;
-    rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(fd_bytes);
-    std::memcpy(CMSG_DATA(rights), fds, fd_bytes);
+    if (!fds.empty()) {
+        message.msg_control = control;
+        message.msg_controllen = CMSG_SPACE(fds.size_bytes());
+        cmsghdr* rights = CMSG_FIRSTHDR(&message);
+        rights->cmsg_level = SOL_SOCKET;
+        rights->cmsg_type = SCM_RIGHTS;
+        rights->cmsg_len = CMSG_LEN(fds.size_bytes());
+        std::memcpy(CMSG_DATA(rights), fds.data(), fds.size_bytes());
+    }
     if (sendmsg(socket_.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
         if (errno == EAGAIN) return Error{ErrorKind::kLimit, EAGAIN, "the box takes no more commands now; try again"};
-        return errno_error("sending a command to the box's init");
+        return errno_error("sending to the box's init");
     }
     return {};
 }
 
 Result<std::optional<Message>> Link::receive() {
     Message result;
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+    alignas(cmsghdr) char control[CMSG_SPACE(kMaxKept * sizeof(int))] = {};
     iovec data{&result.reply, sizeof(result.reply)};
     msghdr message{};
     message.msg_iov = &data;
@@ -140,9 +160,10 @@ Result<std::optional<Message>> Link::receive() {
     if (n < 0) return errno_error("receiving from the box's init");
     const cmsghdr* rights = CMSG_FIRSTHDR(&message);
     if (rights != nullptr && rights->cmsg_type == SCM_RIGHTS) {
-        int fd = -1;
-        std::memcpy(&fd, CMSG_DATA(rights), sizeof(fd));
-        result.terminal = UniqueFd(fd);
+        int fds[kMaxKept];
+        const size_t count = std::min<size_t>((rights->cmsg_len - CMSG_LEN(0)) / sizeof(int), kMaxKept);
+        std::memcpy(fds, CMSG_DATA(rights), count * sizeof(int));
+        for (size_t i = 0; i < count; ++i) result.fds[i] = UniqueFd(fds[i]);
     }
     if (n != sizeof(result.reply)) return errno_error("receiving from the box's init", n == 0 ? ECONNRESET : EPROTO);
     return std::optional<Message>(std::move(result));

@@ -2,9 +2,12 @@
 
 #include <sys/types.h>
 
+#include <array>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -23,6 +26,8 @@ struct RunSpec {
     gid_t gid = 0;
     int leaf = -1;                    ///< cgroup directory the command is cloned into
     int in = -1, out = -1, err = -1;  ///< ignored with a terminal
+    /// What init is to keep until forget(): the read ends of the output pipes. The terminal's master it keeps anyway.
+    std::vector<int> kept;
     struct Terminal {
         uint16_t rows, cols;
     };
@@ -31,7 +36,8 @@ struct RunSpec {
 
 struct Message {
     Reply reply{};
-    UniqueFd terminal;  ///< kStarted of a run with a terminal: its master side
+    /// kStarted of a run with a terminal: its master side. kHeld: what was kept, in the order it was given.
+    std::array<UniqueFd, kMaxKept> fds;
 };
 
 /// The daemon's end of a box's control socket. Non-blocking; not thread-safe.
@@ -45,12 +51,18 @@ class Link {
     /// Hands a command to init. kTooLarge when arguments and environment exceed kMaxMessage or kMaxStrings, kInvalid
     /// for none at all or one that holds a NUL, kLimit when init is too far behind to take more.
     Result<void> send(const RunSpec& spec);
+    /// Its end is known and its output taken: init lets go of both. kLimit when init is too far behind to listen; it
+    /// then keeps them for the next daemon.
+    Result<void> forget(uint64_t run);
+    /// Asks for everything that init holds; kHeld for each run and kReportEnd with this number are the answer.
+    Result<void> ask_report(uint64_t number);
     /// The next message, or nothing when there is none now. ECONNRESET when init is gone.
     Result<std::optional<Message>> receive();
     /// Waits for init to report kReady; the failed stage as an error otherwise. Blocks up to `deadline_ms`.
     Result<void> wait_ready(int deadline_ms);
 
   private:
+    Result<void> send_packet(std::string_view packet, std::span<const int> fds);
     UniqueFd socket_;
 };
 

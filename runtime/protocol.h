@@ -6,9 +6,18 @@
 //   hutchd                                     hutch-init (PID 1 of the box)
 //     | -- Setup [root, sysfs, peer] ----------> |   queued before init exists, so no round trip
 //     | <------------------------ Reply kReady - |   or kFailed {stage, errno, object}
-//     | -- Run [leaf, stdin, stdout, stderr] --> |   with a tty: [leaf]
+//     | -- Run [leaf, stdin, stdout, stderr, --> |   with a tty: [leaf]
+//     |         kept...]                         |
 //     | <------ Reply kStarted {pid} [pty] ----- |   or kFailed {stage, errno, object}
 //     | <------------- Reply kExited {status} -- |   wait status as wait(2) gives it
+//     | -- Forget {run} -----------------------> |
+//
+// Until Forget, init keeps what the command's output can still be read from (the `kept` ends of its pipes, or the
+// terminal's master side) and its exit status: neither is lost with the daemon. The next one asks for them:
+//
+//     | -- Report {number} --------------------> |
+//     | <------- Reply kHeld {run, pid} [kept] - |   for each run, those that have ended too
+//     | <----------- Reply kReportEnd {number} - |   followed by kExited of each that has ended
 //
 // Plain C structures: init has no allocator and no C++ run time worth the name.
 
@@ -18,7 +27,7 @@
 
 namespace hutch::runtime {
 
-constexpr uint32_t kProtocolVersion = 1;
+constexpr uint32_t kProtocolVersion = 2;
 
 /// Descriptors init is started with. kPeerFd is a duplicate of the daemon's own end: init keeps it so that the pair
 /// survives the daemon, and the next daemon takes it back with pidfd_getfd(2).
@@ -30,7 +39,20 @@ constexpr uint32_t kMaxStrings = 8192;        ///< arguments and environment of 
 constexpr uint32_t kMaxFilter = 4096;         ///< instructions of the box's seccomp program (BPF_MAXINSNS)
 constexpr uint32_t kMaxRunFilter = 64;        ///< and of the one added in each run
 
-enum class MessageType : uint32_t { kSetup = 1, kRun, kReady, kFailed, kStarted, kExited };
+constexpr uint32_t kMaxKept = 2;  ///< descriptors that init keeps of one run
+
+enum class MessageType : uint32_t {
+    kSetup = 1,
+    kRun,
+    kReady,
+    kFailed,
+    kStarted,
+    kExited,
+    kForget,
+    kReport,
+    kHeld,
+    kReportEnd,
+};
 
 /// Where something failed. Names for people in stage_name().
 enum class Stage : uint32_t {
@@ -85,12 +107,20 @@ struct Run {
     // argv[argc], env[envc], working directory: each NUL-terminated, one after the other
 };
 
+/// kForget of a run, or kReport. A report has a number of its own as run_id: the end of one that an earlier daemon
+/// asked for may still be in the queue.
+struct Request {
+    MessageType type;
+    uint32_t unused;
+    uint64_t run_id;
+};
+
 struct Reply {
     MessageType type;
     Stage stage;
     uint64_t run_id;
     int32_t code;     ///< kFailed: errno; kExited: wait status
-    int32_t pid;      ///< kStarted: as the box sees it
+    int32_t pid;      ///< kStarted, kHeld: as the box sees it; 0 for one that has ended
     char object[64];  ///< kFailed: what it failed on
 };
 

@@ -8,10 +8,6 @@
 namespace hutch::daemon {
 namespace {
 
-double cost_usd(const Config& config, int64_t cpu_ns) {
-    return static_cast<double>(cpu_ns) / 3.6e12 * config.cpu_hour_usd;  // 3.6e12 ns are one CPU-hour
-}
-
 Json box_json(const Services& services, const Box& box) {
     const BoxRecord& record = box.record;
     const int64_t cpu_ns = box.cpu_ns();
@@ -152,17 +148,6 @@ Task<Result<std::optional<Response>>> remove_many(Services& services, Exchange& 
     co_return std::optional(Response{});
 }
 
-Result<int64_t> query_number(const Request& request, const char* name, int64_t otherwise, int64_t most) {
-    const auto found = request.query.find(name);
-    if (found == request.query.end()) return otherwise;
-    const std::string& text = found->second;
-    if (text.empty() || text.size() > 9 ||
-        !std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; })) {
-        return invalid(std::string(name) + ": must be a whole number");
-    }
-    return std::min(static_cast<int64_t>(std::stoll(text)), most);
-}
-
 Task<Result<std::optional<Response>>> logs(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const auto box, services.boxes.find(params.at("id")));
     CO_TRY_LET(const int64_t offset, query_number(exchange.request(), "offset", 0, Records::kMaxLogs));
@@ -180,6 +165,21 @@ Task<Result<std::optional<Response>>> logs(Services& services, Exchange& exchang
 
 bool wants_details(const Exchange& exchange) {
     return exchange.request().query.contains("details");
+}
+
+double cost_usd(const Config& config, int64_t cpu_ns) {
+    return static_cast<double>(cpu_ns) / 3.6e12 * config.cpu_hour_usd;  // 3.6e12 ns are one CPU-hour
+}
+
+Result<int64_t> query_number(const Request& request, const char* name, int64_t otherwise, int64_t most) {
+    const auto found = request.query.find(name);
+    if (found == request.query.end()) return otherwise;
+    const std::string& text = found->second;
+    if (text.empty() || text.size() > 15 ||
+        !std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; })) {
+        return invalid(std::string(name) + ": must be a whole number");
+    }
+    return std::min(static_cast<int64_t>(std::stoll(text)), most);
 }
 
 Task<Result<Fields>> read_fields(Exchange& exchange) {

@@ -134,9 +134,12 @@ class HttpExchange final : public Exchange {
         }
     }
 
-    Task<Result<void>> begin(int status, const std::string& content_type) override {
+    using Exchange::begin;
+    Task<Result<void>> begin(int status, const std::string& content_type,
+                             std::map<std::string, std::string> headers) override {
         http::response<http::empty_body> response(static_cast<http::status>(status), parser_.get().version());
         response.set(http::field::content_type, content_type);
+        for (const auto& [name, value] : headers) response.set(name, value);
         response.keep_alive(parser_.keep_alive());
         response.chunked(true);
         http::response_serializer<http::empty_body> serializer(response);

@@ -59,7 +59,9 @@ class Exchange {
     virtual Task<Result<std::string>> read_body(size_t limit) = 0;
     /// An answer whose end is not known yet: begin, any number of writes, end. A write is done when the kernel has
     /// taken the bytes, so a slow client slows its producer down.
-    virtual Task<Result<void>> begin(int status, const std::string& content_type) = 0;
+    virtual Task<Result<void>> begin(int status, const std::string& content_type,
+                                     std::map<std::string, std::string> headers) = 0;
+    Task<Result<void>> begin(int status, const std::string& content_type) { return begin(status, content_type, {}); }
     virtual Task<Result<void>> write(std::string_view piece) = 0;
     virtual Task<Result<void>> end() = 0;
     [[nodiscard]] virtual bool begun() const = 0;

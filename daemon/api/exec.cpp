@@ -7,6 +7,7 @@ namespace hutch::daemon {
 namespace {
 
 constexpr size_t kMaxCollected = 32 * 1024 * 1024;
+constexpr int64_t kMaxTimeoutMs = 7LL * 24 * 3600 * 1000;
 
 // Keeps the beginning of what a command writes, and says when there was more.
 struct Collector {
@@ -25,17 +26,28 @@ struct Collector {
 
 Json details_json(const RunTimes& times) {
     return {{"run_ns",
-             {{"leaf", times.leaf}, {"started", times.started}, {"exited", times.exited}, {"finish", times.finish}}}};
+             {{"leaf", times.leaf},
+              {"record", times.record},
+              {"started", times.started},
+              {"exited", times.exited},
+              {"finish", times.finish}}}};
+}
+
+Response answer_detached(const Run& run) {
+    return answer(Json{{"run_id", run.record().id}, {"status", "running"}}, 202);
 }
 
 Task<Result<std::optional<Response>>> exec(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
     CO_TRY_LET(const auto box, co_await awake_box(services, params));
     CO_TRY_LET(Command command, decode_command(services, *box, fields));
-    CO_TRY_LET(Run run, co_await Run::start(box, std::move(command), false, UniqueFd()));
+    CO_TRY_LET(const auto detach, fields.flag("detach"));
+    command.errors = Errors::kSeparate;
+    CO_TRY_LET(const auto run, co_await services.runs.start(box, std::move(command), UniqueFd()));
+    if (detach.value_or(false)) co_return std::optional(answer_detached(*run));
     Collector out;
     Collector err;
-    CO_TRY_LET(const Outcome outcome, co_await run.finish(out.sink(), err.sink()));
+    CO_TRY_LET(const Outcome outcome, co_await run->follow(out.sink(), err.sink()));
     if (out.cut || err.cut) err.kept += "\n[hutch: output beyond 32 MiB was dropped; use exec-stream]\n";
     Json json = outcome_json(outcome);
     json["output"] = out.kept;
@@ -44,17 +56,20 @@ Task<Result<std::optional<Response>>> exec(Services& services, Exchange& exchang
     co_return std::optional(answer(json));
 }
 
-// The status line goes out before the outcome is known, so failures from here on are events.
+// The status line goes out before the outcome is known, so failures from here on are events. A client that goes away
+// leaves the run alone, and may read on by the id in the header.
 Task<Result<std::optional<Response>>> exec_stream(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
     CO_TRY_LET(const auto box, co_await awake_box(services, params));
     CO_TRY_LET(Command command, decode_command(services, *box, fields));
-    CO_TRY(co_await exchange.begin(200, "text/event-stream"));
-    auto run = co_await Run::start(box, std::move(command), true, UniqueFd());
+    const auto run = co_await services.runs.start(box, std::move(command), UniqueFd());
+    std::map<std::string, std::string> headers;
+    if (run.ok()) headers["X-Run-Id"] = run.value()->record().id;
+    CO_TRY(co_await exchange.begin(200, "text/event-stream", headers));
     std::string last;
     if (run.ok()) {
         const Sink forward = [&exchange](std::string_view piece) { return exchange.write(piece); };
-        const auto outcome = co_await run->finish(forward, forward);
+        const auto outcome = co_await run.value()->follow(forward, forward);
         last = outcome.ok() ? final_event("exit", outcome_json(outcome.value()))
                             : final_event("error", error_json(outcome.error()));
     } else {
@@ -81,6 +96,11 @@ Result<Command> decode_command(const Services& services, const Box& box, const F
     command.work_dir = folder.empty() && image.ok() ? image.value().work_dir : absolute_path(folder);
     command.user = TRY(find_user(image.ok() ? image.value().user : "boxuser"));
     command.env = box.record.env;
+    const auto timeout = TRY(fields.number("timeout"));
+    if (timeout && (*timeout < 1 || *timeout > kMaxTimeoutMs)) {
+        return invalid("timeout: must be from 1 to 604800000 milliseconds (a week)");
+    }
+    if (timeout) command.timeout = std::chrono::milliseconds(*timeout);
     return command;
 }
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/undo.h"
 #include "daemon/api/multipart.h"
 #include "daemon/api/resources.h"
 
@@ -132,16 +133,20 @@ std::vector<std::string> tar_of(const std::string& path) {
 }
 
 // tar runs inside the box: what it reads and how is the box's affair alone.
-Answer download_directory(Exchange& exchange, const std::shared_ptr<Box>& box, const std::string& path) {
+Answer download_directory(Services& services, Exchange& exchange, const std::shared_ptr<Box>& box,
+                          const std::string& path) {
     Command command;
     command.argv = tar_of(path);
     command.work_dir = "/";
+    command.errors = Errors::kSeparate;
+    command.recorded = false;
     CO_TRY_LET(command.user, find_user("root"));
-    CO_TRY_LET(Run run, co_await Run::start(box, std::move(command), false, UniqueFd()));
+    CO_TRY_LET(const auto run, co_await services.runs.start(box, std::move(command), UniqueFd()));
+    const Undo end_it([&] { run->cancel(); });  // nobody else could have use for what it still says
     CO_TRY(co_await exchange.begin(200, "application/x-tar"));
     const Sink forward = [&exchange](std::string_view piece) { return exchange.write(piece); };
     const Sink drop = [](std::string_view) -> Task<Result<void>> { co_return Result<void>(); };
-    CO_TRY_LET(const Outcome outcome, co_await run.finish(forward, drop));
+    CO_TRY_LET(const Outcome outcome, co_await run->follow(forward, drop));
     if (outcome.exit_code != 0) co_return errno_error("tar of " + path, EIO);  // no last chunk: the client sees it cut
     CO_TRY(co_await exchange.end());
     co_return std::optional<Response>();
@@ -153,7 +158,7 @@ Answer download(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const Files files, Files::of(*box));
     CO_TRY_LET(const bool directory, co_await services.boxes.workers().run([&] { return files.is_directory(path); }));
     if (directory) {
-        co_return co_await download_directory(exchange, box, path);
+        co_return co_await download_directory(services, exchange, box, path);
     }
     CO_TRY_LET(const UniqueFd fd, co_await services.boxes.workers().run([&] { return files.open_for_reading(path); }));
     CO_TRY(co_await exchange.begin(200, "application/octet-stream"));

@@ -4,13 +4,14 @@
 #include "daemon/api/router.h"
 #include "daemon/box/manager.h"
 #include "daemon/images/images.h"
-#include "daemon/run/run.h"
+#include "daemon/run/runs.h"
 
 namespace hutch::daemon {
 
 /// What the calls act on. Outlives every exchange.
 struct Services {
     Manager& boxes;
+    Runs& runs;
     Images& images;
     const Config& config;
 };
@@ -19,6 +20,7 @@ struct Services {
 void add_box_routes(Router& router, Services& services);
 void add_sleep_routes(Router& router, Services& services);
 void add_exec_routes(Router& router, Services& services);
+void add_run_routes(Router& router, Services& services);
 void add_terminal_routes(Router& router, Services& services);
 void add_file_routes(Router& router, Services& services);
 void add_image_routes(Router& router, Services& services);
@@ -33,7 +35,7 @@ Task<Result<std::shared_ptr<Box>>> awake_box(Services& services, const Params& p
 Task<Result<Fields>> read_fields(Exchange& exchange);
 /// ?details=1: what an operator or a bench wants to know besides.
 bool wants_details(const Exchange& exchange);
-/// `command` and `folder`, with the user, the environment and the defaults of the box's image.
+/// `command`, `folder` and `timeout`, with the user, the environment and the defaults of the box's image.
 Result<Command> decode_command(const Services& services, const Box& box, const Fields& fields);
 
 /// keep_alive, init_command, idle_timeout, ephemeral and ttl.
@@ -42,5 +44,8 @@ Result<void> decode_lifetime(const Fields& fields, CreateBox& command);
 Json sleep_json(const Services& services, const Box& box);
 
 Json outcome_json(const Outcome& outcome);
+/// A query's whole number, at most `most`; kInvalid, naming it, for anything else.
+Result<int64_t> query_number(const Request& request, const char* name, int64_t otherwise, int64_t most);
+double cost_usd(const Config& config, int64_t cpu_ns);
 
 }  // namespace hutch::daemon

@@ -1,6 +1,7 @@
 // How long a box is awake, and how long it lives.
 
 #include "daemon/api/resources.h"
+#include "daemon/clock.h"
 #include "daemon/run/startup.h"
 
 namespace hutch::daemon {
@@ -46,7 +47,8 @@ void start_init_command(Services& services, const std::shared_ptr<Box>& box) {
         services.boxes.note(*box, "error", "init_command: " + command.error().message);
         return;
     }
-    asio::co_spawn(box->executor(), run_init_command(services.boxes, box, std::move(command).value()), asio::detached);
+    asio::co_spawn(box->executor(), run_init_command(services.boxes, services.runs, box, std::move(command).value()),
+                   asio::detached);
 }
 
 Response answer_init_command(const Box& box) {

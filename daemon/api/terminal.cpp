@@ -102,8 +102,8 @@ Task<> carry_input(std::shared_ptr<Session> session, asio::any_io_executor execu
     if (session->tty && session->hang_up) session->hang_up();
 }
 
-Task<Result<Outcome>> converse(const std::shared_ptr<Session>& session, const std::shared_ptr<Box>& box,
-                               Result<Opening> decoded) {
+Task<Result<Outcome>> converse(Services& services, const std::shared_ptr<Session>& session,
+                               const std::shared_ptr<Box>& box, Result<Opening> decoded) {
     CO_TRY_LET(Opening opening, std::move(decoded));
     UniqueFd command_input;
     if (!opening.tty) {
@@ -113,16 +113,16 @@ Task<Result<Outcome>> converse(const std::shared_ptr<Session>& session, const st
         session->input = UniqueFd(ends[1]);
     }
     session->tty = opening.tty;
-    CO_TRY_LET(Run run, co_await Run::start(box, std::move(opening.command), true, std::move(command_input)));
+    CO_TRY_LET(const auto run, co_await services.runs.start(box, std::move(opening.command), std::move(command_input)));
     if (session->tty) {
-        CO_TRY_LET(session->input, duplicate(run.terminal()));
+        CO_TRY_LET(session->input, duplicate(run->terminal()));
     }
     fcntl(session->input.get(), F_SETFL, O_NONBLOCK);
     asio::co_spawn(box->executor(), carry_input(session, box->executor()), asio::detached);
     const Sink forward = [&session](std::string_view piece) { return session->socket->write(false, piece); };
-    session->hang_up = [&run] { run.kill(); };
+    session->hang_up = [&run] { run->cancel(); };
     const Undo over([&session] { session->hang_up = nullptr; });
-    co_return co_await run.finish(forward, forward);
+    co_return co_await run->follow(forward, forward);
 }
 
 Task<Result<std::optional<Response>>> terminal(Services& services, Exchange& exchange, const Params& params) {
@@ -130,7 +130,7 @@ Task<Result<std::optional<Response>>> terminal(Services& services, Exchange& exc
     const auto session = std::make_shared<Session>();
     CO_TRY_LET(session->socket, co_await exchange.upgrade());
     CO_TRY_LET(const auto first, co_await session->socket->read());
-    const auto outcome = co_await converse(session, box, decode_opening(services, *box, first.data));
+    const auto outcome = co_await converse(services, session, box, decode_opening(services, *box, first.data));
     const Json last = outcome.ok() ? outcome_json(outcome.value()) : error_json(outcome.error());
     (void)co_await session->socket->write(true, dump(last));
     co_await session->socket->close();

@@ -16,8 +16,6 @@ void add_unbuilt_routes(Router& router) {
         {"POST", "/v2/box/{id}/snapshots"},
         {"GET", "/v2/box/{id}/snapshots"},
         {"DELETE", "/v2/box/{id}/snapshots/{snapshot}"},
-        {"GET", "/v2/box/{id}/runs"},
-        {"POST", "/v2/box/{id}/runs/{run}/cancel"},
         {"POST", "/v2/box/{id}/code"},
         {"POST", "/v2/box/{id}/code-stream"},
         {"POST", "/v2/box/{id}/run"},

@@ -12,6 +12,7 @@
 #include <set>
 
 #include "daemon/box/manager.h"
+#include "daemon/clock.h"
 #include "daemon/log.h"
 #include "netns/recover.h"
 #include "overlayfs/recover.h"
@@ -67,7 +68,7 @@ Result<void> Manager::adopt() {
             known_boxes.insert(record.id);
             known_layers.insert(record.layers.begin(), record.layers.end());
             uid_slots_.reserve(record.uid_slot);
-            auto box = std::make_shared<Box>(executor_, std::move(record));
+            auto box = std::make_shared<Box>(executor_, std::move(record), listener_);
             box->record.phase = Phase::kDeleting;
             leaving_[box->record.id] = box;
             asio::co_spawn(executor_, finish_removal(box, std::make_shared<Removal>(executor_)), asio::detached);
@@ -77,7 +78,7 @@ Result<void> Manager::adopt() {
         known_layers.insert(record.layers.begin(), record.layers.end());
         uid_slots_.reserve(record.uid_slot);
         auto life = adopt_life(mechanisms_, record);
-        auto box = std::make_shared<Box>(executor_, std::move(record));
+        auto box = std::make_shared<Box>(executor_, std::move(record), listener_);
         enlist(box);
         if (box->record.expires_at != 0) {
             box->expires_at = Moment::clock::now() + std::chrono::seconds(box->record.expires_at - unix_now());

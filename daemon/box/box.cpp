@@ -1,22 +1,12 @@
 #include "daemon/box/box.h"
 
-#include <chrono>
-
 #include "base/file.h"
 
 #include "daemon/box/uid_slots.h"
+#include "daemon/clock.h"
 #include "daemon/fd_watch.h"
 
 namespace hutch::daemon {
-namespace {
-
-// Numbers of runs never repeat within a box, not even across daemons: init may still speak of an old one.
-uint64_t next_run_number() {
-    static uint64_t last = static_cast<uint64_t>(std::chrono::system_clock::now().time_since_epoch().count());
-    return ++last;
-}
-
-}  // namespace
 
 uid_t Box::uid_base() const {
     return UidSlots::base_of(record.uid_slot);
@@ -54,11 +44,7 @@ std::optional<Life> Box::stop_living(const Error& reason) {
     record.past_cpu_ns = cpu_ns();
     record.init_pid = 0;
     *current_ = false;
-    for (const auto& [id, run] : runs_) {
-        run->failure = reason;
-        run->started.set();
-        run->exited.set();
-    }
+    listener_.on_end(*this, reason);
     lingering_.clear();
     return std::exchange(life_, std::nullopt);
 }
@@ -71,7 +57,7 @@ Task<> Box::listen(std::shared_ptr<Box> self, std::shared_ptr<bool> current, Uni
             auto message = self->life_->link.receive();
             if (!message.ok()) co_return;  // init is gone: watch() acts on it
             if (!message.value().has_value()) break;
-            self->deliver(std::move(*message.value()));
+            self->listener_.on_message(*self, std::move(*message.value()));
         }
     }
 }
@@ -79,53 +65,34 @@ Task<> Box::listen(std::shared_ptr<Box> self, std::shared_ptr<bool> current, Uni
 Task<> Box::watch(std::shared_ptr<Box> self, std::shared_ptr<bool> current, UniqueFd pidfd,
                   std::function<void()> ended) {
     FdWatch init(self->executor_, pidfd.get());
-    co_await init.readable();  // a pidfd becomes readable when its process has ended (pidfd_open(2))
+    // A wait may be over too soon: Asio hands an event that it had fetched for a descriptor to the next of its number.
+    while (!runtime::has_ended(pidfd.get())) {
+        if (!co_await init.readable()) co_return;
+    }
     runtime::reap(pidfd.get());
     if (*current) ended();
 }
 
-void Box::deliver(runtime::Message message) {
-    const auto found = runs_.find(message.reply.run_id);
-    if (found == runs_.end()) return;  // of an earlier daemon's
-    ActiveRun& run = *found->second;
-    switch (message.reply.type) {
-        case runtime::MessageType::kStarted:
-            run.terminal = std::move(message.terminal);
-            run.started.set();
-            break;
-        case runtime::MessageType::kFailed:
-            run.failure = runtime::failure_of(message.reply);
-            if (message.reply.stage == runtime::Stage::kWorkDir) run.failure->kind = ErrorKind::kInvalid;
-            if (message.reply.stage == runtime::Stage::kCommand) run.failure->kind = ErrorKind::kNotFound;
-            run.started.set();
-            run.exited.set();
-            break;
-        case runtime::MessageType::kExited:
-            run.wait_status = message.reply.code;
-            run.exited.set();
-            break;
-        default:
-            break;
-    }
-}
-
-Result<std::pair<uint64_t, std::shared_ptr<ActiveRun>>> Box::begin_run() {
+Result<cgroups::Leaf> Box::make_leaf(const std::string& name) {
     if (!life_) return Error{ErrorKind::kConflict, 0, "the box stopped before the command began; try again"};
-    const uint64_t id = next_run_number();
-    cgroups::Leaf leaf = TRY(life_->group.make_leaf("r-" + std::to_string(id), uid_base()));
-    auto run = std::make_shared<ActiveRun>(executor_, std::move(leaf));
-    runs_.emplace(id, run);
-    return std::pair{id, run};
+    return life_->group.make_leaf(name, uid_base());
 }
 
-void Box::forget_run(uint64_t id) {
-    const auto found = runs_.find(id);
-    if (found == runs_.end()) return;
-    if (life_) {
-        if (!found->second->leaf.remove().ok()) lingering_.insert(found->second->leaf.name());
-        if (!lingering_.empty()) sweep_leaves();
-    }
-    runs_.erase(found);
+Result<cgroups::Leaf> Box::reopen_leaf(const std::string& name) {
+    if (!life_) return Error{ErrorKind::kConflict, 0, "the box has stopped"};
+    return life_->group.reopen_leaf(name);
+}
+
+void Box::retire_leaf(cgroups::Leaf leaf) {
+    if (!life_) return;  // it goes with the group
+    if (!leaf.remove().ok()) lingering_.insert(leaf.name());
+    if (!lingering_.empty()) sweep_leaves();
+}
+
+Box::Work::~Work() {
+    if (!box_) return;
+    --box_->work_;
+    box_->touch();
 }
 
 void Box::sweep_leaves() {
@@ -133,11 +100,6 @@ void Box::sweep_leaves() {
         auto leaf = life_->group.reopen_leaf(name);
         return !leaf.ok() || leaf->remove().ok();
     });
-}
-
-int64_t unix_now() {
-    return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
-        .count();
 }
 
 Box::Use::Use(std::shared_ptr<Box> box) : box_(std::move(box)) {

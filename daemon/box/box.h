@@ -1,24 +1,35 @@
 #pragma once
 
-#include <map>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
 
-#include "daemon/box/active_run.h"
 #include "daemon/box/builder.h"
 #include "daemon/box/state.h"
 #include "daemon/event.h"
 
 namespace hutch::daemon {
 
-/// One box as the event loop sees it: its record, its life if it has one, and the runs under way. Whoever changes it
-/// is on the event loop's thread.
+class Box;
+
+/// Who is told what the init of a box says of its commands, and that it will say no more. On the event loop.
+class BoxListener {
+  public:
+    virtual ~BoxListener() = default;
+    virtual void on_message(Box& box, runtime::Message message) = 0;
+    /// Its processes are about to be killed, or are gone; its control groups are still there.
+    virtual void on_end(Box& box, const Error& reason) = 0;
+    /// Nothing of it is left.
+    virtual void on_gone(const Box& box) = 0;
+};
+
+/// One box as the event loop sees it: its record, and its life if it has one. Whoever changes it is on the event loop's
+/// thread.
 class Box : public std::enable_shared_from_this<Box> {
   public:
-    Box(const asio::any_io_executor& executor, BoxRecord its_record)
-        : record(std::move(its_record)), executor_(executor) {}
+    Box(const asio::any_io_executor& executor, BoxRecord its_record, BoxListener& listener)
+        : record(std::move(its_record)), executor_(executor), listener_(listener) {}
 
     BoxRecord record;
     BuildTimes times;              ///< of its last start
@@ -35,15 +46,31 @@ class Box : public std::enable_shared_from_this<Box> {
     /// Takes the life and listens to its init. `ended` is called once, on the event loop, when init is gone. On
     /// failure (no descriptors left) the life is still the caller's.
     Result<void> live(Life& life, std::function<void()> ended);
-    /// Gives the life up: runs under way end with `reason`. What is answered is to be let go on a worker thread: the
+    /// Gives the life up, and tells the listener `reason`. What is answered is to be let go on a worker thread: the
     /// last reference to an overlay syncs its file system. The kernel objects are end_life()'s to remove.
     std::optional<Life> stop_living(const Error& reason);
 
-    /// A fresh leaf and a number for one command; forget() takes both back. kConflict without a life: a box may have
-    /// ended since the caller woke it.
-    Result<std::pair<uint64_t, std::shared_ptr<ActiveRun>>> begin_run();
-    void forget_run(uint64_t id);
-    [[nodiscard]] bool busy() const { return !runs_.empty(); }
+    /// A control group below the box's, for one command. kConflict without a life: a box may have ended since the
+    /// caller woke it.
+    Result<cgroups::Leaf> make_leaf(const std::string& name);
+    Result<cgroups::Leaf> reopen_leaf(const std::string& name);
+    /// Removes it, or does so later while something that a finished command left behind still runs in it.
+    void retire_leaf(cgroups::Leaf leaf);
+
+    /// Work under way in the box, which makes it busy. Its end is activity too.
+    class Work {
+      public:
+        explicit Work(std::shared_ptr<Box> box) : box_(std::move(box)) { ++box_->work_; }
+        Work(Work&&) = default;
+        Work(const Work&) = delete;
+        Work& operator=(Work&&) = delete;
+        Work& operator=(const Work&) = delete;
+        ~Work();
+
+      private:
+        std::shared_ptr<Box> box_;
+    };
+    [[nodiscard]] bool busy() const { return work_ > 0; }
 
     /// A request that works with the box, which thus does not fall asleep. Its coming and its end are activity.
     class Use {
@@ -71,7 +98,6 @@ class Box : public std::enable_shared_from_this<Box> {
     static Task<> listen(std::shared_ptr<Box> self, std::shared_ptr<bool> current, UniqueFd socket);
     static Task<> watch(std::shared_ptr<Box> self, std::shared_ptr<bool> current, UniqueFd pidfd,
                         std::function<void()> ended);
-    void deliver(runtime::Message message);
     void sweep_leaves();
 
     asio::any_io_executor executor_;
@@ -79,10 +105,9 @@ class Box : public std::enable_shared_from_this<Box> {
     Moment last_active_ = Moment::clock::now();
     size_t uses_ = 0;
     std::shared_ptr<bool> current_;  ///< false for listeners of a life that is over
-    std::map<uint64_t, std::shared_ptr<ActiveRun>> runs_;
+    BoxListener& listener_;
+    size_t work_ = 0;
     std::set<std::string> lingering_;  ///< leaves in which something of a finished command still runs
 };
-
-int64_t unix_now();
 
 }  // namespace hutch::daemon

@@ -7,6 +7,7 @@
 #include "base/ids.h"
 #include "base/undo.h"
 #include "daemon/box/sleep.h"
+#include "daemon/clock.h"
 #include "daemon/lap.h"
 #include "daemon/log.h"
 #include "overlayfs/upper.h"
@@ -32,11 +33,13 @@ Error shutting_down() {
 
 }  // namespace
 
-Manager::Manager(asio::any_io_executor executor, Mechanisms& mechanisms, Records& records, Workers& workers)
+Manager::Manager(asio::any_io_executor executor, Mechanisms& mechanisms, Records& records, Workers& workers,
+                 BoxListener& listener)
     : executor_(std::move(executor)),
       mechanisms_(mechanisms),
       records_(records),
       workers_(workers),
+      listener_(listener),
       work_(executor_),
       alarm_(executor_, [this](Moment now) { return look_at_clock(now); }) {}
 
@@ -122,7 +125,7 @@ Task<Result<std::shared_ptr<Box>>> Manager::create(CreateBox command) {
     CO_TRY_LET(record.uid_slot, uid_slots_.take());
     record.created_at = record.last_activity_at = unix_now();
     if (command.ttl > 0) record.expires_at = record.created_at + command.ttl;
-    auto box = std::make_shared<Box>(executor_, std::move(record));
+    auto box = std::make_shared<Box>(executor_, std::move(record), listener_);
     if (command.ttl > 0) box->expires_at = Moment::clock::now() + std::chrono::seconds(command.ttl);
     Lap lap;
     const auto intent = save(*box);  // before the kernel is touched
@@ -315,6 +318,7 @@ Task<> Manager::finish_removal(std::shared_ptr<Box> box, std::shared_ptr<Removal
             if (had_address) mechanisms_.slots->release(address);
             uid_slots_.release(box->record.uid_slot);
             leaving_.erase(box->record.id);
+            listener_.on_gone(*box);
             if (gone_) gone_(*box);
             break;
         }

@@ -41,7 +41,9 @@ struct DeleteTimes {
 /// box is made of is builder.h's business, what runs in it run.h's. Event loop thread only.
 class Manager {
   public:
-    Manager(asio::any_io_executor executor, Mechanisms& mechanisms, Records& records, Workers& workers);
+    /// `listener` is told what happens in the boxes.
+    Manager(asio::any_io_executor executor, Mechanisms& mechanisms, Records& records, Workers& workers,
+            BoxListener& listener);
 
     /// A living box. On failure nothing of it remains.
     Task<Result<std::shared_ptr<Box>>> create(CreateBox command);
@@ -112,6 +114,7 @@ class Manager {
     Mechanisms& mechanisms_;
     Records& records_;
     Workers& workers_;
+    BoxListener& listener_;
     UidSlots uid_slots_;
     std::map<std::string, std::shared_ptr<Box>> boxes_;    ///< by id
     std::map<std::string, std::string> names_;             ///< to id

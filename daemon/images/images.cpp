@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/ids.h"
 #include "base/undo.h"
+#include "daemon/clock.h"
 #include "daemon/fd_watch.h"
 #include "daemon/log.h"
 #include "overlayfs/layer.h"
@@ -83,11 +84,11 @@ Task<Result<Outcome>> finish(Run& run, Sink output, Gone gone, const asio::any_i
     auto watch = [&]() -> Task<> {
         co_await (gone() || over.wait());
         killed = !over.is_set();
-        if (killed) run.kill();
+        if (killed) run.cancel();
         watched.set();
     };
     asio::co_spawn(executor, watch(), asio::detached);
-    auto outcome = co_await run.finish(output, output);
+    auto outcome = co_await run.follow(output, output);
     over.set();
     co_await watched.wait();
     if (killed) co_return Error{ErrorKind::kConflict, 0, "script: its client went away; nothing was kept"};
@@ -120,7 +121,7 @@ Task<> unpack_all(Workers& unpackers, const overlayfs::Store& store, std::shared
 }  // namespace
 
 // What was replaced or removed under a box stays as long as the box.
-Images::Images(Manager& manager) : manager_(manager) {
+Images::Images(Manager& manager, Runs& runs) : manager_(manager), runs_(runs) {
     manager_.on_gone([this](const Box& box) { drop_unused(box.record.layers); });
 }
 
@@ -249,12 +250,13 @@ Task<Result<std::string>> Images::run_script(std::shared_ptr<Box> box, const std
     Command command;
     command.argv = shell(script);
     command.work_dir = "/";
+    command.recorded = false;
     command.env = box->record.env;
     command.env.emplace_back("DEBIAN_FRONTEND", "noninteractive");
     CO_TRY_LET(command.user, find_user("root"));
     {
-        CO_TRY_LET(Run run, co_await Run::start(box, command, true, UniqueFd()));
-        CO_TRY_LET(const Outcome outcome, co_await finish(run, output, gone, manager_.executor()));
+        CO_TRY_LET(const auto run, co_await runs_.start(box, command, UniqueFd()));
+        CO_TRY_LET(const Outcome outcome, co_await finish(*run, output, gone, manager_.executor()));
         if (outcome.exit_code != 0) {
             co_return invalid("script: it ended with exit status " + std::to_string(outcome.exit_code) +
                               "; nothing was kept");

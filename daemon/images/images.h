@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "daemon/box/manager.h"
-#include "daemon/run/run.h"
+#include "daemon/run/runs.h"
 
 namespace hutch::daemon {
 
@@ -33,7 +33,7 @@ struct Unpacking;
 /// Event loop thread only.
 class Images {
   public:
-    explicit Images(Manager& manager);
+    Images(Manager& manager, Runs& runs);
     ~Images();
     Images(const Images&) = delete;
     Images& operator=(const Images&) = delete;
@@ -55,6 +55,7 @@ class Images {
     Task<Result<std::string>> run_script(std::shared_ptr<Box> box, const std::string& script, Sink output, Gone gone);
 
     Manager& manager_;
+    Runs& runs_;
     std::vector<std::weak_ptr<Unpacking>> unpackings_;
     Workers unpackers_{2};  ///< of their own: an unpacking waits for its client, and nobody's box may wait for that
     std::map<std::string, ImageRecord> images_;

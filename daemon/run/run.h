@@ -1,92 +1,81 @@
 #pragma once
 
-#include <chrono>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
-#include <string>
-#include <string_view>
-#include <vector>
 
-#include "daemon/box/active_run.h"
+#include "cgroups/leaf.h"
+#include "daemon/box/box.h"
 #include "daemon/lap.h"
+#include "daemon/run/command.h"
+#include "daemon/run/stream.h"
 #include "daemon/store/records.h"
-#include "runtime/link.h"
 
 namespace hutch::daemon {
-
-class Box;
-
-/// Who a command runs as, inside the box.
-struct User {
-    std::string name;
-    uid_t uid = 0;
-    gid_t gid = 0;
-    std::string home;
-};
-/// root, and boxuser (1000), the one every image has.
-Result<User> find_user(const std::string& name);
-
-struct Command {
-    std::vector<std::string> argv;
-    std::string work_dir;
-    Pairs env;
-    User user;
-    std::optional<runtime::RunSpec::Terminal> terminal;
-    std::optional<std::chrono::milliseconds> timeout;  ///< then its whole tree is killed
-};
 
 /// Time each step of a command took, in nanoseconds.
 struct RunTimes {
     int64_t leaf = 0;     ///< making its leaf and its pipes
+    int64_t record = 0;   ///< writing its record
     int64_t started = 0;  ///< until init says that it started
-    int64_t exited = 0;   ///< until it has ended and what it wrote is delivered
-    int64_t finish = 0;   ///< reading its CPU time, removing its leaf
+    int64_t exited = 0;   ///< until it has ended and its output is taken
+    int64_t finish = 0;   ///< reading its CPU time
 };
 
 struct Outcome {
-    int exit_code = 0;  ///< 128 + signal for a killed one, as shells say it
-    uint64_t cpu_ns = 0;
+    int64_t exit_code = 0;  ///< 128 + signal for a killed one, as shells say it
+    int64_t cpu_ns = 0;
     int64_t duration_ms = 0;
-    bool timed_out = false;
     RunTimes times;
 };
 
-/// Takes the next piece of output. An error means that nobody listens any more: the command goes on, its output is
-/// read and dropped.
-using Sink = std::function<Task<Result<void>>(std::string_view)>;
-
-/// One command in one box, from the cgroup leaf to the exit status. Used by one coroutine at a time.
-class Run {
+/// One execution in a box, from the cgroup leaf to the exit status. It goes on whoever listens, or nobody. Made by
+/// Runs.
+class Run : public std::enable_shared_from_this<Run> {
   public:
-    /// Starts it in a living box. kInvalid, naming the field, when the working directory or the command is not there.
-    static Task<Result<Run>> start(std::shared_ptr<Box> box, Command command, bool merge_output, UniqueFd input);
+    Run(std::shared_ptr<Box> box, RunRecord record, cgroups::Leaf leaf, bool recorded);
 
-    Run(Run&&) = default;
-    Run& operator=(Run&&) = delete;
-    ~Run();
-
-    /// Streams until the command has ended and everything it wrote by then is delivered. What it left running in the
-    /// background goes on. With merge_output or a terminal all comes through `out`, in the order it was written.
-    Task<Result<Outcome>> finish(Sink out, Sink err);
+    /// As it is now: of one under way, what it has used so far.
+    [[nodiscard]] RunRecord record() const;
+    [[nodiscard]] Stream& output() { return *output_; }
+    [[nodiscard]] Stream* errors() { return errors_ ? &*errors_ : nullptr; }
     /// The terminal's master side, for input and window size; -1 without one.
-    [[nodiscard]] int terminal() const { return active_->terminal.get(); }
-    /// Kills the command and all it started.
-    void kill();
+    [[nodiscard]] int terminal() const { return terminal_.get(); }
+
+    /// Both streams to their ends, then the outcome. A sink's error means that nobody listens any more, and ends this,
+    /// not the run; as does the box's end, which leaves the exit code unknown.
+    Task<Result<Outcome>> follow(Sink output, Sink errors);
+    /// Waits for the end. kConflict, with the reason, when the exit code is not known.
+    Task<Result<Outcome>> outcome();
+    /// Kills the command and all that it started, and is remembered as cancelled. Nothing when it has ended.
+    void cancel();
 
   private:
-    Run(std::shared_ptr<Box> box, uint64_t id, std::shared_ptr<ActiveRun> active);
-    Task<> pump(int fd, const Sink& sink);
+    friend class Runs;
+
+    /// Follows the command until it and its output have come to their end.
+    Task<> carry();
+    void take_sources(UniqueFd output, UniqueFd errors, const std::string& journals);
+    void start_deadline(asio::steady_timer& timer);
+    void note_exit(int wait_status);
+    /// Its box has ended: whether the command had, and how, nobody can tell.
+    void lose(const Error& reason);
+    void conclude();
 
     std::shared_ptr<Box> box_;
-    uint64_t id_;
-    std::shared_ptr<ActiveRun> active_;
-    UniqueFd out_, err_;
-    std::chrono::steady_clock::time_point started_at_;
+    RunRecord record_;
+    cgroups::Leaf leaf_;
+    bool recorded_;
+    std::optional<Stream> output_, errors_;
+    UniqueFd terminal_;
+    Event started_;  ///< or failed to start
+    std::optional<runtime::Reply> refusal_;
+    Event exited_;
+    Event ended_;  ///< exited, its output taken, its record complete
+    std::optional<Error> loss_;
+    bool cancelled_ = false, timed_out_ = false;
     Lap lap_;
     RunTimes times_;
-    std::optional<std::chrono::milliseconds> timeout_;
 };
 
 }  // namespace hutch::daemon

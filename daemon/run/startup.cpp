@@ -22,9 +22,9 @@ void BoundedLines::end_line() {
     line_.clear();
 }
 
-Task<> run_init_command(Manager& manager, std::shared_ptr<Box> box, Command command) {
+Task<> run_init_command(Manager& manager, Runs& runs, std::shared_ptr<Box> box, Command command) {
     BoundedLines lines([&](const std::string& line) { manager.note(*box, "info", "init_command: " + line); });
-    auto run = co_await Run::start(box, std::move(command), true, UniqueFd());
+    auto run = co_await runs.start(box, std::move(command), UniqueFd());
     if (!run.ok()) {
         manager.note(*box, "error", "init_command: " + run.error().message);
         co_return;
@@ -33,7 +33,7 @@ Task<> run_init_command(Manager& manager, std::shared_ptr<Box> box, Command comm
         lines.feed(piece);
         co_return Result<void>();
     };
-    const auto outcome = co_await run->finish(sink, sink);
+    const auto outcome = co_await run.value()->follow(sink, sink);
     lines.finish();
     if (!outcome.ok()) {
         manager.note(*box, "warn", "init_command: " + outcome.error().message);

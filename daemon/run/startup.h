@@ -5,7 +5,7 @@
 #include <string>
 
 #include "daemon/box/manager.h"
-#include "daemon/run/run.h"
+#include "daemon/run/runs.h"
 
 namespace hutch::daemon {
 
@@ -30,6 +30,6 @@ class BoundedLines {
 
 /// Runs the init command of a box that has just been started, to its end; what it writes, and how it ends, goes into
 /// the box's log.
-Task<> run_init_command(Manager& manager, std::shared_ptr<Box> box, Command command);
+Task<> run_init_command(Manager& manager, Runs& runs, std::shared_ptr<Box> box, Command command);
 
 }  // namespace hutch::daemon

@@ -44,6 +44,12 @@ Query& Query::bind(int64_t number) {
     return *this;
 }
 
+Query& Query::bind(std::optional<int64_t> number) {
+    if (number) return bind(*number);
+    sqlite3_bind_null(statement_, next_++);
+    return *this;
+}
+
 Result<bool> Query::step() {
     if (statement_ == nullptr) return Error{ErrorKind::kSystem, EINVAL, "state database: bad statement"};
     switch (sqlite3_step(statement_)) {
@@ -69,6 +75,11 @@ std::string Query::text(int column) const {
 
 int64_t Query::number(int column) const {
     return sqlite3_column_int64(statement_, column);
+}
+
+std::optional<int64_t> Query::number_if_any(int column) const {
+    if (sqlite3_column_type(statement_, column) == SQLITE_NULL) return std::nullopt;
+    return number(column);
 }
 
 Result<Database> Database::open(const std::string& path) {

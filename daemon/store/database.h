@@ -26,6 +26,7 @@ class Query {
 
     Query& bind(std::string_view text);
     Query& bind(int64_t number);
+    Query& bind(std::optional<int64_t> number);  ///< NULL for nothing
     /// True while there is a row to read.
     Result<bool> step();
     /// For statements that answer no rows.
@@ -33,6 +34,7 @@ class Query {
 
     [[nodiscard]] std::string text(int column) const;
     [[nodiscard]] int64_t number(int column) const;
+    [[nodiscard]] std::optional<int64_t> number_if_any(int column) const;  ///< nothing for NULL
 
   private:
     sqlite3_stmt* statement_;

@@ -31,6 +31,15 @@ ALTER TABLE boxes ADD COLUMN init_command TEXT NOT NULL DEFAULT '';
 ALTER TABLE boxes ADD COLUMN idle_timeout INTEGER NOT NULL DEFAULT -1;
 ALTER TABLE boxes ADD COLUMN expires_at INTEGER NOT NULL DEFAULT 0;
 )sql",
+    R"sql(
+CREATE TABLE runs (
+    id TEXT PRIMARY KEY, box TEXT NOT NULL REFERENCES boxes (id) ON DELETE CASCADE, number INTEGER NOT NULL UNIQUE,
+    status INTEGER NOT NULL, prompt TEXT NOT NULL, separate_errors INTEGER NOT NULL, terminal INTEGER NOT NULL,
+    timeout_ms INTEGER NOT NULL, exit_code INTEGER, error TEXT NOT NULL, cpu_ns INTEGER NOT NULL,
+    started_ms INTEGER NOT NULL, duration_ms INTEGER NOT NULL, kept_bytes INTEGER NOT NULL) STRICT;
+CREATE INDEX runs_of_box ON runs (box, number);
+CREATE INDEX runs_running ON runs (status) WHERE status = 0;
+)sql",
 };
 
 // Lists are kept as text with a separator that cannot occur in them: layers and labels hold no line feed, and a NUL
@@ -69,6 +78,14 @@ Result<Records> Records::open(const std::string& path) {
     Records records(TRY(Database::open(path)));
     TRY(records.database_.migrate(kSchemaSteps));
     return records;
+}
+
+Result<void> Records::together(const std::function<Result<void>()>& work) {
+    TRY(database_.query("BEGIN IMMEDIATE").run());
+    Result<void> done = work();
+    if (done.ok()) done = database_.query("COMMIT").run();
+    if (!done.ok()) (void)database_.query("ROLLBACK").run();
+    return done;
 }
 
 Result<std::string> Records::store_id() {

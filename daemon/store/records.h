@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
@@ -59,6 +60,26 @@ struct LogRecord {
     std::string message;
 };
 
+enum class RunStatus : int64_t { kRunning = 0, kCompleted = 1, kFailed = 2, kCancelled = 3 };
+
+/// One execution. Written before its command is started, so that the next daemon knows of it.
+struct RunRecord {
+    std::string id;
+    std::string box;
+    int64_t number = 0;  ///< what init knows it by: unique on this host, later ones are higher
+    RunStatus status = RunStatus::kRunning;
+    std::string prompt;
+    bool separate_errors = false;
+    bool terminal = false;
+    int64_t timeout_ms = 0;            ///< 0: none
+    std::optional<int64_t> exit_code;  ///< none while it runs, and none for ever where it could not be learnt
+    std::string error;                 ///< why it failed, where that is not the exit code's to say
+    int64_t cpu_ns = 0;
+    int64_t started_ms = 0;  ///< Unix milliseconds
+    int64_t duration_ms = 0;
+    int64_t kept_bytes = 0;  ///< of its output, on disk
+};
+
 /// Every SQL statement of the daemon is in here. Event loop thread only.
 class Records {
   public:
@@ -79,6 +100,20 @@ class Records {
     Result<void> add_log(const std::string& box, const LogRecord& log);
     Result<std::vector<LogRecord>> logs(const std::string& box, int64_t offset, int64_t limit);
     static constexpr int64_t kMaxLogs = 1000;
+
+    /// All of `work` in one transaction: kept whole or not at all.
+    Result<void> together(const std::function<Result<void>()>& work);
+
+    // run_records.cpp
+    Result<void> add_run(const RunRecord& run);
+    Result<void> end_run(const RunRecord& run);  ///< what its end has told
+    Result<void> drop_run(const std::string& id);
+    Result<std::vector<RunRecord>> runs(const std::string& box);  ///< newest first
+    Result<std::vector<RunRecord>> running();                     ///< of all boxes
+    Result<std::optional<RunRecord>> run(const std::string& box, const std::string& id);
+    Result<int64_t> last_run_number();
+    /// Ended runs beyond the newest `most`, or beyond `most_bytes` of kept output, are forgotten; their ids.
+    Result<std::vector<std::string>> prune_runs(const std::string& box, int64_t most, int64_t most_bytes);
 
   private:
     explicit Records(Database database) : database_(std::move(database)) {}

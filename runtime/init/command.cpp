@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
@@ -16,6 +17,10 @@
 
 namespace hutch::runtime::init {
 namespace {
+
+// A command's soft and hard limit of open files, as systemd sets them for services.
+constexpr rlim_t kUsualFiles = 1024;
+constexpr rlim_t kMaxFiles = 524288;
 
 struct Attempt {
     const Run* run;
@@ -77,6 +82,13 @@ void exec_in_path(char* const* argv, char* const* env) {
     // Nothing but 0, 1, 2: no way to name a descriptor of init's in the working directory either (CVE-2024-21626).
     // In a vfork child the table is a copy, so init keeps its own.
     sys_close_range(3, ~0U, 0);
+    // init holds descriptors of thousands of runs; a program that closes "all" of them one by one must not have to.
+    rlimit files{};
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_max = files.rlim_max < kMaxFiles ? files.rlim_max : kMaxFiles;
+        files.rlim_cur = files.rlim_max < kUsualFiles ? files.rlim_max : kUsualFiles;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
     if (sys_seccomp(1 /* SECCOMP_SET_MODE_FILTER */, 0, const_cast<sock_fprog*>(attempt.filter)) != 0) {
         give_up(attempt, Stage::kSeccomp);
     }
@@ -158,9 +170,9 @@ Reply start_command(Packet& packet, const Context& context, int& terminal) {
     attempt.run = reinterpret_cast<const Run*>(packet.bytes);
     attempt.filter = &context.run_filter;
     const uint64_t id = attempt.run->run_id;
-    const size_t wanted_fds = attempt.run->tty != 0 ? 1 : 4;
-    if (packet.fd_count != wanted_fds || !unpack(packet, strings, attempt)) {
-        errno = packet.fd_count != wanted_fds ? EPROTO : E2BIG;
+    const bool whole = attempt.run->tty != 0 ? packet.fd_count == 1 : packet.fd_count >= 4;
+    if (packet.truncated || !whole || !unpack(packet, strings, attempt)) {
+        errno = packet.truncated ? EMFILE : (whole ? E2BIG : EPROTO);
         return failure(Stage::kReceive, "command", id);
     }
     attempt.leaf = packet.fds[0];

@@ -10,17 +10,21 @@
 
 namespace hutch::runtime::init {
 
-/// A packet as received: at most kMaxMessage bytes and four descriptors, all CLOEXEC.
+/// A packet as received: at most kMaxMessage bytes and the descriptors of a Run, all CLOEXEC.
 struct Packet {
     alignas(16) char bytes[kMaxMessage + 1];  // one more, so that strings always end
     size_t size;
-    int fds[4];
+    int fds[4 + kMaxKept];
     size_t fd_count;
+    bool truncated;  // the kernel had no room for all of the descriptors
 };
 
 /// False when nothing usable came (kControlFd is in blocking mode); errno says why, 0 for a closed peer.
 bool receive(Packet& packet);
-void send_reply(const Reply& reply, int fd = -1);
+/// Waits while the daemon is away and the queue is full.
+void send_reply(const Reply& reply, const int* fds = nullptr, size_t fd_count = 0);
+/// False when the queue is full now.
+bool try_reply(const Reply& reply);
 /// kFailed with the current errno, on `object`.
 Reply failure(Stage stage, const char* object, uint64_t run_id = 0);
 
@@ -32,7 +36,21 @@ struct Context {
 /// Everything from the bare cradle to a finished box. On failure `failed` says where.
 bool set_up(const Packet& packet, Context& context, Reply& failed);
 
-/// Starts one command; the reply is kStarted or kFailed. `terminal`: the master side to hand over, or -1.
+/// Starts one command; the reply is kStarted or kFailed. `terminal`: the master side, or -1.
 Reply start_command(Packet& packet, const Context& context, int& terminal);
+
+// runs.cpp: what is known of the runs until the daemon has taken it.
+
+/// No room for one more.
+bool runs_full();
+/// Keeps the descriptors, which are its own from here on.
+void hold_run(uint64_t id, pid_t pid, const int* kept, size_t count);
+void forget_run(uint64_t id);
+/// Reaps whatever has ended.
+void reap_all();
+/// Tells of each end that was not told yet. False when the queue is full: to be called again when there is room.
+bool tell_ends();
+/// kHeld for each run, then kReportEnd; all ends are to be told again.
+void report_runs(uint64_t number);
 
 }  // namespace hutch::runtime::init

@@ -6,7 +6,6 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "runtime/init/init.h"
@@ -14,60 +13,60 @@
 namespace hutch::runtime::init {
 namespace {
 
-// Bounded by the box's pids limit; a run beyond it is refused before it is started.
-constexpr size_t kMaxRuns = 4096;
-struct ActiveRun {
-    uint64_t id;
-    pid_t pid;
-};
-ActiveRun g_runs[kMaxRuns];
-size_t g_run_count = 0;
 Packet g_packet;  // zero pages until touched
+
+bool is_request(MessageType type) {
+    const Request* request = reinterpret_cast<const Request*>(g_packet.bytes);
+    return g_packet.size == sizeof(Request) && request->type == type;
+}
+
+// What is kept of the packet's descriptors is no longer the packet's.
+void handle_run(const Context& context) {
+    const uint64_t id = reinterpret_cast<const Run*>(g_packet.bytes)->run_id;
+    if (runs_full()) {
+        errno = EAGAIN;
+        send_reply(failure(Stage::kLeaf, "too many commands", id));
+        return;
+    }
+    int terminal = -1;
+    const Reply reply = start_command(g_packet, context, terminal);
+    if (reply.type != MessageType::kStarted) {
+        send_reply(reply);
+        if (terminal >= 0) close(terminal);
+    } else if (terminal >= 0) {
+        hold_run(id, reply.pid, &terminal, 1);
+        send_reply(reply, &terminal, 1);
+    } else {
+        const size_t kept = g_packet.fd_count - 4;
+        hold_run(id, reply.pid, g_packet.fds + 4, kept);
+        g_packet.fd_count -= kept;
+        send_reply(reply);
+    }
+}
 
 void handle_request(const Context& context) {
     if (!receive(g_packet)) {
         // Our duplicate of the daemon's end keeps the pair open: a closed peer cannot happen, a bad packet is dropped.
         return;
     }
-    const Run* run = reinterpret_cast<const Run*>(g_packet.bytes);
-    if (g_packet.size < sizeof(Run) || run->type != MessageType::kRun) {
+    if (is_request(MessageType::kForget)) {
+        forget_run(reinterpret_cast<const Request*>(g_packet.bytes)->run_id);
+    } else if (is_request(MessageType::kReport)) {
+        report_runs(reinterpret_cast<const Request*>(g_packet.bytes)->run_id);
+    } else if (g_packet.size >= sizeof(Run) &&
+               reinterpret_cast<const Run*>(g_packet.bytes)->type == MessageType::kRun) {
+        handle_run(context);
+    } else {
         errno = EPROTO;
         send_reply(failure(Stage::kReceive, "request"));
-    } else if (g_run_count == kMaxRuns) {
-        errno = EAGAIN;
-        send_reply(failure(Stage::kLeaf, "too many commands", run->run_id));
-    } else {
-        int terminal = -1;
-        const Reply reply = start_command(g_packet, context, terminal);
-        if (reply.type == MessageType::kStarted) g_runs[g_run_count++] = {reply.run_id, reply.pid};
-        send_reply(reply, terminal);
-        if (terminal >= 0) close(terminal);
     }
     for (size_t i = 0; i < g_packet.fd_count; ++i) close(g_packet.fds[i]);
 }
 
-void reap_all() {
-    for (;;) {
-        int status = 0;
-        const pid_t pid = waitpid(-1, &status, WNOHANG);
-        if (pid <= 0) return;
-        for (size_t i = 0; i < g_run_count; ++i) {
-            if (g_runs[i].pid != pid) continue;
-            Reply reply{};
-            reply.type = MessageType::kExited;
-            reply.run_id = g_runs[i].id;
-            reply.pid = pid;
-            reply.code = status;
-            g_runs[i] = g_runs[--g_run_count];
-            send_reply(reply);
-            break;
-        }
-    }
-}
-
 [[noreturn]] void serve(const Context& context, int signals) {
     for (;;) {
-        pollfd events[] = {{kControlFd, POLLIN, 0}, {signals, POLLIN, 0}};
+        const short room = tell_ends() ? 0 : POLLOUT;
+        pollfd events[] = {{kControlFd, static_cast<short>(POLLIN | room), 0}, {signals, POLLIN, 0}};
         if (poll(events, 2, -1) < 0) continue;  // EINTR: nothing else can happen to two good descriptors
         if ((events[1].revents & POLLIN) != 0) {
             signalfd_siginfo ignored;
@@ -121,6 +120,7 @@ bool receive(Packet& packet) {
     if (n <= 0) return false;
     packet.size = static_cast<size_t>(n);
     packet.bytes[n] = '\0';
+    packet.truncated = (message.msg_flags & MSG_CTRUNC) != 0;
     const cmsghdr* rights = CMSG_FIRSTHDR(&message);
     if (rights != nullptr && rights->cmsg_level == SOL_SOCKET && rights->cmsg_type == SCM_RIGHTS) {
         packet.fd_count = (rights->cmsg_len - CMSG_LEN(0)) / sizeof(int);
@@ -129,24 +129,37 @@ bool receive(Packet& packet) {
     return true;
 }
 
-void send_reply(const Reply& reply, int fd) {
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+namespace {
+
+bool send_packet(const Reply& reply, const int* fds, size_t fd_count, int flags) {
+    alignas(cmsghdr) char control[CMSG_SPACE(kMaxKept * sizeof(int))] = {};
     iovec data{const_cast<Reply*>(&reply), sizeof(reply)};
     msghdr message{};
     message.msg_iov = &data;
     message.msg_iovlen = 1;
-    if (fd >= 0) {
+    if (fd_count > 0) {
         message.msg_control = control;
-        message.msg_controllen = sizeof(control);
+        message.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
         cmsghdr* rights = CMSG_FIRSTHDR(&message);
         rights->cmsg_level = SOL_SOCKET;
         rights->cmsg_type = SCM_RIGHTS;
-        rights->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(rights), &fd, sizeof(int));
+        rights->cmsg_len = CMSG_LEN(fd_count * sizeof(int));
+        memcpy(CMSG_DATA(rights), fds, fd_count * sizeof(int));
     }
-    // Blocks when the daemon is away and the queue is full: an exit status is never thrown away.
-    while (sendmsg(kControlFd, &message, MSG_NOSIGNAL) < 0 && errno == EINTR) {
+    while (sendmsg(kControlFd, &message, MSG_NOSIGNAL | flags) < 0) {
+        if (errno != EINTR) return false;
     }
+    return true;
+}
+
+}  // namespace
+
+void send_reply(const Reply& reply, const int* fds, size_t fd_count) {
+    send_packet(reply, fds, fd_count, 0);
+}
+
+bool try_reply(const Reply& reply) {
+    return send_packet(reply, nullptr, 0, MSG_DONTWAIT);
 }
 
 Reply failure(Stage stage, const char* object, uint64_t run_id) {

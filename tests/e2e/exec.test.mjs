@@ -22,7 +22,7 @@ leakless(daemon, 'without errors there is no error field', async () => {
 leakless(daemon, 'who asks for details is told what each step took', async () => {
   const box = await daemon.box();
   const { details } = await daemon.json('POST', `${box.path}/exec?details=1`, { command: ['true'] });
-  assert.deepEqual(Object.keys(details.run_ns).sort(), ['exited', 'finish', 'leaf', 'started']);
+  assert.deepEqual(Object.keys(details.run_ns).sort(), ['exited', 'finish', 'leaf', 'record', 'started']);
   for (const [step, time] of Object.entries(details.run_ns)) assert.ok(time >= 0, `${step}: ${time}`);
 });
 

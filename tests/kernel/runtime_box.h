@@ -20,6 +20,7 @@ struct Command {
     std::string work_dir = "/";
     std::vector<std::string> env = {"PATH=/bin"};
     std::optional<RunSpec::Terminal> terminal = {};
+    bool kept = false;  ///< init is given the read end of the output too
 };
 
 struct Outcome {
@@ -122,6 +123,7 @@ class Box {
             }
             spec.in = in[0].get();
             spec.out = spec.err = out[1].get();
+            if (command.kept) spec.kept.push_back(out[0].get());
         }
         must(spawned_.link.send(spec));
         Message first = next();
@@ -131,9 +133,9 @@ class Box {
         }
         running.pid = first.reply.pid;
         if (first.reply.type == MessageType::kFailed) running.failed = first.reply;
-        if (command.terminal && first.terminal) running.in = must(duplicate(first.terminal.get()));
+        if (command.terminal && first.fds[0]) running.in = must(duplicate(first.fds[0].get()));
         if (!command.terminal) running.in = std::move(in[1]);
-        running.out = command.terminal ? std::move(first.terminal) : std::move(out[0]);
+        running.out = command.terminal ? std::move(first.fds[0]) : std::move(out[0]);
         return running;
     }
     Outcome finish(Running& running) {
@@ -149,6 +151,7 @@ class Box {
         while (running.out && take(running.out, outcome.out)) {
         }
         outcome.status = ended_.at(running.id);
+        must(spawned_.link.forget(running.id));
         return outcome;
     }
     /// What a command of these words says, without the end of the last line.

@@ -205,6 +205,17 @@ calls('what a create must not say is refused by the name of the field', async ()
   assert.equal((await Box.list()).length, 1);
 });
 
+calls('runs are listed newest first', async () => {
+  const box = await Box.create();
+  await box.exec.command('echo one');
+  await box.exec.command('exit 3');
+  const [second, first, ...others] = await box.listRuns();
+  assert.deepEqual(others, []);
+  assert.deepEqual([first.status, second.status], ['completed', 'failed']);
+  assert.ok(first.prompt.endsWith('echo one'), first.prompt);
+  assert.deepEqual([first.box_id, first.type], [box.id, 'shell']);
+});
+
 calls('what is not built yet says so', async () => {
   const box = await Box.create();
   const fields = {
@@ -219,7 +230,6 @@ calls('what is not built yet says so', async () => {
     await refuses(501, new RegExp(`^${field}: not supported`), () => Box.create(config));
   }
   const unbuilt = [
-    () => box.listRuns(),
     () => box.snapshot({ name: 'now' }), () => box.listSnapshots(), () => box.deleteSnapshot('s'),
     () => Box.deleteSnapshots(), () => Box.fromSnapshot('s'),
     () => box.exec.code({ code: '1', lang: 'js' }), () => box.exec.streamCode({ code: '1', lang: 'js' }),

@@ -114,6 +114,7 @@ export function census(daemon) {
     ...rest,
     links: slots.length, // their numbers go round
     layers: names(path.join(daemon.store, 'layers')).length,
+    journals: names(path.join(daemon.state, 'runs')).length,
     own_mounts: mounts(`/proc/${pid}/mountinfo`, ['']).length,
     descriptors: fs.readdirSync(`/proc/${pid}/fd`).length,
     children: names(`/proc/${pid}/task`).flatMap((task) => text(`/proc/${pid}/task/${task}/children`).match(/\d+/g) ?? []).length,

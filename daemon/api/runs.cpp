@@ -1,0 +1,174 @@
+// Runs: what was executed in a box, what it said, and how to end it.
+
+#include <boost/asio/experimental/awaitable_operators.hpp>
+
+#include "daemon/api/resources.h"
+
+namespace hutch::daemon {
+namespace {
+
+using Answer = Task<Result<std::optional<Response>>>;
+
+constexpr int64_t kMaxOffset = 1LL << 50U;
+
+const char* name_of(RunStatus status) {
+    switch (status) {
+        case RunStatus::kRunning:
+            return "running";
+        case RunStatus::kCompleted:
+            return "completed";
+        case RunStatus::kFailed:
+            return "failed";
+        case RunStatus::kCancelled:
+            return "cancelled";
+    }
+    return "failed";
+}
+
+// An ended one has exactly these keys: clients compare.
+Json run_json(const Services& services, const RunRecord& run) {
+    Json json{{"id", run.id},
+              {"box_id", run.box},
+              {"customer_id", "local"},
+              {"type", "shell"},
+              {"status", name_of(run.status)},
+              {"prompt", run.prompt},
+              {"input_tokens", 0},
+              {"output_tokens", 0},
+              {"cpu_ns", run.cpu_ns},
+              {"cost_usd", cost_usd(services.config, run.cpu_ns)},
+              {"compute_cost_usd", cost_usd(services.config, run.cpu_ns)},
+              {"duration_ms", run.duration_ms},
+              {"created_at", run.started_ms / 1000}};
+    if (run.status != RunStatus::kRunning) json["completed_at"] = (run.started_ms + run.duration_ms) / 1000;
+    return json;
+}
+
+Json kept_json(const Journal& journal) {
+    return {{"begin", journal.begin()}, {"end", journal.end()}};
+}
+
+Answer list(Services& services, const Params& params) {
+    CO_TRY_LET(const auto box, services.boxes.find(params.at("id")));
+    CO_TRY_LET(const auto records, services.runs.list(*box));
+    Json runs = Json::array();
+    for (const RunRecord& record : records) runs.push_back(run_json(services, record));
+    co_return std::optional(answer(Json{{"runs", std::move(runs)}}));
+}
+
+Answer get(Services& services, const Params& params) {
+    CO_TRY_LET(const auto box, services.boxes.find(params.at("id")));
+    CO_TRY_LET(const RunRecord record, services.runs.record(*box, params.at("run")));
+    Json json = run_json(services, record);
+    json["exit_code"] = record.exit_code ? Json(*record.exit_code) : Json();
+    if (!record.error.empty()) json["error_message"] = record.error;
+    const auto active = services.runs.find(*box, record.id);
+    if (active) {
+        json["output_kept"] = kept_json(active->output().journal());
+        if (active->errors() != nullptr) json["errors_kept"] = kept_json(active->errors()->journal());
+    } else {
+        CO_TRY_LET(const Journal output, services.runs.journal(record, false));
+        json["output_kept"] = kept_json(output);
+        if (record.separate_errors) {
+            CO_TRY_LET(const Journal errors, services.runs.journal(record, true));
+            json["errors_kept"] = kept_json(errors);
+        }
+    }
+    co_return std::optional(answer(json));
+}
+
+struct Wanted {
+    bool errors = false;
+    bool follow = false;
+    uint64_t offset = 0;
+};
+
+Result<Wanted> decode_wanted(const Request& request, const RunRecord& run) {
+    Wanted wanted;
+    wanted.offset = static_cast<uint64_t>(TRY(query_number(request, "offset", 0, kMaxOffset)));
+    wanted.follow = TRY(query_number(request, "follow", 0, 1)) == 1;
+    const auto stream = request.query.find("stream");
+    if (stream != request.query.end()) {
+        if (stream->second != "output" && stream->second != "errors") {
+            return invalid("stream: must be output or errors");
+        }
+        wanted.errors = stream->second == "errors";
+    }
+    if (wanted.errors && !run.separate_errors) {
+        return invalid("stream: this run wrote its errors into its output, in the order they came; read that");
+    }
+    return wanted;
+}
+
+Result<void> check_offset(uint64_t offset, const Journal& kept) {
+    if (offset > kept.end()) {
+        return invalid("offset: the run has said only " + std::to_string(kept.end()) + " bytes");
+    }
+    if (offset < kept.begin()) {
+        return invalid("offset: what is before " + std::to_string(kept.begin()) +
+                       " is no longer kept; read from there");
+    }
+    return {};
+}
+
+Answer output(Services& services, Exchange& exchange, const Params& params) {
+    using namespace asio::experimental::awaitable_operators;
+    CO_TRY_LET(const auto box, services.boxes.find(params.at("id")));
+    co_await services.runs.settled(box);
+    CO_TRY_LET(const RunRecord record, services.runs.record(*box, params.at("run")));
+    CO_TRY_LET(const Wanted wanted, decode_wanted(exchange.request(), record));
+    const auto active = services.runs.find(*box, record.id);
+    std::optional<Stream> ended;
+    if (!active) {
+        CO_TRY_LET(Journal journal, services.runs.journal(record, wanted.errors));
+        ended.emplace(services.boxes.executor(), UniqueFd(), std::move(journal));
+    }
+    Stream& stream = active ? (wanted.errors ? *active->errors() : active->output()) : *ended;
+    CO_TRY(check_offset(wanted.offset, stream.journal()));
+    CO_TRY(co_await exchange.read_body(kMaxJsonBody));
+    CO_TRY(co_await exchange.begin(200, "application/octet-stream"));
+    const Sink forward = [&exchange](std::string_view piece) { return exchange.write(piece); };
+    if (wanted.follow) {
+        const auto told = co_await (stream.follow(wanted.offset, forward) || exchange.client_gone());
+        if (told.index() == 1) co_return std::optional<Response>();
+        CO_TRY(std::get<0>(told));
+    } else {
+        CO_TRY(co_await stream.copy(wanted.offset, forward));
+    }
+    CO_TRY(co_await exchange.end());
+    co_return std::optional<Response>();
+}
+
+// The box is woken: a frozen init could not tell how the killed ended.
+Answer cancel(Services& services, const Params& params) {
+    CO_TRY_LET(const auto box, services.boxes.find(params.at("id")));
+    CO_TRY_LET(const RunRecord found, services.runs.record(*box, params.at("run")));
+    if (found.status == RunStatus::kRunning) {
+        CO_TRY(co_await services.boxes.wake(box));
+        co_await services.runs.settled(box);
+        if (const auto active = services.runs.find(*box, found.id)) {
+            active->cancel();
+            (void)co_await active->outcome();
+            co_return std::optional(Response{});
+        }
+    }
+    CO_TRY_LET(const RunRecord ended, services.runs.record(*box, params.at("run")));
+    co_return Error{
+        ErrorKind::kConflict, 0,
+        "run: " + ended.id + " has ended (" + name_of(ended.status) + "); only a running one can be cancelled"};
+}
+
+}  // namespace
+
+void add_run_routes(Router& router, Services& services) {
+    router.add("GET", "/v2/box/{id}/runs",
+               [&services](Exchange&, const Params& params) { return list(services, params); });
+    router.add("GET", "/v2/box/{id}/runs/{run}",
+               [&services](Exchange&, const Params& params) { return get(services, params); });
+    router.add("GET", "/v2/box/{id}/runs/{run}/output",
+               [&services](Exchange& exchange, const Params& params) { return output(services, exchange, params); });
+    router.add("POST", "/v2/box/{id}/runs/{run}/cancel",
+               [&services](Exchange&, const Params& params) { return cancel(services, params); });
+}
+
+}  // namespace hutch::daemon

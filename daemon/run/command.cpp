@@ -1,0 +1,49 @@
+#include "daemon/run/command.h"
+
+#include <cstring>
+#include <map>
+
+namespace hutch::daemon {
+
+Result<User> find_user(const std::string& name) {
+    if (name == "root") return User{"root", 0, 0, "/root"};
+    if (name == "boxuser") return User{"boxuser", 1000, 1000, "/home/boxuser"};
+    return invalid("user: \"" + name + "\" is not one of root, boxuser");
+}
+
+std::vector<std::string> environment_of(const Command& command) {
+    std::map<std::string, std::string> variables = {
+        {"PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+        {"HOME", command.user.home},
+        {"USER", command.user.name},
+        {"LOGNAME", command.user.name},
+        {"SHELL", "/bin/sh"},
+        {"LANG", "C.UTF-8"},
+    };
+    for (const auto& [name, value] : command.env) variables[name] = value;
+    std::vector<std::string> list;
+    for (const auto& [name, value] : variables) list.push_back(name + "=" + value);
+    return list;
+}
+
+std::string prompt_of(const Command& command) {
+    std::string prompt;
+    for (const std::string& argument : command.argv) prompt += (prompt.empty() ? "" : " ") + argument;
+    return prompt;
+}
+
+Error said_plainly(const runtime::Reply& failed, const Command& command) {
+    Error failure = runtime::failure_of(failed);
+    if (failed.stage == runtime::Stage::kWorkDir) {
+        failure.kind = ErrorKind::kInvalid;
+        failure.message =
+            "folder: cannot enter \"" + command.work_dir + "\" in the box: " + std::strerror(failure.code);
+    } else if (failed.stage == runtime::Stage::kCommand) {
+        failure.kind = ErrorKind::kInvalid;
+        failure.message = "command: cannot run \"" + command.argv[0] + "\" in the box: " +
+                          (failure.code == ENOENT ? "no such program in its PATH" : std::strerror(failure.code));
+    }
+    return failure;
+}
+
+}  // namespace hutch::daemon

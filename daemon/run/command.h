@@ -1,0 +1,46 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "daemon/store/records.h"
+#include "runtime/link.h"
+
+namespace hutch::daemon {
+
+/// Who a command runs as, inside the box.
+struct User {
+    std::string name;
+    uid_t uid = 0;
+    gid_t gid = 0;
+    std::string home;
+};
+/// root, and boxuser (1000), the one every image has.
+Result<User> find_user(const std::string& name);
+
+/// Where a command's standard error goes: with its output, in the order it was written, or to a stream of its own.
+enum class Errors { kMerged, kSeparate };
+
+struct Command {
+    std::vector<std::string> argv;
+    std::string work_dir;
+    Pairs env;
+    User user;
+    Errors errors = Errors::kMerged;
+    std::optional<runtime::RunSpec::Terminal> terminal;  ///< all of its output is the terminal's
+    std::optional<std::chrono::milliseconds> timeout;    ///< then its whole tree is killed
+    bool recorded = true;  ///< false for what serves another call: no record of it is kept, its output only passes
+};
+
+/// The variables every command finds, then the command's own, the later one winning: "NAME=value".
+std::vector<std::string> environment_of(const Command& command);
+/// "sh -c echo hi": how a record shows it.
+std::string prompt_of(const Command& command);
+/// Why init could not start it, in the words of the API's fields.
+Error said_plainly(const runtime::Reply& failed, const Command& command);
+
+}  // namespace hutch::daemon

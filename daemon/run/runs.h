@@ -1,0 +1,72 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "daemon/run/run.h"
+
+namespace hutch::daemon {
+
+/// The executions of all boxes: starts them, hears from the boxes' inits how they fare, keeps their records and what
+/// they said, and takes them over from an earlier daemon. Event loop thread only.
+class Runs : public BoxListener {
+  public:
+    /// Output is kept below `directory`, in a directory per box.
+    Runs(asio::any_io_executor executor, Records& records, std::string directory);
+
+    /// Starts it in a living box. kInvalid, naming the field, when the working directory or the program is not there.
+    Task<Result<std::shared_ptr<Run>>> start(std::shared_ptr<Box> box, Command command, UniqueFd input);
+
+    /// Newest first, those under way among them.
+    Result<std::vector<RunRecord>> list(const Box& box);
+    /// kNotFound names what was asked for.
+    Result<RunRecord> record(const Box& box, const std::string& id);
+    /// One that is under way; null for one that has ended.
+    std::shared_ptr<Run> find(const Box& box, const std::string& id);
+    /// What an ended run has said: "out" or "err". An empty journal when it said nothing, or nothing is kept.
+    Result<Journal> journal(const RunRecord& run, bool errors);
+
+    /// Takes over the runs of an earlier daemon in these boxes, as the boxes' inits report them. Files that belong to
+    /// no box are removed.
+    Result<void> adopt(const std::vector<std::shared_ptr<Box>>& boxes);
+    /// Waits until the box's init has reported what it holds, if that was asked.
+    Task<> settled(std::shared_ptr<Box> box);
+    void on_message(Box& box, runtime::Message message) override;
+    void on_end(Box& box, const Error& reason) override;
+    void on_gone(const Box& box) override;
+
+  private:
+    /// Runs that the records tell of and init has not told of yet.
+    struct Unclaimed {
+        explicit Unclaimed(const asio::any_io_executor& executor) : reported(executor) {}
+        std::map<uint64_t, RunRecord> runs;
+        uint64_t report = 0;  ///< the number of the one that was asked for
+        Event reported;
+    };
+
+    Task<Result<void>> launch(std::shared_ptr<Run> run, const Command& command, UniqueFd input);
+    void take_over(const std::shared_ptr<Box>& box, uint64_t number, runtime::Message message);
+    void end_report(Box& box, const std::string& reason);
+    void carry(const std::shared_ptr<Run>& run);
+    void record_start(Run& run);
+    void settle_soon(const std::shared_ptr<Run>& run);
+    void settle();
+    void let_go(const std::shared_ptr<Run>& run, bool kept);
+    void lose(RunRecord run, const std::string& reason);
+    void remove_journals(const std::string& box);
+    void prune(const std::string& box);
+    [[nodiscard]] std::string directory_of(const std::string& box) const { return directory_ + "/" + box; }
+
+    asio::any_io_executor executor_;
+    Records& records_;
+    std::string directory_;
+    uint64_t last_number_ = 0;
+    std::map<uint64_t, std::shared_ptr<Run>> active_;              ///< by number
+    std::map<std::string, std::shared_ptr<Unclaimed>> unclaimed_;  ///< by box
+    std::vector<std::shared_ptr<Run>> ended_;                      ///< of which init has yet to be told
+    asio::steady_timer settling_;
+};
+
+}  // namespace hutch::daemon

@@ -1,0 +1,111 @@
+#include "daemon/store/records.h"
+
+namespace hutch::daemon {
+namespace {
+
+constexpr const char* kOfBox =
+    "SELECT id, box, number, status, prompt, separate_errors, terminal, timeout_ms, exit_code, error, cpu_ns, "
+    "started_ms, duration_ms, kept_bytes FROM runs WHERE box = ? ORDER BY number DESC";
+constexpr const char* kRunning =
+    "SELECT id, box, number, status, prompt, separate_errors, terminal, timeout_ms, exit_code, error, cpu_ns, "
+    "started_ms, duration_ms, kept_bytes FROM runs WHERE status = 0 ORDER BY number";
+constexpr const char* kOne =
+    "SELECT id, box, number, status, prompt, separate_errors, terminal, timeout_ms, exit_code, error, cpu_ns, "
+    "started_ms, duration_ms, kept_bytes FROM runs WHERE box = ? AND id = ?";
+
+RunRecord read_run(const Query& query) {
+    RunRecord run;
+    run.id = query.text(0);
+    run.box = query.text(1);
+    run.number = query.number(2);
+    run.status = static_cast<RunStatus>(query.number(3));
+    run.prompt = query.text(4);
+    run.separate_errors = query.number(5) != 0;
+    run.terminal = query.number(6) != 0;
+    run.timeout_ms = query.number(7);
+    run.exit_code = query.number_if_any(8);
+    run.error = query.text(9);
+    run.cpu_ns = query.number(10);
+    run.started_ms = query.number(11);
+    run.duration_ms = query.number(12);
+    run.kept_bytes = query.number(13);
+    return run;
+}
+
+Result<std::vector<RunRecord>> read_runs(Query& query) {
+    std::vector<RunRecord> runs;
+    while (TRY(query.step())) runs.push_back(read_run(query));
+    return runs;
+}
+
+}  // namespace
+
+Result<void> Records::add_run(const RunRecord& run) {
+    return database_.query("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, '', 0, ?, 0, 0)")
+        .bind(run.id)
+        .bind(run.box)
+        .bind(run.number)
+        .bind(static_cast<int64_t>(run.status))
+        .bind(run.prompt)
+        .bind(int64_t{run.separate_errors})
+        .bind(int64_t{run.terminal})
+        .bind(run.timeout_ms)
+        .bind(run.started_ms)
+        .run();
+}
+
+Result<void> Records::end_run(const RunRecord& run) {
+    return database_
+        .query(
+            "UPDATE runs SET status = ?, exit_code = ?, error = ?, cpu_ns = ?, duration_ms = ?, kept_bytes = ? "
+            "WHERE id = ?")
+        .bind(static_cast<int64_t>(run.status))
+        .bind(run.exit_code)
+        .bind(run.error)
+        .bind(run.cpu_ns)
+        .bind(run.duration_ms)
+        .bind(run.kept_bytes)
+        .bind(run.id)
+        .run();
+}
+
+Result<void> Records::drop_run(const std::string& id) {
+    return database_.query("DELETE FROM runs WHERE id = ?").bind(id).run();
+}
+
+Result<std::vector<RunRecord>> Records::runs(const std::string& box) {
+    Query query = database_.query(kOfBox);
+    query.bind(box);
+    return read_runs(query);
+}
+
+Result<std::vector<RunRecord>> Records::running() {
+    Query query = database_.query(kRunning);
+    return read_runs(query);
+}
+
+Result<std::optional<RunRecord>> Records::run(const std::string& box, const std::string& id) {
+    Query query = database_.query(kOne);
+    query.bind(box).bind(id);
+    if (!TRY(query.step())) return std::optional<RunRecord>();
+    return std::optional(read_run(query));
+}
+
+Result<int64_t> Records::last_run_number() {
+    Query query = database_.query("SELECT MAX(number) FROM runs");
+    TRY(query.step());
+    return query.number(0);
+}
+
+Result<std::vector<std::string>> Records::prune_runs(const std::string& box, int64_t most, int64_t most_bytes) {
+    std::vector<std::string> ids;
+    Query query = database_.query(
+        "DELETE FROM runs WHERE status != 0 AND id IN (SELECT id FROM (SELECT id, ROW_NUMBER() OVER newest AS place, "
+        "SUM(kept_bytes) OVER newest AS bytes FROM runs WHERE box = ?1 WINDOW newest AS (ORDER BY number DESC)) "
+        "WHERE place > ?2 OR bytes > ?3) RETURNING id");
+    query.bind(box).bind(most).bind(most_bytes);
+    while (TRY(query.step())) ids.push_back(query.text(0));
+    return ids;
+}
+
+}  // namespace hutch::daemon

@@ -1,0 +1,277 @@
+// Runs: records and output of what was executed, for clients that come later, and across daemons.
+
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { open } from './lib/http.mjs';
+import { leakless, needs, suite } from './lib/suite.mjs';
+import { until } from './lib/until.mjs';
+
+needs();
+const daemon = suite();
+
+async function detach(box, script, more = {}) {
+  const body = { command: ['sh', '-c', script], detach: true, ...more };
+  const { run_id, status } = await daemon.json('POST', `${box.path}/exec`, body, 202);
+  assert.equal(status, 'running');
+  return run_id;
+}
+
+const get = (box, run) => daemon.json('GET', `${box.path}/runs/${run}`);
+const list = async (box) => (await daemon.json('GET', `${box.path}/runs`)).runs;
+const output = async (box, run, query = '') => (await daemon.ask('GET', `${box.path}/runs/${run}/output${query}`)).text;
+const follow = (box, run, offset = 0) => open(daemon.socket, 'GET', `${box.path}/runs/${run}/output?follow=1&offset=${offset}`);
+const cancel = (box, run, status = 200) => daemon.json('POST', `${box.path}/runs/${run}/cancel`, {}, status);
+
+const ended = (box, run) => until('the run has ended', async () => {
+  const record = await get(box, run);
+  return record.status !== 'running' && record;
+});
+
+async function collect(response) {
+  const pieces = [];
+  for await (const piece of response) pieces.push(piece);
+  return Buffer.concat(pieces);
+}
+
+/// Kills the daemon as a crash would, and starts the next.
+async function crash() {
+  assert.deepEqual(await daemon.end('SIGKILL'), { code: null, signal: 'SIGKILL' });
+  await daemon.launch();
+}
+
+leakless(daemon, 'an ended run has a record of exactly the contract\'s keys', async () => {
+  const box = await daemon.box();
+  await box.sh('echo hi');
+  const [run, ...others] = await list(box);
+  assert.deepEqual(others, []);
+  assert.deepEqual(Object.keys(run).sort(), ['box_id', 'completed_at', 'compute_cost_usd', 'cost_usd', 'cpu_ns',
+    'created_at', 'customer_id', 'duration_ms', 'id', 'input_tokens', 'output_tokens', 'prompt', 'status', 'type']);
+  assert.deepEqual([run.box_id, run.prompt, run.status, run.type], [box.id, 'sh -c echo hi', 'completed', 'shell']);
+  assert.ok(run.cpu_ns > 0);
+});
+
+leakless(daemon, 'runs are listed newest first, with how they ended', async () => {
+  const box = await daemon.box();
+  await box.sh('true');
+  await box.fails('exit 3');
+  const running = await detach(box, 'sleep 1000');
+  const runs = await list(box);
+  assert.deepEqual(runs.map((run) => run.status), ['running', 'failed', 'completed']);
+  assert.equal(await box.status(), 'running');
+  assert.equal((await get(box, runs[1].id)).exit_code, 3);
+  assert.equal((await get(box, running)).exit_code, null);
+});
+
+leakless(daemon, 'what could not be started leaves no record', async () => {
+  const box = await daemon.box();
+  await daemon.refuses(400, /^command:/, 'POST', `${box.path}/exec`, { body: { command: ['no-such'], detach: true } });
+  assert.deepEqual(await list(box), []);
+});
+
+leakless(daemon, 'a detached run goes on by itself, and its output is there later, each stream from any offset', async () => {
+  const box = await daemon.box();
+  const run = await detach(box, 'echo one; echo two; echo bad >&2; exit 4');
+  const record = await ended(box, run);
+  assert.deepEqual([record.status, record.exit_code], ['failed', 4]);
+  assert.equal(await output(box, run), 'one\ntwo\n');
+  assert.equal(await output(box, run, '?offset=4'), 'two\n');
+  assert.equal(await output(box, run, '?offset=8'), '');
+  assert.equal(await output(box, run, '?stream=errors'), 'bad\n');
+  assert.deepEqual(record.output_kept, { begin: 0, end: 8 });
+  assert.deepEqual(record.errors_kept, { begin: 0, end: 4 });
+});
+
+leakless(daemon, 'a client that lost its stream reads on from where it was', async () => {
+  const box = await daemon.box();
+  await box.sh('mkfifo go');
+  const stream = await box.stream(['sh', '-c', 'echo first; cat go; echo last']);
+  const run = stream.response.headers['x-run-id'];
+  await stream.until('first\n');
+  stream.abandon();
+  const rest = await follow(box, run, 6);
+  await box.sh('echo middle > go');
+  assert.equal((await collect(rest)).toString(), 'middle\nlast\n');
+  assert.equal((await ended(box, run)).status, 'completed');
+});
+
+leakless(daemon, 'several follow one run, each from its own place', async () => {
+  const box = await daemon.box();
+  await box.sh('mkfifo go');
+  const run = await detach(box, 'echo 12345; cat go');
+  await until('it has begun', async () => (await output(box, run)) === '12345\n');
+  const readers = await Promise.all([follow(box, run), follow(box, run, 3), follow(box, run, 6)]);
+  const texts = readers.map(collect);
+  await box.sh('seq 1 20000 > go');
+  const all = `12345\n${Array.from({ length: 20000 }, (_, i) => `${i + 1}\n`).join('')}`;
+  assert.deepEqual((await Promise.all(texts)).map(String), [all, all.slice(3), all.slice(6)]);
+});
+
+leakless(daemon, 'only the latest output is kept of a run that says very much', async () => {
+  const box = await daemon.box();
+  const bytes = 40 << 20;
+  const run = await detach(box, `head -c ${bytes} /dev/zero | tr '\\0' x; echo end`);
+  const { output_kept: kept } = await ended(box, run);
+  assert.equal(kept.end, bytes + 4);
+  assert.ok(kept.end - kept.begin >= 16 << 20 && kept.end - kept.begin <= 21 << 20, JSON.stringify(kept));
+  await daemon.refuses(400, new RegExp(`^offset: what is before ${kept.begin} `), 'GET', `${box.path}/runs/${run}/output`);
+  const rest = await daemon.ask('GET', `${box.path}/runs/${run}/output?offset=${kept.begin}`);
+  assert.equal(rest.bytes.length, kept.end - kept.begin);
+  assert.ok(rest.text.endsWith('xxend\n'));
+  const file = fs.statSync(path.join(daemon.state, 'runs', box.id, `${run}.out`));
+  assert.ok(file.blocks * 512 <= 21 << 20, `the disk holds ${file.blocks * 512} bytes`);
+});
+
+leakless(daemon, 'bad wishes about output are refused by name', async () => {
+  const box = await daemon.box();
+  const run = (await box.stream(['echo', 'x'])).response.headers['x-run-id'];
+  const refused = (about, query) => daemon.refuses(400, about, 'GET', `${box.path}/runs/${run}/output${query}`);
+  await ended(box, run);
+  await refused(/^offset: must be/, '?offset=-1');
+  await refused(/^offset: the run has said only 2 bytes/, '?offset=3');
+  await refused(/^follow: must be/, '?follow=yes');
+  await refused(/^stream: must be/, '?stream=both');
+  await refused(/^stream: this run wrote its errors into its output/, '?stream=errors');
+  for (const target of ['', '/output']) {
+    await daemon.refuses(404, /^run: the box has none with the id "none"/, 'GET', `${box.path}/runs/none${target}`);
+  }
+  await daemon.refuses(404, /^run:/, 'POST', `${box.path}/runs/none/cancel`);
+});
+
+leakless(daemon, 'cancel kills that run\'s whole tree and nothing else', async () => {
+  const box = await daemon.box();
+  const other = await detach(box, 'sleep 1000');
+  const run = await detach(box, '(sleep 2000 & sleep 2000) & echo up; wait');
+  await until('it is up', async () => (await output(box, run)) === 'up\n');
+  await cancel(box, run);
+  const record = await get(box, run);
+  assert.deepEqual([record.status, record.exit_code], ['cancelled', 137]);
+  assert.equal(await box.fails('pgrep -f "sleep 2000" || pidof -x none'), 1);
+  assert.equal((await get(box, other)).status, 'running');
+  assert.match((await cancel(box, run, 409)).error, /^run: .* has ended \(cancelled\)/);
+});
+
+leakless(daemon, 'a timeout kills the whole tree, and the record says so', async () => {
+  const box = await daemon.box();
+  const answer = await daemon.json('POST', `${box.path}/exec`, { command: ['sh', '-c', 'sleep 1000 & wait'], timeout: 50 });
+  assert.equal(answer.exit_code, 137);
+  const [run] = await list(box);
+  const record = await get(box, run.id);
+  assert.deepEqual([record.status, record.error_message], ['failed', 'killed at its timeout of 50 ms']);
+  assert.equal(await box.fails('pidof sleep'), 1);
+  for (const timeout of [0, -1, 'soon', 604800001]) {
+    await daemon.refuses(400, /^timeout: must be/, 'POST', `${box.path}/exec`, { body: { command: ['true'], timeout } });
+  }
+});
+
+leakless(daemon, 'a running command survives a killed daemon with all of its output and its exit status', async () => {
+  const box = await daemon.box();
+  await box.sh('mkfifo go');
+  const run = await detach(box, 'echo before; echo oops >&2; cat go; echo after; exit 5');
+  await until('it has begun', async () => (await output(box, run)) === 'before\n');
+  await crash();
+  assert.equal((await get(box, run)).status, 'running');
+  assert.equal(await box.status(), 'running');
+  const rest = await follow(box, run);
+  await box.sh('echo between > go');
+  assert.equal((await collect(rest)).toString(), 'before\nbetween\nafter\n');
+  const record = await ended(box, run);
+  assert.deepEqual([record.status, record.exit_code], ['failed', 5]);
+  assert.equal(await output(box, run, '?stream=errors'), 'oops\n');
+  assert.ok(record.cpu_ns > 0);
+});
+
+leakless(daemon, 'a command that ended while no daemon ran is told with output and exit status', async () => {
+  const box = await daemon.box();
+  const run = await detach(box, 'sleep 0.3; seq 1 3000; exit 6');
+  const { init_pid } = (await daemon.json('GET', `${box.path}?details=1`)).details;
+  await daemon.end('SIGKILL');
+  const children = () => fs.readFileSync(`/proc/${init_pid}/task/${init_pid}/children`, 'utf8');
+  await until('it has ended', () => children() === '');
+  await daemon.launch();
+  const record = await ended(box, run);
+  assert.deepEqual([record.status, record.exit_code], ['failed', 6]);
+  assert.equal(await output(box, run), `${Array.from({ length: 3000 }, (_, i) => i + 1).join('\n')}\n`);
+});
+
+leakless(daemon, 'output that is under way when the daemon is killed is whole, again and again', async () => {
+  const box = await daemon.box();
+  const last = 400000;
+  const run = await detach(box, `seq 1 ${last}`);
+  for (let i = 0; i < 5; ++i) {
+    await daemon.end('SIGKILL');
+    await daemon.launch();
+  }
+  const record = await ended(box, run);
+  assert.deepEqual([record.status, record.exit_code], ['completed', 0]);
+  const text = await output(box, run);
+  assert.equal(text.length, record.output_kept.end);
+  assert.ok(text === `${Array.from({ length: last }, (_, i) => i + 1).join('\n')}\n`, 'a gap, or something twice');
+});
+
+leakless(daemon, 'cancel and timeout reach a run of an earlier daemon', async () => {
+  const box = await daemon.box();
+  const run = await detach(box, 'sleep 1000');
+  const timed = await detach(box, 'sleep 1000', { timeout: 1000 });
+  await crash();
+  await cancel(box, run);
+  assert.equal((await get(box, run)).status, 'cancelled');
+  assert.deepEqual((await ended(box, timed)).error_message, 'killed at its timeout of 1000 ms');
+});
+
+leakless(daemon, 'an exit code that nobody can know is not invented', async () => {
+  const box = await daemon.box();
+  const run = await detach(box, 'sleep 1000');
+  const { init_pid } = (await daemon.json('GET', `${box.path}?details=1`)).details;
+  await daemon.end('SIGKILL');
+  process.kill(init_pid, 'SIGKILL');
+  await daemon.launch();
+  const record = await get(box, run);
+  assert.deepEqual([record.status, record.exit_code], ['failed', null]);
+  assert.match(record.error_message, /^the box stopped .*; its exit code is not known$/);
+});
+
+leakless(daemon, 'a daemon killed as runs end forgets none and invents none', async () => {
+  const box = await daemon.box();
+  const answers = [];
+  const burst = Array.from({ length: 60 }, (_, i) =>
+    daemon.ask('POST', `${box.path}/exec`, { body: { command: ['sh', '-c', `echo ${i}; exit ${i}`] } }).then((answer) => {
+      answers.push(answer.json.exit_code);
+      if (answers.length === 10) daemon.process.kill('SIGKILL');
+    }, () => {})); // cut off
+  await Promise.all(burst);
+  await daemon.exited;
+  await daemon.launch();
+  await until('all have ended', async () => (await list(box)).every((run) => run.status !== 'running'));
+  const known = new Set();
+  for (const { id, prompt } of await list(box)) {
+    const { exit_code, error_message } = await get(box, id);
+    const wanted = Number(/exit (\d+)$/.exec(prompt)[1]);
+    if (exit_code === null) {
+      assert.match(error_message, /before the command was started/);
+    } else {
+      assert.equal(exit_code, wanted);
+      assert.equal(await output(box, id), `${wanted}\n`);
+      known.add(wanted);
+    }
+  }
+  for (const code of answers) assert.ok(known.has(code), `exit ${code} was answered, and is not on record`);
+});
+
+leakless(daemon, 'the oldest runs are forgotten, with what they said', async () => {
+  const box = await daemon.box();
+  for (let i = 0; i < 260; ++i) await box.exec(['echo', String(i)]);
+  const runs = await list(box);
+  assert.ok(runs.length >= 200 && runs.length < 220, `${runs.length} are on record`);
+  assert.equal(runs[0].prompt, 'echo 259');
+  const files = fs.readdirSync(path.join(daemon.state, 'runs', box.id));
+  assert.deepEqual(files.sort(), runs.map((run) => `${run.id}.out`).sort());
+});
+
+leakless(daemon, 'a deleted box leaves no journal', async () => {
+  const box = await daemon.box();
+  const run = await detach(box, 'echo x; sleep 1000');
+  await until('it has begun', async () => (await output(box, run)) === 'x\n');
+  await box.remove();
+  assert.deepEqual(fs.readdirSync(path.join(daemon.state, 'runs')), []);
+});
