@@ -1,7 +1,9 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <optional>
 
+#include "client/format.h"
 #include "client/program.h"
 #include "client/relay.h"
 #include "client/session.h"
@@ -10,19 +12,19 @@
 namespace hutch::client {
 namespace {
 
-// As docker does it, so that scripts can tell our failure from the command's.
-constexpr int kExecFailed = 125;
-
 struct ExecOptions {
     std::string box, folder;
     bool interactive = false;
     bool terminal = false;
-    std::vector<std::string> shown;  ///< only so that the help names it; see part_arguments
+    bool detach = false;
+    std::optional<unsigned> timeout;  ///< seconds
+    std::vector<std::string> shown;   ///< only so that the help names it; see part_arguments
 };
 
 Json run_of(const Program& program, const ExecOptions& options) {
     Json run = {{"command", program.command}};
     if (!options.folder.empty()) run["folder"] = options.folder;
+    if (options.timeout) run["timeout"] = int64_t{*options.timeout} * 1000;
     return run;
 }
 
@@ -41,6 +43,14 @@ Result<int> run_streaming(const Api& api, const Program& program, const ExecOpti
     request.body = TRY(dump_json(run_of(program, options)));
     Response response = TRY(api.open(request));
     return exit_code_of(TRY(relay(response, STDOUT_FILENO)));
+}
+
+/// Prints the run's id.
+Result<int> run_detached(const Api& api, const Program& program, const ExecOptions& options) {
+    Json run = run_of(program, options);
+    run["detach"] = true;
+    const Json started = TRY(api.call("POST", box_target(options.box, "/exec-stream"), run));
+    return show(printable(text_of(started, "run_id")) + "\n");
 }
 
 Result<int> run_interactive(const Api& api, const Program& program, const ExecOptions& options) {
@@ -65,6 +75,7 @@ Result<int> exec(Program& program, const ExecOptions& options) {
     program.failure = kExecFailed;
     if (program.command.empty()) return invalid("exec needs a COMMAND to run in " + options.box);
     const Api api = TRY(program.api());
+    if (options.detach) return run_detached(api, program, options);
     const bool session = options.interactive || options.terminal;
     return session ? run_interactive(api, program, options) : run_streaming(api, program, options);
 }
@@ -81,6 +92,12 @@ void add_exec_command(CLI::App& app, Program& program) {
     command->add_option("COMMAND", options->shown, "Program and arguments, after `--` if you like");
     command->add_flag("-i,--interactive", options->interactive, "Pass standard input on to the command");
     command->add_flag("-t,--tty", options->terminal, "Give the command a terminal");
+    command->add_flag("-d,--detach", options->detach, "Print the run's id and leave it alone; see `hutch attach`")
+        ->excludes("-i")
+        ->excludes("-t");
+    command->add_option("--timeout", options->timeout, "Kill it after that long")
+        ->type_name("SECONDS")
+        ->check(CLI::Range(1U, 604800U).description(""));
     command->add_option("-w,--workdir", options->folder, "Directory to run it in")->type_name("DIR");
     command->callback(
         [&program, options] { program.action = [&program, options] { return exec(program, *options); }; });

@@ -11,6 +11,10 @@
 
 namespace hutch::client {
 
+/// What exec and attach end with when hutch itself failed: as docker does it, so that scripts can tell our failure from
+/// the command's.
+constexpr int kExecFailed = 125;
+
 /// One call of the program: what all commands share. Parsing sets `action`; main runs it and turns its error into
 /// `hutch: <sentence>` and an exit code: 2 for kInvalid (wrong usage), else `failure`.
 struct Program {
@@ -36,6 +40,7 @@ CLI::Option* add_box(CLI::App& command, std::string& box);
 
 // Each adds its commands to the tree. `program` must outlive `app`.
 void add_box_commands(CLI::App& app, Program& program);
+void add_run_commands(CLI::App& app, Program& program);
 void add_exec_command(CLI::App& app, Program& program);
 void add_copy_command(CLI::App& app, Program& program);
 void add_image_commands(CLI::App& app, Program& program);

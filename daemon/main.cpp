@@ -79,6 +79,7 @@ Result<void> serve(const Config& config) {
     add_file_routes(router, services);
     add_image_routes(router, services);
     add_host_routes(router, services);
+    add_metrics_routes(router, services);
     add_unbuilt_routes(router);
     const Auth auth = TRY(Auth::load(config.api_key_file, config.socket_group));
     Server server(loop.get_executor(), router, auth);

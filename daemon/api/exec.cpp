@@ -62,7 +62,12 @@ Task<Result<std::optional<Response>>> exec_stream(Services& services, Exchange& 
     CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
     CO_TRY_LET(const auto box, co_await awake_box(services, params));
     CO_TRY_LET(Command command, decode_command(services, *box, fields));
+    CO_TRY_LET(const auto detach, fields.flag("detach"));
     const auto run = co_await services.runs.start(box, std::move(command), UniqueFd());
+    if (detach.value_or(false)) {
+        CO_TRY(run);
+        co_return std::optional(answer_detached(*run.value()));
+    }
     std::map<std::string, std::string> headers;
     if (run.ok()) headers["X-Run-Id"] = run.value()->record().id;
     CO_TRY(co_await exchange.begin(200, "text/event-stream", headers));

@@ -142,9 +142,12 @@ Answer download_directory(Services& services, Exchange& exchange, const std::sha
     command.recorded = false;
     CO_TRY_LET(command.user, find_user("root"));
     CO_TRY_LET(const auto run, co_await services.runs.start(box, std::move(command), UniqueFd()));
-    const Undo end_it([&] { run->cancel(); });  // nobody else could have use for what it still says
     CO_TRY(co_await exchange.begin(200, "application/x-tar"));
-    const Sink forward = [&exchange](std::string_view piece) { return exchange.write(piece); };
+    const Sink forward = [&](std::string_view piece) -> Task<Result<void>> {
+        auto written = co_await exchange.write(piece);
+        if (!written.ok()) run->cancel();  // nobody else has use for what it still says
+        co_return written;
+    };
     const Sink drop = [](std::string_view) -> Task<Result<void>> { co_return Result<void>(); };
     CO_TRY_LET(const Outcome outcome, co_await run->follow(forward, drop));
     if (outcome.exit_code != 0) co_return errno_error("tar of " + path, EIO);  // no last chunk: the client sees it cut

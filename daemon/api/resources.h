@@ -25,6 +25,7 @@ void add_terminal_routes(Router& router, Services& services);
 void add_file_routes(Router& router, Services& services);
 void add_image_routes(Router& router, Services& services);
 void add_host_routes(Router& router, Services& services);
+void add_metrics_routes(Router& router, Services& services);
 /// Last: where two routes are equally good, the first is taken.
 void add_unbuilt_routes(Router& router);
 

@@ -114,8 +114,9 @@ Result<void> check_offset(uint64_t offset, const Journal& kept) {
 Answer output(Services& services, Exchange& exchange, const Params& params) {
     using namespace asio::experimental::awaitable_operators;
     CO_TRY_LET(const auto box, services.boxes.find(params.at("id")));
-    co_await services.runs.settled(box);
     CO_TRY_LET(const RunRecord record, services.runs.record(*box, params.at("run")));
+    // An init that stands still tells nothing; what is in the journal can be read all the same.
+    if (record.status == RunStatus::kRunning && !box->sleep()) co_await services.runs.settled(box);
     CO_TRY_LET(const Wanted wanted, decode_wanted(exchange.request(), record));
     const auto active = services.runs.find(*box, record.id);
     std::optional<Stream> ended;
@@ -123,7 +124,8 @@ Answer output(Services& services, Exchange& exchange, const Params& params) {
         CO_TRY_LET(Journal journal, services.runs.journal(record, wanted.errors));
         ended.emplace(services.boxes.executor(), UniqueFd(), std::move(journal));
     }
-    Stream& stream = active ? (wanted.errors ? *active->errors() : active->output()) : *ended;
+    const bool errors = active && wanted.errors && active->errors() != nullptr;
+    Stream& stream = active ? (errors ? *active->errors() : active->output()) : *ended;
     CO_TRY(check_offset(wanted.offset, stream.journal()));
     CO_TRY(co_await exchange.read_body(kMaxJsonBody));
     CO_TRY(co_await exchange.begin(200, "application/octet-stream"));

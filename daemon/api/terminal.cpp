@@ -122,7 +122,9 @@ Task<Result<Outcome>> converse(Services& services, const std::shared_ptr<Session
     const Sink forward = [&session](std::string_view piece) { return session->socket->write(false, piece); };
     session->hang_up = [&run] { run->cancel(); };
     const Undo over([&session] { session->hang_up = nullptr; });
-    co_return co_await run->follow(forward, forward);
+    auto outcome = co_await run->follow(forward, forward);
+    if (!outcome.ok() && session->tty) run->cancel();  // a terminal that nobody sees; nothing if it has ended
+    co_return outcome;
 }
 
 Task<Result<std::optional<Response>>> terminal(Services& services, Exchange& exchange, const Params& params) {

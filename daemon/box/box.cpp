@@ -44,6 +44,9 @@ std::optional<Life> Box::stop_living(const Error& reason) {
     record.past_cpu_ns = cpu_ns();
     record.init_pid = 0;
     *current_ = false;
+    for (auto told = life_->link.receive(); told.ok() && told.value(); told = life_->link.receive()) {
+        listener_.on_message(*this, std::move(*told.value()));  // ends that were told before it ended itself
+    }
     listener_.on_end(*this, reason);
     lingering_.clear();
     return std::exchange(life_, std::nullopt);

@@ -43,6 +43,10 @@ Error said_plainly(const runtime::Reply& failed, const Command& command) {
         failure.message = "command: cannot run \"" + command.argv[0] + "\" in the box: " +
                           (failure.code == ENOENT ? "no such program in its PATH" : std::strerror(failure.code));
     }
+    if (failed.code == EAGAIN || failed.code == EMFILE) {
+        failure.kind = ErrorKind::kLimit;
+        failure.message = "the box runs as much as it may; end something, and try again (" + failure.message + ")";
+    }
     return failure;
 }
 

@@ -12,27 +12,8 @@
 namespace hutch::daemon {
 namespace {
 
-constexpr size_t kPiece = 128 * 1024;          // taken at a time
 constexpr uint64_t kPunchAt = 4 << 20;         // given back at a time
 constexpr uint64_t kBlocks = ~uint64_t{4095};  // whole ones
-
-// A terminal cannot be spliced: what is between the two calls is lost with the daemon.
-ssize_t copy_piece(int source, int file, loff_t offset) {
-    char buffer[32768];
-    const ssize_t n = ::read(source, buffer, sizeof(buffer));
-    if (n < 0 && errno == EIO) return 0;  // a terminal's way of saying that nobody has it open any more
-    for (ssize_t done = 0; done < n;) {
-        const ssize_t written = ::pwrite(file, buffer + done, static_cast<size_t>(n - done), offset + done);
-        if (written < 0 && errno != EINTR) return done;
-        if (written > 0) done += written;
-    }
-    return n;
-}
-
-ssize_t take_piece(int source, int file, loff_t offset) {
-    const ssize_t n = splice(source, nullptr, file, &offset, kPiece, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
-    return n < 0 && errno == EINVAL ? copy_piece(source, file, offset) : n;
-}
 
 }  // namespace
 
@@ -49,7 +30,7 @@ Result<Journal> Journal::reopen(std::string path) {
     return journal;
 }
 
-std::optional<size_t> Journal::absorb(int source) {
+std::optional<size_t> Journal::absorb(int source, size_t limit) {
     if (path_.empty()) in_memory_ = true;
     if (!in_memory_ && !file_) {
         pollfd ready{source, POLLIN, 0};
@@ -59,18 +40,18 @@ std::optional<size_t> Journal::absorb(int source) {
         if (file.ok()) file_ = std::move(file).value();
         in_memory_ = !file_;
     }
-    return in_memory_ ? absorb_into_memory(source) : absorb_into_file(source);
+    return in_memory_ ? copy_piece(source, limit) : splice_into_file(source, limit);
 }
 
-std::optional<size_t> Journal::absorb_into_file(int source) {
+std::optional<size_t> Journal::splice_into_file(int source, size_t limit) {
     for (;;) {
-        const ssize_t n = take_piece(source, file_.get(), static_cast<loff_t>(end_));
+        auto offset = static_cast<loff_t>(end_);
+        const ssize_t n = splice(source, nullptr, file_.get(), &offset, limit, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
         if (n < 0 && errno == EINTR) continue;
         if (n < 0 && errno == EAGAIN) return std::nullopt;
-        if (n < 0) {  // ENOSPC, EDQUOT, EIO, EFBIG: the disk's affair, not the command's
-            in_memory_ = true;
-            window_begin_ = end_;
-            return absorb_into_memory(source);
+        if (n < 0) {  // a terminal cannot be spliced (EINVAL); else the disk's affair, not the command's
+            if (errno != EINVAL) go_into_memory();
+            return copy_piece(source, limit);
         }
         end_ += static_cast<uint64_t>(n);
         file_end_ = end_;
@@ -79,22 +60,51 @@ std::optional<size_t> Journal::absorb_into_file(int source) {
     }
 }
 
-std::optional<size_t> Journal::absorb_into_memory(int source) {
+// What is between the two calls is lost with a daemon that is killed there.
+std::optional<size_t> Journal::copy_piece(int source, size_t limit) {
     char buffer[32768];
     for (;;) {
-        const ssize_t n = ::read(source, buffer, sizeof(buffer));
+        const ssize_t n = ::read(source, buffer, std::min(limit, sizeof(buffer)));
         if (n < 0 && errno == EINTR) continue;
         if (n < 0 && errno == EAGAIN) return std::nullopt;
-        if (n <= 0) return 0;  // EIO: as above
-        window_.append(buffer, static_cast<size_t>(n));
-        end_ += static_cast<uint64_t>(n);
-        if (window_.size() > 2 * kWindow) {
-            window_begin_ += window_.size() - kWindow;
-            window_.erase(0, window_.size() - kWindow);
-            if (!file_) begin_ = window_begin_;
-        }
-        return static_cast<size_t>(n);
+        if (n <= 0) return 0;  // EIO: a terminal's way of saying that nobody has it open any more
+        const std::string_view piece(buffer, static_cast<size_t>(n));
+        const size_t written = in_memory_ ? 0 : write_to_file(piece);
+        if (written < piece.size()) remember(piece.substr(written));
+        if (!in_memory_ && end_ - begin_ > kKept + kPunchAt) give_back();
+        return piece.size();
     }
+}
+
+// How much of it went in; less than all only when the disk takes no more.
+size_t Journal::write_to_file(std::string_view piece) {
+    size_t done = 0;
+    while (done < piece.size()) {
+        const ssize_t n = ::pwrite(file_.get(), piece.data() + done, piece.size() - done, static_cast<off_t>(end_));
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) {
+            go_into_memory();
+            return done;
+        }
+        done += static_cast<size_t>(n);
+        end_ += static_cast<uint64_t>(n);
+        file_end_ = end_;
+    }
+    return done;
+}
+
+void Journal::go_into_memory() {
+    in_memory_ = true;
+    window_begin_ = end_;
+}
+
+void Journal::remember(std::string_view piece) {
+    window_ += piece;
+    end_ += piece.size();
+    if (window_.size() <= 2 * kWindow) return;
+    window_begin_ += window_.size() - kWindow;
+    window_.erase(0, window_.size() - kWindow);
+    begin_ = window_begin_;  // of a file, what is before the gap is given up: an offset must not lead into it
 }
 
 void Journal::give_back() {
@@ -104,12 +114,8 @@ void Journal::give_back() {
     begin_ = begin;
 }
 
-Result<std::string> Journal::read(uint64_t& offset, size_t limit) const {
-    offset = std::max(offset, begin_);
-    if (offset >= file_end_) {
-        offset = std::max(offset, window_begin_);
-        return window_.substr(offset - window_begin_, limit);
-    }
+Result<std::string> Journal::read(uint64_t offset, size_t limit) const {
+    if (offset >= file_end_) return window_.substr(offset - window_begin_, limit);
     std::string piece(std::min<uint64_t>(limit, file_end_ - offset), '\0');
     const ssize_t n = ::pread(file_.get(), piece.data(), piece.size(), static_cast<off_t>(offset));
     if (n <= 0) return errno_error("reading " + path_, n < 0 ? errno : EIO);

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 #include "base/unique_fd.h"
@@ -25,19 +26,21 @@ class Journal {
     /// What an earlier one of this path kept; an empty one when there is no file.
     static Result<Journal> reopen(std::string path);
 
-    /// Takes what is there now of a non-blocking pipe or terminal: the number of bytes, 0 at its end, nothing when
-    /// there is none now (EAGAIN).
-    std::optional<size_t> absorb(int source);
-    /// Up to `limit` bytes at `offset`, which is before end() and not before begin(); what a full disk has cost in
-    /// between is left out, and `offset` moved on past it.
-    Result<std::string> read(uint64_t& offset, size_t limit) const;
+    /// Takes what is there now of a non-blocking pipe or terminal, up to `limit` bytes: their number, 0 at its end,
+    /// nothing when there is none now (EAGAIN).
+    std::optional<size_t> absorb(int source, size_t limit);
+    /// Up to `limit` bytes at `offset`, which is before end() and not before begin().
+    Result<std::string> read(uint64_t offset, size_t limit) const;
 
     [[nodiscard]] uint64_t begin() const { return begin_; }  ///< the oldest byte that is kept
     [[nodiscard]] uint64_t end() const { return end_; }      ///< bytes said in all
 
   private:
-    std::optional<size_t> absorb_into_file(int source);
-    std::optional<size_t> absorb_into_memory(int source);
+    std::optional<size_t> splice_into_file(int source, size_t limit);
+    std::optional<size_t> copy_piece(int source, size_t limit);
+    size_t write_to_file(std::string_view piece);
+    void remember(std::string_view piece);
+    void go_into_memory();
     void give_back();
 
     std::string path_;

@@ -42,7 +42,7 @@ void Run::take_sources(UniqueFd output, UniqueFd errors, const std::string& jour
         return kept.ok() ? std::move(kept).value() : Journal();  // an unreadable one cannot be added to
     };
     output_.emplace(box_->executor(), std::move(output), journal(".out"));
-    if (errors) errors_.emplace(box_->executor(), std::move(errors), journal(".err"));
+    if (record_.separate_errors) errors_.emplace(box_->executor(), std::move(errors), journal(".err"));
 }
 
 void Run::start_deadline(asio::steady_timer& timer) {

@@ -1,6 +1,5 @@
 #include "daemon/run/runs.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -8,7 +7,6 @@
 #include <algorithm>
 #include <array>
 #include <boost/asio/post.hpp>
-#include <set>
 
 #include "base/file.h"
 #include "base/ids.h"
@@ -21,12 +19,8 @@ namespace {
 constexpr int64_t kMostRuns = 200;       // ended ones, of one box
 constexpr int64_t kMostKept = 64 << 20;  // bytes of what they said
 constexpr std::chrono::milliseconds kSettleEvery{5};
-constexpr uint64_t kPruneEvery = 16;  // ends, of all boxes
-constexpr const char* kNotStarted = "hutchd ended before the command was started";
-
-std::string leaf_name(uint64_t number) {
-    return "r-" + std::to_string(number);
-}
+constexpr std::chrono::milliseconds kSettleAgain{5000};  // after a full disk
+constexpr uint64_t kPruneEvery = 16;                     // ends, of all boxes
 
 Result<std::array<UniqueFd, 2>> make_pipe() {
     int ends[2];
@@ -58,13 +52,17 @@ Runs::Runs(asio::any_io_executor executor, Records& records, std::string directo
 Task<Result<std::shared_ptr<Run>>> Runs::start(std::shared_ptr<Box> box, Command command, UniqueFd input) {
     const Lap lap;
     const uint64_t number = ++last_number_;
-    CO_TRY_LET(cgroups::Leaf leaf, box->make_leaf(leaf_name(number)));
+    CO_TRY_LET(cgroups::Leaf leaf, box->make_leaf(leaf_of(number)));
     const Box::Work work(box);
     auto run = std::make_shared<Run>(box, new_record(*box, command, number), std::move(leaf), command.recorded);
     run->lap_ = lap;
     active_.emplace(number, run);
     const auto launched = co_await launch(run, command, std::move(input));
     if (!launched.ok()) {
+        if (run->started_.is_set() && !run->refusal_ && box->alive()) {  // it runs, and could not be taken on
+            (void)run->leaf_.kill();
+            (void)box->life().link.forget(number);
+        }
         active_.erase(number);
         box->retire_leaf(std::move(run->leaf_));
         if (run->recorded_) (void)records_.drop_run(run->record_.id);  // nothing ran
@@ -142,8 +140,11 @@ void Runs::carry(const std::shared_ptr<Run>& run) {
 // holds everything that a daemon killed in between would have to know.
 void Runs::settle_soon(const std::shared_ptr<Run>& run) {
     ended_.push_back(run);
-    if (ended_.size() > 1) return;
-    settling_.expires_after(kSettleEvery);
+    if (ended_.size() == 1) settle_after(kSettleEvery);
+}
+
+void Runs::settle_after(std::chrono::milliseconds wait) {
+    settling_.expires_after(wait);
     settling_.async_wait([this](const boost::system::error_code& cancelled) {
         if (!cancelled) settle();
     });
@@ -157,17 +158,29 @@ void Runs::settle() {
         }
         return {};
     });
-    if (!kept.ok()) log_error("ends of runs cannot be recorded, the next start tries again: {}", kept.error().message);
-    for (const auto& run : runs) let_go(run, kept.ok());
+    if (!kept.ok()) log_error("ends of runs cannot be recorded, tried again: {}", kept.error().message);
+    for (const auto& run : runs) {
+        if (kept.ok() || !run->recorded_) {
+            let_go(run);
+        } else {
+            ended_.push_back(run);
+        }
+    }
+    if (!ended_.empty()) settle_after(kSettleAgain);
+    settled_since_prune_ += runs.size();
+    if (settled_since_prune_ >= kPruneEvery) {
+        settled_since_prune_ = 0;
+        for (const std::string& box : std::exchange(to_prune_, {})) prune(box);
+    }
 }
 
-void Runs::let_go(const std::shared_ptr<Run>& run, bool kept) {
+void Runs::let_go(const std::shared_ptr<Run>& run) {
     const auto number = static_cast<uint64_t>(run->record_.number);
     // What init has no ear for, it tells the next daemon again.
-    if (kept && run->box_->alive()) (void)run->box_->life().link.forget(number);
+    if (run->box_->alive()) (void)run->box_->life().link.forget(number);
     run->box_->retire_leaf(std::move(run->leaf_));
     active_.erase(number);
-    if (number % kPruneEvery == 0) prune(run->record_.box);
+    if (run->recorded_) to_prune_.insert(run->record_.box);
 }
 
 void Runs::prune(const std::string& box) {
@@ -212,11 +225,6 @@ Result<Journal> Runs::journal(const RunRecord& run, bool errors) {
     return Journal::reopen(directory_of(run.box) + "/" + run.id + (errors ? ".err" : ".out"));
 }
 
-void Runs::remove_journals(const std::string& box) {
-    const auto gone = remove_tree_at(AT_FDCWD, directory_of(box));
-    if (!gone.ok()) log_warning("box {}: what its runs said cannot be removed: {}", box, gone.error().message);
-}
-
 void Runs::on_gone(const Box& box) {
     remove_journals(box.record.id);
 }
@@ -229,9 +237,7 @@ void Runs::on_message(Box& box, runtime::Message message) {
         return;
     }
     if (reply.type == MessageType::kReportEnd) {
-        const auto waiting = unclaimed_.find(box.record.id);
-        const bool ours = waiting != unclaimed_.end() && waiting->second->report == reply.run_id;
-        if (ours) end_report(box, kNotStarted);
+        note_report_end(box, reply.run_id);
         return;
     }
     if (reply.type == MessageType::kFailed && reply.run_id == 0) {
@@ -257,88 +263,6 @@ void Runs::on_end(Box& box, const Error& reason) {
         if (run->box_.get() == &box) run->lose(reason);
     }
     end_report(box, reason.message);
-}
-
-Result<void> Runs::adopt(const std::vector<std::shared_ptr<Box>>& boxes) {
-    TRY(make_dirs_at(AT_FDCWD, directory_, 0700));
-    // Numbers go up from one daemon to the next, even over a clock that was set back: init may speak of old ones.
-    last_number_ = std::max(static_cast<uint64_t>(TRY(records_.last_run_number())),
-                            static_cast<uint64_t>(unix_now_ms()) * 1'000'000);
-    std::map<std::string, std::shared_ptr<Box>> living;
-    std::set<std::string> known;
-    for (const auto& box : boxes) {
-        known.insert(box->record.id);
-        if (!box->alive()) continue;
-        living[box->record.id] = box;
-        unclaimed_[box->record.id] = std::make_shared<Unclaimed>(executor_);
-    }
-    for (RunRecord& run : TRY(records_.running())) {
-        if (living.contains(run.box)) {
-            unclaimed_[run.box]->runs.emplace(run.number, std::move(run));
-        } else {
-            lose(std::move(run), "the box stopped before the command ended");
-        }
-    }
-    for (const auto& [id, box] : living) {
-        unclaimed_[id]->report = ++last_number_;
-        const auto asked = box->life().link.ask_report(last_number_);
-        if (!asked.ok()) end_report(*box, asked.error().message);
-    }
-    const UniqueFd directory = TRY(open_at(AT_FDCWD, directory_, O_RDONLY | O_DIRECTORY));
-    for (const std::string& name : TRY(names_in(directory.get()))) {
-        if (!known.contains(name)) remove_journals(name);
-    }
-    return {};
-}
-
-void Runs::take_over(const std::shared_ptr<Box>& box, uint64_t number, runtime::Message message) {
-    const auto waiting = unclaimed_.find(box->record.id);
-    const auto known = waiting == unclaimed_.end() ? std::map<uint64_t, RunRecord>::node_type()
-                                                   : waiting->second->runs.extract(number);
-    auto leaf = box->reopen_leaf(leaf_name(number));
-    if (active_.contains(number)) return;  // told twice: an earlier daemon had asked too
-    if (known.empty() || !leaf.ok()) {
-        // Its end is recorded, and only init has not heard of that; or the daemon was killed before its start was
-        // recorded, and nobody has been told of it.
-        if (!known.empty()) lose(known.mapped(), leaf.error().message);
-        if (leaf.ok() && message.reply.pid != 0) (void)leaf->kill();
-        (void)box->life().link.forget(number);
-        return;
-    }
-    const auto run = std::make_shared<Run>(box, known.mapped(), std::move(leaf).value(), true);
-    if (run->record_.terminal) {
-        auto master = duplicate(message.fds[0].get());
-        if (master.ok()) run->terminal_ = std::move(master).value();
-    }
-    run->started_.set();
-    run->take_sources(std::move(message.fds[0]), std::move(message.fds[1]), directory_of(box->record.id));
-    active_.emplace(number, run);
-    carry(run);
-}
-
-void Runs::end_report(Box& box, const std::string& reason) {
-    const auto ended = unclaimed_.extract(box.record.id);
-    if (ended.empty()) return;
-    for (auto& [number, run] : ended.mapped()->runs) lose(std::move(run), reason);
-    ended.mapped()->reported.set();
-}
-
-Task<> Runs::settled(std::shared_ptr<Box> box) {
-    const auto waiting = unclaimed_.find(box->record.id);
-    if (waiting == unclaimed_.end()) co_return;
-    const auto held = waiting->second;
-    co_await held->reported.wait();
-}
-
-void Runs::lose(RunRecord run, const std::string& reason) {
-    run.status = RunStatus::kFailed;
-    run.error = reason + "; its exit code is not known";
-    for (const bool errors : {false, true}) {
-        const auto kept = journal(run, errors);
-        if (kept.ok()) run.kept_bytes += static_cast<int64_t>(kept.value().end() - kept.value().begin());
-    }
-    const auto recorded = records_.end_run(run);
-    if (!recorded.ok()) log_error("run {}: its end cannot be recorded: {}", run.id, recorded.error().message);
 }
 
 }  // namespace hutch::daemon

@@ -2,6 +2,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,8 @@ class Runs : public BoxListener {
     /// Starts it in a living box. kInvalid, naming the field, when the working directory or the program is not there.
     Task<Result<std::shared_ptr<Run>>> start(std::shared_ptr<Box> box, Command command, UniqueFd input);
 
+    /// How many are under way.
+    [[nodiscard]] size_t active() const { return active_.size() - ended_.size(); }
     /// Newest first, those under way among them.
     Result<std::vector<RunRecord>> list(const Box& box);
     /// kNotFound names what was asked for.
@@ -48,15 +51,19 @@ class Runs : public BoxListener {
 
     Task<Result<void>> launch(std::shared_ptr<Run> run, const Command& command, UniqueFd input);
     void take_over(const std::shared_ptr<Box>& box, uint64_t number, runtime::Message message);
+    void note_report_end(Box& box, uint64_t report);
     void end_report(Box& box, const std::string& reason);
     void carry(const std::shared_ptr<Run>& run);
     void record_start(Run& run);
     void settle_soon(const std::shared_ptr<Run>& run);
     void settle();
-    void let_go(const std::shared_ptr<Run>& run, bool kept);
+    void settle_after(std::chrono::milliseconds wait);
+    void let_go(const std::shared_ptr<Run>& run);
     void lose(RunRecord run, const std::string& reason);
     void remove_journals(const std::string& box);
     void prune(const std::string& box);
+    /// The name of its control group.
+    static std::string leaf_of(uint64_t number) { return "r-" + std::to_string(number); }
     [[nodiscard]] std::string directory_of(const std::string& box) const { return directory_ + "/" + box; }
 
     asio::any_io_executor executor_;
@@ -67,6 +74,8 @@ class Runs : public BoxListener {
     std::map<std::string, std::shared_ptr<Unclaimed>> unclaimed_;  ///< by box
     std::vector<std::shared_ptr<Run>> ended_;                      ///< of which init has yet to be told
     asio::steady_timer settling_;
+    std::set<std::string> to_prune_;  ///< boxes
+    size_t settled_since_prune_ = 0;
 };
 
 }  // namespace hutch::daemon

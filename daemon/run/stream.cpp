@@ -1,5 +1,6 @@
 #include "daemon/run/stream.h"
 
+#include <algorithm>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/post.hpp>
 
@@ -9,7 +10,14 @@
 namespace hutch::daemon {
 namespace {
 
-constexpr size_t kPiece = 64 * 1024;
+constexpr size_t kPiece = 128 * 1024;
+constexpr size_t kMostInPipe = 1 << 20;  // /proc/sys/fs/pipe-max-size, for who is not root of the host
+
+// A hole in what is passed on would make the offsets of all that follows lies.
+Result<void> check_kept(uint64_t offset, const Journal& journal) {
+    if (offset >= journal.begin()) return {};
+    return Error{ErrorKind::kConflict, 0, "the reader was too slow: what comes next is no longer kept"};
+}
 
 }  // namespace
 
@@ -26,7 +34,7 @@ bool Stream::held_back() const {
 }
 
 Task<> Stream::fill(Event& exited) {
-    co_await drain(exited);
+    if (source_) co_await drain(exited);
     source_.reset();
     closed_ = true;
     grown_.notify();
@@ -39,15 +47,25 @@ Task<> Stream::drain(Event& exited) {
         // A command may write as fast as we read: the others' turn comes all the same.
         if (pieces % 16 == 0) co_await asio::post(executor_, asio::use_awaitable);
         while (held_back() && !exited.is_set()) co_await (caught_up_.wait() || exited.wait());
-        const auto taken = journal_.absorb(source_.get());
+        if (exited.is_set()) break;
+        const auto taken = journal_.absorb(source_.get(), kPiece);
         if (taken.has_value()) {
             if (*taken == 0) co_return;
             grown_.notify();
-        } else if (exited.is_set()) {
-            co_return;
         } else {
             co_await (watch.readable() || exited.wait());
         }
+    }
+    take_rest();
+}
+
+// What is there now, and no more than a pipe can hold: what the command left in the background may write as fast as we
+// read.
+void Stream::take_rest() {
+    for (size_t rest = kMostInPipe; rest > 0;) {
+        const auto taken = journal_.absorb(source_.get(), rest);
+        if (!taken.has_value() || *taken == 0) return;
+        rest -= std::min(*taken, rest);
     }
 }
 
@@ -60,6 +78,7 @@ Task<Result<void>> Stream::follow(uint64_t offset, Sink sink) {
     for (;;) {
         while (offset >= journal_.end() && !closed_) co_await grown_.wait();
         if (offset >= journal_.end()) co_return Result<void>();
+        CO_TRY(check_kept(offset, journal_));
         CO_TRY_LET(const std::string piece, journal_.read(offset, kPiece));
         CO_TRY(co_await sink(piece));
         offset += piece.size();
@@ -71,6 +90,7 @@ Task<Result<void>> Stream::follow(uint64_t offset, Sink sink) {
 
 Task<Result<void>> Stream::copy(uint64_t offset, Sink sink) {
     for (const uint64_t end = journal_.end(); offset < end;) {
+        CO_TRY(check_kept(offset, journal_));
         CO_TRY_LET(const std::string piece, journal_.read(offset, kPiece));
         CO_TRY(co_await sink(piece));
         offset += piece.size();

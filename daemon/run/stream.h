@@ -36,6 +36,7 @@ class Stream {
 
   private:
     Task<> drain(Event& exited);
+    void take_rest();
     [[nodiscard]] bool held_back() const;
 
     asio::any_io_executor executor_;

@@ -153,7 +153,7 @@ bool unpack(Packet& packet, char** strings, Attempt& attempt) {
 }
 
 bool open_terminal(const Run& run, int& master, int& slave) {
-    master = open("/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
+    master = open("/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
     if (master < 0) return false;
     int unlock = 0;
     const winsize size{run.rows, run.cols, 0, 0};

@@ -541,6 +541,28 @@ leakless(daemon, 'help is for all commands, and tells the exit codes', async () 
   assert.deepEqual([code, stderr], [2, help]);
 });
 
+// --- runs ---
+
+leakless(daemon, 'a detached command is listed, followed to its end with its exit code, and cancelled', async () => {
+  const box = await boxNamed('web');
+  await box.sh('mkfifo go');
+  const id = (await run('exec', '-d', 'web', '--', 'sh', '-c', 'echo out; echo err >&2; cat go; exit 3')).trim();
+  const listed = await run('runs', 'web');
+  assert.match(listed, new RegExp(`^ID +STATUS +AGE +TOOK +CPU +COMMAND\n${id} +running .* sh -c echo out`));
+  const attached = hutch(daemon, ['attach', 'web', id]);
+  await box.sh('echo last > go');
+  const { code, stdout, stderr } = await attached;
+  assert.deepEqual([code, stdout, stderr], [3, 'out\nerr\nlast\n', '']);
+  assert.equal(JSON.parse(await run('runs', 'web', '--json')).runs.find((one) => one.id === id).status, 'failed');
+
+  const endless = (await run('exec', '--detach', 'web', 'sleep', '1000')).trim();
+  await run('cancel', 'web', endless);
+  assert.equal((await hutch(daemon, ['attach', 'web', endless])).code, 137);
+  await complains(daemon, 1, /has ended \(cancelled\)/, ['cancel', 'web', endless]);
+  await complains(daemon, 125, /none/, ['attach', 'web', 'none']);
+  assert.equal((await hutch(daemon, ['exec', '--timeout', '1', 'web', '--', 'sleep', '1000'])).code, 137);
+});
+
 // --- completion ---
 
 const kCompletes = {

@@ -138,6 +138,23 @@ leakless(daemon, 'bad wishes about output are refused by name', async () => {
   await daemon.refuses(404, /^run:/, 'POST', `${box.path}/runs/none/cancel`);
 });
 
+leakless(daemon, 'what a command left in the background cannot keep its run from ending, however much it writes', async () => {
+  const box = await daemon.box();
+  // Writers that fill the pipe again between two reads of ours.
+  const { exit_code } = await box.exec(['sh', '-c', 'for i in 1 2 3 4 5 6; do cat /dev/zero & done; exit 8']);
+  assert.equal(exit_code, 8);
+});
+
+leakless(daemon, 'the output of an ended run can be read while its box is paused, after a restart too', async () => {
+  const box = await daemon.box();
+  const run = await detach(box, 'echo said');
+  await ended(box, run);
+  await daemon.json('POST', `${box.path}/pause`, {});
+  await crash();
+  assert.equal(await box.status(), 'paused');
+  assert.equal(await output(box, run), 'said\n');
+});
+
 leakless(daemon, 'cancel kills that run\'s whole tree and nothing else', async () => {
   const box = await daemon.box();
   const other = await detach(box, 'sleep 1000');
@@ -256,6 +273,20 @@ leakless(daemon, 'a daemon killed as runs end forgets none and invents none', as
     }
   }
   for (const code of answers) assert.ok(known.has(code), `exit ${code} was answered, and is not on record`);
+});
+
+leakless(daemon, 'metrics tell of boxes, runs and CPU time in Prometheus\' text format', async () => {
+  const box = await daemon.box();
+  const run = await detach(box, 'sleep 1000');
+  const { text, type } = await daemon.ask('GET', '/metrics');
+  assert.equal(type, 'text/plain; version=0.0.4');
+  for (const line of text.trimEnd().split('\n')) assert.match(line, /^(# (HELP|TYPE) \w+ .+|\w+(\{\w+="[^"]*"\})? [0-9.e+-]+)$/);
+  for (const line of ['hutch_boxes{status="running"} 1', 'hutch_boxes{status="idle"} 0', 'hutch_runs_active 1']) {
+    assert.ok(text.includes(`\n${line}\n`), `${line}\n${text}`);
+  }
+  assert.match(text, new RegExp(`^hutch_box_cpu_seconds_total\\{box="${box.id}"\\} 0\\.\\d+$`, 'm'));
+  await cancel(box, run);
+  assert.match((await daemon.ask('GET', '/metrics')).text, /^hutch_runs_active 0$/m);
 });
 
 leakless(daemon, 'the oldest runs are forgotten, with what they said', async () => {

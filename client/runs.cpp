@@ -1,0 +1,116 @@
+#include <unistd.h>
+
+#include <ctime>
+
+#include "base/file.h"
+#include "client/format.h"
+#include "client/paint.h"
+#include "client/program.h"
+#include "client/table.h"
+
+namespace hutch::client {
+namespace {
+
+struct RunOptions {
+    std::string box, run;
+    bool json = false;
+};
+using Options = std::shared_ptr<RunOptions>;
+
+std::string run_target(const RunOptions& options, const std::string& rest = "") {
+    return box_target(options.box, "/runs/" + percent_encode(options.run) + rest);
+}
+
+Tone tone_of_run(const std::string& status) {
+    if (status == "running") return Tone::kActive;
+    return status == "completed" ? Tone::kPlain : Tone::kBad;
+}
+
+uint64_t cpu_of(const Json& run) {
+    return static_cast<uint64_t>(std::max<int64_t>(integer_of(run, "cpu_ns"), 0));
+}
+
+std::string shortened(const std::string& text, size_t most) {
+    return text.size() <= most ? text : text.substr(0, most - 3) + "...";
+}
+
+Result<int> list(const Program& program, const RunOptions& options) {
+    const Api api = TRY(program.api());
+    const Json answer = TRY(api.get(box_target(options.box, "/runs")));
+    if (options.json) return show_json(answer);
+    Table table({"ID", "STATUS", "AGE", "TOOK", "CPU", "COMMAND"});
+    for (const Json& run : array_of(answer, "runs")) {
+        const std::string status = text_of(run, "status");
+        table.add({text_of(run, "id"),
+                   {status, tone_of_run(status)},
+                   format_duration(time(nullptr) - integer_of(run, "created_at")),
+                   format_duration(integer_of(run, "duration_ms") / 1000),
+                   format_cpu(cpu_of(run)),
+                   shortened(text_of(run, "prompt"), 60)});
+    }
+    return show(table.text(colour_for(STDOUT_FILENO)));
+}
+
+Result<void> copy_output(const Api& api, const RunOptions& options, const Json& kept, const std::string& query,
+                         int fd) {
+    Request request{.method = "GET", .target = run_target(options, "/output?" + query)};
+    request.target += "&offset=" + std::to_string(integer_of(kept, "begin"));
+    Response response = TRY(api.open(request));
+    for (;;) {
+        const std::string_view piece = TRY(response.read());
+        if (piece.empty()) return {};
+        TRY_IN("passing on the output", write_all(fd, piece));
+    }
+}
+
+// What is kept of the output, then the rest as it comes.
+Result<int> attach(Program& program, const RunOptions& options) {
+    program.failure = kExecFailed;
+    const Api api = TRY(program.api());
+    const Json before = TRY(api.get(run_target(options)));
+    TRY(copy_output(api, options, before.value("output_kept", Json::object()), "follow=1", STDOUT_FILENO));
+    const Json run = TRY(api.get(run_target(options)));
+    if (run.contains("errors_kept")) {
+        TRY(copy_output(api, options, run["errors_kept"], "stream=errors", STDERR_FILENO));
+    }
+    const auto code = run.find("exit_code");
+    if (code == run.end() || !code->is_number_integer()) {
+        return Error{ErrorKind::kSystem, 0, "run " + options.run + ": " + text_of(run, "error_message")};
+    }
+    return code->get<int>();
+}
+
+Result<int> cancel(const Program& program, const RunOptions& options) {
+    const Api api = TRY(program.api());
+    TRY(api.call("POST", run_target(options, "/cancel")));
+    return 0;
+}
+
+}  // namespace
+
+void add_run_commands(CLI::App& app, Program& program) {
+    const auto add = [&](const char* name, const char* description, const char* example) {
+        CLI::App* command = add_command(app, name, description, example);
+        auto options = std::make_shared<RunOptions>();
+        add_box(*command, options->box);
+        return std::pair(command, options);
+    };
+    const auto [runs, listed] = add("runs", "List what was run in a box, newest first", "hutch runs web");
+    add_json_flag(*runs, listed->json);
+    runs->callback(
+        [&program, listed = listed] { program.action = [&program, listed] { return list(program, *listed); }; });
+    const auto [attached, followed] =
+        add("attach", "Show what a run has said and follow it to its end\n\nThe run's exit code becomes that of hutch.",
+            "hutch attach web l7lrqr1dcaslkt");
+    attached->add_option("RUN", followed->run, "Its id, of `hutch runs` or `hutch exec --detach`")->required();
+    attached->callback([&program, followed = followed] {
+        program.action = [&program, followed] { return attach(program, *followed); };
+    });
+    const auto [cancelled, ended] =
+        add("cancel", "Kill a run with all that it started", "hutch cancel web l7lrqr1dcaslkt");
+    cancelled->add_option("RUN", ended->run, "Its id, of `hutch runs`")->required();
+    cancelled->callback(
+        [&program, ended = ended] { program.action = [&program, ended] { return cancel(program, *ended); }; });
+}
+
+}  // namespace hutch::client
