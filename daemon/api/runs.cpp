@@ -134,6 +134,8 @@ Answer output(Services& services, Exchange& exchange, const Params& params) {
         const auto told = co_await (stream.follow(wanted.offset, forward) || exchange.client_gone());
         if (told.index() == 1) co_return std::optional<Response>();
         CO_TRY(std::get<0>(told));
+        // A command may close its output before it ends; who read to the end is to find how it ended.
+        if (active) co_await (active->outcome() || exchange.client_gone());
     } else {
         CO_TRY(co_await stream.copy(wanted.offset, forward));
     }

@@ -95,6 +95,15 @@ leakless(daemon, 'a client that lost its stream reads on from where it was', asy
   assert.equal((await ended(box, run)).status, 'completed');
 });
 
+leakless(daemon, 'who has followed a run to its end finds how it ended', async () => {
+  const box = await daemon.box();
+  for (let i = 0; i < 20; ++i) {
+    const run = await detach(box, 'exec >&- 2>&-; sleep 0.01; exit 9');
+    await collect(await follow(box, run));
+    assert.equal((await get(box, run)).exit_code, 9);
+  }
+});
+
 leakless(daemon, 'several follow one run, each from its own place', async () => {
   const box = await daemon.box();
   await box.sh('mkfifo go');
@@ -295,8 +304,10 @@ leakless(daemon, 'the oldest runs are forgotten, with what they said', async () 
   const runs = await list(box);
   assert.ok(runs.length >= 200 && runs.length < 220, `${runs.length} are on record`);
   assert.equal(runs[0].prompt, 'echo 259');
-  const files = fs.readdirSync(path.join(daemon.state, 'runs', box.id));
-  assert.deepEqual(files.sort(), runs.map((run) => `${run.id}.out`).sort());
+  await until('files and records agree', async () => { // what has just ended is recorded a moment later
+    const files = fs.readdirSync(path.join(daemon.state, 'runs', box.id)).sort();
+    return files.join() === (await list(box)).map((one) => `${one.id}.out`).sort().join();
+  });
 });
 
 leakless(daemon, 'a deleted box leaves no journal', async () => {
