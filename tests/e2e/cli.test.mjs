@@ -245,6 +245,8 @@ leakless(daemon, 'keys go through: what is typed, an interrupt, an end of input'
   await terminal.until(/\n42\r/);
   terminal.type('echo wait; cat\n');
   await terminal.until(/\nwait\r/);
+  terminal.type('again\n');
+  await terminal.until(/\nagain\r\nagain\r/); // said by cat, so it is cat that the interrupt reaches
   terminal.type('\u0003');
   await terminal.until(/\^C[^]*\n[^\n]*[$#] /); // what is typed before the shell reads keys again is lost
   terminal.type('echo code $?\n');

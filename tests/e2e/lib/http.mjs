@@ -18,6 +18,7 @@ export async function open(socketPath, method, target, { body, stream, headers =
   });
   request.on('timeout', () => request.destroy(new Error(`${method} ${target}: no answer in ${kDeadlineMs} ms`)));
   const answered = once(request, 'response');
+  request.on('error', () => {}); // `answered` tells; after the answer, that the rest of a refused body found no reader
   if (stream) {
     pipeline(stream, request).catch(() => {}); // a refusal may come before all is sent; `answered` tells
   } else {
