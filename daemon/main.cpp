@@ -12,6 +12,7 @@
 #include "daemon/fd_watch.h"
 #include "daemon/host.h"
 #include "daemon/log.h"
+#include "daemon/systemd.h"
 #include "netns/dns.h"
 
 namespace hutch::daemon {
@@ -44,6 +45,7 @@ Task<> serve_dns(netns::DnsForwarder& dns) {
 Task<> shut_down(Server& server, Manager& boxes, asio::io_context& loop) {
     asio::signal_set signals(co_await asio::this_coro::executor, SIGTERM, SIGINT);
     co_await signals.async_wait(kAwait);
+    notify_stopping();
     log_info("shutting down; boxes and their files stay");
     co_await server.close(kShutdownPatience);
     co_await boxes.drain();
@@ -52,6 +54,7 @@ Task<> shut_down(Server& server, Manager& boxes, asio::io_context& loop) {
 
 Result<void> serve(const Config& config) {
     raise_descriptor_limit();
+    UniqueFd handed_over = TRY(socket_handed_over());
     const UniqueFd lock = TRY(lock_state(config));
     const UniqueFd name = TRY(lock_name(config));
     Records records = TRY(Records::open(config.state_dir + "/hutch.db"));
@@ -83,14 +86,21 @@ Result<void> serve(const Config& config) {
     add_unbuilt_routes(router);
     const Auth auth = TRY(Auth::load(config.api_key_file, config.socket_group));
     Server server(loop.get_executor(), router, auth);
-    TRY(server.listen_unix(config.socket));
-    log_info("listening on {}", config.socket);
+    if (handed_over) {
+        TRY(server.listen_on(std::move(handed_over)));
+        log_info("listening on the socket handed over");
+    } else {
+        TRY(server.listen_unix(config.socket));
+        log_info("listening on {}", config.socket);
+    }
     if (!config.listen.empty()) {
         TRY(server.listen_tcp(config.listen));
         log_info("listening on {}", config.listen);
     }
     asio::co_spawn(loop, serve_dns(*dns), asio::detached);
     asio::co_spawn(loop, shut_down(server, boxes, loop), asio::detached);
+    asio::co_spawn(loop, feed_watchdog(), asio::detached);
+    notify_ready();
     loop.run();
     workers.join();  // before what they work on goes
     return {};

@@ -111,6 +111,17 @@ Result<void> Server::listen_unix(const std::string& path) {
     return {};
 }
 
+Result<void> Server::listen_on(UniqueFd socket) {
+    using Local = asio::local::stream_protocol;
+    auto acceptor = std::make_shared<asio::basic_socket_acceptor<Local>>(state_->executor);
+    boost::system::error_code failed;
+    acceptor->assign(Local(), socket.get(), failed);
+    if (failed) return errno_error("listening on the socket handed over", failed.value());
+    (void)socket.release();  // the acceptor's now
+    state_->start(std::move(acceptor), false);
+    return {};
+}
+
 Result<void> Server::listen_tcp(const std::string& address) {
     if (!state_->auth.has_keys()) return invalid("listen: TCP needs API keys; name a file of them with api_key_file");
     const size_t colon = address.rfind(':');

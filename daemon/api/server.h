@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 
+#include "base/unique_fd.h"
 #include "daemon/api/auth.h"
 #include "daemon/api/router.h"
 #include "daemon/config.h"
@@ -18,6 +19,8 @@ class Server {
     ~Server();
 
     Result<void> listen_unix(const std::string& path);
+    /// A listening Unix socket made by others, who own its path and who may open it.
+    Result<void> listen_on(UniqueFd socket);
     /// "127.0.0.1:8080". kInvalid without API keys.
     Result<void> listen_tcp(const std::string& address);
     /// Stops accepting, and waits for requests under way for at most `patience`; then cuts their connections.
