@@ -3,7 +3,7 @@
     service_manager.py SOCKET PROGRAM [ARGUMENT...]
 
 Each line "start" of the input runs the program to its end, with the socket as descriptor 3; "term" asks it to end.
-Prints what is notified, "bound" at first, and "ended CODE".
+Prints what is notified, "bound" at first, and "ended CODE". The program ends with the input.
 """
 import os
 import socket
@@ -34,6 +34,7 @@ def wait(daemon):
     say(f"ended {daemon.wait()}")
 
 
+running = None
 say("bound")
 threading.Thread(target=hear, daemon=True).start()
 for line in sys.stdin:
@@ -43,3 +44,6 @@ for line in sys.stdin:
         threading.Thread(target=wait, args=[running], daemon=True).start()
     else:
         running.terminate()
+if running:  # a test that failed may have left it
+    running.terminate()
+    running.wait()
