@@ -74,7 +74,7 @@ void Runs::take_over(const std::shared_ptr<Box>& box, uint64_t number, runtime::
         fcntl(message.fds[0].get(), F_SETFL, O_NONBLOCK);  // an init of an earlier build had left that to us
     }
     run->started_.set();
-    run->take_sources(std::move(message.fds[0]), std::move(message.fds[1]), directory_of(box->record.id));
+    open_streams(*run, std::move(message.fds[0]), std::move(message.fds[1]));
     active_.emplace(number, run);
     carry(run);
 }
@@ -98,7 +98,7 @@ void Runs::lose(RunRecord run, const std::string& reason) {
     run.error = reason + "; its exit code is not known";
     for (const bool errors : {false, true}) {
         const auto kept = journal(run, errors);
-        if (kept.ok()) run.kept_bytes += static_cast<int64_t>(kept.value().end() - kept.value().begin());
+        if (kept.ok()) run.kept_bytes += kept.value().kept();
     }
     const auto recorded = records_.end_run(run);
     if (!recorded.ok()) log_error("run {}: its end cannot be recorded: {}", run.id, recorded.error().message);

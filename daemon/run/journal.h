@@ -34,6 +34,7 @@ class Journal {
 
     [[nodiscard]] uint64_t begin() const { return begin_; }  ///< the oldest byte that is kept
     [[nodiscard]] uint64_t end() const { return end_; }      ///< bytes said in all
+    [[nodiscard]] int64_t kept() const { return static_cast<int64_t>(end_ - begin_); }
 
   private:
     std::optional<size_t> splice_into_file(int source, size_t limit);

@@ -34,17 +34,6 @@ RunRecord Run::record() const {
     return now;
 }
 
-void Run::take_sources(UniqueFd output, UniqueFd errors, const std::string& journals) {
-    const auto journal = [&](const char* ending) {
-        if (!recorded_) return Journal();
-        const std::string path = journals + "/" + record_.id + ending;
-        auto kept = Journal::reopen(path);
-        return kept.ok() ? std::move(kept).value() : Journal();  // an unreadable one cannot be added to
-    };
-    output_.emplace(box_->executor(), std::move(output), journal(".out"));
-    if (record_.separate_errors) errors_.emplace(box_->executor(), std::move(errors), journal(".err"));
-}
-
 void Run::start_deadline(asio::steady_timer& timer) {
     if (record_.timeout_ms == 0) return;
     const auto passed =
@@ -109,10 +98,7 @@ void Run::conclude() {
     if (cancelled_) record_.status = RunStatus::kCancelled;
     if (loss_) record_.error = loss_->message + "; its exit code is not known";
     for (const auto* stream : {&output_, &errors_}) {
-        if (stream->has_value()) {
-            const Journal& journal = (*stream)->journal();
-            record_.kept_bytes += static_cast<int64_t>(journal.end() - journal.begin());
-        }
+        if (stream->has_value()) record_.kept_bytes += (*stream)->journal().kept();
     }
 }
 

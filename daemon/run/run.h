@@ -55,7 +55,6 @@ class Run : public std::enable_shared_from_this<Run> {
 
     /// Follows the command until it and its output have come to their end.
     Task<> carry();
-    void take_sources(UniqueFd output, UniqueFd errors, const std::string& journals);
     void start_deadline(asio::steady_timer& timer);
     void note_exit(int wait_status);
     /// Its box has ended: whether the command had, and how, nobody can tell.

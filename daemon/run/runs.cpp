@@ -112,7 +112,7 @@ Task<Result<void>> Runs::launch(std::shared_ptr<Run> run, const Command& command
         CO_TRY_LET(out[0], duplicate(run->terminal_.get()));
         fcntl(out[0].get(), F_SETFL, O_NONBLOCK);
     }
-    run->take_sources(std::move(out[0]), std::move(err[0]), directory_of(run->record_.box));
+    open_streams(*run, std::move(out[0]), std::move(err[0]));
     run->lap_.to(run->times_.started);
     co_return Result<void>();
 }
@@ -190,7 +190,7 @@ void Runs::prune(const std::string& box) {
         return;
     }
     for (const std::string& id : forgotten.value()) {
-        for (const char* ending : {".out", ".err"}) (void)unlink((directory_of(box) + "/" + id + ending).c_str());
+        for (const bool errors : {false, true}) (void)unlink(path_of(box, id, errors).c_str());
     }
 }
 
@@ -222,7 +222,21 @@ Result<RunRecord> Runs::record(const Box& box, const std::string& id) {
 }
 
 Result<Journal> Runs::journal(const RunRecord& run, bool errors) {
-    return Journal::reopen(directory_of(run.box) + "/" + run.id + (errors ? ".err" : ".out"));
+    return Journal::reopen(path_of(run.box, run.id, errors));
+}
+
+void Runs::open_streams(Run& run, UniqueFd output, UniqueFd errors) {
+    const auto open = [&](std::optional<Stream>& stream, UniqueFd source, bool of_errors) {
+        auto kept = run.recorded_ ? journal(run.record_, of_errors) : Result<Journal>(Journal());
+        // An unreadable one cannot be added to.
+        stream.emplace(executor_, std::move(source), kept.ok() ? std::move(kept).value() : Journal());
+    };
+    open(run.output_, std::move(output), false);
+    if (run.record_.separate_errors) open(run.errors_, std::move(errors), true);
+}
+
+std::string Runs::path_of(const std::string& box, const std::string& run, bool errors) const {
+    return directory_of(box) + "/" + run + (errors ? ".err" : ".out");
 }
 
 void Runs::on_gone(const Box& box) {

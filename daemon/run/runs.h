@@ -53,6 +53,7 @@ class Runs : public BoxListener {
     void take_over(const std::shared_ptr<Box>& box, uint64_t number, runtime::Message message);
     void note_report_end(Box& box, uint64_t report);
     void end_report(Box& box, const std::string& reason);
+    void open_streams(Run& run, UniqueFd output, UniqueFd errors);
     void carry(const std::shared_ptr<Run>& run);
     void record_start(Run& run);
     void settle_soon(const std::shared_ptr<Run>& run);
@@ -64,6 +65,8 @@ class Runs : public BoxListener {
     void prune(const std::string& box);
     /// The name of its control group.
     static std::string leaf_of(uint64_t number) { return "r-" + std::to_string(number); }
+    /// Of the file that keeps what a run has said.
+    [[nodiscard]] std::string path_of(const std::string& box, const std::string& run, bool errors) const;
     [[nodiscard]] std::string directory_of(const std::string& box) const { return directory_ + "/" + box; }
 
     asio::any_io_executor executor_;

@@ -3,16 +3,11 @@
 namespace hutch::daemon {
 namespace {
 
-constexpr const char* kOfBox =
-    "SELECT id, box, number, status, prompt, separate_errors, terminal, timeout_ms, exit_code, error, cpu_ns, "
-    "started_ms, duration_ms, kept_bytes FROM runs WHERE box = ? ORDER BY number DESC";
-constexpr const char* kRunning =
-    "SELECT id, box, number, status, prompt, separate_errors, terminal, timeout_ms, exit_code, error, cpu_ns, "
-    "started_ms, duration_ms, kept_bytes FROM runs WHERE status = 0 ORDER BY number";
-constexpr const char* kOne =
-    "SELECT id, box, number, status, prompt, separate_errors, terminal, timeout_ms, exit_code, error, cpu_ns, "
-    "started_ms, duration_ms, kept_bytes FROM runs WHERE box = ? AND id = ?";
+constexpr const char* kOfBox = "SELECT * FROM runs WHERE box = ? ORDER BY number DESC";
+constexpr const char* kRunning = "SELECT * FROM runs WHERE status = 0 ORDER BY number";
+constexpr const char* kOne = "SELECT * FROM runs WHERE box = ? AND id = ?";
 
+// The columns in the order of the schema.
 RunRecord read_run(const Query& query) {
     RunRecord run;
     run.id = query.text(0);
