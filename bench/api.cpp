@@ -98,6 +98,8 @@ Daemon::Daemon() {
 Daemon::~Daemon() {
     kill(pid_, SIGTERM);
     waitpid(pid_, nullptr, 0);
+    // A daemon that ends leaves both for the next one; after this one there is none.
+    run_shell("nft delete table inet hutchb && find /sys/fs/cgroup -depth -type d -name hutchb -delete");
     (void)remove_tree_at(AT_FDCWD, directory_);
 }
 
