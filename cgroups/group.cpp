@@ -115,6 +115,10 @@ Result<Stats> Group::stats() const {
     return read_stats(*parents_, name_, fd());
 }
 
+Result<uint64_t> Group::cpu_ns() const {
+    return read_cpu_ns(fd());
+}
+
 Result<void> Group::remove() {
     return remove_everywhere(*parents_, name_);
 }

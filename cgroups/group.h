@@ -59,6 +59,8 @@ class Group {
     /// ETIMEDOUT when something still lives after `timeout`.
     Result<void> wait_empty(Millis timeout);
     [[nodiscard]] Result<Stats> stats() const;
+    /// Of stats(), the figure that is asked for most.
+    [[nodiscard]] Result<uint64_t> cpu_ns() const;
     /// Removes leaves and group on all hierarchies; EBUSY, to be tried again, while anything lives in them (call
     /// wait_empty first). What is missing is fine.
     Result<void> remove();

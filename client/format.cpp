@@ -56,6 +56,10 @@ std::string format_cost(double dollars) {
     return formatted(dollars < 1 ? "$%.4f" : "$%.2f", dollars);
 }
 
+std::string format_amount(double amount) {
+    return formatted("%.3g", amount);
+}
+
 std::string format_time(int64_t unix_seconds) {
     const time_t time = unix_seconds;
     tm local{};

@@ -14,6 +14,8 @@ std::string format_size(uint64_t bytes);
 std::string format_cpu(uint64_t nanoseconds);
 /// US dollars: "$0", "$0.0012", "$12.30". What is too small for four digits is "<$0.0001", not nothing.
 std::string format_cost(double dollars);
+/// A measured amount to three digits: "0", "0.000556", "12.3".
+std::string format_amount(double amount);
 /// Unix seconds as local time: "2025-01-31 14:05:09".
 std::string format_time(int64_t unix_seconds);
 

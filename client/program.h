@@ -41,6 +41,7 @@ CLI::Option* add_box(CLI::App& command, std::string& box);
 // Each adds its commands to the tree. `program` must outlive `app`.
 void add_box_commands(CLI::App& app, Program& program);
 void add_run_commands(CLI::App& app, Program& program);
+void add_usage_command(CLI::App& app, Program& program);
 void add_exec_command(CLI::App& app, Program& program);
 void add_copy_command(CLI::App& app, Program& program);
 void add_image_commands(CLI::App& app, Program& program);

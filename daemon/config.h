@@ -25,6 +25,7 @@ struct Config {
     uint32_t idle_timeout = 1800;  ///< seconds without work after which a box is paused; 0: never
     uint32_t reclaim_after = 10;   ///< seconds of a pause after which the box's memory is asked back
     double cpu_hour_usd = 0.10;    ///< per active vCPU-hour
+    double gb_month_usd = 0.10;    ///< per 10^9 bytes of files kept for 730 hours
 };
 
 /// A box's size: what the wire's "size" stands for.

@@ -65,14 +65,15 @@ Result<void> serve(const Config& config) {
     asio::io_context loop(1);
     Workers workers(config.workers);
     Runs runs(loop.get_executor(), records, config.state_dir + "/runs");
-    Manager boxes(loop.get_executor(), mechanisms, records, workers, runs);
+    Meter meter(loop.get_executor(), mechanisms, records);
+    Manager boxes(loop.get_executor(), mechanisms, records, workers, meter, runs);
     TRY(boxes.adopt());
     TRY(runs.adopt(boxes.list("")));
     Images images(boxes, runs);
     TRY(images.load());
     const auto dns = TRY_IN("starting the DNS forwarder", netns::DnsForwarder::open(mechanisms.network));
 
-    Services services{boxes, runs, images, config};
+    Services services{boxes, runs, images, meter, config};
     Router router;
     add_box_routes(router, services);
     add_sleep_routes(router, services);
@@ -83,6 +84,7 @@ Result<void> serve(const Config& config) {
     add_image_routes(router, services);
     add_host_routes(router, services);
     add_metrics_routes(router, services);
+    add_usage_routes(router, services);
     add_unbuilt_routes(router);
     const Auth auth = TRY(Auth::load(config.api_key_file, config.socket_group));
     Server server(loop.get_executor(), router, auth);
@@ -100,8 +102,10 @@ Result<void> serve(const Config& config) {
     asio::co_spawn(loop, serve_dns(*dns), asio::detached);
     asio::co_spawn(loop, shut_down(server, boxes, loop), asio::detached);
     asio::co_spawn(loop, feed_watchdog(), asio::detached);
+    asio::co_spawn(loop, meter.keep_books([&boxes] { return boxes.list(""); }), asio::detached);
     notify_ready();
     loop.run();
+    meter.stop();
     workers.join();  // before what they work on goes
     return {};
 }
@@ -143,6 +147,9 @@ void add_options(CLI::App& app, Config& config) {
         ->check(CLI::Range(0U, kLongestTimeout))
         ->capture_default_str();
     app.add_option("--cpu_hour_usd", config.cpu_hour_usd, "Price of an active vCPU-hour")
+        ->check(CLI::NonNegativeNumber)
+        ->capture_default_str();
+    app.add_option("--gb_month_usd", config.gb_month_usd, "Price of a GB (10^9 bytes) kept for a month of 730 hours")
         ->check(CLI::NonNegativeNumber)
         ->capture_default_str();
     app.add_option("--name", config.name, "Name of its control groups, firewall table and links: for a second daemon")

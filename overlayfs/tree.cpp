@@ -17,40 +17,61 @@ struct Sum {
     std::set<std::pair<dev_t, ino_t>> linked;  ///< files of several names that were counted
 };
 
-/// Adds what `dir` holds; answers the directories to go down into.
-Result<std::vector<std::string>> add_up(int dir, Sum& sum) {
+struct Level {
+    std::pair<dev_t, ino_t> self;
+    std::vector<std::string> todo;  ///< directories in it that were not yet visited
+};
+
+/// Adds what `dir` holds.
+Result<Level> add_up(int dir, Sum& sum) {
     constexpr uint64_t kBlock = 512;  // what st_blocks counts in, whatever the filesystem's own block is
-    std::vector<std::string> below;
+    struct stat status {};
+    if (fstat(dir, &status) != 0) return errno_error("looking at a directory");
+    Level level{{status.st_dev, status.st_ino}, {}};
     for (std::string& name : TRY(names_in(dir))) {
-        struct stat status {};
-        if (fstatat(dir, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return errno_error("looking at " + name);
+        if (fstatat(dir, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
+            if (errno == ENOENT) continue;
+            return errno_error("looking at " + name);
+        }
         const bool directory = S_ISDIR(status.st_mode);
         const bool several = !directory && status.st_nlink > 1;
         if (several && !sum.linked.emplace(status.st_dev, status.st_ino).second) continue;
         sum.bytes += static_cast<uint64_t>(status.st_blocks) * kBlock;
-        if (directory) below.push_back(std::move(name));
+        if (directory) level.todo.push_back(std::move(name));
     }
-    return below;
+    return level;
+}
+
+bool is(int dir, const Level& level) {
+    struct stat status {};
+    return fstat(dir, &status) == 0 && level.self == std::pair(status.st_dev, status.st_ino);
 }
 
 }  // namespace
 
-Result<uint64_t> tree_bytes(int dir) {
+Result<uint64_t> tree_bytes(int dir, const std::stop_token& stop) {
     Sum sum;
     UniqueFd here = TRY(open_at(dir, ".", O_RDONLY | O_DIRECTORY));
-    std::vector<std::vector<std::string>> todo;  // per level from the top, the directories not yet visited
-    todo.push_back(TRY(add_up(here.get(), sum)));
+    std::vector<Level> levels;  // from the top down to `here`
+    levels.push_back(TRY(add_up(here.get(), sum)));
     for (;;) {
-        if (todo.back().empty()) {
-            todo.pop_back();
-            if (todo.empty()) return sum.bytes;
+        if (stop.stop_requested()) return errno_error("adding up a tree", ECANCELED);
+        if (levels.back().todo.empty()) {
+            levels.pop_back();
+            if (levels.empty()) return sum.bytes;
             here = TRY(open_at(here.get(), "..", O_RDONLY | O_DIRECTORY));
+            if (!is(here.get(), levels.back())) return sum.bytes;  // moved meanwhile: ".." may lead out of the tree
             continue;
         }
-        const std::string name = std::move(todo.back().back());
-        todo.back().pop_back();
-        here = TRY(open_at(here.get(), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-        todo.push_back(TRY(add_up(here.get(), sum)));
+        const std::string name = std::move(levels.back().todo.back());
+        levels.back().todo.pop_back();
+        auto below = open_at(here.get(), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+        if (!below.ok() &&
+            (below.error().code == ENOENT || below.error().code == ENOTDIR || below.error().code == ELOOP)) {
+            continue;  // vanished, or something else by now
+        }
+        here = TRY(std::move(below));
+        levels.push_back(TRY(add_up(here.get(), sum)));
     }
 }
 

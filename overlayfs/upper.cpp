@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/undo.h"
 #include "overlayfs/layer.h"
+#include "overlayfs/tree.h"
 
 namespace hutch::overlayfs {
 
@@ -93,6 +94,13 @@ Result<void> seal_upper(const Store& store, const std::string& box_id, const std
     TRY_IN(operation, sync_directory(store.uppers(), box_id));
     if (fsync(store.layers()) != 0) return errno_error(operation + ": syncing layers");
     return {};
+}
+
+Result<uint64_t> upper_bytes(const Store& store, const std::string& box_id, const std::stop_token& stop) {
+    TRY(require_id("box", box_id));
+    const std::string upper = box_id + "/upper";
+    const UniqueFd dir = TRY(open_at(store.uppers(), upper, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+    return TRY_IN("adding up " + upper, tree_bytes(dir.get(), stop));
 }
 
 Result<void> discard_upper(const Store& store, const std::string& box_id) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <stop_token>
 #include <string>
 
 #include "base/result.h"
@@ -18,6 +20,10 @@ Result<void> make_upper(const Store& store, const std::string& box_id, const std
 /// which the files change hands, so at no time are they something no row knows. After an error or a crash call it
 /// again, or ask has_layer(): it either happened or did not.
 Result<void> seal_upper(const Store& store, const std::string& box_id, const std::string& layer_id);
+
+/// Bytes on disk of what a box has written, while it may be writing (see tree_bytes). Walks the tree: for the
+/// background.
+Result<uint64_t> upper_bytes(const Store& store, const std::string& box_id, const std::stop_token& stop);
 
 /// Moves upper and work directory to trash: constant time. A missing one is fine.
 Result<void> discard_upper(const Store& store, const std::string& box_id);

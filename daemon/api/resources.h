@@ -13,6 +13,7 @@ struct Services {
     Manager& boxes;
     Runs& runs;
     Images& images;
+    Meter& meter;
     const Config& config;
 };
 
@@ -26,6 +27,7 @@ void add_file_routes(Router& router, Services& services);
 void add_image_routes(Router& router, Services& services);
 void add_host_routes(Router& router, Services& services);
 void add_metrics_routes(Router& router, Services& services);
+void add_usage_routes(Router& router, Services& services);
 /// Last: where two routes are equally good, the first is taken.
 void add_unbuilt_routes(Router& router);
 

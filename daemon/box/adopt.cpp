@@ -45,10 +45,19 @@ Result<void> sweep(Mechanisms& mechanisms, const std::set<std::string>& boxes, c
 
 }  // namespace
 
-Result<void> Manager::forget(const BoxRecord& record) {
-    TRY(end_life(mechanisms_, record.id, std::nullopt));
-    TRY(overlayfs::discard_upper(mechanisms_.store, record.id));
-    return records_.drop_box(record.id);
+// As bury() and finish_removal(), before there is an event loop.
+Result<void> Manager::bury_now(Box& box) {
+    const LifeUse used = TRY(kill_life(mechanisms_, box.record, std::nullopt));
+    TRY(meter_.close(box, used));
+    return remove_groups(mechanisms_, box.record.id);
+}
+
+Result<void> Manager::forget(Box& box) {
+    const LifeUse used = TRY(kill_life(mechanisms_, box.record, std::nullopt));
+    TRY(overlayfs::discard_upper(mechanisms_.store, box.record.id));
+    TRY(meter_.close(box, used));
+    TRY(remove_groups(mechanisms_, box.record.id));
+    return records_.drop_box(box.record.id);
 }
 
 Result<void> Manager::adopt() {
@@ -57,42 +66,40 @@ Result<void> Manager::adopt() {
     std::vector<netns::Ipv4> addresses;
     for (const ImageRecord& image : TRY(records_.images()))
         known_layers.insert(image.layers.begin(), image.layers.end());
-    for (BoxRecord& record : TRY(records_.boxes())) {
-        if (record.phase != Phase::kReady || record.internal) {
+    for (BoxRecord& found : TRY(records_.boxes())) {
+        const auto box = std::make_shared<Box>(executor_, std::move(found), listener_);
+        BoxRecord& record = box->record;
+        const bool wanted = record.phase == Phase::kReady && !record.internal;
+        if (!wanted) {
             log_warning("box {}: was being {} when the last daemon ended; removed", record.id,
                         record.phase == Phase::kDeleting ? "deleted" : "made");
-            const Result<void> gone = forget(record);
+            const Result<void> gone = forget(*box);
             if (gone.ok()) continue;
             // What does not die, or a disk without room for the record of it, must not keep the others from service.
             log_warning("box {}: {}; tried again behind", record.id, gone.error().message);
-            known_boxes.insert(record.id);
-            known_layers.insert(record.layers.begin(), record.layers.end());
-            uid_slots_.reserve(record.uid_slot);
-            auto box = std::make_shared<Box>(executor_, std::move(record), listener_);
-            box->record.phase = Phase::kDeleting;
-            leaving_[box->record.id] = box;
-            asio::co_spawn(executor_, finish_removal(box, std::make_shared<Removal>(executor_)), asio::detached);
-            continue;
         }
         known_boxes.insert(record.id);
         known_layers.insert(record.layers.begin(), record.layers.end());
         uid_slots_.reserve(record.uid_slot);
+        if (!wanted) {
+            record.phase = Phase::kDeleting;
+            leaving_[record.id] = box;
+            asio::co_spawn(executor_, finish_removal(box, std::make_shared<Removal>(executor_)), asio::detached);
+            continue;
+        }
         auto life = adopt_life(mechanisms_, record);
-        auto box = std::make_shared<Box>(executor_, std::move(record), listener_);
         enlist(box);
-        if (box->record.expires_at != 0) {
-            box->expires_at = Moment::clock::now() + std::chrono::seconds(box->record.expires_at - unix_now());
+        if (record.expires_at != 0) {
+            box->expires_at = Moment::clock::now() + std::chrono::seconds(record.expires_at - unix_now());
         }
         if (life.ok()) {
             addresses.push_back(life.value().address);
-            TRY_IN("box " + box->record.id, listen_to(box, life.value()));
+            TRY_IN("box " + record.id, listen_to(box, life.value()));
         } else {
-            log_info("box {}: {}; it is paused with its files", box->record.id, life.error().message);
-            box->record.init_pid = 0;
-            Result<void> ended = end_life(mechanisms_, box->record.id, std::nullopt);
-            if (ended.ok()) ended = save(*box);
+            log_info("box {}: {}; it is paused with its files", record.id, life.error().message);
+            const Result<void> ended = bury_now(*box);
             if (!ended.ok()) {
-                log_error("box {}: {}", box->record.id, ended.error().message);
+                log_error("box {}: {}", record.id, ended.error().message);
                 box->failure = ended.error();
             }
         }

@@ -8,6 +8,13 @@
 
 namespace hutch::daemon {
 
+Box::Box(const asio::any_io_executor& executor, BoxRecord its_record, BoxListener& listener)
+    : record(std::move(its_record)), booked_at(Moment::clock::now()), executor_(executor), listener_(listener) {
+    if (record.booked_ms == 0) return;
+    const std::chrono::milliseconds unwatched(unix_now_ms() - record.booked_ms);  // by no daemon
+    booked_at -= std::max(unwatched, unwatched.zero());
+}
+
 uid_t Box::uid_base() const {
     return UidSlots::base_of(record.uid_slot);
 }
@@ -41,8 +48,7 @@ Result<void> Box::live(Life& life, std::function<void()> ended) {
 
 std::optional<Life> Box::stop_living(const Error& reason) {
     if (!life_) return std::nullopt;
-    record.past_cpu_ns = cpu_ns();
-    record.init_pid = 0;
+    ending_cpu_ns = cpu_ns() - record.past.cpu_ns;
     *current_ = false;
     for (auto told = life_->link.receive(); told.ok() && told.value(); told = life_->link.receive()) {
         listener_.on_message(*this, std::move(*told.value()));  // ends that were told before it ended itself
@@ -121,9 +127,9 @@ void Box::touch() {
 }
 
 int64_t Box::cpu_ns() const {
-    if (!life_) return record.past_cpu_ns;
-    const auto stats = life_->group.stats();
-    return record.past_cpu_ns + (stats.ok() ? static_cast<int64_t>(stats.value().cpu_ns) : 0);
+    if (!life_) return record.past.cpu_ns + ending_cpu_ns;
+    const auto now = life_->group.cpu_ns();
+    return record.past.cpu_ns + (now.ok() ? static_cast<int64_t>(now.value()) : 0);
 }
 
 }  // namespace hutch::daemon

@@ -28,8 +28,7 @@ class BoxListener {
 /// thread.
 class Box : public std::enable_shared_from_this<Box> {
   public:
-    Box(const asio::any_io_executor& executor, BoxRecord its_record, BoxListener& listener)
-        : record(std::move(its_record)), executor_(executor), listener_(listener) {}
+    Box(const asio::any_io_executor& executor, BoxRecord its_record, BoxListener& listener);
 
     BoxRecord record;
     BuildTimes times;              ///< of its last start
@@ -37,6 +36,7 @@ class Box : public std::enable_shared_from_this<Box> {
 
     [[nodiscard]] bool alive() const { return life_.has_value(); }
     [[nodiscard]] Life& life() { return *life_; }
+    [[nodiscard]] const Life& life() const { return *life_; }
     [[nodiscard]] std::optional<Sleep> sleep() const { return life_ ? life_->sleep : std::nullopt; }
     [[nodiscard]] Situation situation() const;
     [[nodiscard]] Status status() const { return status_of(situation()); }
@@ -47,7 +47,7 @@ class Box : public std::enable_shared_from_this<Box> {
     /// failure (no descriptors left) the life is still the caller's.
     Result<void> live(Life& life, std::function<void()> ended);
     /// Gives the life up, and tells the listener `reason`. What is answered is to be let go on a worker thread: the
-    /// last reference to an overlay syncs its file system. The kernel objects are end_life()'s to remove.
+    /// last reference to an overlay syncs its file system. The kernel objects are kill_life()'s to remove.
     std::optional<Life> stop_living(const Error& reason);
 
     /// A control group below the box's, for one command. kConflict without a life: a box may have ended since the
@@ -88,6 +88,9 @@ class Box : public std::enable_shared_from_this<Box> {
 
     /// CPU time since the box was made, in nanoseconds.
     [[nodiscard]] int64_t cpu_ns() const;
+    int64_t ending_cpu_ns = 0;          ///< of a life that is over and has not joined the past yet
+    Moment booked_at;                   ///< record.booked_ms by the monotonic clock
+    std::optional<Moment> measured_at;  ///< when its files were last added up
 
     std::optional<Moment> expires_at;  ///< of an ephemeral one: record.expires_at by the monotonic clock
 

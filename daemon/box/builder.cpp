@@ -10,6 +10,7 @@
 #include "base/undo.h"
 #include "daemon/box/uid_slots.h"
 #include "daemon/lap.h"
+#include "netns/traffic.h"
 #include "overlayfs/mount.h"
 #include "overlayfs/upper.h"
 #include "runtime/idmap.h"
@@ -71,7 +72,10 @@ Result<Life> build_life(Mechanisms& mechanisms, const BoxRecord& box, Upper uppe
 
     cgroups::Group group =
         TRY_IN("making its control group", mechanisms.cgroups.create(box.id, limits_of(*size), base));
-    Undo remove_group([&] { (void)end_life(mechanisms, box.id, std::nullopt); });
+    Undo remove_group([&] {
+        (void)kill_life(mechanisms, box, std::nullopt);
+        (void)remove_groups(mechanisms, box.id);
+    });
     const cgroups::Leaf leaf = TRY(group.make_leaf("init", base));
     const std::vector<UniqueFd> tasks = TRY(group.open_v1_tasks());
     std::vector<int> task_fds;
@@ -138,12 +142,26 @@ Result<Life> adopt_life(Mechanisms& mechanisms, const BoxRecord& box) {
                 Moment::clock::now()};
 }
 
-Result<void> end_life(Mechanisms& mechanisms, const std::string& box_id, std::optional<Life> life) {
-    auto group = mechanisms.cgroups.reopen(box_id);
+Result<LifeUse> use_of(const Mechanisms& mechanisms, const cgroups::Group& group, netns::Ipv4 address) {
+    const cgroups::Stats stats = TRY(group.stats());
+    LifeUse use{{static_cast<int64_t>(stats.cpu_ns)}, static_cast<int64_t>(stats.memory_peak_bytes)};
+    auto traffic = netns::traffic_of(mechanisms.network, address);
+    if (traffic.ok()) {
+        use.counters.sent_bytes = static_cast<int64_t>(traffic->sent_bytes);
+        use.counters.received_bytes = static_cast<int64_t>(traffic->received_bytes);
+    } else if (traffic.error().code != ENODEV) {
+        return traffic.error();
+    }
+    return use;
+}
+
+Result<LifeUse> kill_life(Mechanisms& mechanisms, const BoxRecord& box, std::optional<Life> life) {
+    auto group = mechanisms.cgroups.reopen(box.id);
     if (!group.ok()) {
-        if (group.error().code == ENOENT) return {};
+        if (group.error().code == ENOENT) return LifeUse{};
         return std::move(group).error();
     }
+    LifeUse use = TRY(use_of(mechanisms, *group, netns::Ipv4{box.address}));
     TRY(group->kill());
     if (life) {
         // The end of a PID 1 comes after that of everything in its namespace (pid_namespaces(7)). Waiting for it first
@@ -153,7 +171,15 @@ Result<void> end_life(Mechanisms& mechanisms, const std::string& box_id, std::op
         life.reset();
     }
     TRY(group->wait_empty(kDeathDeadline));
-    return group->remove();
+    use.counters.cpu_ns = static_cast<int64_t>(TRY(group->cpu_ns()));
+    return use;
+}
+
+Result<void> remove_groups(Mechanisms& mechanisms, const std::string& box_id) {
+    auto group = mechanisms.cgroups.reopen(box_id);
+    if (group.ok()) return group->remove();
+    if (group.error().code == ENOENT) return {};
+    return std::move(group).error();
 }
 
 }  // namespace hutch::daemon

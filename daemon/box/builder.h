@@ -20,7 +20,7 @@ struct Sleep {
     std::optional<uint64_t> reclaimed_bytes;  ///< and so much was given
 };
 
-/// What a living box holds of the kernel. Letting it go leaves the box alone: only end_life() ends it.
+/// What a living box holds of the kernel. Letting it go leaves the box alone: only kill_life() ends it.
 struct Life {
     cgroups::Group group;
     UniqueFd pidfd;   ///< of init
@@ -31,6 +31,12 @@ struct Life {
     netns::Ipv4 address;
     std::optional<Sleep> sleep;  ///< all its processes stand still
     Moment since = Moment::clock::now();
+};
+
+/// What one life of a box has used so far, by the kernel's count.
+struct LifeUse {
+    Counters counters;
+    int64_t memory_peak_bytes = 0;
 };
 
 /// Time each step of a create or a start took, in nanoseconds. `record` and `upper` are of a create only.
@@ -48,10 +54,17 @@ Result<Life> build_life(Mechanisms& mechanisms, const BoxRecord& box, Upper uppe
 /// kernel's to say: a freeze that the last daemon had only begun is taken back.
 Result<Life> adopt_life(Mechanisms& mechanisms, const BoxRecord& box);
 
-/// Kills everything in the box and takes its groups away; its upper stays. A box that is half there, or not at all, is
-/// fine. EBUSY or ETIMEDOUT when something in it does not die in time: to be tried again. Takes what the caller holds
-/// of the life, if it does, and lets go of it.
-Result<void> end_life(Mechanisms& mechanisms, const std::string& box_id, std::optional<Life> life);
+/// Reads what the life with this group and address has used. Its traffic is told only as long as a process of it is
+/// there, since the link goes with the last.
+Result<LifeUse> use_of(const Mechanisms& mechanisms, const cgroups::Group& group, netns::Ipv4 address);
+
+/// Kills everything in the box, and answers what it had used when the last process was gone; its upper and its groups
+/// stay. A box that is half there, or not at all, is fine. ETIMEDOUT when something in it does not die in time: to be
+/// tried again. Takes what the caller holds of the life, if it does, and lets go of it.
+Result<LifeUse> kill_life(Mechanisms& mechanisms, const BoxRecord& box, std::optional<Life> life);
+
+/// Takes away the groups of a box that was killed, and with them the kernel's count. None is fine.
+Result<void> remove_groups(Mechanisms& mechanisms, const std::string& box_id);
 
 /// Field 22 of /proc/PID/stat: with it a pid names one process for good (proc(5)).
 Result<int64_t> start_time_of(int64_t pid);

@@ -34,11 +34,12 @@ Error shutting_down() {
 }  // namespace
 
 Manager::Manager(asio::any_io_executor executor, Mechanisms& mechanisms, Records& records, Workers& workers,
-                 BoxListener& listener)
+                 Meter& meter, BoxListener& listener)
     : executor_(std::move(executor)),
       mechanisms_(mechanisms),
       records_(records),
       workers_(workers),
+      meter_(meter),
       listener_(listener),
       work_(executor_),
       alarm_(executor_, [this](Moment now) { return look_at_clock(now); }) {}
@@ -170,8 +171,7 @@ Task<Result<void>> Manager::start(std::shared_ptr<Box> box, Upper upper) {
     if (living.ok()) co_return Result<void>();
     box->failure = living.error();
     const netns::Ipv4 address = life->address;
-    const auto ended =
-        co_await workers_.run([&] { return end_life(mechanisms_, box->record.id, std::move(life).value()); });
+    const auto ended = co_await bury(box, std::move(life).value());
     if (ended.ok()) mechanisms_.slots->release(address);
     co_return living.error();
 }
@@ -222,8 +222,11 @@ Task<Result<void>> Manager::apply(Trigger trigger, std::shared_ptr<Box> box) {
 
 Task<Result<void>> Manager::carry_out(Action action, std::shared_ptr<Box> box) {
     switch (action) {
-        case Action::kFreeze:
-            co_return co_await freeze(*box, workers_);
+        case Action::kFreeze: {
+            auto frozen = co_await freeze(*box, workers_);
+            if (frozen.ok()) asio::co_spawn(executor_, meter_.measure(box), asio::detached);
+            co_return frozen;
+        }
         case Action::kThaw:
             co_return co_await thaw(*box, workers_);
         case Action::kStart:
@@ -256,15 +259,23 @@ Task<Result<void>> Manager::stop(std::shared_ptr<Box> box) {
 Task<Result<void>> Manager::end(std::shared_ptr<Box> box) {
     const netns::Ipv4 address = box->life().address;
     auto life = box->stop_living({ErrorKind::kConflict, 0, "the box stopped before the command ended"});
-    const auto ended =
-        co_await workers_.run([&] { return end_life(mechanisms_, box->record.id, std::exchange(life, std::nullopt)); });
+    const auto ended = co_await bury(box, std::move(life));
     if (ended.ok()) mechanisms_.slots->release(address);
-    const auto saved = save(*box);
-    if (!ended.ok()) co_return ended.error();
-    co_return saved;
+    co_return ended;
+}
+
+// First everything is dead, then what it used is booked, then the kernel's count goes: a daemon that is killed in
+// between leaves the count, and whether it was booked stands in the record.
+Task<Result<void>> Manager::bury(std::shared_ptr<Box> box, std::optional<Life> life) {
+    CO_TRY_LET(const LifeUse used, co_await workers_.run([&] {
+        return kill_life(mechanisms_, box->record, std::exchange(life, std::nullopt));
+    }));
+    CO_TRY(meter_.close(*box, used));
+    co_return co_await workers_.run([&] { return remove_groups(mechanisms_, box->record.id); });
 }
 
 Task<Result<void>> Manager::start_afresh(std::shared_ptr<Box> box) {
+    if (box->record.init_pid != 0) CO_TRY(co_await bury(box, std::nullopt));  // the last life did not end cleanly
     Result<void> started = co_await start(box, Upper::kExisting);
     if (started.ok()) started = save(*box);
     if (!started.ok()) co_return std::move(started).error().in("starting box " + box->record.id);
@@ -278,7 +289,6 @@ Task<Result<std::optional<DeleteTimes>>> Manager::remove(std::shared_ptr<Box> bo
     if (!action.ok() || action.value() != Action::kRemove) co_return std::optional<DeleteTimes>();
     strike(*box);
     box->record.phase = Phase::kDeleting;
-    box->record.name.clear();  // the row may stay for a while, and names are unique there: the next box may have it
     const auto removal = std::make_shared<Removal>(executor_);
     Lap lap;
     (void)save(*box);  // with a full disk too: the files go all the same, and a crash now only leaves work to repeat
@@ -298,21 +308,30 @@ Task<> Manager::finish_removal(std::shared_ptr<Box> box, std::shared_ptr<Removal
     const netns::Ipv4 address{box->record.address};
     const bool had_address = box->alive();
     auto life = box->stop_living({ErrorKind::kNotFound, 0, "box " + box->record.id + " was deleted"});
-    const auto take_apart = [&]() -> Result<void> {
+    DeleteTimes& times = removal->times;
+    const auto empty = [&]() -> Result<LifeUse> {  // the files first: with a full disk nothing can be booked
         Lap lap;
-        TRY(end_life(mechanisms_, box->record.id, std::exchange(life, std::nullopt)));
-        lap.to(removal->times.kill);
+        const LifeUse used = TRY(kill_life(mechanisms_, box->record, std::exchange(life, std::nullopt)));
+        lap.to(times.kill);
         TRY(overlayfs::discard_upper(mechanisms_.store, box->record.id));
         mechanisms_.reaper->nudge();
-        lap.to(removal->times.files);
-        return {};
+        lap.to(times.files);
+        return used;
+    };
+    const auto take_apart = [&]() -> Task<Result<void>> {
+        CO_TRY_LET(const LifeUse used, co_await workers_.run(empty));
+        Lap lap;
+        CO_TRY(meter_.close(*box, used));
+        lap.to(times.record);
+        CO_TRY(co_await workers_.run([&] { return remove_groups(mechanisms_, box->record.id); }));
+        lap.to(times.kill);
+        const auto dropped = records_.drop_box(box->record.id);
+        lap.to(times.record);
+        co_return dropped;
     };
     for (auto pause = std::chrono::milliseconds(100); !work_.closed();
          pause = std::min(pause * 2, std::chrono::milliseconds(60'000))) {
-        Result<void> gone = co_await workers_.run(take_apart);
-        Lap lap;
-        if (gone.ok()) gone = records_.drop_box(box->record.id);
-        lap.to(removal->times.record);
+        const Result<void> gone = co_await take_apart();
         removal->finished = gone.ok();
         if (gone.ok()) {
             if (had_address) mechanisms_.slots->release(address);

@@ -11,6 +11,7 @@
 #include "daemon/box/agenda.h"
 #include "daemon/box/box.h"
 #include "daemon/box/mechanisms.h"
+#include "daemon/box/meter.h"
 #include "daemon/box/uid_slots.h"
 #include "daemon/store/records.h"
 #include "daemon/workers.h"
@@ -42,7 +43,7 @@ struct DeleteTimes {
 class Manager {
   public:
     /// `listener` is told what happens in the boxes.
-    Manager(asio::any_io_executor executor, Mechanisms& mechanisms, Records& records, Workers& workers,
+    Manager(asio::any_io_executor executor, Mechanisms& mechanisms, Records& records, Workers& workers, Meter& meter,
             BoxListener& listener);
 
     /// A living box. On failure nothing of it remains.
@@ -94,6 +95,7 @@ class Manager {
     Task<Result<void>> start(std::shared_ptr<Box> box, Upper upper);
     Task<Result<void>> start_afresh(std::shared_ptr<Box> box);
     Task<Result<void>> end(std::shared_ptr<Box> box);
+    Task<Result<void>> bury(std::shared_ptr<Box> box, std::optional<Life> life);
     Task<> start_kept(std::shared_ptr<Box> box);
     Result<void> listen_to(const std::shared_ptr<Box>& box, Life& life);
     // What who asked for a removal and the removal itself share: either may be done first.
@@ -104,7 +106,8 @@ class Manager {
         bool finished = false;  ///< only then may `times` be read: a worker writes them
     };
     Task<> finish_removal(std::shared_ptr<Box> box, std::shared_ptr<Removal> removal);
-    Result<void> forget(const BoxRecord& record);
+    Result<void> bury_now(Box& box);
+    Result<void> forget(Box& box);
     Result<void> save(Box& box);
     void enlist(const std::shared_ptr<Box>& box);
     void strike(const Box& box);
@@ -114,6 +117,7 @@ class Manager {
     Mechanisms& mechanisms_;
     Records& records_;
     Workers& workers_;
+    Meter& meter_;
     BoxListener& listener_;
     UidSlots uid_slots_;
     std::map<std::string, std::shared_ptr<Box>> boxes_;    ///< by id

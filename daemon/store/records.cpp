@@ -40,6 +40,21 @@ CREATE TABLE runs (
 CREATE INDEX runs_of_box ON runs (box, number);
 CREATE INDEX runs_running ON runs (status) WHERE status = 0;
 )sql",
+    // Usage outlives its box: it is what somebody is asked to pay for.
+    R"sql(
+CREATE TABLE usage (
+    box TEXT NOT NULL, period TEXT NOT NULL, name TEXT NOT NULL, cpu_ns INTEGER NOT NULL, sent_bytes INTEGER NOT NULL,
+    received_bytes INTEGER NOT NULL, memory_peak_bytes INTEGER NOT NULL, storage_byte_seconds INTEGER NOT NULL,
+    PRIMARY KEY (box, period)) STRICT, WITHOUT ROWID;
+CREATE INDEX usage_of_period ON usage (period);
+ALTER TABLE boxes ADD COLUMN past_sent_bytes INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE boxes ADD COLUMN past_received_bytes INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE boxes ADD COLUMN booked_cpu_ns INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE boxes ADD COLUMN booked_sent_bytes INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE boxes ADD COLUMN booked_received_bytes INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE boxes ADD COLUMN booked_ms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE boxes ADD COLUMN disk_bytes INTEGER NOT NULL DEFAULT 0;
+)sql",
 };
 
 // Lists are kept as text with a separator that cannot occur in them: layers and labels hold no line feed, and a NUL
@@ -100,12 +115,15 @@ Result<void> Records::put_box(const BoxRecord& box) {
     return database_
         .query(
             "INSERT INTO boxes VALUES (?1, NULLIF(?2, ''), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, "
-            "?15, ?16, ?17, ?18, ?19, ?20, ?21) ON CONFLICT (id) DO UPDATE SET name = NULLIF(?2, ''), phase = ?3, "
+            "?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28) ON CONFLICT (id) DO UPDATE SET name "
+            "= NULLIF(?2, ''), phase = ?3, "
             "labels = ?8, "
             "env = ?9, address = ?11, init_pid = ?12, init_start = ?13, updated_at = ?15, last_activity_at = ?16, "
-            "past_cpu_ns = ?17, init_command = ?19")
+            "past_cpu_ns = ?17, init_command = ?19, past_sent_bytes = ?22, past_received_bytes = ?23, "
+            "booked_cpu_ns = ?24, booked_sent_bytes = ?25, booked_received_bytes = ?26, booked_ms = ?27, "
+            "disk_bytes = ?28")
         .bind(box.id)
-        .bind(box.name)
+        .bind(box.phase == Phase::kDeleting ? "" : box.name)  // its name is free at once, its row may stay for a while
         .bind(static_cast<int64_t>(box.phase))
         .bind(int64_t{box.internal})
         .bind(box.image)
@@ -120,11 +138,18 @@ Result<void> Records::put_box(const BoxRecord& box) {
         .bind(box.created_at)
         .bind(box.updated_at)
         .bind(box.last_activity_at)
-        .bind(box.past_cpu_ns)
+        .bind(box.past.cpu_ns)
         .bind(int64_t{box.keep_alive})
         .bind(box.init_command)
         .bind(box.idle_timeout)
         .bind(box.expires_at)
+        .bind(box.past.sent_bytes)
+        .bind(box.past.received_bytes)
+        .bind(box.booked.cpu_ns)
+        .bind(box.booked.sent_bytes)
+        .bind(box.booked.received_bytes)
+        .bind(box.booked_ms)
+        .bind(box.disk_bytes)
         .run();
 }
 
@@ -153,11 +178,14 @@ Result<std::vector<BoxRecord>> Records::boxes() {
         box.created_at = query.number(13);
         box.updated_at = query.number(14);
         box.last_activity_at = query.number(15);
-        box.past_cpu_ns = query.number(16);
+        box.past = {query.number(16), query.number(21), query.number(22)};
         box.keep_alive = query.number(17) != 0;
         box.init_command = query.text(18);
         box.idle_timeout = query.number(19);
         box.expires_at = query.number(20);
+        box.booked = {query.number(23), query.number(24), query.number(25)};
+        box.booked_ms = query.number(26);
+        box.disk_bytes = query.number(27);
         boxes.push_back(std::move(box));
     }
     return boxes;

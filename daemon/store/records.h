@@ -18,6 +18,31 @@ using Pairs = std::vector<std::pair<std::string, std::string>>;
 /// knows what may be there.
 enum class Phase : int64_t { kCreating = 0, kReady = 1, kDeleting = 2 };
 
+/// What only grows while a box lives.
+struct Counters {
+    int64_t cpu_ns = 0;
+    int64_t sent_bytes = 0;
+    int64_t received_bytes = 0;
+
+    Counters& operator+=(const Counters& other);
+    friend Counters operator+(Counters one, const Counters& other) { return one += other; }
+    /// What has come since `earlier`; nothing where a figure went down, which is never billed back.
+    [[nodiscard]] Counters since(const Counters& earlier) const;
+    /// Each the larger of the two.
+    [[nodiscard]] Counters at_least(const Counters& other) const;
+    bool operator==(const Counters&) const = default;
+};
+
+/// What a box used in one period.
+struct UsageRecord {
+    std::string box;
+    std::string name;    ///< of the box, to be remembered by when it is gone
+    std::string period;  ///< a month by UTC: "2026-11"
+    Counters counters;
+    int64_t memory_peak_bytes = 0;
+    int64_t storage_byte_seconds = 0;  ///< bytes on disk times how long
+};
+
 struct BoxRecord {
     std::string id;
     std::string name;  ///< unique; empty for none
@@ -30,16 +55,20 @@ struct BoxRecord {
     Pairs env;
     int64_t uid_slot = 0;  ///< which range of host ids is its own
     uint32_t address = 0;  ///< IPv4, host byte order; of the life under way
-    int64_t init_pid = 0;  ///< with init_start: which process is its init (a pid alone may have been reused)
+    int64_t init_pid = 0;  ///< with init_start: which process is its init (a pid alone may have been reused); 0 as soon
+                           ///< as what that life used has joined the past
     int64_t init_start = 0;
     int64_t created_at = 0;  ///< Unix seconds, as the others
     int64_t updated_at = 0;
     int64_t last_activity_at = 0;
-    int64_t past_cpu_ns = 0;     ///< of earlier lives of its control group
+    Counters past{};             ///< of earlier lives, whose control groups and links are gone
     bool keep_alive = false;     ///< never paused
     std::string init_command{};  ///< run by a shell at each start of its init; keep-alive boxes only
     int64_t idle_timeout = -1;   ///< seconds without work after which it is paused; 0: never, -1: as the daemon is set
     int64_t expires_at = 0;      ///< an ephemeral box is deleted then; 0: it is none
+    Counters booked{};           ///< the part of what it has used that stands in usage records
+    int64_t booked_ms = 0;       ///< until when its storage is booked, Unix milliseconds; 0: not yet
+    int64_t disk_bytes = 0;      ///< of its files, as last measured
 };
 
 struct ImageRecord {
@@ -114,6 +143,12 @@ class Records {
     Result<int64_t> last_run_number();
     /// Ended runs beyond the newest `most`, or beyond `most_bytes` of kept output, are forgotten; their ids.
     Result<std::vector<std::string>> prune_runs(const std::string& box, int64_t most, int64_t most_bytes);
+
+    // usage_records.cpp
+    /// Adds it to what is there of this box and period.
+    Result<void> add_usage(const UsageRecord& usage);
+    Result<std::vector<UsageRecord>> usage_of(const std::string& box);         ///< oldest first
+    Result<std::vector<UsageRecord>> usage_during(const std::string& period);  ///< by name, then id
 
   private:
     explicit Records(Database database) : database_(std::move(database)) {}

@@ -1,0 +1,154 @@
+// What boxes have used, by month, and what that costs.
+
+#include <algorithm>
+
+#include "daemon/api/resources.h"
+#include "daemon/clock.h"
+
+namespace hutch::daemon {
+namespace {
+
+using Answer = Task<Result<std::optional<Response>>>;
+
+// Of several months or boxes. Floating point: ten thousand boxes' byte-seconds of a year are beyond 64 bits.
+struct Sum {
+    Counters counters;
+    int64_t memory_peak_bytes = 0;
+    double storage_byte_hours = 0;
+
+    void add(const UsageRecord& usage) {
+        counters += usage.counters;
+        memory_peak_bytes = std::max(memory_peak_bytes, usage.memory_peak_bytes);
+        storage_byte_hours += static_cast<double>(usage.storage_byte_seconds) / 3600;
+    }
+};
+
+Json sum_json(const Config& config, const Sum& sum) {
+    const double compute = cost_usd(config, sum.counters.cpu_ns);
+    const double storage = sum.storage_byte_hours / 1e9 / 730 * config.gb_month_usd;
+    return {{"cpu_ns", sum.counters.cpu_ns},
+            {"storage_byte_hours", sum.storage_byte_hours},
+            {"memory_peak_bytes", sum.memory_peak_bytes},
+            {"network_sent_bytes", sum.counters.sent_bytes},
+            {"network_received_bytes", sum.counters.received_bytes},
+            {"compute_cost_usd", compute},
+            {"storage_cost_usd", storage},
+            {"cost_usd", compute + storage}};
+}
+
+Json sum_json(const Config& config, const UsageRecord& usage) {
+    Sum sum;
+    sum.add(usage);
+    return sum_json(config, sum);
+}
+
+Json rates_json(const Config& config) {
+    return {{"cpu_hour_usd", config.cpu_hour_usd}, {"gb_month_usd", config.gb_month_usd}};
+}
+
+// What is not booked yet joins what is: sums are as of now.
+void join(UsageRecord& booked, const UsageRecord& pending) {
+    booked.counters += pending.counters;
+    booked.memory_peak_bytes = std::max(booked.memory_peak_bytes, pending.memory_peak_bytes);
+    booked.storage_byte_seconds += pending.storage_byte_seconds;
+}
+
+Answer of_box(Services& services, const Params& params) {
+    const auto box = services.boxes.find(params.at("id"));
+    // A bill is to be explained when the box is gone too: then by its id.
+    CO_TRY_LET(auto months, services.boxes.records().usage_of(box.ok() ? box.value()->record.id : params.at("id")));
+    if (!box.ok() && months.empty()) co_return box.error();
+    if (box.ok()) {
+        UsageRecord pending = services.meter.pending(*box.value());
+        if (!months.empty() && months.back().period == pending.period) {
+            join(months.back(), pending);
+        } else {
+            months.push_back(std::move(pending));
+        }
+    }
+    Sum total;
+    Json periods = Json::array();
+    for (const UsageRecord& month : months) {
+        total.add(month);
+        Json json = sum_json(services.config, month);
+        json["period"] = month.period;
+        periods.push_back(std::move(json));
+    }
+    Json json = sum_json(services.config, total);
+    json["box_id"] = months.front().box;
+    json["name"] = months.back().name;
+    json["deleted"] = !box.ok();
+    if (box.ok()) json["disk_bytes"] = box.value()->record.disk_bytes;
+    json["periods"] = std::move(periods);
+    json["rates"] = rates_json(services.config);
+    co_return std::optional(answer(json));
+}
+
+bool is_month(const std::string& text) {
+    return text.size() == 7 && text[4] == '-' && text.find_first_not_of("0123456789-") == std::string::npos &&
+           text.substr(5) >= "01" && text.substr(5) <= "12";
+}
+
+struct Row {
+    UsageRecord usage;
+    bool deleted = true;
+};
+
+// By name, then id.
+Result<std::vector<Row>> rows_of(Services& services, const std::string& period) {
+    std::map<std::string, Row> by_box;
+    for (UsageRecord& usage : TRY(services.boxes.records().usage_during(period))) {
+        const std::string box = usage.box;
+        by_box[box].usage = std::move(usage);
+    }
+    for (const auto& box : services.boxes.list("")) {
+        UsageRecord pending = services.meter.pending(*box);
+        const auto booked = by_box.find(pending.box);
+        if (booked != by_box.end()) {
+            booked->second.deleted = false;
+            if (pending.period == period) join(booked->second.usage, pending);
+        } else if (pending.period == period) {
+            const std::string id = pending.box;
+            by_box[id] = {std::move(pending), false};
+        }
+    }
+    std::vector<Row> rows;
+    for (auto& [box, row] : by_box) rows.push_back(std::move(row));
+    std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.usage.name < b.usage.name; });
+    return rows;
+}
+
+Answer of_all(Services& services, Exchange& exchange) {
+    const auto& query = exchange.request().query;
+    const auto asked = query.find("period");
+    const std::string period = asked == query.end() ? period_of(unix_now_ms()) : asked->second;
+    if (!is_month(period)) co_return invalid("period: must be a month such as 2026-11");
+    CO_TRY_LET(const auto rows, rows_of(services, period));
+    Sum total;
+    Json boxes = Json::array();
+    for (const Row& row : rows) {
+        total.add(row.usage);
+        Json json = sum_json(services.config, row.usage);
+        json["box_id"] = row.usage.box;
+        json["name"] = row.usage.name;
+        json["deleted"] = row.deleted;
+        boxes.push_back(std::move(json));
+    }
+    Json json = sum_json(services.config, total);
+    json["customer_id"] = exchange.request().caller.customer;
+    json["period"] = period;
+    json["boxes"] = std::move(boxes);
+    json["rates"] = rates_json(services.config);
+    co_return std::optional(answer(json));
+}
+
+}  // namespace
+
+void add_usage_routes(Router& router, Services& services) {
+    router.add("GET", "/v2/box/{id}/usage",
+               [&services](Exchange&, const Params& params) { return of_box(services, params); });
+    router.add("GET", "/v2/usage",
+               [&services](Exchange& exchange, const Params&) { return of_all(services, exchange); });
+}
+
+}  // namespace hutch::daemon
