@@ -24,7 +24,7 @@ UsageRecord unbooked(const BoxRecord& box, const LifeUse& used, std::chrono::mil
             .counters = (box.past + used.counters).since(box.booked),
             .memory_peak_bytes = used.memory_peak_bytes,
             .storage_byte_seconds = static_cast<int64_t>(static_cast<double>(box.disk_bytes) *
-                                                         std::chrono::duration<double>(held).count())};
+                                                         std::max(std::chrono::duration<double>(held).count(), 0.0))};
 }
 
 namespace {

@@ -44,6 +44,7 @@ class CgroupChild {
     }
 
     [[nodiscard]] bool started() const { return pid_ > 0; }
+    [[nodiscard]] pid_t pid() const { return pid_; }
     [[nodiscard]] int pidfd() const { return pidfd_.get(); }
     /// Waits for the end and reaps: the exit status, or minus the signal that killed it.
     int wait() {

@@ -8,6 +8,7 @@
 #include "daemon/api/router.h"
 #include "daemon/api/url.h"
 #include "daemon/box/agenda.h"
+#include "daemon/box/meter.h"
 #include "daemon/box/state.h"
 #include "daemon/box/uid_slots.h"
 #include "daemon/files/files.h"
@@ -285,6 +286,47 @@ TEST(Agenda, AnEphemeralBoxEndsThoughItIsInUse) {
     EXPECT_EQ(agenda_of(box, kNoon + seconds(30)).due, Due::kDelete);
 }
 
+// ---- usage
+
+TEST(Usage, AMonthIsThatOfUtc) {
+    EXPECT_EQ(period_of(0), "1970-01");
+    EXPECT_EQ(period_of(1'764'547'199'999), "2025-11");
+    EXPECT_EQ(period_of(1'764'547'200'000), "2025-12");
+    EXPECT_EQ(period_of(1'709'164'800'000), "2024-02") << "the 29th";
+}
+
+TEST(Usage, WhatIsBookedIsTheDifferenceToWhatWas) {
+    BoxRecord box;
+    box.id = "b1";
+    box.name = "dev";
+    box.past = {1000, 10, 20};
+    box.booked = {1200, 10, 20};
+    const UsageRecord usage = unbooked(box, {{500, 3, 4}, 77}, seconds(0), 0);
+    EXPECT_EQ(usage.counters, (Counters{300, 3, 4}));
+    EXPECT_EQ(usage.memory_peak_bytes, 77);
+    EXPECT_EQ(usage.box, "b1");
+    EXPECT_EQ(usage.name, "dev");
+    box.booked += usage.counters;
+    EXPECT_EQ(unbooked(box, {{500, 3, 4}, 77}, seconds(0), 0).counters, Counters{})
+        << "booking it twice changes nothing";
+}
+
+TEST(Usage, AFigureThatGoesDownIsNeitherBilledNorGivenBack) {
+    BoxRecord box;
+    box.id = "b1";
+    box.booked = {1000, 1000, 1000};
+    EXPECT_EQ(unbooked(box, {{400, 2000, 0}}, seconds(0), 0).counters, (Counters{0, 1000, 0}));
+}
+
+TEST(Usage, StorageIsBytesTimesSeconds) {
+    BoxRecord box;
+    box.id = "b1";
+    box.disk_bytes = 5'000'000'000;
+    EXPECT_EQ(unbooked(box, {}, std::chrono::milliseconds(1500), 0).storage_byte_seconds, 7'500'000'000);
+    EXPECT_EQ(unbooked(box, {}, -seconds(5), 0).storage_byte_seconds, 0) << "a clock that was set back";
+    EXPECT_GT(unbooked(box, {}, std::chrono::hours(24 * 366), 0).storage_byte_seconds, 0) << "a year fits";
+}
+
 TEST(Alarm, RingsForTheEarliestAndAsksWhenAgain) {
     asio::io_context loop(1);
     const Moment past = Moment::clock::now() - seconds(1);
@@ -459,7 +501,8 @@ TEST_F(RecordsTest, ADatabaseOfTheFirstSchemaIsTakenAlong) {
         ASSERT_TRUE(boxes.ok());
         ASSERT_EQ(boxes.value().size(), 1U);
         const BoxRecord& box = boxes.value().front();
-        EXPECT_EQ(box.past_cpu_ns, 8);
+        EXPECT_EQ(box.past, Counters{8});
+        EXPECT_EQ(box.booked, Counters{});
         EXPECT_FALSE(box.keep_alive);
         EXPECT_EQ(box.idle_timeout, -1);
         EXPECT_EQ(box.expires_at, 0);
@@ -482,6 +525,24 @@ TEST_F(RecordsTest, AStepThatFailsLeavesTheSchemaAsItWas) {
     const char* const mended[] = {half_done[0], "CREATE TABLE b (x INTEGER);"};
     EXPECT_FALSE(database.value().migrate(half_done).ok());
     EXPECT_TRUE(database.value().migrate(mended).ok());
+}
+
+TEST_F(RecordsTest, UsageAddsUpAndOutlivesItsBox) {
+    auto records = open();
+    ASSERT_TRUE(records.value().put_box(sample("b1", "dev")).ok());
+    const UsageRecord first{"b1", "dev", "2026-11", {100, 1, 2}, 50, 1000};
+    ASSERT_TRUE(records.value().add_usage(first).ok());
+    ASSERT_TRUE(records.value().add_usage({"b1", "", "2026-11", {11, 1, 1}, 40, 1}).ok());
+    ASSERT_TRUE(records.value().add_usage({"b1", "dev", "2026-12", {5, 0, 0}, 60, 0}).ok());
+    ASSERT_TRUE(records.value().drop_box("b1").ok());
+    const auto months = records.value().usage_of("b1");
+    ASSERT_EQ(months.value().size(), 2U);
+    EXPECT_EQ(months.value()[0].counters, (Counters{111, 2, 3}));
+    EXPECT_EQ(months.value()[0].memory_peak_bytes, 50) << "a peak does not add up";
+    EXPECT_EQ(months.value()[0].storage_byte_seconds, 1001);
+    EXPECT_EQ(months.value()[0].name, "dev") << "a box gives its name up before its last booking";
+    EXPECT_EQ(records.value().usage_during("2026-12").value().size(), 1U);
+    EXPECT_TRUE(records.value().usage_during("2027-01").value().empty());
 }
 
 TEST_F(RecordsTest, NamesAreUniqueButMayBeAbsent) {
