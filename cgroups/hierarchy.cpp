@@ -1,5 +1,7 @@
 #include "cgroups/hierarchy.h"
 
+#include "base/ids.h"
+#include "cgroups/names.h"
 #include "cgroups/values.h"
 
 namespace hutch::cgroups {
@@ -27,6 +29,12 @@ Result<Group> Hierarchy::create(const std::string& box_id, const Limits& limits,
 
 Result<Group> Hierarchy::reopen(const std::string& box_id) {
     return TRY_IN("reopening the cgroup of " + box_id, Group::open(parents_, box_id));
+}
+
+Result<void> Hierarchy::remove(const std::string& box_id) {
+    if (!is_safe_id(box_id)) return invalid("\"" + box_id + "\" cannot name a group");
+    TRY_IN("removing the cgroup of " + box_id, remove_everywhere(*parents_, kGroupPrefix + box_id));
+    return {};
 }
 
 Result<void> Hierarchy::remove_parent() {

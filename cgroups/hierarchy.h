@@ -35,6 +35,8 @@ class Hierarchy {
     Result<Group> create(const std::string& box_id, const Limits& limits, uid_t owner);
     /// ENOENT when the box has no group (any more).
     Result<Group> reopen(const std::string& box_id);
+    /// Removes what there is of a box's group, which may be parts of it only. As Group::remove.
+    Result<void> remove(const std::string& box_id);
 
     /// Kills and removes the groups of boxes that are not in `known_ids`, waiting at most `timeout` for all of them
     /// to die. What does not carry our prefix is left alone.

@@ -49,14 +49,14 @@ Result<void> sweep(Mechanisms& mechanisms, const std::set<std::string>& boxes, c
 Result<void> Manager::bury_now(Box& box) {
     const LifeUse used = TRY(kill_life(mechanisms_, box.record, std::nullopt));
     TRY(meter_.close(box, used));
-    return remove_groups(mechanisms_, box.record.id);
+    return mechanisms_.cgroups.remove(box.record.id);
 }
 
 Result<void> Manager::forget(Box& box) {
     const LifeUse used = TRY(kill_life(mechanisms_, box.record, std::nullopt));
     TRY(overlayfs::discard_upper(mechanisms_.store, box.record.id));
     TRY(meter_.close(box, used));
-    TRY(remove_groups(mechanisms_, box.record.id));
+    TRY(mechanisms_.cgroups.remove(box.record.id));
     return records_.drop_box(box.record.id);
 }
 

@@ -74,7 +74,7 @@ Result<Life> build_life(Mechanisms& mechanisms, const BoxRecord& box, Upper uppe
         TRY_IN("making its control group", mechanisms.cgroups.create(box.id, limits_of(*size), base));
     Undo remove_group([&] {
         (void)kill_life(mechanisms, box, std::nullopt);
-        (void)remove_groups(mechanisms, box.id);
+        (void)mechanisms.cgroups.remove(box.id);
     });
     const cgroups::Leaf leaf = TRY(group.make_leaf("init", base));
     const std::vector<UniqueFd> tasks = TRY(group.open_v1_tasks());
@@ -173,13 +173,6 @@ Result<LifeUse> kill_life(Mechanisms& mechanisms, const BoxRecord& box, std::opt
     TRY(group->wait_empty(kDeathDeadline));
     use.counters.cpu_ns = static_cast<int64_t>(TRY(group->cpu_ns()));
     return use;
-}
-
-Result<void> remove_groups(Mechanisms& mechanisms, const std::string& box_id) {
-    auto group = mechanisms.cgroups.reopen(box_id);
-    if (group.ok()) return group->remove();
-    if (group.error().code == ENOENT) return {};
-    return std::move(group).error();
 }
 
 }  // namespace hutch::daemon

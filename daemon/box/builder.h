@@ -58,13 +58,11 @@ Result<Life> adopt_life(Mechanisms& mechanisms, const BoxRecord& box);
 /// there, since the link goes with the last.
 Result<LifeUse> use_of(const Mechanisms& mechanisms, const cgroups::Group& group, netns::Ipv4 address);
 
-/// Kills everything in the box, and answers what it had used when the last process was gone; its upper and its groups
-/// stay. A box that is half there, or not at all, is fine. ETIMEDOUT when something in it does not die in time: to be
-/// tried again. Takes what the caller holds of the life, if it does, and lets go of it.
+/// Kills everything in the box, and answers what it had used when the last process was gone; its upper stays, and
+/// its groups with the kernel's count of all that. A box that is half there, or not at all, is fine. ETIMEDOUT when
+/// something in it does not die in time: to be tried again. Takes what the caller holds of the life, if it does, and
+/// lets go of it.
 Result<LifeUse> kill_life(Mechanisms& mechanisms, const BoxRecord& box, std::optional<Life> life);
-
-/// Takes away the groups of a box that was killed, and with them the kernel's count. None is fine.
-Result<void> remove_groups(Mechanisms& mechanisms, const std::string& box_id);
 
 /// Field 22 of /proc/PID/stat: with it a pid names one process for good (proc(5)).
 Result<int64_t> start_time_of(int64_t pid);

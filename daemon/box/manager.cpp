@@ -271,7 +271,7 @@ Task<Result<void>> Manager::bury(std::shared_ptr<Box> box, std::optional<Life> l
         return kill_life(mechanisms_, box->record, std::exchange(life, std::nullopt));
     }));
     CO_TRY(meter_.close(*box, used));
-    co_return co_await workers_.run([&] { return remove_groups(mechanisms_, box->record.id); });
+    co_return co_await workers_.run([&] { return mechanisms_.cgroups.remove(box->record.id); });
 }
 
 Task<Result<void>> Manager::start_afresh(std::shared_ptr<Box> box) {
@@ -323,7 +323,7 @@ Task<> Manager::finish_removal(std::shared_ptr<Box> box, std::shared_ptr<Removal
         Lap lap;
         CO_TRY(meter_.close(*box, used));
         lap.to(times.record);
-        CO_TRY(co_await workers_.run([&] { return remove_groups(mechanisms_, box->record.id); }));
+        CO_TRY(co_await workers_.run([&] { return mechanisms_.cgroups.remove(box->record.id); }));
         lap.to(times.kill);
         const auto dropped = records_.drop_box(box->record.id);
         lap.to(times.record);

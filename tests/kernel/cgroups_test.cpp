@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <filesystem>
 #include <new>
 #include <optional>
 #include <stdexcept>
@@ -130,6 +131,16 @@ class EchoChild {
     std::pair<UniqueFd, UniqueFd> ends_;
     CgroupChild child_;
 };
+
+TEST_F(CgroupsTest, WhatIsLeftOfAHalfRemovedGroupIsRemoved) {
+    const Group group = make("half");
+    const auto unified = std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(group.fd()));
+    ASSERT_EQ(rmdir(unified.c_str()), 0);  // a daemon that was killed in the middle of it
+    ASSERT_FALSE(hierarchy_->reopen("half").ok());
+    EXPECT_TRUE(hierarchy_->remove("half").ok());
+    EXPECT_EQ(places("b-half"), 0U);
+    EXPECT_TRUE(hierarchy_->remove("half").ok()) << "nothing is fine too";
+}
 
 TEST_F(CgroupsTest, DescribeNamesTheKindAndEveryController) {
     const std::string text = hierarchy_->describe();
