@@ -5,7 +5,7 @@ import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { Daemon } from './lib/daemon.mjs';
-import { unifiedGroup } from './lib/host.mjs';
+import { sweep, unifiedGroup } from './lib/host.mjs';
 import { Box } from './lib/box.mjs';
 import { leakless, needs, suite } from './lib/suite.mjs';
 import { until } from './lib/until.mjs';
@@ -75,6 +75,32 @@ leakless(daemon, 'boxes outlive a daemon that is stopped and started', async () 
   assert.deepEqual(await daemon.end('SIGTERM'), { code: 0, signal: null });
   await daemon.launch();
   await box.sh(`kill -0 ${pid}`);
+});
+
+leakless(daemon, 'after a reboot of the host boxes are paused with their files, and wake into a fresh init', async () => {
+  const running = await daemon.box({ name: 'running' });
+  const paused = await daemon.box();
+  const kept = await daemon.box({ keep_alive: true, init_command: 'echo started >> starts' });
+  const brief = await daemon.box({ ephemeral: true, ttl: 3600 });
+  await running.write('file', 'written before');
+  await paused.write('file', 'written before');
+  await daemon.json('POST', `${paused.path}/pause`);
+  const { run_id } = await daemon.json('POST', `${running.path}/exec`, { command: ['sh', '-c', 'echo up; sleep 1000'], detach: true }, 202);
+  await until('the run has spoken', async () => (await daemon.ask('GET', `${running.path}/runs/${run_id}/output`)).text === 'up\n');
+
+  await daemon.end('SIGKILL');
+  await sweep(daemon.name); // nothing of the kernel's outlives a reboot: processes, groups, links, rules
+  fs.rmSync(path.join(daemon.directory, 'run'), { recursive: true, force: true }); // a tmpfs
+  await daemon.launch();
+
+  for (const box of [running, paused, brief]) assert.equal(await box.status(), 'paused');
+  const run = await daemon.json('GET', `${running.path}/runs/${run_id}`);
+  assert.deepEqual([run.status, run.exit_code], ['failed', null], 'how it ended nobody knows');
+  assert.equal((await daemon.ask('GET', `${running.path}/runs/${run_id}/output`)).text, 'up\n');
+  assert.equal(await running.sh('cat file'), 'written before');
+  assert.equal(await paused.sh('cat file'), 'written before');
+  await until('the kept one has started again', async () => (await kept.sh('cat starts')) === 'started\nstarted');
+  assert.ok((await daemon.json('GET', brief.path)).expires_at > Date.now() / 1000);
 });
 
 leakless(daemon, 'what another daemon left running is still counted and still dies with its box', async () => {
