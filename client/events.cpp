@@ -1,81 +1,102 @@
-#include "client/events.h"
+#include <unistd.h>
 
-#include <array>
-#include <utility>
+#include "base/file.h"
+#include "client/format.h"
+#include "client/paint.h"
+#include "client/program.h"
+#include "client/server_events.h"
 
 namespace hutch::client {
 namespace {
 
-constexpr std::array<std::string_view, 3> kLeads = {
-    "event: exit\ndata: {",
-    "event: error\ndata: {",
-    "event: image\ndata: {",
+struct EventOptions {
+    std::string box, after;
+    bool follow = false;
+    bool json = false;
 };
-// A box that prints a lead and no line break must not make us hold its output without end.
-constexpr size_t kMaxHeld = size_t{1} << 20;
+
+std::string target_of(const EventOptions& options) {
+    std::string target = std::string("/v2/events?follow=") + (options.follow ? "1" : "0");
+    if (!options.box.empty()) target += "&box=" + percent_encode(options.box);
+    if (!options.after.empty()) target += "&after=" + percent_encode(options.after);
+    return target;
+}
+
+Tone tone_of_event(const Json& event) {
+    const std::string type = text_of(event, "type");
+    if (type == "gap" || type == "box.stopped") return Tone::kWarning;
+    if (type == "box.failed" || text_of(event, "status") == "failed") return Tone::kBad;
+    return Tone::kPlain;
+}
+
+std::string details_of(const Json& event) {
+    std::string text;
+    const auto add = [&text](const std::string& more) {
+        if (!more.empty()) text += (text.empty() ? "" : "  ") + more;
+    };
+    add(text_of(event, "run_id"));
+    add(text_of(event, "status"));
+    if (event.contains("exit_code")) {
+        add("exit " + (event["exit_code"].is_null() ? "unknown" : std::to_string(integer_of(event, "exit_code"))));
+    }
+    if (event.contains("cpu_ns")) add(format_cpu(static_cast<uint64_t>(integer_of(event, "cpu_ns"))));
+    add(text_of(event, "prompt"));
+    add(text_of(event, "reason"));
+    if (text_of(event, "type") == "gap") {
+        add(event["lost"].is_null() ? "what happened before is not known"
+                                    : std::to_string(integer_of(event, "lost")) + " events are missing");
+    }
+    return text;
+}
+
+std::string line_of(const Json& event, Colour colour) {
+    const std::string type = printable(text_of(event, "type"));
+    const std::string name = text_of(event, "name");
+    std::string line = paint(format_time(integer_of(event, "time") / 1000), Tone::kDim, colour) + "  " +
+                       paint(type, tone_of_event(event), colour);
+    for (const std::string& word : {name.empty() ? text_of(event, "box_id") : name, details_of(event)}) {
+        if (!word.empty()) line += "  " + printable(word);
+    }
+    return line + "\n";
+}
+
+Result<int> events(const Program& program, const EventOptions& options) {
+    const Api api = TRY(program.api());
+    Response response = TRY(api.open({.method = "GET", .target = target_of(options)}));
+    const Colour colour = colour_for(STDOUT_FILENO);
+    ServerEvents stream;
+    for (;;) {
+        const std::string_view piece = TRY(response.read());
+        if (piece.empty()) break;
+        stream.feed(piece);
+        std::string lines;
+        while (const auto data = stream.next()) {
+            const Json event = parse_json(*data);
+            if (!event.is_object()) return Error{ErrorKind::kSystem, 0, "the daemon sent an event that is not JSON"};
+            lines += options.json ? *data + "\n" : line_of(event, colour);
+        }
+        TRY(show(lines));
+    }
+    if (!options.follow) return 0;
+    return Error{ErrorKind::kSystem, 0, "hutchd is shutting down; follow the next one's events with --after"};
+}
 
 }  // namespace
 
-std::string EventTail::take(std::string_view piece) {
-    std::string output;
-    output.reserve(held_.size() + piece.size());
-    while (!piece.empty()) {
-        if (held_.empty()) {  // the usual case, in bulk
-            const size_t start = std::min(piece.find('e'), piece.size());
-            output.append(piece.substr(0, start));
-            piece.remove_prefix(start);
-            if (piece.empty()) break;
-        }
-        step(piece.front(), output);
-        piece.remove_prefix(1);
-    }
-    return output;
-}
-
-/// Whether held_ + c may still be the beginning of the final event; if so c is held.
-bool EventTail::accept(char c) {
-    if (lead_ != 0) {
-        if (newlines_ == 2 || held_.size() >= kMaxHeld || (newlines_ == 1 && c != '\n')) return false;
-        held_ += c;
-        if (c == '\n') ++newlines_;
-        return true;
-    }
-    held_ += c;
-    for (const std::string_view lead : kLeads) {
-        if (lead == held_) lead_ = lead.size();
-        if (lead.starts_with(held_)) return true;
-    }
-    held_.pop_back();
-    return false;
-}
-
-/// On a mismatch the first held byte is output for certain; an event may begin at any byte after it, so these are
-/// taken again. Only text up to a lead's end can nest, hence the recursion is at most one lead deep.
-void EventTail::step(char c, std::string& output) {
-    if (accept(c)) return;
-    lead_ = 0;
-    newlines_ = 0;
-    std::string again = std::exchange(held_, {});
-    if (again.empty()) {
-        output += c;
-        return;
-    }
-    again += c;
-    output += again.front();
-    for (const char next : std::string_view(again).substr(1)) step(next, output);
-}
-
-EventTail::Ending EventTail::finish() {
-    if (newlines_ != 2) return {abandon(), std::nullopt};
-    constexpr std::string_view kEvent = "event: ";
-    const std::string whole = std::exchange(held_, {});
-    const size_t line = whole.find('\n');
-    const size_t data = lead_ - 1;
-    return {{}, Event{whole.substr(kEvent.size(), line - kEvent.size()), whole.substr(data, whole.size() - data - 2)}};
-}
-
-std::string EventTail::abandon() {
-    return std::exchange(held_, {});
+void add_event_command(CLI::App& app, Program& program) {
+    const auto options = std::make_shared<EventOptions>();
+    CLI::App* command = add_command(app, "events",
+                                    "Show what happened to boxes, runs and images, oldest first\n\n"
+                                    "The daemon keeps the newest 1000 events. One that says \"gap\" tells that some "
+                                    "are missing.",
+                                    "hutch events --follow --box web");
+    command->add_flag("-f,--follow", options->follow, "Go on with what happens from now on");
+    command->add_option("--box", options->box, "Only of the box with this name or id")->type_name("BOX");
+    command->add_option("--after", options->after, "Only what came after this one: START-ID of its JSON")
+        ->type_name("START-ID");
+    command->add_flag("--json", options->json, "One JSON object a line, for programs");
+    command->callback(
+        [&program, options] { program.action = [&program, options] { return events(program, *options); }; });
 }
 
 }  // namespace hutch::client

@@ -1,7 +1,7 @@
 #include "client/relay.h"
 
 #include "base/file.h"
-#include "client/events.h"
+#include "client/event_tail.h"
 
 namespace hutch::client {
 

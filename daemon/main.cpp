@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "daemon/api/resources.h"
 #include "daemon/api/server.h"
+#include "daemon/clock.h"
 #include "daemon/doctor.h"
 #include "daemon/fd_watch.h"
 #include "daemon/host.h"
@@ -42,11 +43,12 @@ Task<> serve_dns(netns::DnsForwarder& dns) {
     while (co_await watch.readable()) dns.on_ready();
 }
 
-Task<> shut_down(Server& server, Manager& boxes, asio::io_context& loop) {
+Task<> shut_down(Server& server, Manager& boxes, EventLog& events, asio::io_context& loop) {
     asio::signal_set signals(co_await asio::this_coro::executor, SIGTERM, SIGINT);
     co_await signals.async_wait(kAwait);
     notify_stopping();
     log_info("shutting down; boxes and their files stay");
+    events.close();  // or who follows them would be waited for
     co_await server.close(kShutdownPatience);
     co_await boxes.drain();
     loop.stop();
@@ -64,16 +66,17 @@ Result<void> serve(const Config& config) {
 
     asio::io_context loop(1);
     Workers workers(config.workers);
-    Runs runs(loop.get_executor(), records, config.state_dir + "/runs");
+    EventLog events(loop.get_executor(), unix_now_ms());
+    Runs runs(loop.get_executor(), records, events, config.state_dir + "/runs");
     Meter meter(loop.get_executor(), mechanisms, records);
-    Manager boxes(loop.get_executor(), mechanisms, records, workers, meter, runs);
+    Manager boxes(loop.get_executor(), mechanisms, records, workers, meter, runs, events);
     TRY(boxes.adopt());
     TRY(runs.adopt(boxes.list("")));
     Images images(boxes, runs);
     TRY(images.load());
     const auto dns = TRY_IN("starting the DNS forwarder", netns::DnsForwarder::open(mechanisms.network));
 
-    Services services{boxes, runs, images, meter, config};
+    Services services{boxes, runs, images, meter, events, config};
     Router router;
     add_box_routes(router, services);
     add_sleep_routes(router, services);
@@ -82,6 +85,7 @@ Result<void> serve(const Config& config) {
     add_terminal_routes(router, services);
     add_file_routes(router, services);
     add_image_routes(router, services);
+    add_event_routes(router, services);
     add_host_routes(router, services);
     add_metrics_routes(router, services);
     add_usage_routes(router, services);
@@ -100,7 +104,7 @@ Result<void> serve(const Config& config) {
         log_info("listening on {}", config.listen);
     }
     asio::co_spawn(loop, serve_dns(*dns), asio::detached);
-    asio::co_spawn(loop, shut_down(server, boxes, loop), asio::detached);
+    asio::co_spawn(loop, shut_down(server, boxes, events, loop), asio::detached);
     asio::co_spawn(loop, feed_watchdog(), asio::detached);
     asio::co_spawn(loop, meter.keep_books([&boxes] { return boxes.list(""); }), asio::detached);
     notify_ready();

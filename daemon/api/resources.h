@@ -3,6 +3,7 @@
 #include "daemon/api/codec.h"
 #include "daemon/api/router.h"
 #include "daemon/box/manager.h"
+#include "daemon/event_log.h"
 #include "daemon/images/images.h"
 #include "daemon/run/runs.h"
 
@@ -14,6 +15,7 @@ struct Services {
     Runs& runs;
     Images& images;
     Meter& meter;
+    EventLog& events;
     const Config& config;
 };
 
@@ -25,6 +27,7 @@ void add_run_routes(Router& router, Services& services);
 void add_terminal_routes(Router& router, Services& services);
 void add_file_routes(Router& router, Services& services);
 void add_image_routes(Router& router, Services& services);
+void add_event_routes(Router& router, Services& services);
 void add_host_routes(Router& router, Services& services);
 void add_metrics_routes(Router& router, Services& services);
 void add_usage_routes(Router& router, Services& services);
@@ -46,6 +49,7 @@ Result<void> decode_lifetime(const Fields& fields, CreateBox& command);
 /// Why a box is awake and until when; since when it is paused, and what memory that has given back.
 Json sleep_json(const Services& services, const Box& box);
 
+const char* name_of(RunStatus status);
 Json outcome_json(const Outcome& outcome);
 /// A query's whole number, at most `most`; kInvalid, naming it, for anything else.
 Result<int64_t> query_number(const Request& request, const char* name, int64_t otherwise, int64_t most);

@@ -11,20 +11,6 @@ using Answer = Task<Result<std::optional<Response>>>;
 
 constexpr int64_t kMaxOffset = 1LL << 50U;
 
-const char* name_of(RunStatus status) {
-    switch (status) {
-        case RunStatus::kRunning:
-            return "running";
-        case RunStatus::kCompleted:
-            return "completed";
-        case RunStatus::kFailed:
-            return "failed";
-        case RunStatus::kCancelled:
-            return "cancelled";
-    }
-    return "failed";
-}
-
 // An ended one has exactly these keys: clients compare.
 Json run_json(const Services& services, const RunRecord& run) {
     Json json{{"id", run.id},
@@ -163,6 +149,20 @@ Answer cancel(Services& services, const Params& params) {
 }
 
 }  // namespace
+
+const char* name_of(RunStatus status) {
+    switch (status) {
+        case RunStatus::kRunning:
+            return "running";
+        case RunStatus::kCompleted:
+            return "completed";
+        case RunStatus::kFailed:
+            return "failed";
+        case RunStatus::kCancelled:
+            return "cancelled";
+    }
+    return "failed";
+}
 
 void add_run_routes(Router& router, Services& services) {
     router.add("GET", "/v2/box/{id}/runs",

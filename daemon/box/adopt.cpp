@@ -97,6 +97,8 @@ Result<void> Manager::adopt() {
             TRY_IN("box " + record.id, listen_to(box, life.value()));
         } else {
             log_info("box {}: {}; it is paused with its files", record.id, life.error().message);
+            if (record.init_pid != 0)
+                events_.publish(EventType::kBoxStopped, record, "its init ended while no hutchd ran");
             const Result<void> ended = bury_now(*box);
             if (!ended.ok()) {
                 log_error("box {}: {}", record.id, ended.error().message);

@@ -27,6 +27,40 @@ Task<> no_change(Box& box) {
     while (box.changing) co_await std::shared_ptr<Event>(box.changing)->wait();
 }
 
+// What is told of an action that was carried out, or not.
+std::optional<EventType> event_of(Action action, const Result<void>& result) {
+    switch (action) {
+        case Action::kFreeze:
+            return result.ok() ? std::optional(EventType::kBoxPaused) : std::nullopt;
+        case Action::kThaw:
+            return result.ok() ? std::optional(EventType::kBoxResumed) : std::nullopt;
+        case Action::kStart:
+            return result.ok() ? EventType::kBoxStarted : EventType::kBoxFailed;
+        case Action::kStop:
+            return EventType::kBoxStopped;
+        case Action::kNothing:
+        case Action::kRemove:
+            break;
+    }
+    return std::nullopt;
+}
+
+const char* reason_of(Trigger trigger) {
+    switch (trigger) {
+        case Trigger::kWork:
+            return "work arrived";
+        case Trigger::kIdle:
+            return "nobody needed it";
+        case Trigger::kInitGone:
+            return "its init ended";
+        case Trigger::kResume:
+        case Trigger::kPause:
+        case Trigger::kDelete:
+            break;
+    }
+    return "";
+}
+
 Error shutting_down() {
     return {ErrorKind::kLimit, 0, "hutchd is shutting down; try again in a moment"};
 }
@@ -34,13 +68,14 @@ Error shutting_down() {
 }  // namespace
 
 Manager::Manager(asio::any_io_executor executor, Mechanisms& mechanisms, Records& records, Workers& workers,
-                 Meter& meter, BoxListener& listener)
+                 Meter& meter, BoxListener& listener, EventLog& events)
     : executor_(std::move(executor)),
       mechanisms_(mechanisms),
       records_(records),
       workers_(workers),
       meter_(meter),
       listener_(listener),
+      events_(events),
       work_(executor_),
       alarm_(executor_, [this](Moment now) { return look_at_clock(now); }) {}
 
@@ -149,10 +184,12 @@ Task<Result<std::shared_ptr<Box>>> Manager::create(CreateBox command) {
         box->times.record = recording;
     }
     if (!made.ok()) {
+        events_.publish(EventType::kBoxFailed, box->record, made.error().message);
         (void)co_await remove(box);
         co_return std::move(made).error().in("creating box " + box->record.id);
     }
     note(*box, "info", "created from image " + box->record.image);
+    events_.publish(EventType::kBoxCreated, box->record);
     box->touch();
     watch(*box);
     co_return box;
@@ -216,6 +253,9 @@ Task<Result<void>> Manager::apply(Trigger trigger, std::shared_ptr<Box> box) {
     if (action.value() == Action::kNothing) co_return Result<void>();
     const Undo done = begin_change(*box);
     auto result = co_await carry_out(action.value(), box);
+    if (const auto type = event_of(action.value(), result)) {
+        events_.publish(*type, box->record, result.ok() ? reason_of(trigger) : result.error().message);
+    }
     watch(*box);
     co_return result;
 }
@@ -288,6 +328,7 @@ Task<Result<std::optional<DeleteTimes>>> Manager::remove(std::shared_ptr<Box> bo
     const auto action = action_for(Trigger::kDelete, box->situation());
     if (!action.ok() || action.value() != Action::kRemove) co_return std::optional<DeleteTimes>();
     strike(*box);
+    events_.publish(EventType::kBoxDeleted, box->record);
     box->record.phase = Phase::kDeleting;
     const auto removal = std::make_shared<Removal>(executor_);
     Lap lap;

@@ -13,6 +13,7 @@
 #include "daemon/box/mechanisms.h"
 #include "daemon/box/meter.h"
 #include "daemon/box/uid_slots.h"
+#include "daemon/event_log.h"
 #include "daemon/store/records.h"
 #include "daemon/workers.h"
 
@@ -44,7 +45,7 @@ class Manager {
   public:
     /// `listener` is told what happens in the boxes.
     Manager(asio::any_io_executor executor, Mechanisms& mechanisms, Records& records, Workers& workers, Meter& meter,
-            BoxListener& listener);
+            BoxListener& listener, EventLog& events);
 
     /// A living box. On failure nothing of it remains.
     Task<Result<std::shared_ptr<Box>>> create(CreateBox command);
@@ -81,6 +82,7 @@ class Manager {
     Task<> drain() { return work_.close(); }
     [[nodiscard]] bool uses_layer(const std::string& layer) const;
     [[nodiscard]] Records& records() { return records_; }
+    [[nodiscard]] EventLog& events() { return events_; }
     [[nodiscard]] Mechanisms& mechanisms() { return mechanisms_; }
     [[nodiscard]] Workers& workers() { return workers_; }
     [[nodiscard]] const asio::any_io_executor& executor() const { return executor_; }
@@ -119,6 +121,7 @@ class Manager {
     Workers& workers_;
     Meter& meter_;
     BoxListener& listener_;
+    EventLog& events_;
     UidSlots uid_slots_;
     std::map<std::string, std::shared_ptr<Box>> boxes_;    ///< by id
     std::map<std::string, std::string> names_;             ///< to id

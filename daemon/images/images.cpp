@@ -190,6 +190,7 @@ Task<Result<ImageRecord>> Images::keep(ImageRecord image) {
     std::vector<std::string> replaced;
     if (const auto old = images_.find(image.name); old != images_.end()) replaced = old->second.layers;
     images_[image.name] = image;
+    manager_.events().publish(EventType::kImageBuilt, image);
     drop_unused(replaced);
     co_return image;
 }
@@ -314,6 +315,7 @@ Result<void> Images::remove(const std::string& name) {
     }
     TRY(manager_.records().drop_image(name));
     images_.erase(name);
+    manager_.events().publish(EventType::kImageRemoved, image);
     drop_unused(image.layers);
     return {};
 }

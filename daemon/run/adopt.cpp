@@ -11,7 +11,7 @@
 
 #include <fcntl.h>
 
-#include <set>
+#include <map>
 
 #include "base/file.h"
 #include "daemon/clock.h"
@@ -26,9 +26,9 @@ Result<void> Runs::adopt(const std::vector<std::shared_ptr<Box>>& boxes) {
     last_number_ = std::max(static_cast<uint64_t>(TRY(records_.last_run_number())),
                             static_cast<uint64_t>(unix_now_ms()) * 1'000'000);
     std::map<std::string, std::shared_ptr<Box>> living;
-    std::set<std::string> known;
+    std::map<std::string, std::shared_ptr<Box>> known;
     for (const auto& box : boxes) {
-        known.insert(box->record.id);
+        known[box->record.id] = box;
         if (!box->alive()) continue;
         living[box->record.id] = box;
         unclaimed_[box->record.id] = std::make_shared<Unclaimed>(executor_);
@@ -37,7 +37,9 @@ Result<void> Runs::adopt(const std::vector<std::shared_ptr<Box>>& boxes) {
         if (living.contains(run.box)) {
             unclaimed_[run.box]->runs.emplace(run.number, std::move(run));
         } else {
-            lose(std::move(run), "the box stopped before the command ended");
+            const auto box = known.find(run.box);
+            lose(box == known.end() ? nullptr : box->second.get(), std::move(run),
+                 "the box stopped before the command ended");
         }
     }
     for (const auto& [id, box] : living) {
@@ -61,7 +63,7 @@ void Runs::take_over(const std::shared_ptr<Box>& box, uint64_t number, runtime::
     if (known.empty() || !leaf.ok()) {
         // Its end is recorded, and only init has not heard of that; or the daemon was killed before its start was
         // recorded, and nobody has been told of it.
-        if (!known.empty()) lose(known.mapped(), leaf.error().message);
+        if (!known.empty()) lose(box.get(), known.mapped(), leaf.error().message);
         if (leaf.ok() && message.reply.pid != 0) (void)leaf->kill();
         if (leaf.ok()) box->retire_leaf(std::move(leaf).value());
         (void)box->life().link.forget(number);
@@ -82,7 +84,7 @@ void Runs::take_over(const std::shared_ptr<Box>& box, uint64_t number, runtime::
 void Runs::end_report(Box& box, const std::string& reason) {
     const auto ended = unclaimed_.extract(box.record.id);
     if (ended.empty()) return;
-    for (auto& [number, run] : ended.mapped()->runs) lose(std::move(run), reason);
+    for (auto& [number, run] : ended.mapped()->runs) lose(&box, std::move(run), reason);
     ended.mapped()->reported.set();
 }
 
@@ -93,13 +95,14 @@ Task<> Runs::settled(std::shared_ptr<Box> box) {
     co_await held->reported.wait();
 }
 
-void Runs::lose(RunRecord run, const std::string& reason) {
+void Runs::lose(const Box* box, RunRecord run, const std::string& reason) {
     run.status = RunStatus::kFailed;
     run.error = reason + "; its exit code is not known";
     for (const bool errors : {false, true}) {
         const auto kept = journal(run, errors);
         if (kept.ok()) run.kept_bytes += kept.value().kept();
     }
+    if (box != nullptr) events_.publish(EventType::kRunEnded, box->record, run);
     const auto recorded = records_.end_run(run);
     if (!recorded.ok()) log_error("run {}: its end cannot be recorded: {}", run.id, recorded.error().message);
 }

@@ -46,8 +46,12 @@ RunRecord new_record(const Box& box, const Command& command, uint64_t number) {
 
 }  // namespace
 
-Runs::Runs(asio::any_io_executor executor, Records& records, std::string directory)
-    : executor_(std::move(executor)), records_(records), directory_(std::move(directory)), settling_(executor_) {}
+Runs::Runs(asio::any_io_executor executor, Records& records, EventLog& events, std::string directory)
+    : executor_(std::move(executor)),
+      records_(records),
+      events_(events),
+      directory_(std::move(directory)),
+      settling_(executor_) {}
 
 Task<Result<std::shared_ptr<Run>>> Runs::start(std::shared_ptr<Box> box, Command command, UniqueFd input) {
     const Lap lap;
@@ -68,6 +72,7 @@ Task<Result<std::shared_ptr<Run>>> Runs::start(std::shared_ptr<Box> box, Command
         if (run->recorded_) (void)records_.drop_run(run->record_.id);  // nothing ran
         co_return launched.error();
     }
+    if (run->recorded_) events_.publish(EventType::kRunStarted, box->record, run->record_);
     carry(run);
     co_return run;
 }
@@ -131,6 +136,7 @@ void Runs::carry(const std::shared_ptr<Run>& run) {
         executor_,
         [this, run]() -> Task<> {
             co_await run->carry();
+            if (run->recorded_) events_.publish(EventType::kRunEnded, run->box_->record, run->record_);
             settle_soon(run);
         },
         asio::detached);

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "daemon/event_log.h"
 #include "daemon/run/run.h"
 
 namespace hutch::daemon {
@@ -15,7 +16,7 @@ namespace hutch::daemon {
 class Runs : public BoxListener {
   public:
     /// Output is kept below `directory`, in a directory per box.
-    Runs(asio::any_io_executor executor, Records& records, std::string directory);
+    Runs(asio::any_io_executor executor, Records& records, EventLog& events, std::string directory);
 
     /// Starts it in a living box. kInvalid, naming the field, when the working directory or the program is not there.
     Task<Result<std::shared_ptr<Run>>> start(std::shared_ptr<Box> box, Command command, UniqueFd input);
@@ -60,7 +61,8 @@ class Runs : public BoxListener {
     void settle();
     void settle_after(std::chrono::milliseconds wait);
     void let_go(const std::shared_ptr<Run>& run);
-    void lose(RunRecord run, const std::string& reason);
+    /// `box`: null when it is being deleted, and its events are told.
+    void lose(const Box* box, RunRecord run, const std::string& reason);
     void remove_journals(const std::string& box);
     void prune(const std::string& box);
     /// The name of its control group.
@@ -71,6 +73,7 @@ class Runs : public BoxListener {
 
     asio::any_io_executor executor_;
     Records& records_;
+    EventLog& events_;
     std::string directory_;
     uint64_t last_number_ = 0;
     std::map<uint64_t, std::shared_ptr<Run>> active_;              ///< by number

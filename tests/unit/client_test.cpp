@@ -1,10 +1,11 @@
 #include <gtest/gtest.h>
 
 #include "client/arguments.h"
-#include "client/events.h"
+#include "client/event_tail.h"
 #include "client/format.h"
 #include "client/host.h"
 #include "client/place.h"
+#include "client/server_events.h"
 #include "client/table.h"
 
 namespace hutch::client {
@@ -131,6 +132,20 @@ std::pair<std::string, std::string> part(std::string_view body, size_t step) {
 }
 
 constexpr std::string_view kExit = "event: exit\ndata: {\"exit_code\":0}\n\n";
+
+TEST(ServerEvents, AreTheSameInPiecesOfAnySize) {
+    const std::string stream =
+        "id: 1-1\nevent: a\ndata: {\"x\":1}\n\n: a comment\n\ndata: one\ndata: two\n\ndata: half\n";
+    for (size_t size = 1; size <= stream.size(); ++size) {
+        ServerEvents events;
+        std::vector<std::string> found;
+        for (size_t begin = 0; begin < stream.size(); begin += size) {
+            events.feed(std::string_view(stream).substr(begin, size));
+            while (const auto data = events.next()) found.push_back(*data);
+        }
+        EXPECT_EQ(found, (std::vector<std::string>{"{\"x\":1}", "one\ntwo"})) << size;
+    }
+}
 
 TEST(EventTail, PartsOutputAndEventHoweverTheBodyIsCut) {
     const struct {

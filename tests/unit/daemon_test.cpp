@@ -11,6 +11,7 @@
 #include "daemon/box/meter.h"
 #include "daemon/box/state.h"
 #include "daemon/box/uid_slots.h"
+#include "daemon/event_log.h"
 #include "daemon/files/files.h"
 #include "daemon/images/images.h"
 #include "daemon/run/startup.h"
@@ -340,6 +341,113 @@ TEST(Alarm, RingsForTheEarliestAndAsksWhenAgain) {
 }
 
 // ---- init command
+
+// ---- events
+
+class EventLogTest : public testing::Test {
+  protected:
+    static constexpr int64_t kStart = 1000;
+    static constexpr size_t kKept = 3;
+    EventLogTest() { box_.id = "b1"; }
+    void publish(int count) {
+        for (int i = 0; i < count; ++i) log_.publish(EventType::kBoxPaused, box_);
+    }
+    /// Ids of what a reader is told; a gap as minus the number of lost events, -1000 for an unknown one.
+    static std::vector<int64_t> told(EventReader& reader) {
+        std::vector<int64_t> ids;
+        while (const auto event = reader.next()) {
+            const bool gap = event->type == EventType::kGap;
+            ids.push_back(gap ? -static_cast<int64_t>(event->lost.value_or(1000)) : static_cast<int64_t>(event->id));
+        }
+        return ids;
+    }
+    std::vector<int64_t> told_after(int64_t start, uint64_t id) {
+        EventReader reader(log_, EventPlace{start, id});
+        return told(reader);
+    }
+
+    asio::io_context loop_;
+    EventLog log_{loop_.get_executor(), kStart, kKept};
+    BoxRecord box_;
+};
+
+using Ids = std::vector<int64_t>;
+
+TEST_F(EventLogTest, KeepsTheNewest) {
+    EXPECT_EQ(log_.newest(), 0U);
+    EXPECT_EQ(log_.oldest(), 1U);
+    publish(5);
+    EXPECT_EQ(log_.newest(), 5U);
+    EXPECT_EQ(log_.oldest(), 3U);
+    EventReader reader(log_);
+    EXPECT_EQ(told(reader), (Ids{3, 4, 5})) << "who asks for what is kept has missed nothing";
+    publish(1);
+    EXPECT_EQ(told(reader), (Ids{6}));
+}
+
+TEST_F(EventLogTest, AReaderGoesOnRightAfterItsPlace) {
+    publish(3);
+    EXPECT_EQ(told_after(kStart, 0), (Ids{1, 2, 3}));
+    EXPECT_EQ(told_after(kStart, 2), (Ids{3}));
+    EXPECT_EQ(told_after(kStart, 3), (Ids{}));
+    publish(2);
+    EXPECT_EQ(told_after(kStart, 2), (Ids{3, 4, 5})) << "the oldest kept is the next: nothing is missing";
+}
+
+TEST_F(EventLogTest, AReaderThatIsTooSlowIsToldHowManyItMissed) {
+    publish(1);
+    EventReader reader(log_);
+    EXPECT_EQ(told(reader), (Ids{1}));
+    publish(7);
+    EXPECT_EQ(told(reader), (Ids{-4, 6, 7, 8}));
+    EXPECT_EQ(told_after(kStart, 1), (Ids{-4, 6, 7, 8}));
+    EventReader late(log_, EventPlace{kStart, 1});
+    const auto gap = late.next();
+    EXPECT_EQ(told_after(kStart, gap->id), (Ids{6, 7, 8})) << "the place of a gap is behind it";
+}
+
+TEST_F(EventLogTest, APlaceOfAnotherDaemonIsAGapOfUnknownSize) {
+    EXPECT_EQ(told_after(kStart - 1, 2), (Ids{-1000}));
+    publish(4);
+    EXPECT_EQ(told_after(kStart - 1, 2), (Ids{-1000, 2, 3, 4})) << "though an event of ours has that number";
+    EXPECT_EQ(told_after(kStart + 1, 900), (Ids{-1000, 2, 3, 4}));
+}
+
+TEST_F(EventLogTest, HoldsNoMoreTextThanItsLimit) {
+    RunRecord run;
+    run.prompt = std::string(EventLog::kMostText - 4, 'x') + "\u00e9\u00e9" + std::string(1 << 20, 'x');
+    log_.publish(EventType::kRunStarted, box_, run);
+    const std::string& kept = log_.at(1).run->prompt;
+    EXPECT_EQ(kept, std::string(EventLog::kMostText - 4, 'x') + "...") << "cut before a character, not in it";
+    log_.publish(EventType::kBoxFailed, box_, std::string(1 << 20, 'x'));
+    EXPECT_EQ(log_.at(2).reason.size(), EventLog::kMostText);
+}
+
+TEST_F(EventLogTest, SaysNothingOfInternalBoxes) {
+    box_.internal = true;
+    log_.publish(EventType::kBoxCreated, box_);
+    log_.publish(EventType::kRunStarted, box_, RunRecord{});
+    EXPECT_EQ(log_.newest(), 0U);
+}
+
+TEST_F(EventLogTest, WakesWhoFollowsForEachEventAndAtTheEnd) {
+    int woken = 0;
+    const auto follow = [&]() -> Task<> {
+        while (!log_.closed()) {
+            co_await log_.grown();
+            ++woken;
+        }
+    };
+    asio::co_spawn(loop_, follow(), asio::detached);
+    loop_.poll();
+    publish(1);
+    loop_.poll();
+    EXPECT_EQ(woken, 1);
+    log_.close();
+    loop_.poll();
+    EXPECT_EQ(woken, 2);
+    EXPECT_TRUE(loop_.stopped()) << "nobody waits any more";
+}
 
 TEST(BoundedLines, KeepsTheBeginningsOfTheFirstLines) {
     std::vector<std::string> kept;
