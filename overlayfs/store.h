@@ -13,7 +13,7 @@ namespace hutch::overlayfs {
 ///
 ///     layers/<layer id>/fs             an immutable tree, shared by boxes
 ///     uppers/<box id>/{upper,work}     what one box wrote
-///     tmp/<id>/fs                      a layer being made
+///     tmp/<id>/{fs,links}              a layer being made, and what keeps its hard links together
 ///     trash/<any name>                 what the Reaper deletes; survives restarts
 class Store {
   public:

@@ -7,8 +7,8 @@
 
 #include "base/file.h"
 #include "base/undo.h"
-#include "overlayfs/layer.h"
 #include "overlayfs/tree.h"
+#include "overlayfs/tree_copy.h"
 
 namespace hutch::overlayfs {
 
@@ -94,6 +94,16 @@ Result<void> seal_upper(const Store& store, const std::string& box_id, const std
     TRY_IN(operation, sync_directory(store.uppers(), box_id));
     if (fsync(store.layers()) != 0) return errno_error(operation + ": syncing layers");
     return {};
+}
+
+Result<Import> copy_upper(const Store& store, const std::string& box_id, const std::stop_token& stop) {
+    TRY(require_id("box", box_id));
+    const std::string operation = "copying the upper of " + box_id;
+    const std::string path = box_id + "/upper";
+    const UniqueFd upper = TRY_IN(operation, open_at(store.uppers(), path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+    Import import = TRY_IN(operation, begin_layer(store));
+    TRY_IN(operation, copy_tree(upper.get(), import, stop));
+    return import;
 }
 
 Result<uint64_t> upper_bytes(const Store& store, const std::string& box_id, const std::stop_token& stop) {

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "overlayfs/layer.h"
 #include "overlayfs/store.h"
 
 namespace hutch::overlayfs {
@@ -20,6 +21,11 @@ Result<void> make_upper(const Store& store, const std::string& box_id, const std
 /// which the files change hands, so at no time are they something no row knows. After an error or a crash call it
 /// again, or ask has_layer(): it either happened or did not.
 Result<void> seal_upper(const Store& store, const std::string& box_id, const std::string& layer_id);
+
+/// Copies the upper of a box, exactly as it is (see copy_tree), into a layer being made; seal_layer() it later. Nobody
+/// may write to the box meanwhile: freeze what runs in it, and thaw it when this returns. The box keeps its upper. With
+/// error.out_of_space() where the copy does not fit.
+Result<Import> copy_upper(const Store& store, const std::string& box_id, const std::stop_token& stop);
 
 /// Bytes on disk of what a box has written, while it may be writing (see tree_bytes). Walks the tree: for the
 /// background.

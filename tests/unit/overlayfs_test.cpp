@@ -5,9 +5,11 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "overlayfs/content.h"
 #include "overlayfs/store.h"
 #include "overlayfs/tar_rules.h"
 #include "overlayfs/tree.h"
+#include "overlayfs/tree_cursor.h"
 
 namespace hutch::overlayfs {
 namespace {
@@ -122,6 +124,90 @@ TEST_F(OverlayfsUnit, TreeBytesNeedsNoDescriptorPerLevel) {
     ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &old), 0);
     ASSERT_TRUE(bytes.ok()) << bytes.error().message;
     EXPECT_GE(bytes.value(), 1U << 20);
+}
+
+TEST_F(OverlayfsUnit, ACursorFindsItsWayBackAfterAMove) {
+    ASSERT_TRUE(make_dirs_at(dir_.get(), "tree/a/b/c").ok() && make_dirs_at(dir_.get(), "outside").ok());
+    TreeCursor cursor = TreeCursor::begin(open_at(dir_.get(), "tree", O_RDONLY | O_DIRECTORY).value().get()).value();
+    for (const char* name : {"a", "b", "c"}) ASSERT_TRUE(cursor.down(name).value());
+    EXPECT_EQ(cursor.path(), "a/b/c");
+    ASSERT_EQ(renameat(dir_.get(), "tree/a/b/c", dir_.get(), "outside/c"), 0);
+    ASSERT_TRUE(cursor.up().ok());
+    EXPECT_EQ(names_in(cursor.dir()).value().size(), 0U) << "a/b, not outside";
+    EXPECT_FALSE(cursor.down("c").value());
+    EXPECT_EQ(cursor.path(), "a/b");
+}
+
+TEST_F(OverlayfsUnit, ACursorIsNowhereWhereItsWayIsGone) {
+    ASSERT_TRUE(make_dirs_at(dir_.get(), "tree/a/b/c").ok() && make_dirs_at(dir_.get(), "outside").ok());
+    TreeCursor cursor = TreeCursor::begin(open_at(dir_.get(), "tree", O_RDONLY | O_DIRECTORY).value().get()).value();
+    for (const char* name : {"a", "b", "c"}) ASSERT_TRUE(cursor.down(name).value());
+    ASSERT_EQ(renameat(dir_.get(), "tree/a/b/c", dir_.get(), "outside/c"), 0);
+    ASSERT_EQ(renameat(dir_.get(), "tree/a/b", dir_.get(), "outside/b"), 0);
+    ASSERT_TRUE(cursor.up().ok());
+    EXPECT_EQ(cursor.dir(), -1);
+    EXPECT_FALSE(cursor.down("c").value());
+    ASSERT_TRUE(cursor.up().ok());
+    EXPECT_EQ(names_in(cursor.dir()).value().size(), 0U) << "a again";
+}
+
+TEST_F(OverlayfsUnit, ACursorFollowsNoLink) {
+    ASSERT_EQ(symlinkat("/tmp", dir_.get(), "link"), 0);
+    ASSERT_EQ(mkfifoat(dir_.get(), "fifo", 0600), 0);
+    TreeCursor cursor = TreeCursor::begin(dir_.get()).value();
+    for (const char* name : {"link", "fifo", "absent"}) EXPECT_FALSE(cursor.down(name).value()) << name;
+    EXPECT_EQ(cursor.path(), "");
+}
+
+class Content : public OverlayfsUnit {
+  protected:
+    UniqueFd file(const std::string& name, off_t size = 0) {
+        UniqueFd fd = open_at(dir_.get(), name, O_RDWR | O_CREAT, 0600).value();
+        EXPECT_EQ(ftruncate(fd.get(), size), 0);
+        return fd;
+    }
+    static void write_at(const UniqueFd& fd, std::string_view text, off_t offset) {
+        ASSERT_EQ(pwrite(fd.get(), text.data(), text.size(), offset), static_cast<ssize_t>(text.size()));
+    }
+};
+
+TEST_F(Content, IsCopiedWithItsHoles) {
+    constexpr off_t kSize = off_t{4} << 30;
+    const UniqueFd from = file("from", kSize);
+    write_at(from, "begin", 0);
+    write_at(from, std::string(70'000, 'm'), kSize / 2 - 3);
+    write_at(from, "end", kSize - 3);
+    const UniqueFd to = file("to");
+    ASSERT_TRUE(copy_content(from.get(), to.get(), kSize, {}).ok());
+    EXPECT_TRUE(same_content(from.get(), to.get(), kSize, {}).value());
+    struct stat status {};
+    ASSERT_EQ(fstat(to.get(), &status), 0);
+    EXPECT_EQ(status.st_size, kSize);
+    EXPECT_LT(status.st_blocks * 512, 1 << 20);
+}
+
+TEST_F(Content, DiffersByOneByteWhereverItIs) {
+    constexpr off_t kSize = off_t{1} << 30;
+    const UniqueFd left = file("left", kSize);
+    const UniqueFd right = file("right", kSize);
+    write_at(left, std::string(300'000, '\0'), 12'345);  // zeros are as good as a hole
+    EXPECT_TRUE(same_content(left.get(), right.get(), kSize, {}).value());
+    for (const off_t offset : {off_t{0}, off_t{280'000}, kSize / 2, kSize - 1}) {
+        write_at(right, "x", offset);
+        EXPECT_FALSE(same_content(left.get(), right.get(), kSize, {}).value()) << offset;
+        write_at(left, "x", offset);
+        EXPECT_TRUE(same_content(left.get(), right.get(), kSize, {}).value()) << offset;
+    }
+}
+
+TEST_F(Content, StopsWhenTold) {
+    const UniqueFd left = file("left", 10);
+    const UniqueFd right = file("right", 10);
+    write_at(left, "x", 0);
+    std::stop_source source;
+    source.request_stop();
+    EXPECT_EQ(same_content(left.get(), right.get(), 10, source.get_token()).error().code, ECANCELED);
+    EXPECT_EQ(copy_content(left.get(), right.get(), 10, source.get_token()).error().code, ECANCELED);
 }
 
 }  // namespace
