@@ -35,7 +35,9 @@ Result<void> Runs::adopt(const std::vector<std::shared_ptr<Box>>& boxes) {
     }
     for (RunRecord& run : TRY(records_.running())) {
         if (living.contains(run.box)) {
-            unclaimed_[run.box]->runs.emplace(run.number, std::move(run));
+            Unclaimed& unclaimed = *unclaimed_[run.box];
+            unclaimed.work.emplace(living[run.box]);
+            unclaimed.runs.emplace(run.number, std::move(run));
         } else {
             const auto box = known.find(run.box);
             lose(box == known.end() ? nullptr : box->second.get(), std::move(run),
@@ -85,6 +87,7 @@ void Runs::end_report(Box& box, const std::string& reason) {
     const auto ended = unclaimed_.extract(box.record.id);
     if (ended.empty()) return;
     for (auto& [number, run] : ended.mapped()->runs) lose(&box, std::move(run), reason);
+    ended.mapped()->work.reset();
     ended.mapped()->reported.set();
 }
 

@@ -46,7 +46,8 @@ class Runs : public BoxListener {
     struct Unclaimed {
         explicit Unclaimed(const asio::any_io_executor& executor) : reported(executor) {}
         std::map<uint64_t, RunRecord> runs;
-        uint64_t report = 0;  ///< the number of the one that was asked for
+        std::optional<Box::Work> work;  ///< while there are some, the box is busy
+        uint64_t report = 0;            ///< the number of the one that was asked for
         Event reported;
     };
 

@@ -207,6 +207,18 @@ leakless(daemon, 'a running command survives a killed daemon with all of its out
   assert.ok(record.cpu_ns > 0);
 });
 
+leakless(daemon, 'a box is busy for a new daemon before its init has told of its commands', async () => {
+  const box = await daemon.box();
+  const run = await detach(box, 'sleep 1000');
+  const { init_pid } = (await daemon.json('GET', `${box.path}?details=1`)).details;
+  process.kill(init_pid, 'SIGSTOP');
+  await crash();
+  assert.equal(await box.status(), 'running');
+  process.kill(init_pid, 'SIGCONT');
+  await cancel(box, run);
+  await until('it is idle', async () => await box.status() === 'idle');
+});
+
 leakless(daemon, 'a command that ended while no daemon ran is told with output and exit status', async () => {
   const box = await daemon.box();
   const run = await detach(box, 'sleep 0.3; seq 1 3000; exit 6');
