@@ -150,6 +150,10 @@ void add_options(CLI::App& app, Config& config) {
                    "Seconds of a pause after which the memory of the box is asked back")
         ->check(CLI::Range(0U, kLongestTimeout))
         ->capture_default_str();
+    app.add_option("--log_format", config.log_format,
+                   "Of the log on standard error; auto: text on a terminal, else json")
+        ->check(CLI::IsMember({"auto", "text", "json"}))
+        ->capture_default_str();
     app.add_option("--cpu_hour_usd", config.cpu_hour_usd, "Price of an active vCPU-hour")
         ->check(CLI::NonNegativeNumber)
         ->capture_default_str();
@@ -169,6 +173,9 @@ int run(int argc, char** argv) {
         app.add_subcommand("doctor", "Tell whether this host can run boxes, and how to mend what is missing");
     CLI11_PARSE(app, argc, argv);
     if (doctor->parsed()) return show_findings(config);
+    if (config.log_format != "auto") {
+        set_log_format(config.log_format == "json" ? LogFormat::kJson : LogFormat::kText);
+    }
     signal(SIGPIPE, SIG_IGN);  // a client that goes away is an error of a write
     const auto served = serve(config);
     if (served.ok()) return 0;

@@ -1,4 +1,4 @@
-// What happens, told as it happens: the stream, how it is resumed, and that it never hides a gap.
+// What happens, told as it happens: the stream, how it is resumed, and that it never hides a gap; and the daemon's log.
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -316,4 +316,31 @@ leakless(daemon, 'hutch events tells of gaps, refuses nonsense, and shows no con
   assert.match(await output(daemon, ['events', '--box', 'web']), /run\.started {2}web {2}\w+ {2}echo \?\[2Jx\?y\n/);
   await complains(daemon, 1, /after: must be START-N/, ['events', '--after', 'yesterday']);
   await complains(daemon, 2, /BOX|argument/, ['events', '--box']);
+});
+
+// --- the daemon's log ---
+
+leakless(daemon, 'each line of the log is a JSON object, and one about a box names it', async () => {
+  const box = await daemon.box();
+  const { details } = await daemon.json('GET', `${box.path}?details=1`);
+  process.kill(details.init_pid, 'SIGKILL');
+  const said = await until('its end is logged', () => daemon.log.map((line) => JSON.parse(line)).find((line) => line.box === box.id));
+  assert.deepEqual([said.level, said.message], ['warning', `box ${box.id}: its init ended`]);
+  assert.match(said.time, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+  assert.ok(Math.abs(Date.parse(said.time) - Date.now()) < 600_000);
+});
+
+leakless(daemon, 'the log is text where that is wanted, by option or in the configuration', async () => {
+  const { args } = daemon;
+  const config = `${daemon.directory}/hutchd.toml`;
+  fs.writeFileSync(config, 'log_format = "text"\n');
+  for (const more of [['--log_format', 'text'], ['--config', config]]) {
+    await daemon.end('SIGTERM');
+    daemon.args = [...args, ...more];
+    await daemon.launch();
+    assert.match(daemon.log.at(-1), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info listening on /);
+  }
+  await daemon.end('SIGTERM');
+  daemon.args = args;
+  await daemon.launch();
 });

@@ -14,6 +14,7 @@
 #include "daemon/event_log.h"
 #include "daemon/files/files.h"
 #include "daemon/images/images.h"
+#include "daemon/log.h"
 #include "daemon/run/startup.h"
 #include "daemon/store/records.h"
 
@@ -341,6 +342,49 @@ TEST(Alarm, RingsForTheEarliestAndAsksWhenAgain) {
 }
 
 // ---- init command
+
+// ---- log
+
+Json logged(std::string_view message, LogLevel level = LogLevel::kInfo) {
+    const std::string line = json_log_line({}, level, message);
+    EXPECT_TRUE(std::none_of(line.begin(), line.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; })) << line;
+    return Json::parse(line);  // throws for what is no JSON, or no UTF-8
+}
+
+TEST(Log, ALineIsAnObject) {
+    const auto time = std::chrono::system_clock::time_point(std::chrono::milliseconds(1'764'094'123'007));
+    EXPECT_EQ(json_log_line(time, LogLevel::kWarning, "all \"is\" well"),
+              R"({"time":"2025-11-25T18:08:43.007Z","level":"warning","message":"all \"is\" well"})");
+    EXPECT_EQ(logged("", LogLevel::kInfo)["level"], "info");
+    EXPECT_EQ(logged("", LogLevel::kError)["level"], "error");
+}
+
+TEST(Log, ABoxIsAFieldOfItsOwn) {
+    EXPECT_EQ(logged("box zv7tn5smesq6ei: its init ended")["box"], "zv7tn5smesq6ei");
+    for (const char* none : {"", "box ", "box : x", "box a", "boxes a: b", "the box a: b", "box \": \"", "box A: b"}) {
+        EXPECT_FALSE(logged(none).contains("box")) << none;
+    }
+}
+
+TEST(Log, EveryByteComesThroughOrIsReplaced) {
+    for (int byte = 0; byte < 256; ++byte) {
+        const std::string message = std::string("<") + static_cast<char>(byte) + ">";
+        EXPECT_EQ(logged(message)["message"], byte < 0x80 ? message : "<\xef\xbf\xbd>") << byte;
+    }
+    for (const char* whole : {"\u00e9", "\u20ac", "\U0001f600", "\u2028", "\u0080", "a\\\"/\t\r\n"}) {
+        EXPECT_EQ(logged(whole)["message"], whole);
+    }
+}
+
+TEST(Log, WhatIsNoUtf8IsReplacedAndTheRestKept) {
+    // Overlong, a surrogate, beyond U+10FFFF, cut off.
+    for (const char* bad :
+         {"\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf5", "\xe2\x82", "\xf0\x9f\x98"}) {
+        const std::string message = logged("a" + std::string(bad) + "z")["message"];
+        EXPECT_TRUE(message.starts_with("a\xef\xbf\xbd") && message.ends_with("\xef\xbf\xbdz")) << message;
+    }
+    EXPECT_EQ(logged("\xe2\x82\"}")["message"], "\xef\xbf\xbd\xef\xbf\xbd\"}") << "a cut character hides no quote";
+}
 
 // ---- events
 
