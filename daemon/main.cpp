@@ -69,7 +69,8 @@ Result<void> serve(const Config& config) {
     EventLog events(loop.get_executor(), unix_now_ms());
     Runs runs(loop.get_executor(), records, events, config.state_dir + "/runs");
     Meter meter(loop.get_executor(), mechanisms, records);
-    Manager boxes(loop.get_executor(), mechanisms, records, workers, meter, runs, events);
+    Layers layers(mechanisms);
+    Manager boxes(loop.get_executor(), mechanisms, records, workers, layers, meter, runs, events);
     TRY(boxes.adopt());
     TRY(runs.adopt(boxes.list("")));
     Images images(boxes, runs);

@@ -68,16 +68,19 @@ Error shutting_down() {
 }  // namespace
 
 Manager::Manager(asio::any_io_executor executor, Mechanisms& mechanisms, Records& records, Workers& workers,
-                 Meter& meter, BoxListener& listener, EventLog& events)
+                 Layers& layers, Meter& meter, BoxListener& listener, EventLog& events)
     : executor_(std::move(executor)),
       mechanisms_(mechanisms),
       records_(records),
       workers_(workers),
+      layers_(layers),
       meter_(meter),
       listener_(listener),
       events_(events),
       work_(executor_),
-      alarm_(executor_, [this](Moment now) { return look_at_clock(now); }) {}
+      alarm_(executor_, [this](Moment now) { return look_at_clock(now); }) {
+    layers_.add_user([this](const std::string& layer) { return uses_layer(layer); });
+}
 
 Result<void> Manager::save(Box& box) {
     box.record.updated_at = unix_now();
@@ -128,10 +131,7 @@ std::vector<std::shared_ptr<Box>> Manager::list(const std::string& label) {
 }
 
 bool Manager::uses_layer(const std::string& layer) const {
-    const auto uses = [&layer](const auto& entry) {
-        const auto& layers = entry.second->record.layers;
-        return std::find(layers.begin(), layers.end(), layer) != layers.end();
-    };
+    const auto uses = [&layer](const auto& entry) { return contains(entry.second->record.layers, layer); };
     return std::any_of(boxes_.begin(), boxes_.end(), uses) || std::any_of(leaving_.begin(), leaving_.end(), uses);
 }
 
@@ -379,7 +379,7 @@ Task<> Manager::finish_removal(std::shared_ptr<Box> box, std::shared_ptr<Removal
             uid_slots_.release(box->record.uid_slot);
             leaving_.erase(box->record.id);
             listener_.on_gone(*box);
-            if (gone_) gone_(*box);
+            layers_.drop_unused(box->record.layers);
             break;
         }
         log_warning("box {}: deleting it is not finished: {}", box->record.id, gone.error().message);

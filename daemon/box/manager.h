@@ -10,6 +10,7 @@
 #include "daemon/alarm.h"
 #include "daemon/box/agenda.h"
 #include "daemon/box/box.h"
+#include "daemon/box/layers.h"
 #include "daemon/box/mechanisms.h"
 #include "daemon/box/meter.h"
 #include "daemon/box/uid_slots.h"
@@ -44,8 +45,8 @@ struct DeleteTimes {
 class Manager {
   public:
     /// `listener` is told what happens in the boxes.
-    Manager(asio::any_io_executor executor, Mechanisms& mechanisms, Records& records, Workers& workers, Meter& meter,
-            BoxListener& listener, EventLog& events);
+    Manager(asio::any_io_executor executor, Mechanisms& mechanisms, Records& records, Workers& workers, Layers& layers,
+            Meter& meter, BoxListener& listener, EventLog& events);
 
     /// A living box. On failure nothing of it remains.
     Task<Result<std::shared_ptr<Box>>> create(CreateBox command);
@@ -64,8 +65,6 @@ class Manager {
     /// Gone for every caller at once; answers when it is gone from the kernel too, or after two seconds, with the rest
     /// being done behind; then, and for who comes second, there are no times.
     Task<Result<std::optional<DeleteTimes>>> remove(std::shared_ptr<Box> box);
-    /// Called with each box of which nothing is left; replaces what was set before.
-    void on_gone(std::function<void(const Box&)> call) { gone_ = std::move(call); }
     /// Ends its processes and keeps its files, as a start of the daemon after a reboot finds it.
     Task<Result<void>> stop(std::shared_ptr<Box> box);
 
@@ -80,7 +79,7 @@ class Manager {
     /// A line in the box's own log.
     void note(const Box& box, const std::string& level, const std::string& message);
     Task<> drain() { return work_.close(); }
-    [[nodiscard]] bool uses_layer(const std::string& layer) const;
+    [[nodiscard]] Layers& layers() { return layers_; }
     [[nodiscard]] Records& records() { return records_; }
     [[nodiscard]] EventLog& events() { return events_; }
     [[nodiscard]] Mechanisms& mechanisms() { return mechanisms_; }
@@ -111,6 +110,7 @@ class Manager {
     Result<void> bury_now(Box& box);
     Result<void> forget(Box& box);
     Result<void> save(Box& box);
+    [[nodiscard]] bool uses_layer(const std::string& layer) const;
     void enlist(const std::shared_ptr<Box>& box);
     void strike(const Box& box);
     void on_init_gone(const std::shared_ptr<Box>& box);
@@ -119,6 +119,7 @@ class Manager {
     Mechanisms& mechanisms_;
     Records& records_;
     Workers& workers_;
+    Layers& layers_;
     Meter& meter_;
     BoxListener& listener_;
     EventLog& events_;
@@ -126,7 +127,6 @@ class Manager {
     std::map<std::string, std::shared_ptr<Box>> boxes_;    ///< by id
     std::map<std::string, std::string> names_;             ///< to id
     std::map<std::string, std::shared_ptr<Box>> leaving_;  ///< being taken apart; for callers they do not exist
-    std::function<void(const Box&)> gone_;
     std::function<void(const std::shared_ptr<Box>&)> started_;
     Gate work_;
     Alarm alarm_;

@@ -120,14 +120,12 @@ Task<> unpack_all(Workers& unpackers, const overlayfs::Store& store, std::shared
 
 }  // namespace
 
-// What was replaced or removed under a box stays as long as the box.
 Images::Images(Manager& manager, Runs& runs) : manager_(manager), runs_(runs) {
-    manager_.on_gone([this](const Box& box) { drop_unused(box.record.layers); });
+    manager_.layers().add_user([this](const std::string& layer) { return uses_layer(layer); });
 }
 
 // At the end of the daemon: an unpacking whose upload nobody carries on must not be waited for.
 Images::~Images() {
-    manager_.on_gone({});
     for (const auto& job : unpackings_) {
         if (const auto open = job.lock()) open->upload.reset();
     }
@@ -184,29 +182,20 @@ Task<Result<ImageRecord>> Images::keep(ImageRecord image) {
     image.created_at = unix_now();
     const auto put = manager_.records().put_image(image);
     if (!put.ok()) {
-        drop_unused(image.layers);  // the new one, which no record names
+        manager_.layers().drop_unused(image.layers);  // the new one, which no record names
         co_return put.error();
     }
     std::vector<std::string> replaced;
     if (const auto old = images_.find(image.name); old != images_.end()) replaced = old->second.layers;
     images_[image.name] = image;
     manager_.events().publish(EventType::kImageBuilt, image);
-    drop_unused(replaced);
+    manager_.layers().drop_unused(replaced);
     co_return image;
 }
 
-// References are derived, never counted: a layer goes when no image and no box names it.
-void Images::drop_unused(const std::vector<std::string>& layers) {
-    for (const std::string& layer : layers) {
-        const bool in_image = std::any_of(images_.begin(), images_.end(), [&layer](const auto& entry) {
-            const auto& stack = entry.second.layers;
-            return std::find(stack.begin(), stack.end(), layer) != stack.end();
-        });
-        if (in_image || manager_.uses_layer(layer)) continue;
-        const auto dropped = overlayfs::discard_layer(manager_.mechanisms().store, layer);
-        if (!dropped.ok()) log_warning("{}; the next start tries again", dropped.error().message);
-        manager_.mechanisms().reaper->nudge();
-    }
+bool Images::uses_layer(const std::string& layer) const {
+    return std::any_of(images_.begin(), images_.end(),
+                       [&layer](const auto& entry) { return contains(entry.second.layers, layer); });
 }
 
 Task<Result<ImageRecord>> Images::import(ImportImage command, Source source) {
@@ -298,25 +287,23 @@ Result<void> Images::remove(const std::string& name) {
     const ImageRecord image = TRY(find(name));
     for (const auto& [other, candidate] : images_) {
         // By its layers: a parent may have been made anew since, and an image may have been built on itself.
-        const auto& stack = candidate.layers;
-        if (other != name && std::find(stack.begin(), stack.end(), image.layers.front()) != stack.end()) {
+        if (other != name && contains(candidate.layers, image.layers.front())) {
             return Error{ErrorKind::kConflict, 0,
                          "image " + name + " is what " + other + " was built on; remove that first"};
         }
     }
+    auto itself = images_.extract(name);
+    Undo keep([&] { images_.insert(std::move(itself)); });
     for (const std::string& layer : image.layers) {
-        const bool shared = std::any_of(images_.begin(), images_.end(), [&](const auto& entry) {
-            const auto& stack = entry.second.layers;
-            return entry.first != name && std::find(stack.begin(), stack.end(), layer) != stack.end();
-        });
-        if (!shared && manager_.uses_layer(layer)) {
-            return Error{ErrorKind::kConflict, 0, "image " + name + " is in use by a box; delete its boxes first"};
+        if (!uses_layer(layer) && manager_.layers().used(layer)) {
+            return Error{ErrorKind::kConflict, 0,
+                         "image " + name + " is in use by a box or a snapshot; delete those first"};
         }
     }
     TRY(manager_.records().drop_image(name));
-    images_.erase(name);
+    keep.commit();
     manager_.events().publish(EventType::kImageRemoved, image);
-    drop_unused(image.layers);
+    manager_.layers().drop_unused(image.layers);
     return {};
 }
 

@@ -51,7 +51,7 @@ class Images {
 
   private:
     Task<Result<ImageRecord>> keep(ImageRecord image);
-    void drop_unused(const std::vector<std::string>& layers);
+    [[nodiscard]] bool uses_layer(const std::string& layer) const;
     Task<Result<std::string>> run_script(std::shared_ptr<Box> box, const std::string& script, Sink output, Gone gone);
 
     Manager& manager_;
