@@ -32,7 +32,7 @@ std::string joined(const Json& texts) {
 }
 
 struct CreateOptions {
-    std::string name, image, size;
+    std::string name, image, snapshot, size;
     std::vector<std::string> labels, env;
     std::string init_command;
     std::optional<unsigned> idle_timeout, ttl;
@@ -58,8 +58,9 @@ Result<int> create(const Program& program, const CreateOptions& options) {
     if (options.idle_timeout) body["idle_timeout"] = *options.idle_timeout;
     if (options.ephemeral) body["ephemeral"] = true;
     if (options.ttl) body["ttl"] = *options.ttl;
+    if (!options.snapshot.empty()) body["snapshot_id"] = options.snapshot;
     const Api api = TRY(program.api());
-    const Json box = TRY(api.call("POST", "/v2/box", body));
+    const Json box = TRY(api.call("POST", options.snapshot.empty() ? "/v2/box" : "/v2/box/from-snapshot", body));
     return options.json ? show_json(box) : show(printable(name_of(box)) + "\n");
 }
 
@@ -81,7 +82,11 @@ void add_create(CLI::App& app, Program& program) {
     CLI::App* command = add_command(app, "create", "Make a box and print its name (or id, without a name)",
                                     "hutch create web --image node --size medium --env PORT=3000");
     command->add_option("NAME", options->name, "Name of the box, unique on the host");
-    command->add_option("--image", options->image, "Image to start from (see `hutch image ls`)")->type_name("IMAGE");
+    CLI::Option* image = command->add_option("--image", options->image, "Image to start from (see `hutch image ls`)")
+                             ->type_name("IMAGE");
+    command->add_option("--snapshot", options->snapshot, "Snapshot to start from instead (see `hutch snapshot ls`)")
+        ->type_name("ID")
+        ->excludes(image);
     command->add_option("--size", options->size, "CPU, memory and disk it may use")
         ->type_name("small|medium|large")
         ->check(CLI::IsMember({"small", "medium", "large"}).description(""));

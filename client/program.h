@@ -42,6 +42,7 @@ CLI::Option* add_box(CLI::App& command, std::string& box);
 void add_box_commands(CLI::App& app, Program& program);
 void add_run_commands(CLI::App& app, Program& program);
 void add_usage_command(CLI::App& app, Program& program);
+void add_snapshot_commands(CLI::App& app, Program& program);
 void add_event_command(CLI::App& app, Program& program);
 void add_exec_command(CLI::App& app, Program& program);
 void add_copy_command(CLI::App& app, Program& program);

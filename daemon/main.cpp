@@ -75,9 +75,11 @@ Result<void> serve(const Config& config) {
     TRY(runs.adopt(boxes.list("")));
     Images images(boxes, runs);
     TRY(images.load());
+    Snapshots snapshots(boxes);
+    TRY(snapshots.load());
     const auto dns = TRY_IN("starting the DNS forwarder", netns::DnsForwarder::open(mechanisms.network));
 
-    Services services{boxes, runs, images, meter, events, config};
+    Services services{boxes, runs, images, snapshots, meter, events, config};
     Router router;
     add_box_routes(router, services);
     add_sleep_routes(router, services);
@@ -90,6 +92,7 @@ Result<void> serve(const Config& config) {
     add_host_routes(router, services);
     add_metrics_routes(router, services);
     add_usage_routes(router, services);
+    add_snapshot_routes(router, services);
     add_unbuilt_routes(router);
     const Auth auth = TRY(Auth::load(config.api_key_file, config.socket_group));
     Server server(loop.get_executor(), router, auth);
@@ -107,7 +110,7 @@ Result<void> serve(const Config& config) {
     asio::co_spawn(loop, serve_dns(*dns), asio::detached);
     asio::co_spawn(loop, shut_down(server, boxes, events, loop), asio::detached);
     asio::co_spawn(loop, feed_watchdog(), asio::detached);
-    asio::co_spawn(loop, meter.keep_books([&boxes] { return boxes.list(""); }), asio::detached);
+    asio::co_spawn(loop, meter.keep_books([&boxes] { return boxes.list(""); }, [&snapshots] { snapshots.book(); }), asio::detached);
     notify_ready();
     loop.run();
     meter.stop();

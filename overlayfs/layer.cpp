@@ -62,10 +62,10 @@ Result<void> discard_layer(const Store& store, const std::string& id) {
     return {};
 }
 
-Result<uint64_t> layer_bytes(const Store& store, const std::string& id) {
+Result<uint64_t> layer_bytes(const Store& store, const std::string& id, const std::stop_token& stop) {
     TRY(require_id("layer", id));
     const UniqueFd tree = TRY_IN("layer " + id, open_at(store.layers(), id + "/fs", O_RDONLY | O_DIRECTORY));
-    return TRY_IN("adding up layer " + id, tree_bytes(tree.get()));
+    return TRY_IN("adding up layer " + id, tree_bytes(tree.get(), stop));
 }
 
 }  // namespace hutch::overlayfs

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <stop_token>
 #include <string>
 
 #include "base/result.h"
@@ -44,6 +45,6 @@ Result<bool> has_layer(const Store& store, const std::string& id);
 /// no box may use it. A missing one is fine.
 Result<void> discard_layer(const Store& store, const std::string& id);
 /// Bytes on disk (see tree_bytes). Walks the tree: for seal time, not for the hot path.
-Result<uint64_t> layer_bytes(const Store& store, const std::string& id);
+Result<uint64_t> layer_bytes(const Store& store, const std::string& id, const std::stop_token& stop = {});
 
 }  // namespace hutch::overlayfs

@@ -84,6 +84,12 @@ Result<void> make_upper(const Store& store, const std::string& box_id, const std
     return {};
 }
 
+Result<void> ensure_upper(const Store& store, const std::string& box_id, const std::string& topmost_layer) {
+    auto made = make_upper(store, box_id, topmost_layer);
+    if (!made.ok() && made.error().code == EEXIST) return {};
+    return made;
+}
+
 Result<void> seal_upper(const Store& store, const std::string& box_id, const std::string& layer_id) {
     TRY(require_id("box", box_id));
     const std::string operation = "sealing the upper of " + box_id;

@@ -14,6 +14,9 @@ namespace hutch::overlayfs {
 /// below it, because in an overlay the upper's root is the one seen. EEXIST if the box has an upper.
 Result<void> make_upper(const Store& store, const std::string& box_id, const std::string& topmost_layer);
 
+/// The same, where an upper that is there already is fine.
+Result<void> ensure_upper(const Store& store, const std::string& box_id, const std::string& topmost_layer);
+
 /// Makes the upper of a box that is not mounted the layer `layer_id`, by rename: constant time beyond the sync of its
 /// data. Durable when it returns; the box is left without an upper (see make_upper).
 ///

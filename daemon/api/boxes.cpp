@@ -8,44 +8,6 @@
 namespace hutch::daemon {
 namespace {
 
-Json box_json(const Services& services, const Box& box) {
-    const BoxRecord& record = box.record;
-    const int64_t cpu_ns = box.cpu_ns();
-    Json json{
-        {"id", record.id},
-        {"customer_id", "local"},
-        {"name", record.name},
-        {"labels", record.labels},
-        {"size", record.size},
-        {"keep_alive", record.keep_alive},
-        {"model", ""},
-        {"agent", ""},
-        {"enabled_skills", Json::array()},
-        {"runtime", record.image},
-        {"status", name_of(box.status())},
-        {"network_policy", {{"mode", "allow-all"}}},
-        {"clone_repo", ""},
-        {"total_input_tokens", 0},
-        {"total_output_tokens", 0},
-        {"total_prompts", 0},
-        {"session_id", ""},
-        {"agent_id", ""},
-        {"total_cpu_ns", cpu_ns},
-        {"total_compute_cost_usd", cost_usd(services.config, cpu_ns)},
-        {"total_token_cost_usd", 0},
-        {"use_managed_key", false},
-        {"last_activity_at", record.last_activity_at},
-        {"created_at", record.created_at},
-        {"updated_at", record.updated_at},
-    };
-    if (record.expires_at != 0) {
-        json["ephemeral"] = true;
-        json["expires_at"] = record.expires_at;
-    }
-    if (box.failure) json["error"] = box.failure->message;
-    return json;
-}
-
 // What an operator or a bench wants to know besides: which process, which address, whether it will sleep,
 // what its last start took.
 Json details_json(const Services& services, const Box& box) {
@@ -113,24 +75,11 @@ Result<void> refuse_unsupported(const Fields& fields) {
     return {};
 }
 
-Result<CreateBox> decode_create(const Services& services, const Fields& fields) {
-    CreateBox command;
-    command.name = TRY(fields.text("name")).value_or("");
-    if (!command.name.empty()) TRY(check_name("name", command.name));
-    command.size = TRY(fields.text("size")).value_or("small");
-    if (find_size(command.size) == nullptr) return invalid("size: must be one of small, medium, large");
-    command.labels = TRY(fields.texts("labels"));
-    if (command.labels.size() > 5) return invalid("labels: at most 5 per box");
-    for (const std::string& label : command.labels) TRY(check_label(label));
-    command.env = TRY(fields.pairs("env_vars"));
-    for (const auto& [name, value] : command.env) TRY(check_variable(name, value));
-    TRY(decode_lifetime(fields, command));
-    TRY(refuse_unsupported(fields));
+Result<ImageRecord> decode_runtime(const Services& services, const Fields& fields) {
     const std::string runtime = TRY(fields.text("runtime")).value_or(services.config.default_image);
     auto image = services.images.find(runtime);
     if (!image.ok()) return invalid("runtime: " + image.error().message);
-    command.image = std::move(image).value();
-    return command;
+    return image;
 }
 
 Task<Result<std::optional<Response>>> remove_many(Services& services, Exchange& exchange) {
@@ -162,6 +111,61 @@ Task<Result<std::optional<Response>>> logs(Services& services, Exchange& exchang
 }
 
 }  // namespace
+
+Json box_json(const Services& services, const Box& box) {
+    const BoxRecord& record = box.record;
+    const int64_t cpu_ns = box.cpu_ns();
+    Json json{
+        {"id", record.id},
+        {"customer_id", "local"},
+        {"name", record.name},
+        {"labels", record.labels},
+        {"size", record.size},
+        {"keep_alive", record.keep_alive},
+        {"model", ""},
+        {"agent", ""},
+        {"enabled_skills", Json::array()},
+        {"runtime", record.image},
+        {"status", name_of(box.status())},
+        {"network_policy", {{"mode", "allow-all"}}},
+        {"clone_repo", ""},
+        {"total_input_tokens", 0},
+        {"total_output_tokens", 0},
+        {"total_prompts", 0},
+        {"session_id", ""},
+        {"agent_id", ""},
+        {"total_cpu_ns", cpu_ns},
+        {"total_compute_cost_usd", cost_usd(services.config, cpu_ns)},
+        {"total_token_cost_usd", 0},
+        {"use_managed_key", false},
+        {"last_activity_at", record.last_activity_at},
+        {"created_at", record.created_at},
+        {"updated_at", record.updated_at},
+    };
+    if (record.expires_at != 0) {
+        json["ephemeral"] = true;
+        json["expires_at"] = record.expires_at;
+    }
+    if (box.failure) json["error"] = box.failure->message;
+    return json;
+}
+
+Result<CreateBox> decode_create(const Fields& fields, ImageRecord image, const std::string& size) {
+    CreateBox command;
+    command.name = TRY(fields.text("name")).value_or("");
+    if (!command.name.empty()) TRY(check_name("name", command.name));
+    command.size = TRY(fields.text("size")).value_or(size);
+    if (find_size(command.size) == nullptr) return invalid("size: must be one of small, medium, large");
+    command.labels = TRY(fields.texts("labels"));
+    if (command.labels.size() > 5) return invalid("labels: at most 5 per box");
+    for (const std::string& label : command.labels) TRY(check_label(label));
+    command.env = TRY(fields.pairs("env_vars"));
+    for (const auto& [name, value] : command.env) TRY(check_variable(name, value));
+    TRY(decode_lifetime(fields, command));
+    TRY(refuse_unsupported(fields));
+    command.image = std::move(image);
+    return command;
+}
 
 bool wants_details(const Exchange& exchange) {
     return exchange.request().query.contains("details");
@@ -198,7 +202,8 @@ void add_box_routes(Router& router, Services& services) {
     using Answer = Task<Result<std::optional<Response>>>;
     router.add("POST", "/v2/box", [&services](Exchange& exchange, const Params&) -> Answer {
         CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
-        CO_TRY_LET(CreateBox command, decode_create(services, fields));
+        CO_TRY_LET(ImageRecord image, decode_runtime(services, fields));
+        CO_TRY_LET(CreateBox command, decode_create(fields, std::move(image), "small"));
         CO_TRY_LET(const auto box, co_await services.boxes.create(std::move(command)));
         co_return std::optional(answer_box(services, exchange, *box, 201));
     });

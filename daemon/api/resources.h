@@ -6,6 +6,7 @@
 #include "daemon/event_log.h"
 #include "daemon/images/images.h"
 #include "daemon/run/runs.h"
+#include "daemon/snapshots/snapshots.h"
 
 namespace hutch::daemon {
 
@@ -14,6 +15,7 @@ struct Services {
     Manager& boxes;
     Runs& runs;
     Images& images;
+    Snapshots& snapshots;
     Meter& meter;
     EventLog& events;
     const Config& config;
@@ -31,6 +33,7 @@ void add_event_routes(Router& router, Services& services);
 void add_host_routes(Router& router, Services& services);
 void add_metrics_routes(Router& router, Services& services);
 void add_usage_routes(Router& router, Services& services);
+void add_snapshot_routes(Router& router, Services& services);
 /// Last: where two routes are equally good, the first is taken.
 void add_unbuilt_routes(Router& router);
 
@@ -44,6 +47,10 @@ bool wants_details(const Exchange& exchange);
 /// `command`, `folder` and `timeout`, with the user, the environment and the defaults of the box's image.
 Result<Command> decode_command(const Services& services, const Box& box, const Fields& fields);
 
+/// What a create call says, on this image; `size` is that of a box that names none.
+Result<CreateBox> decode_create(const Fields& fields, ImageRecord image, const std::string& size);
+/// The object of the contract.
+Json box_json(const Services& services, const Box& box);
 /// keep_alive, init_command, idle_timeout, ephemeral and ttl.
 Result<void> decode_lifetime(const Fields& fields, CreateBox& command);
 /// Why a box is awake and until when; since when it is paused, and what memory that has given back.

@@ -11,11 +11,6 @@ void add_unbuilt_routes(Router& router) {
         const char* path;
     };
     static const Call kCalls[] = {
-        {"POST", "/v2/box/from-snapshot"},
-        {"DELETE", "/v2/box/snapshots"},
-        {"POST", "/v2/box/{id}/snapshots"},
-        {"GET", "/v2/box/{id}/snapshots"},
-        {"DELETE", "/v2/box/{id}/snapshots/{snapshot}"},
         {"POST", "/v2/box/{id}/code"},
         {"POST", "/v2/box/{id}/code-stream"},
         {"POST", "/v2/box/{id}/run"},

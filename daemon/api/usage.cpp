@@ -53,18 +53,26 @@ void join(UsageRecord& booked, const UsageRecord& pending) {
     booked.storage_byte_seconds += pending.storage_byte_seconds;
 }
 
+// To the last of the months, or as a new one.
+void add(std::vector<UsageRecord>& months, const UsageRecord& pending) {
+    if (!months.empty() && months.back().period == pending.period) {
+        join(months.back(), pending);
+    } else {
+        months.push_back(pending);
+    }
+}
+
 Answer of_box(Services& services, const Params& params) {
     const auto box = services.boxes.find(params.at("id"));
     // A bill is to be explained when the box is gone too: then by its id.
-    CO_TRY_LET(auto months, services.boxes.records().usage_of(box.ok() ? box.value()->record.id : params.at("id")));
+    const std::string id = box.ok() ? box.value()->record.id : params.at("id");
+    CO_TRY_LET(auto months, services.boxes.records().usage_of(id));
     if (!box.ok() && months.empty()) co_return box.error();
     if (box.ok()) {
-        UsageRecord pending = services.meter.pending(*box.value());
-        if (!months.empty() && months.back().period == pending.period) {
-            join(months.back(), pending);
-        } else {
-            months.push_back(std::move(pending));
-        }
+        add(months, services.meter.pending(*box.value()));
+    }
+    for (const UsageRecord& held : services.snapshots.pending()) {
+        if (held.box == id) add(months, held);
     }
     Sum total;
     Json periods = Json::array();
@@ -110,6 +118,15 @@ Result<std::vector<Row>> rows_of(Services& services, const std::string& period) 
         } else if (pending.period == period) {
             const std::string id = pending.box;
             by_box[id] = {std::move(pending), false};
+        }
+    }
+    for (const UsageRecord& held : services.snapshots.pending()) {
+        const auto booked = by_box.find(held.box);
+        if (held.period != period) continue;
+        if (booked != by_box.end()) {
+            join(booked->second.usage, held);
+        } else {
+            by_box[held.box] = {held, true};
         }
     }
     std::vector<Row> rows;

@@ -12,9 +12,11 @@
 #include <set>
 
 #include "daemon/box/manager.h"
+#include "daemon/box/rework.h"
 #include "daemon/clock.h"
 #include "daemon/log.h"
 #include "netns/recover.h"
+#include "overlayfs/layer.h"
 #include "overlayfs/recover.h"
 #include "overlayfs/upper.h"
 
@@ -52,6 +54,19 @@ Result<void> Manager::bury_now(Box& box) {
     return mechanisms_.cgroups.remove(box.record.id);
 }
 
+// Files that were being changed when the last daemon ended. With a life on them only if that had not begun yet.
+Result<void> Manager::mend_files(Box& box) {
+    BoxRecord& record = box.record;
+    if (record.change == FilesChange::kNone) return {};
+    if (record.change == FilesChange::kResetting) TRY(bury_now(box));
+    if (record.change == FilesChange::kSealing && TRY(overlayfs::has_layer(mechanisms_.store, record.change_layer))) {
+        TRY(bury_now(box));
+    }
+    record = TRY(finish_change(mechanisms_, record));
+    log_info("box {}: a change of its files was under way; finished or taken back", record.id);
+    return save(box);
+}
+
 Result<void> Manager::forget(Box& box) {
     const LifeUse used = TRY(kill_life(mechanisms_, box.record, std::nullopt));
     TRY(overlayfs::discard_upper(mechanisms_.store, box.record.id));
@@ -66,6 +81,8 @@ Result<void> Manager::adopt() {
     std::vector<netns::Ipv4> addresses;
     for (const ImageRecord& image : TRY(records_.images()))
         known_layers.insert(image.layers.begin(), image.layers.end());
+    for (const SnapshotRecord& snapshot : TRY(records_.snapshots()))
+        known_layers.insert(snapshot.layers.begin(), snapshot.layers.end());
     for (BoxRecord& found : TRY(records_.boxes())) {
         const auto box = std::make_shared<Box>(executor_, std::move(found), listener_);
         BoxRecord& record = box->record;
@@ -81,12 +98,16 @@ Result<void> Manager::adopt() {
         known_boxes.insert(record.id);
         known_layers.insert(record.layers.begin(), record.layers.end());
         uid_slots_.reserve(record.uid_slot);
+        if (record.change != FilesChange::kNone) known_layers.insert(record.change_layer);
         if (!wanted) {
             record.phase = Phase::kDeleting;
             leaving_[record.id] = box;
             asio::co_spawn(executor_, finish_removal(box, std::make_shared<Removal>(executor_)), asio::detached);
             continue;
         }
+        const Result<void> mended = mend_files(*box);
+        if (!mended.ok()) log_error("box {}: {}; its next start tries again", record.id, mended.error().message);
+        known_layers.insert(record.layers.begin(), record.layers.end());
         auto life = adopt_life(mechanisms_, record);
         enlist(box);
         if (record.expires_at != 0) {

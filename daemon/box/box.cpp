@@ -104,6 +104,14 @@ Box::Work::~Work() {
     box_->touch();
 }
 
+Box::Change::Change(std::shared_ptr<Box> box) : box_(std::move(box)) {
+    box_->changing = std::make_shared<Event>(box_->executor());
+}
+
+Box::Change::~Change() {
+    if (box_) std::exchange(box_->changing, nullptr)->set();
+}
+
 void Box::sweep_leaves() {
     std::erase_if(lingering_, [this](const std::string& name) {
         auto leaf = life_->group.reopen_leaf(name);

@@ -94,8 +94,22 @@ class Box : public std::enable_shared_from_this<Box> {
 
     std::optional<Moment> expires_at;  ///< of an ephemeral one: record.expires_at by the monotonic clock
 
-    /// Set while its life is being changed, by one at a time: who comes second waits, and looks again.
-    std::shared_ptr<Event> changing;
+    /// The right to change its life and its files, which one has at a time: who comes second waits until it is let go,
+    /// and looks again.
+    class Change {
+      public:
+        /// When `changing` is empty.
+        explicit Change(std::shared_ptr<Box> box);
+        Change(Change&&) = default;
+        Change(const Change&) = delete;
+        Change& operator=(Change&&) = delete;
+        Change& operator=(const Change&) = delete;
+        ~Change();
+
+      private:
+        std::shared_ptr<Box> box_;
+    };
+    std::shared_ptr<Event> changing;  ///< set when who has it lets it go
 
   private:
     static Task<> listen(std::shared_ptr<Box> self, std::shared_ptr<bool> current, UniqueFd socket);

@@ -51,6 +51,8 @@ Result<Life> build_life(Mechanisms& mechanisms, const BoxRecord& box, Upper uppe
     Lap lap;
     if (upper == Upper::kFresh) {
         TRY_IN("making its upper", overlayfs::make_upper(mechanisms.store, box.id, box.layers.front()));
+    } else {
+        TRY_IN("making its upper", overlayfs::ensure_upper(mechanisms.store, box.id, box.layers.front()));
     }
     Undo discard_upper([&] {
         if (upper == Upper::kFresh) (void)overlayfs::discard_upper(mechanisms.store, box.id);

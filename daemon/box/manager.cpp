@@ -6,6 +6,7 @@
 
 #include "base/ids.h"
 #include "base/undo.h"
+#include "daemon/box/rework.h"
 #include "daemon/box/sleep.h"
 #include "daemon/clock.h"
 #include "daemon/lap.h"
@@ -15,12 +16,6 @@
 namespace hutch::daemon {
 
 namespace {
-
-// Nobody else changes the box's life until the end of the scope, however that is reached.
-auto begin_change(Box& box) {
-    box.changing = std::make_shared<Event>(box.executor());
-    return Undo([&box] { std::exchange(box.changing, nullptr)->set(); });
-}
 
 // One wait may not be enough: somebody else may have begun the next change meanwhile.
 Task<> no_change(Box& box) {
@@ -175,7 +170,7 @@ Task<Result<std::shared_ptr<Box>>> Manager::create(CreateBox command) {
 
     Result<void> made;
     {
-        const Undo done = begin_change(*box);  // whoever wakes or deletes it now waits for the outcome
+        const Box::Change done(box);  // whoever wakes or deletes it now waits for the outcome
         made = co_await start(box, Upper::kFresh);
         box->record.phase = Phase::kReady;
         Lap commit;
@@ -251,7 +246,7 @@ Task<Result<void>> Manager::apply(Trigger trigger, std::shared_ptr<Box> box) {
     if (!action.ok()) co_return std::move(action).error().in("box " + box->record.id);
     if (trigger == Trigger::kWork || trigger == Trigger::kResume) box->touch();
     if (action.value() == Action::kNothing) co_return Result<void>();
-    const Undo done = begin_change(*box);
+    const Box::Change done(box);
     auto result = co_await carry_out(action.value(), box);
     if (const auto type = event_of(action.value(), result)) {
         events_.publish(*type, box->record, result.ok() ? reason_of(trigger) : result.error().message);
@@ -314,8 +309,38 @@ Task<Result<void>> Manager::bury(std::shared_ptr<Box> box, std::optional<Life> l
     co_return co_await workers_.run([&] { return mechanisms_.cgroups.remove(box->record.id); });
 }
 
+Task<Result<Manager::Claim>> Manager::claim(std::shared_ptr<Box> box) {
+    if (work_.closed()) co_return shutting_down();
+    auto pass = work_.enter();
+    co_await no_change(*box);
+    const auto action = action_for(Trigger::kWork, box->situation());
+    if (!action.ok()) co_return Result<void>(action.error()).error().in("box " + box->record.id);
+    co_return Claim{std::move(pass), Box::Change(box)};
+}
+
+void Manager::release(std::shared_ptr<Box> box, Claim claim, bool start) {
+    if (!start) {
+        watch(*box);
+        return;
+    }
+    asio::co_spawn(
+        executor_,
+        [this, box, held = std::make_shared<Claim>(std::move(claim))]() -> Task<> {
+            const auto started = co_await start_afresh(box);
+            if (!started.ok()) log_warning("{}", started.error().message);
+            watch(*box);
+        },
+        asio::detached);
+}
+
 Task<Result<void>> Manager::start_afresh(std::shared_ptr<Box> box) {
     if (box->record.init_pid != 0) CO_TRY(co_await bury(box, std::nullopt));  // the last life did not end cleanly
+    if (box->record.change != FilesChange::kNone) {
+        const BoxRecord begun = box->record;  // the worker's own
+        CO_TRY_LET(const BoxRecord mended, co_await workers_.run([&] { return finish_change(mechanisms_, begun); }));
+        take_files(box->record, mended);
+        CO_TRY(save(*box));
+    }
     Result<void> started = co_await start(box, Upper::kExisting);
     if (started.ok()) started = save(*box);
     if (!started.ok()) co_return std::move(started).error().in("starting box " + box->record.id);

@@ -65,6 +65,19 @@ class Manager {
     /// Gone for every caller at once; answers when it is gone from the kernel too, or after two seconds, with the rest
     /// being done behind; then, and for who comes second, there are no times.
     Task<Result<std::optional<DeleteTimes>>> remove(std::shared_ptr<Box> box);
+    /// The right to change a box's life and files, and a place among what the daemon waits for at its end.
+    struct Claim {
+        Gate::Pass pass;
+        Box::Change change;
+    };
+    /// Waits for whoever has it. kNotFound or kConflict when the box is not (or no longer) there for it.
+    Task<Result<Claim>> claim(std::shared_ptr<Box> box);
+    /// For who has claimed it and now ends that: what it needs time for is looked at again, and, if it is to `start`,
+    /// it gets a fresh init behind, before the claim is over.
+    void release(std::shared_ptr<Box> box, Claim claim, bool start);
+    /// For who has claimed it: ends its life, which it has; its files stay.
+    Task<Result<void>> end(std::shared_ptr<Box> box);
+
     /// Ends its processes and keeps its files, as a start of the daemon after a reboot finds it.
     Task<Result<void>> stop(std::shared_ptr<Box> box);
 
@@ -95,7 +108,6 @@ class Manager {
     Task<Result<void>> apply(Trigger trigger, std::shared_ptr<Box> box);
     Task<Result<void>> start(std::shared_ptr<Box> box, Upper upper);
     Task<Result<void>> start_afresh(std::shared_ptr<Box> box);
-    Task<Result<void>> end(std::shared_ptr<Box> box);
     Task<Result<void>> bury(std::shared_ptr<Box> box, std::optional<Life> life);
     Task<> start_kept(std::shared_ptr<Box> box);
     Result<void> listen_to(const std::shared_ptr<Box>& box, Life& life);
@@ -108,6 +120,7 @@ class Manager {
     };
     Task<> finish_removal(std::shared_ptr<Box> box, std::shared_ptr<Removal> removal);
     Result<void> bury_now(Box& box);
+    Result<void> mend_files(Box& box);
     Result<void> forget(Box& box);
     Result<void> save(Box& box);
     [[nodiscard]] bool uses_layer(const std::string& layer) const;

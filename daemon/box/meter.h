@@ -36,8 +36,8 @@ class Meter {
     Result<void> close(Box& box, const LifeUse& last);
     /// Adds up the files of a box in the background, if it may have changed any since that was last done.
     Task<> measure(std::shared_ptr<Box> box);
-    /// At each full hour: measures and books all of these, until the loop ends.
-    Task<> keep_books(std::function<std::vector<std::shared_ptr<Box>>()> boxes);
+    /// At each full hour: books and measures all of these, and has `others` book what is theirs; until the loop ends.
+    Task<> keep_books(std::function<std::vector<std::shared_ptr<Box>>()> boxes, std::function<void()> others);
     /// What is being measured is given up; before the end of the loop.
     void stop() { stop_.request_stop(); }
 

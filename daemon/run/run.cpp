@@ -16,8 +16,8 @@ int exit_code_of(int wait_status) {
 
 }  // namespace
 
-Run::Run(std::shared_ptr<Box> box, RunRecord record, cgroups::Leaf leaf, bool recorded)
-    : box_(std::move(box)),
+Run::Run(const std::shared_ptr<Box>& box, RunRecord record, cgroups::Leaf leaf, bool recorded)
+    : box_(box->shared_from_this()),  // not what the request holds, which keeps the box in use
       record_(std::move(record)),
       leaf_(std::move(leaf)),
       recorded_(recorded),

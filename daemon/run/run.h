@@ -33,7 +33,7 @@ struct Outcome {
 /// Runs.
 class Run : public std::enable_shared_from_this<Run> {
   public:
-    Run(std::shared_ptr<Box> box, RunRecord record, cgroups::Leaf leaf, bool recorded);
+    Run(const std::shared_ptr<Box>& box, RunRecord record, cgroups::Leaf leaf, bool recorded);
 
     /// As it is now: of one under way, what it has used so far.
     [[nodiscard]] RunRecord record() const;

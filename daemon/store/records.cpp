@@ -55,37 +55,15 @@ ALTER TABLE boxes ADD COLUMN booked_received_bytes INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE boxes ADD COLUMN booked_ms INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE boxes ADD COLUMN disk_bytes INTEGER NOT NULL DEFAULT 0;
 )sql",
+    R"sql(
+CREATE TABLE snapshots (
+    id TEXT PRIMARY KEY, name TEXT NOT NULL, box TEXT NOT NULL, box_name TEXT NOT NULL, image TEXT NOT NULL,
+    layers TEXT NOT NULL, size TEXT NOT NULL, env TEXT NOT NULL, bytes INTEGER NOT NULL, booked_ms INTEGER NOT NULL,
+    created_ms INTEGER NOT NULL) STRICT;
+ALTER TABLE boxes ADD COLUMN change INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE boxes ADD COLUMN change_layer TEXT NOT NULL DEFAULT '';
+)sql",
 };
-
-// Lists are kept as text with a separator that cannot occur in them: layers and labels hold no line feed, and a NUL
-// cannot be in a variable.
-std::string join(const std::vector<std::string>& items) {
-    std::string text;
-    for (const std::string& item : items) text += item + '\n';
-    return text;
-}
-
-std::vector<std::string> split(const std::string& text, char separator = '\n') {
-    std::vector<std::string> items;
-    std::istringstream stream(text);
-    for (std::string item; std::getline(stream, item, separator);) items.push_back(item);
-    return items;
-}
-
-std::string join(const Pairs& pairs) {
-    std::string text;
-    for (const auto& [name, value] : pairs) text += name + '=' + value + '\0';
-    return text;
-}
-
-Pairs split_pairs(const std::string& text) {
-    Pairs pairs;
-    for (const std::string& item : split(text, '\0')) {
-        const size_t equals = item.find('=');
-        pairs.emplace_back(item.substr(0, equals), item.substr(equals + 1));
-    }
-    return pairs;
-}
 
 }  // namespace
 
@@ -95,12 +73,47 @@ Result<Records> Records::open(const std::string& path) {
     return records;
 }
 
+std::string Records::join(const std::vector<std::string>& items) {
+    std::string text;
+    for (const std::string& item : items) text += item + '\n';
+    return text;
+}
+
+std::vector<std::string> Records::split(const std::string& text, char separator) {
+    std::vector<std::string> items;
+    std::istringstream stream(text);
+    for (std::string item; std::getline(stream, item, separator);) items.push_back(item);
+    return items;
+}
+
+std::string Records::join(const Pairs& pairs) {
+    std::string text;
+    for (const auto& [name, value] : pairs) text += name + '=' + value + '\0';
+    return text;
+}
+
+Pairs Records::split_pairs(const std::string& text) {
+    Pairs pairs;
+    for (const std::string& item : split(text, '\0')) {
+        const size_t equals = item.find('=');
+        pairs.emplace_back(item.substr(0, equals), item.substr(equals + 1));
+    }
+    return pairs;
+}
+
 Result<void> Records::together(const std::function<Result<void>()>& work) {
     TRY(database_.query("BEGIN IMMEDIATE").run());
     Result<void> done = work();
     if (done.ok()) done = database_.query("COMMIT").run();
     if (!done.ok()) (void)database_.query("ROLLBACK").run();
     return done;
+}
+
+Result<void> Records::durably(const std::function<Result<void>()>& work) {
+    TRY(database_.execute("PRAGMA synchronous=FULL"));  // the log is synced at each commit (sqlite.org/wal.html)
+    Result<void> done = together(work);
+    const auto back = database_.execute("PRAGMA synchronous=NORMAL");
+    return done.ok() ? back : done;
 }
 
 Result<std::string> Records::store_id() {
@@ -115,13 +128,14 @@ Result<void> Records::put_box(const BoxRecord& box) {
     return database_
         .query(
             "INSERT INTO boxes VALUES (?1, NULLIF(?2, ''), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, "
-            "?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28) ON CONFLICT (id) DO UPDATE SET name "
+            "?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30) ON CONFLICT (id) DO "
+            "UPDATE SET name "
             "= NULLIF(?2, ''), phase = ?3, "
-            "labels = ?8, "
+            "layers = ?6, labels = ?8, "
             "env = ?9, address = ?11, init_pid = ?12, init_start = ?13, updated_at = ?15, last_activity_at = ?16, "
             "past_cpu_ns = ?17, init_command = ?19, past_sent_bytes = ?22, past_received_bytes = ?23, "
             "booked_cpu_ns = ?24, booked_sent_bytes = ?25, booked_received_bytes = ?26, booked_ms = ?27, "
-            "disk_bytes = ?28")
+            "disk_bytes = ?28, change = ?29, change_layer = ?30")
         .bind(box.id)
         .bind(box.phase == Phase::kDeleting ? "" : box.name)  // its name is free at once, its row may stay for a while
         .bind(static_cast<int64_t>(box.phase))
@@ -150,6 +164,8 @@ Result<void> Records::put_box(const BoxRecord& box) {
         .bind(box.booked.received_bytes)
         .bind(box.booked_ms)
         .bind(box.disk_bytes)
+        .bind(static_cast<int64_t>(box.change))
+        .bind(box.change_layer)
         .run();
 }
 
@@ -186,6 +202,8 @@ Result<std::vector<BoxRecord>> Records::boxes() {
         box.booked = {query.number(23), query.number(24), query.number(25)};
         box.booked_ms = query.number(26);
         box.disk_bytes = query.number(27);
+        box.change = static_cast<FilesChange>(query.number(28));
+        box.change_layer = query.text(29);
         boxes.push_back(std::move(box));
     }
     return boxes;

@@ -43,6 +43,15 @@ struct UsageRecord {
     int64_t storage_byte_seconds = 0;  ///< bytes on disk times how long
 };
 
+/// A change to what a box's files are made of, begun and not yet finished. Written before it begins, so that a start
+/// after a crash can finish it or take it back.
+enum class FilesChange : int64_t {
+    kNone = 0,
+    kSealing = 1,    ///< its upper becomes the layer `change_layer`, with an empty upper on top
+    kCopying = 2,    ///< it is frozen while its upper is copied
+    kResetting = 3,  ///< its upper is thrown away: `layers` are what it is to stand on
+};
+
 struct BoxRecord {
     std::string id;
     std::string name;  ///< unique; empty for none
@@ -69,6 +78,8 @@ struct BoxRecord {
     Counters booked{};           ///< the part of what it has used that stands in usage records
     int64_t booked_ms = 0;       ///< until when its storage is booked, Unix milliseconds; 0: not yet
     int64_t disk_bytes = 0;      ///< of its files, as last measured
+    FilesChange change = FilesChange::kNone;
+    std::string change_layer{};
 };
 
 struct ImageRecord {
@@ -80,6 +91,21 @@ struct ImageRecord {
     std::string work_dir = "/workspace/home";
     int64_t size_bytes = 0;
     int64_t created_at = 0;
+};
+
+/// A box's files at a moment, and what a box made from them needs besides. Outlives its box.
+struct SnapshotRecord {
+    std::string id;
+    std::string name;
+    std::string box;  ///< its id
+    std::string box_name;
+    std::string image;                ///< that the box was made from: its user and work directory
+    std::vector<std::string> layers;  ///< topmost first
+    std::string size;                 ///< of the box
+    Pairs env;
+    int64_t bytes = 0;      ///< of its topmost layer: what it takes besides what was there; 0 until it is added up
+    int64_t booked_ms = 0;  ///< until when its storage is booked, Unix milliseconds
+    int64_t created_ms = 0;  ///< Unix milliseconds
 };
 
 struct LogRecord {
@@ -132,6 +158,8 @@ class Records {
 
     /// All of `work` in one transaction: kept whole or not at all.
     Result<void> together(const std::function<Result<void>()>& work);
+    /// The same, and on return not even a power cut undoes it.
+    Result<void> durably(const std::function<Result<void>()>& work);
 
     // run_records.cpp
     Result<void> add_run(const RunRecord& run);
@@ -144,11 +172,22 @@ class Records {
     /// Ended runs beyond the newest `most`, or beyond `most_bytes` of kept output, are forgotten; their ids.
     Result<std::vector<std::string>> prune_runs(const std::string& box, int64_t most, int64_t most_bytes);
 
+    // snapshot_records.cpp
+    Result<void> put_snapshot(const SnapshotRecord& snapshot);  ///< inserts, or replaces what changes: bytes, booked_ms
+    Result<void> drop_snapshot(const std::string& id);
+    Result<std::vector<SnapshotRecord>> snapshots();  ///< oldest first
+
     // usage_records.cpp
     /// Adds it to what is there of this box and period.
     Result<void> add_usage(const UsageRecord& usage);
     Result<std::vector<UsageRecord>> usage_of(const std::string& box);         ///< oldest first
     Result<std::vector<UsageRecord>> usage_during(const std::string& period);  ///< by name, then id
+
+    // Lists as text, for those who write rows. Layers and labels hold no line feed, and a NUL cannot be in a variable.
+    static std::string join(const std::vector<std::string>& items);
+    static std::string join(const Pairs& pairs);
+    static std::vector<std::string> split(const std::string& text, char separator = '\n');
+    static Pairs split_pairs(const std::string& text);
 
   private:
     explicit Records(Database database) : database_(std::move(database)) {}

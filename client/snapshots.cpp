@@ -1,0 +1,135 @@
+#include <unistd.h>
+
+#include <ctime>
+
+#include "client/format.h"
+#include "client/paint.h"
+#include "client/program.h"
+#include "client/table.h"
+
+namespace hutch::client {
+namespace {
+
+struct SnapshotOptions {
+    std::string box, name;
+    std::vector<std::string> ids;
+    bool json = false;
+};
+
+Result<int> take(const Program& program, const SnapshotOptions& options) {
+    const Api api = TRY(program.api());
+    const Json snapshot = TRY(api.call("POST", box_target(options.box, "/snapshots"), {{"name", options.name}}));
+    return options.json ? show_json(snapshot) : show(text_of(snapshot, "id") + "\n");
+}
+
+Result<int> list(const Program& program, const SnapshotOptions& options) {
+    const Api api = TRY(program.api());
+    const Json answer = TRY(api.get(options.box.empty() ? "/v2/box/snapshots" : box_target(options.box, "/snapshots")));
+    if (options.json) return show_json(answer);
+    Table table({"ID", "NAME", "BOX", "AGE", "SIZE"});
+    for (const Json& snapshot : array_of(answer, "snapshots")) {
+        const int64_t size = std::max<int64_t>(integer_of(snapshot, "size_bytes"), 0);
+        table.add({text_of(snapshot, "id"), text_of(snapshot, "name"), text_of(snapshot, "box_id"),
+                   format_duration(time(nullptr) - integer_of(snapshot, "created_at")),
+                   format_size(static_cast<uint64_t>(size))});
+    }
+    return show(table.text(colour_for(STDOUT_FILENO)));
+}
+
+Result<int> remove(const Program& program, const SnapshotOptions& options) {
+    const Api api = TRY(program.api());
+    TRY(api.call("DELETE", "/v2/box/snapshots", {{"ids", options.ids}}));
+    return 0;
+}
+
+struct ForkOptions {
+    std::string box, name;
+    unsigned count = 1;
+    bool json = false;
+};
+
+Result<int> fork(const Program& program, const ForkOptions& options) {
+    Json body{{"count", options.count}};
+    if (!options.name.empty()) body["name"] = options.name;
+    const Api api = TRY(program.api());
+    const Json answer = TRY(api.call("POST", box_target(options.box, "/fork"), body));
+    if (options.json) return show_json(answer);
+    std::string lines;
+    for (const Json& box : array_of(answer, "boxes")) {
+        lines += printable(text_of(box, options.name.empty() ? "id" : "name")) + "\n";
+    }
+    return show(lines);
+}
+
+struct RollbackOptions {
+    std::string box, snapshot;
+};
+
+Result<int> roll_back(const Program& program, const RollbackOptions& options) {
+    const Api api = TRY(program.api());
+    TRY(api.call("POST", box_target(options.box, "/rollback"), {{"snapshot_id", options.snapshot}}));
+    return 0;
+}
+
+template <typename Options>
+void run_on(CLI::App* command, Program& program, std::shared_ptr<Options> options,
+            Result<int> (*act)(const Program&, const Options&)) {
+    command->callback(
+        [&program, options, act] { program.action = [&program, options, act] { return act(program, *options); }; });
+}
+
+void add_snapshot(CLI::App& app, Program& program) {
+    CLI::App* snapshot =
+        app.add_subcommand("snapshot", "Keep the files of a box as they are; see `hutch snapshot --help`");
+    snapshot->require_subcommand(1);
+
+    auto options = std::make_shared<SnapshotOptions>();
+    CLI::App* command =
+        add_command(*snapshot, "create",
+                    "Keep the files of a box as they are now, and print the snapshot's id\n\nWhat runs in "
+                    "the box goes on. `hutch create --snapshot ID` makes boxes from it.",
+                    "hutch snapshot create web deps-installed");
+    add_box(*command, options->box);
+    command->add_option("NAME", options->name, "What to call it")->required();
+    add_json_flag(*command, options->json);
+    run_on(command, program, options, take);
+
+    options = std::make_shared<SnapshotOptions>();
+    command = add_command(*snapshot, "ls", "List snapshots, of one box or all", "hutch snapshot ls web");
+    add_box(*command, options->box)->required(false);
+    add_json_flag(*command, options->json);
+    run_on(command, program, options, list);
+
+    options = std::make_shared<SnapshotOptions>();
+    command = add_command(*snapshot, "rm", "Delete snapshots; boxes made from them keep their files",
+                          "hutch snapshot rm l7lrqr1dcaslkt");
+    command->add_option("ID", options->ids, "Their ids")->required();
+    run_on(command, program, options, remove);
+}
+
+}  // namespace
+
+void add_snapshot_commands(CLI::App& app, Program& program) {
+    add_snapshot(app, program);
+
+    const auto forked = std::make_shared<ForkOptions>();
+    CLI::App* command =
+        add_command(app, "fork",
+                    "Make boxes on the files that a box has now, and print their names (or ids)\n\nWhat "
+                    "runs in the box goes on there, and is not in the new ones.",
+                    "hutch fork web --count 10 --name worker");
+    add_box(*command, forked->box);
+    command->add_option("--count", forked->count, "How many")->check(CLI::Range(1U, 1000U));
+    command->add_option("--name", forked->name, "They are called NAME-1, NAME-2, ...");
+    add_json_flag(*command, forked->json);
+    run_on(command, program, forked, fork);
+
+    const auto rolled = std::make_shared<RollbackOptions>();
+    command = add_command(app, "rollback", "Give a box the files of one of its snapshots\n\nWhat runs in it ends.",
+                          "hutch rollback web l7lrqr1dcaslkt");
+    add_box(*command, rolled->box);
+    command->add_option("SNAPSHOT", rolled->snapshot, "Its id, of `hutch snapshot ls`")->required();
+    run_on(command, program, rolled, roll_back);
+}
+
+}  // namespace hutch::client

@@ -1,0 +1,139 @@
+// Snapshots and forks.
+
+#include "daemon/api/resources.h"
+
+namespace hutch::daemon {
+namespace {
+
+using Answer = Task<Result<std::optional<Response>>>;
+
+constexpr int64_t kMostForks = 1000;
+
+Json snapshot_json(const SnapshotRecord& snapshot) {
+    return {{"id", snapshot.id},      {"name", snapshot.name},
+            {"box_id", snapshot.box}, {"size_bytes", snapshot.bytes},
+            {"status", "ready"},      {"created_at", snapshot.created_ms / 1000}};
+}
+
+Response answer_list(const std::vector<SnapshotRecord>& snapshots) {
+    Json rows = Json::array();
+    for (const SnapshotRecord& snapshot : snapshots) rows.push_back(snapshot_json(snapshot));
+    Json all = Json::object();
+    all["snapshots"] = std::move(rows);
+    return answer(all);
+}
+
+Answer take(Services& services, Exchange& exchange, const Params& params) {
+    CO_TRY_LET(const auto box, services.boxes.find(params.at("id")));
+    CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
+    CO_TRY_LET(std::string name, fields.required_text("name"));
+    if (name.empty() || name.size() > 128 || name.find('\0') != std::string::npos) {
+        co_return invalid("name: must be 1 to 128 bytes of text");
+    }
+    CO_TRY_LET(const SnapshotRecord snapshot, co_await services.snapshots.take(box, std::move(name)));
+    co_return std::optional(answer(snapshot_json(snapshot), 201));
+}
+
+// A snapshot outlives its box, and is then found by the box's id.
+Answer list_of_box(Services& services, const Params& params) {
+    const auto box = services.boxes.find(params.at("id"));
+    const auto snapshots = services.snapshots.list(box.ok() ? box.value()->record.id : params.at("id"));
+    if (!box.ok() && snapshots.empty()) co_return box.error();
+    co_return std::optional(answer_list(snapshots));
+}
+
+Answer remove_one(Services& services, const Params& params) {
+    const auto box = services.boxes.find(params.at("id"));
+    CO_TRY_LET(const SnapshotRecord snapshot, services.snapshots.find(params.at("snapshot")));
+    if (snapshot.box != (box.ok() ? box.value()->record.id : params.at("id"))) {
+        co_return Error{ErrorKind::kNotFound, 0, "snapshot " + snapshot.id + " is of another box"};
+    }
+    CO_TRY(services.snapshots.remove(snapshot.id));
+    co_return std::optional(Response{});
+}
+
+// Those named, or all when none are: none is deleted if one of them is not there.
+Answer remove_many(Services& services, Exchange& exchange) {
+    CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
+    std::vector<std::string> ids;
+    if (fields.has("ids")) {
+        CO_TRY_LET(ids, fields.texts("ids"));
+        for (const std::string& id : ids) CO_TRY(services.snapshots.find(id));
+    } else {
+        for (const SnapshotRecord& snapshot : services.snapshots.list()) ids.push_back(snapshot.id);
+    }
+    int64_t deleted = 0;
+    for (const std::string& id : ids) {
+        const auto removed = services.snapshots.remove(id);
+        if (!removed.ok() && removed.error().kind == ErrorKind::kNotFound) continue;  // named twice
+        CO_TRY(removed);
+        ++deleted;
+    }
+    co_return std::optional(answer(Json{{"deleted", deleted}}));
+}
+
+Answer create(Services& services, Exchange& exchange) {
+    CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
+    CO_TRY_LET(const std::string id, fields.required_text("snapshot_id"));
+    CO_TRY_LET(const SnapshotRecord snapshot, services.snapshots.find(id));
+    CO_TRY_LET(const std::string runtime, fields.text_or("runtime", snapshot.image));
+    if (runtime != snapshot.image) {
+        co_return invalid("runtime: snapshot " + id + " is of a box of image " + snapshot.image + "; leave it out");
+    }
+    CO_TRY_LET(CreateBox command, decode_create(fields, Snapshots::as_image(snapshot), snapshot.size));
+    CO_TRY_LET(const auto box, co_await services.boxes.create(std::move(command)));
+    co_return std::optional(answer(box_json(services, *box), 201));
+}
+
+// With a name they are called name-1, name-2, ...; everything else that create takes applies to each of them.
+Answer fork(Services& services, Exchange& exchange, const Params& params) {
+    CO_TRY_LET(const auto box, services.boxes.find(params.at("id")));
+    CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
+    CO_TRY_LET(const auto asked, fields.number("count"));
+    const int64_t count = asked.value_or(1);
+    if (count < 1 || count > kMostForks) co_return invalid("count: must be 1 to " + std::to_string(kMostForks));
+    CO_TRY_LET(const CreateBox model, decode_create(fields, ImageRecord{}, box->record.size));
+    std::vector<CreateBox> commands(static_cast<size_t>(count), model);
+    for (size_t i = 0; i < commands.size() && !model.name.empty(); ++i) {
+        commands[i].name = model.name + "-" + std::to_string(i + 1);
+        CO_TRY(check_name("name", commands[i].name));
+    }
+    CO_TRY_LET(const auto forks, co_await services.snapshots.fork(box, std::move(commands)));
+    Json boxes = Json::array();
+    for (const auto& made : forks) boxes.push_back(box_json(services, *made));
+    Json all = Json::object();
+    all["boxes"] = std::move(boxes);
+    co_return std::optional(answer(all, 201));
+}
+
+Answer roll_back(Services& services, Exchange& exchange, const Params& params) {
+    CO_TRY_LET(const auto box, services.boxes.find(params.at("id")));
+    CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
+    CO_TRY_LET(const std::string id, fields.required_text("snapshot_id"));
+    CO_TRY(co_await services.snapshots.roll_back(box, id));
+    co_return std::optional(Response{});
+}
+
+}  // namespace
+
+void add_snapshot_routes(Router& router, Services& services) {
+    router.add("POST", "/v2/box/{id}/snapshots",
+               [&services](Exchange& exchange, const Params& params) { return take(services, exchange, params); });
+    router.add("GET", "/v2/box/{id}/snapshots",
+               [&services](Exchange&, const Params& params) { return list_of_box(services, params); });
+    router.add("DELETE", "/v2/box/{id}/snapshots/{snapshot}",
+               [&services](Exchange&, const Params& params) { return remove_one(services, params); });
+    router.add("GET", "/v2/box/snapshots", [&services](Exchange&, const Params&) -> Answer {
+        co_return std::optional(answer_list(services.snapshots.list()));
+    });
+    router.add("DELETE", "/v2/box/snapshots",
+               [&services](Exchange& exchange, const Params&) { return remove_many(services, exchange); });
+    router.add("POST", "/v2/box/from-snapshot",
+               [&services](Exchange& exchange, const Params&) { return create(services, exchange); });
+    router.add("POST", "/v2/box/{id}/fork",
+               [&services](Exchange& exchange, const Params& params) { return fork(services, exchange, params); });
+    router.add("POST", "/v2/box/{id}/rollback",
+               [&services](Exchange& exchange, const Params& params) { return roll_back(services, exchange, params); });
+}
+
+}  // namespace hutch::daemon

@@ -1,0 +1,196 @@
+#include "daemon/snapshots/snapshots.h"
+
+#include <algorithm>
+
+#include "base/ids.h"
+#include "daemon/box/rework.h"
+#include "daemon/clock.h"
+#include "daemon/log.h"
+#include "overlayfs/layer.h"
+
+namespace hutch::daemon {
+namespace {
+
+SnapshotRecord describe(const Box& box, std::string name) {
+    const BoxRecord& record = box.record;
+    return {.id = random_id(),
+            .name = std::move(name),
+            .box = record.id,
+            .box_name = record.name,
+            .image = record.image,
+            .layers = {},
+            .size = record.size,
+            .env = record.env,
+            .bytes = record.disk_bytes,
+            .booked_ms = unix_now_ms(),
+            .created_ms = unix_now_ms()};
+}
+
+}  // namespace
+
+Snapshots::Snapshots(Manager& boxes) : boxes_(boxes) {
+    boxes_.layers().add_user([this](const std::string& layer) { return uses_layer(layer); });
+}
+
+bool Snapshots::uses_layer(const std::string& layer) const {
+    return in_hand_.contains(layer) || std::any_of(snapshots_.begin(), snapshots_.end(), [&layer](const auto& entry) {
+               return contains(entry.second.record.layers, layer);
+           });
+}
+
+Result<void> Snapshots::load() {
+    for (SnapshotRecord& snapshot : TRY(boxes_.records().snapshots())) {
+        const auto missing =
+            std::find_if(snapshot.layers.begin(), snapshot.layers.end(), [&](const std::string& layer) {
+                const auto there = overlayfs::has_layer(boxes_.mechanisms().store, layer);
+                return !there.ok() || !there.value();
+            });
+        if (missing != snapshot.layers.end()) {
+            log_error("snapshot {}: its layer {} is not in the store; it cannot be used", snapshot.id, *missing);
+            continue;
+        }
+        const std::chrono::milliseconds unwatched(unix_now_ms() - snapshot.booked_ms);  // by no daemon
+        const std::string id = snapshot.id;
+        snapshots_[id] = {std::move(snapshot), Moment::clock::now() - std::max(unwatched, unwatched.zero())};
+    }
+    return {};
+}
+
+ImageRecord Snapshots::as_image(const SnapshotRecord& snapshot) {
+    ImageRecord image;
+    image.name = snapshot.image;
+    image.layers = snapshot.layers;
+    image.env = snapshot.env;
+    return image;
+}
+
+Result<SnapshotRecord> Snapshots::find(const std::string& id) {
+    const auto found = snapshots_.find(id);
+    if (found != snapshots_.end()) return found->second.record;
+    return Error{ErrorKind::kNotFound, 0, "no snapshot has the id \"" + id + "\""};
+}
+
+std::vector<SnapshotRecord> Snapshots::list(const std::string& box_id) {
+    std::vector<SnapshotRecord> found;
+    for (const auto& [id, kept] : snapshots_) {
+        if (box_id.empty() || kept.record.box == box_id) found.push_back(kept.record);
+    }
+    std::stable_sort(found.begin(), found.end(),
+                     [](const SnapshotRecord& a, const SnapshotRecord& b) { return a.created_ms < b.created_ms; });
+    return found;
+}
+
+Task<Result<SnapshotRecord>> Snapshots::take(std::shared_ptr<Box> box, std::string name) {
+    CO_TRY_LET(auto claim, co_await boxes_.claim(box));
+    const bool was_awake = box->alive() && !box->sleep();
+    SnapshotRecord snapshot = describe(*box, std::move(name));
+    const auto kept = co_await keep_files(box, [&](const Stack& stack) {
+        snapshot.layers = stack;
+        return boxes_.records().put_snapshot(snapshot);
+    });
+    boxes_.release(box, std::move(claim), was_awake && !box->alive());
+    if (!kept.ok()) co_return Result<void>(kept.error()).error().in("snapshot of box " + box->record.id);
+    snapshots_[snapshot.id] = {snapshot, Moment::clock::now()};
+    boxes_.note(*box, "info", "snapshot " + snapshot.id + " taken");
+    asio::co_spawn(boxes_.executor(), add_up(snapshot.id), asio::detached);
+    co_return snapshot;
+}
+
+UsageRecord Snapshots::unbooked(const Kept& kept) {
+    const std::chrono::duration<double> held = Moment::clock::now() - kept.booked_at;
+    return {.box = kept.record.box,
+            .name = kept.record.box_name,
+            .period = period_of(unix_now_ms()),
+            .counters = {},
+            .memory_peak_bytes = 0,
+            .storage_byte_seconds = static_cast<int64_t>(static_cast<double>(kept.record.bytes) * held.count())};
+}
+
+std::vector<UsageRecord> Snapshots::pending() const {
+    std::vector<UsageRecord> usage;
+    for (const auto& [id, kept] : snapshots_) usage.push_back(unbooked(kept));
+    return usage;
+}
+
+void Snapshots::book() {
+    const Moment now = Moment::clock::now();
+    const int64_t now_ms = unix_now_ms();
+    const auto booked = boxes_.records().together([&]() -> Result<void> {
+        for (const auto& [id, kept] : snapshots_) {
+            SnapshotRecord record = kept.record;
+            record.booked_ms = now_ms;
+            TRY(boxes_.records().add_usage(unbooked(kept)));
+            TRY(boxes_.records().put_snapshot(record));
+        }
+        return {};
+    });
+    if (!booked.ok()) {
+        log_warning("the storage of snapshots cannot be booked, tried again in an hour: {}", booked.error().message);
+        return;
+    }
+    for (auto& [id, kept] : snapshots_) {
+        kept.record.booked_ms = now_ms;
+        kept.booked_at = now;
+    }
+}
+
+Result<void> Snapshots::remove(const std::string& id) {
+    const SnapshotRecord snapshot = TRY(find(id));
+    TRY(boxes_.records().durably([&]() -> Result<void> {
+        TRY(boxes_.records().add_usage(unbooked(snapshots_.at(id))));
+        return boxes_.records().drop_snapshot(id);
+    }));
+    snapshots_.erase(id);
+    boxes_.layers().drop_unused(snapshot.layers);
+    return {};
+}
+
+// In the background, and never asked for by whoever waits: a large layer takes seconds.
+Task<> Snapshots::add_up(std::string id) {
+    const std::string layer = snapshots_.at(id).record.layers.front();
+    const auto bytes = co_await copiers_.run(
+        [&] { return overlayfs::layer_bytes(boxes_.mechanisms().store, layer, stop_.get_token()); });
+    const auto found = snapshots_.find(id);
+    if (!bytes.ok() || found == snapshots_.end()) co_return;
+    book();  // until now the estimate counted
+    found->second.record.bytes = static_cast<int64_t>(bytes.value());
+    const auto recorded = boxes_.records().put_snapshot(found->second.record);
+    if (!recorded.ok()) log_warning("snapshot {}: its size cannot be recorded: {}", id, recorded.error().message);
+}
+
+Task<Result<void>> Snapshots::roll_back(std::shared_ptr<Box> box, std::string id) {
+    CO_TRY_LET(const SnapshotRecord snapshot, find(id));
+    if (snapshot.box != box->record.id) {
+        co_return invalid("snapshot_id: " + id + " is not of this box; make a box from it instead");
+    }
+    CO_TRY_LET(auto claim, co_await boxes_.claim(box));
+    const bool was_awake = box->alive() && !box->sleep();
+    BoxRecord& record = box->record;
+    const Stack old = std::exchange(record.layers, snapshot.layers);
+    record.change = FilesChange::kResetting;
+    const auto begun = boxes_.records().durably([&] { return boxes_.records().put_box(record); });
+    if (!begun.ok()) {
+        record.layers = old;
+        record.change = FilesChange::kNone;
+        co_return begun.error();
+    }
+    // From here on there is no way back: what fails now is finished by the box's next start.
+    Result<void> done;
+    if (box->alive()) done = co_await boxes_.end(box);
+    const BoxRecord begun_record = record;  // the worker's own
+    if (done.ok()) {
+        done = co_await boxes_.workers().run([&] { return reset_files(boxes_.mechanisms(), begun_record); });
+    }
+    if (done.ok()) {
+        record.change = FilesChange::kNone;
+        record.disk_bytes = 0;
+        done = boxes_.records().put_box(record);
+    }
+    boxes_.release(box, std::move(claim), was_awake);
+    boxes_.layers().drop_unused(old);
+    if (!done.ok()) co_return std::move(done).error().in("rolling box " + box->record.id + " back");
+    boxes_.note(*box, "info", "rolled back to snapshot " + id);
+    co_return Result<void>();
+}
+
+}  // namespace hutch::daemon

@@ -1,0 +1,76 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "daemon/box/manager.h"
+#include "daemon/box/meter.h"
+#include "overlayfs/layer.h"
+
+namespace hutch::daemon {
+
+/// The files of boxes kept as layers: for snapshots, which outlive their box, and for forks. Event loop thread only.
+class Snapshots {
+  public:
+    explicit Snapshots(Manager& boxes);
+    /// What is being copied or added up is given up.
+    ~Snapshots() { stop_.request_stop(); }
+    Snapshots(const Snapshots&) = delete;
+    Snapshots& operator=(const Snapshots&) = delete;
+
+    /// Reads the rows; those whose layers are gone from the store are said and left out.
+    Result<void> load();
+
+    /// The box's files as they are now. Durable when it answers. A box in which nothing runs and which keeps nothing in
+    /// memory gets a fresh init, in constant time at any size; any other stands still while its files are copied, and
+    /// goes on as it was.
+    Task<Result<SnapshotRecord>> take(std::shared_ptr<Box> box, std::string name);
+    /// Boxes on the files that this one has now, as the commands say but for their image. All of them or none.
+    Task<Result<std::vector<std::shared_ptr<Box>>>> fork(std::shared_ptr<Box> box, std::vector<CreateBox> commands);
+    /// The box's files become those of a snapshot of it, for good; what runs in it ends.
+    Task<Result<void>> roll_back(std::shared_ptr<Box> box, std::string id);
+
+    /// Oldest first; of this box only, if one is named.
+    std::vector<SnapshotRecord> list(const std::string& box_id = "");
+    /// kNotFound names what was asked for.
+    Result<SnapshotRecord> find(const std::string& id);
+    /// Boxes made from it keep its files.
+    Result<void> remove(const std::string& id);
+    /// What a box made from it is made of.
+    static ImageRecord as_image(const SnapshotRecord& snapshot);
+
+    /// What holding them has cost since that was last booked; under the names of the boxes they were taken of.
+    [[nodiscard]] std::vector<UsageRecord> pending() const;
+    /// Writes that down.
+    void book();
+
+  private:
+    struct Kept {
+        SnapshotRecord record;
+        Moment booked_at;  ///< record.booked_ms by the monotonic clock
+    };
+    static UsageRecord unbooked(const Kept& kept);
+    using Stack = std::vector<std::string>;  ///< of layers, topmost first
+    /// Writes down, in the transaction that ends the making of a stack, what it was made for.
+    using Commit = std::function<Result<void>(const Stack&)>;
+
+    Task<Result<Stack>> keep_files(std::shared_ptr<Box> box, Commit commit);
+    Task<Result<Stack>> seal(std::shared_ptr<Box> box, Commit commit);
+    Task<Result<Stack>> copy(std::shared_ptr<Box> box, Commit commit);
+    Task<Result<overlayfs::Import>> copy_frozen(std::shared_ptr<Box> box);
+    Task<Result<std::vector<std::shared_ptr<Box>>>> create_all(std::vector<CreateBox> commands);
+    Task<> add_up(std::string id);
+    [[nodiscard]] bool uses_layer(const std::string& layer) const;
+
+    Manager& boxes_;
+    std::map<std::string, Kept> snapshots_;  ///< by id
+    std::multiset<std::string> in_hand_;     ///< layers of which no record tells yet
+    std::stop_source stop_;
+    Workers copiers_{2};  ///< not the workers of requests: a large tree takes seconds
+};
+
+}  // namespace hutch::daemon
