@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { PassThrough } from 'node:stream';
-import { unifiedGroup } from './lib/host.mjs';
+import { groupOf as group, pids, stuckOptions, whileStuck } from './lib/processes.mjs';
 import { leakless, needs, suite } from './lib/suite.mjs';
 import { until } from './lib/until.mjs';
 
@@ -11,16 +11,9 @@ needs();
 const kIdleTimeout = 1000;
 const daemon = suite({ args: ['--idle_timeout', String(kIdleTimeout), '--reclaim_after', '0'] });
 
-const group = (box) => `${unifiedGroup(daemon.name)}/b-${box.id}`;
 const frozen = (box) => /^frozen 1$/m.test(fs.readFileSync(`${group(box)}/cgroup.events`, 'utf8'));
 const pause = (box) => daemon.json('POST', `${box.path}/pause`);
 const resume = (box) => daemon.json('POST', `${box.path}/resume`);
-
-/// Host pids of all processes in the box.
-function pids(box) {
-  const groups = fs.readdirSync(group(box), { withFileTypes: true }).filter((entry) => entry.isDirectory());
-  return groups.flatMap(({ name }) => fs.readFileSync(`${group(box)}/${name}/cgroup.procs`, 'utf8').match(/\d+/g) ?? []);
-}
 
 async function crash() {
   assert.deepEqual(await daemon.end('SIGKILL'), { code: null, signal: 'SIGKILL' });
@@ -145,28 +138,6 @@ leakless(daemon, 'a box resumed while no daemon ran is awake for the next', asyn
 });
 
 // --- what does not stop ---
-
-const kFreezer = '/sys/fs/cgroup/freezer'; // the old hierarchy: what it holds, the new one cannot bring to a stop
-const stuckOptions = { skip: fs.existsSync(`${kFreezer}/tasks`) ? false : 'needs the v1 freezer, to make a process that does not stop' };
-
-/// Runs `work` while one process of the box waits in the kernel.
-async function whileStuck(box, work) {
-  const cage = `${kFreezer}/${daemon.name}`;
-  const pid = await box.sh('sleep 1000 > /dev/null 2>&1 & echo $!');
-  const host = pids(box).find((candidate) => new RegExp(`^NSpid:.*\\s${pid}$`, 'm').test(fs.readFileSync(`/proc/${candidate}/status`, 'utf8')));
-  fs.mkdirSync(cage);
-  try {
-    fs.writeFileSync(`${cage}/cgroup.procs`, host);
-    fs.writeFileSync(`${cage}/freezer.state`, 'FROZEN');
-    await until('it is stuck', () => fs.readFileSync(`${cage}/freezer.state`, 'utf8') === 'FROZEN\n');
-    await work();
-  } finally {
-    fs.writeFileSync(`${cage}/freezer.state`, 'THAWED');
-    process.kill(Number(host), 'SIGKILL');
-    await until('it is free', () => fs.readFileSync(`${cage}/cgroup.procs`, 'utf8') === '');
-    fs.rmdirSync(cage);
-  }
-}
 
 leakless(daemon, 'a box that does not stop runs on, and the call says so', stuckOptions, async () => {
   const box = await daemon.box();
