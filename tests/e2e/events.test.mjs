@@ -137,7 +137,9 @@ leakless(daemon, 'a box that cannot be made or started says why', async () => {
   await until('its end is noticed', async () => await box.status() === 'paused');
   const upper = `${daemon.store}/uppers/${box.id}`;
   fs.renameSync(upper, `${upper}.away`);
+  fs.writeFileSync(upper, 'rubbish');
   assert.equal((await daemon.ask('POST', `${box.path}/resume`)).status, 500);
+  fs.rmSync(upper);
   fs.renameSync(`${upper}.away`, upper);
   const failed = (await events(`?after=${before}&box=${box.id}`)).at(-1);
   assert.equal(failed.type, 'box.failed');

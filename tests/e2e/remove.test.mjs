@@ -29,13 +29,18 @@ async function killInit(box) {
   await is(box, 'paused');
 }
 
-/// Its start has failed: where its files were there is `instead`, or nothing.
-async function fail(box, instead) {
+/// It is without an init, and without its files.
+async function ruin(box) {
   await killInit(box);
   const away = `${daemon.directory}/${box.id}`;
   fs.renameSync(upper(box), away);
   fs.rmSync(away, { recursive: true });
-  if (instead !== undefined) fs.writeFileSync(upper(box), instead);
+}
+
+/// Its start has failed: where its files were there is something else.
+async function fail(box) {
+  await ruin(box);
+  fs.writeFileSync(upper(box), 'rubbish');
   await call(box, 'resume', 500);
 }
 
@@ -56,8 +61,8 @@ const states = [
     process.kill(details.init_pid, 'SIGKILL');
     await until('its end is noticed', () => !fs.existsSync(groupOf(box)));
   }],
-  ['in error, its files gone', 'error', (box) => fail(box)],
-  ['in error, its files no directory', 'error', (box) => fail(box, 'rubbish')],
+  ['paused, its files gone', 'paused', ruin],
+  ['in error', 'error', fail],
   ['running, kept alive', 'running', (box) => is(box, 'running'), { keep_alive: true, init_command: 'sleep 1000' }],
   ['idle, ephemeral', 'idle', () => {}, { ephemeral: true }],
 ];
