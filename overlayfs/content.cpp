@@ -1,7 +1,5 @@
 #include "overlayfs/content.h"
 
-#include <linux/fs.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -50,12 +48,6 @@ Result<size_t> read_at(int fd, char* buffer, size_t size, off_t offset) {
 }
 
 }  // namespace
-
-Result<bool> share_content(int from, int to) {
-    if (ioctl(to, FICLONE, from) == 0) return true;
-    if (errno == ENOSPC || errno == EDQUOT || errno == EIO) return errno_error("sharing a file's blocks");
-    return false;
-}
 
 Result<void> copy_content(int from, int to, off_t size, const std::stop_token& stop) {
     if (ftruncate(to, size) != 0) return errno_error("setting a file's length");

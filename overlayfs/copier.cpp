@@ -66,10 +66,8 @@ Result<void> Copier::make_file(int from, const std::string& name, const struct s
     // O_NONBLOCK: it may be a FIFO by now.
     const UniqueFd source = TRY(open_at(from, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOATIME));
     const UniqueFd made = TRY(open_at(to, name, O_WRONLY | O_CREAT | O_EXCL, 0600));
-    if (status.st_size == 0) return {};
-    if (shares_) shares_ = TRY_IN("copying " + name, share_content(source.get(), made.get()));
-    if (shares_) return {};
-    return copy_content(source.get(), made.get(), status.st_size, stop_);
+    TRY_IN(name, copy_content(source.get(), made.get(), status.st_size, stop_));
+    return {};
 }
 
 /// Owner first, since changing it takes away set-uid bits and file capabilities; times last.

@@ -13,8 +13,8 @@
 
 namespace hutch::overlayfs {
 
-/// Copies files into an import, one by one and exactly: content (blocks shared where the filesystem can, holes kept),
-/// owner, mode, extended attributes, times to the nanosecond, and which names are of one file. The import lives longer.
+/// Copies files into an import, one by one and exactly: content (see copy_content), owner, mode, extended attributes,
+/// times to the nanosecond, and which names are of one file. The import lives longer.
 class Copier {
   public:
     enum class Attributes { kAll, kNotOverlays };  ///< whether xattrs that overlayfs itself reads are copied
@@ -38,7 +38,6 @@ class Copier {
     const Import& import_;
     const Attributes attributes_;
     const std::stop_token stop_;
-    bool shares_ = true;  // until the filesystem says that it cannot
     // Copies of files of several names, each under one more name beside the tree: any depth, and no descriptor each.
     UniqueFd links_;
     std::map<std::pair<dev_t, ino_t>, std::string> linked_;

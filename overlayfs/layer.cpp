@@ -56,6 +56,17 @@ Result<bool> has_layer(const Store& store, const std::string& id) {
     return errno_error("looking at layer " + id);
 }
 
+Result<UniqueFd> open_layer(const Store& store, const std::string& id) {
+    TRY(require_id("layer", id));
+    return TRY_IN("layer " + id, open_at(store.layers(), id + "/fs", O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+}
+
+Result<std::vector<UniqueFd>> open_layers(const Store& store, const std::vector<std::string>& ids) {
+    std::vector<UniqueFd> layers;
+    for (const std::string& id : ids) layers.push_back(TRY(open_layer(store, id)));
+    return layers;
+}
+
 Result<void> discard_layer(const Store& store, const std::string& id) {
     TRY(require_id("layer", id));
     TRY_IN("discarding layer " + id, move_to_trash(store.layers(), id, store.trash()));
@@ -63,8 +74,7 @@ Result<void> discard_layer(const Store& store, const std::string& id) {
 }
 
 Result<uint64_t> layer_bytes(const Store& store, const std::string& id, const std::stop_token& stop) {
-    TRY(require_id("layer", id));
-    const UniqueFd tree = TRY_IN("layer " + id, open_at(store.layers(), id + "/fs", O_RDONLY | O_DIRECTORY));
+    const UniqueFd tree = TRY(open_layer(store, id));
     return TRY_IN("adding up layer " + id, tree_bytes(tree.get(), stop));
 }
 

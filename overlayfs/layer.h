@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "base/unique_fd.h"
@@ -41,6 +42,10 @@ Result<std::string> seal_layer(const Store& store, Import import);
 
 /// False for a layer that is not there, or only half (a crash within seal_upper).
 Result<bool> has_layer(const Store& store, const std::string& id);
+/// Its root directory.
+Result<UniqueFd> open_layer(const Store& store, const std::string& id);
+/// Those of several, in their order.
+Result<std::vector<UniqueFd>> open_layers(const Store& store, const std::vector<std::string>& ids);
 /// Moves it to trash: constant time. Boxes that have it mounted keep their mount but will miss files as they go, so
 /// no box may use it. A missing one is fine.
 Result<void> discard_layer(const Store& store, const std::string& id);

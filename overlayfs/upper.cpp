@@ -7,8 +7,10 @@
 
 #include "base/file.h"
 #include "base/undo.h"
+#include "overlayfs/marks.h"
 #include "overlayfs/tree.h"
 #include "overlayfs/tree_copy.h"
+#include "overlayfs/xattrs.h"
 
 namespace hutch::overlayfs {
 
@@ -21,7 +23,8 @@ Result<bool> make_directory(int dir, const std::string& name, mode_t mode) {
     return errno_error("making " + name);
 }
 
-Result<void> take_after(int dir, const std::string& name, const struct stat& model) {
+/// Gives the directory `name` what a program sees of the directory `model`.
+Result<void> take_after(int dir, const std::string& name, int model_dir, const struct stat& model) {
     struct stat made {};
     if (fstatat(dir, name.c_str(), &made, AT_SYMLINK_NOFOLLOW) != 0) return errno_error("looking at " + name);
     if ((made.st_uid != model.st_uid || made.st_gid != model.st_gid) &&
@@ -31,6 +34,12 @@ Result<void> take_after(int dir, const std::string& name, const struct stat& mod
     if (made.st_mode != model.st_mode && fchmodat(dir, name.c_str(), model.st_mode & 07777, 0) != 0) {
         return errno_error("setting the mode of " + name);
     }
+    for (const auto& [xattr, value] : TRY(read_xattrs(model_dir, "."))) {
+        if (!is_overlays_own(xattr)) TRY(write_xattr(dir, name, xattr, value));
+    }
+    const timespec times[2] = {model.st_atim, model.st_mtim};
+    if (utimensat(dir, name.c_str(), times, AT_SYMLINK_NOFOLLOW) != 0)
+        return errno_error("setting the times of " + name);
     return {};
 }
 
@@ -58,12 +67,10 @@ Result<void> hand_over(const Store& store, const std::string& upper_path, const 
 
 Result<void> make_upper(const Store& store, const std::string& box_id, const std::string& topmost_layer) {
     TRY(require_id("box", box_id));
-    TRY(require_id("layer", topmost_layer));
     const std::string operation = "making the upper of " + box_id;
+    const UniqueFd layer = TRY_IN(operation, open_layer(store, topmost_layer));
     struct stat lower {};
-    if (fstatat(store.layers(), (topmost_layer + "/fs").c_str(), &lower, AT_SYMLINK_NOFOLLOW) != 0) {
-        return errno_error(operation + ": looking at layer " + topmost_layer);
-    }
+    if (fstat(layer.get(), &lower) != 0) return errno_error(operation + ": looking at layer " + topmost_layer);
     const int uppers = store.uppers();
     // Undone by rmdir, innermost first: what was there before is not empty, so it stays.
     TRY_IN(operation, make_directory(uppers, box_id, 0700));
@@ -77,7 +84,7 @@ Result<void> make_upper(const Store& store, const std::string& box_id, const std
         return errno_error(operation + ": making " + upper, EEXIST);
     }
     Undo remove_upper([&] { (void)unlinkat(uppers, upper.c_str(), AT_REMOVEDIR); });
-    TRY_IN(operation, take_after(uppers, upper, lower));
+    TRY_IN(operation, take_after(uppers, upper, layer.get(), lower));
     remove_upper.commit();
     remove_work.commit();
     remove_box.commit();
@@ -102,21 +109,22 @@ Result<void> seal_upper(const Store& store, const std::string& box_id, const std
     return {};
 }
 
-Result<Import> copy_upper(const Store& store, const std::string& box_id, const std::stop_token& stop) {
+Result<UniqueFd> open_upper(const Store& store, const std::string& box_id) {
     TRY(require_id("box", box_id));
+    return TRY(open_at(store.uppers(), box_id + "/upper", O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+}
+
+Result<Import> copy_upper(const Store& store, const std::string& box_id, const std::stop_token& stop) {
     const std::string operation = "copying the upper of " + box_id;
-    const std::string path = box_id + "/upper";
-    const UniqueFd upper = TRY_IN(operation, open_at(store.uppers(), path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+    const UniqueFd upper = TRY_IN(operation, open_upper(store, box_id));
     Import import = TRY_IN(operation, begin_layer(store));
     TRY_IN(operation, copy_tree(upper.get(), import, stop));
     return import;
 }
 
 Result<uint64_t> upper_bytes(const Store& store, const std::string& box_id, const std::stop_token& stop) {
-    TRY(require_id("box", box_id));
-    const std::string upper = box_id + "/upper";
-    const UniqueFd dir = TRY(open_at(store.uppers(), upper, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-    return TRY_IN("adding up " + upper, tree_bytes(dir.get(), stop));
+    const UniqueFd upper = TRY(open_upper(store, box_id));
+    return TRY_IN("adding up the upper of " + box_id, tree_bytes(upper.get(), stop));
 }
 
 Result<void> discard_upper(const Store& store, const std::string& box_id) {

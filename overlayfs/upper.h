@@ -10,8 +10,8 @@
 
 namespace hutch::overlayfs {
 
-/// Makes the empty upper of a box: uppers/<box id>/{upper,work}. The upper's root takes mode and owner of the layer
-/// below it, because in an overlay the upper's root is the one seen. EEXIST if the box has an upper.
+/// Makes the empty upper of a box: uppers/<box id>/{upper,work}. The upper's root takes mode, owner, xattrs and
+/// times of the layer below it, because in an overlay the upper's root is the one seen. EEXIST if the box has an upper.
 Result<void> make_upper(const Store& store, const std::string& box_id, const std::string& topmost_layer);
 
 /// The same, where an upper that is there already is fine.
@@ -24,6 +24,9 @@ Result<void> ensure_upper(const Store& store, const std::string& box_id, const s
 /// which the files change hands, so at no time are they something no row knows. After an error or a crash call it
 /// again, or ask has_layer(): it either happened or did not.
 Result<void> seal_upper(const Store& store, const std::string& box_id, const std::string& layer_id);
+
+/// Its root directory.
+Result<UniqueFd> open_upper(const Store& store, const std::string& box_id);
 
 /// Copies the upper of a box, exactly as it is (see copy_tree), into a layer being made; seal_layer() it later. Nobody
 /// may write to the box meanwhile: freeze what runs in it, and thaw it when this returns. The box keeps its upper. With

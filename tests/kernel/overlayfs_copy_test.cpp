@@ -10,6 +10,7 @@
 #include "overlayfs/tree_copy.h"
 #include "overlayfs/upper.h"
 #include "tests/kernel/overlayfs_fixture.h"
+#include "tests/kernel/posix_acl.h"
 #include "tests/kernel/tree_manifest.h"
 
 namespace hutch::overlayfs {
@@ -51,22 +52,6 @@ class OverlayCopy : public OverlayfsTest {
     UniqueFd upper_;
 };
 
-/// POSIX ACLs as the kernel takes them (linux/posix_acl_xattr.h): user 1000 may read, the mask is `mask`.
-std::string acl(char mask) {
-    constexpr char kNone = '\xff';
-    std::string bytes{2, 0, 0, 0};
-    const auto add = [&](char tag, char permissions, std::string id) {
-        bytes += std::string{tag, 0, permissions, 0} + id;
-    };
-    const std::string nobody(4, kNone);
-    add(1, 6, nobody);
-    add(2, 4, std::string{'\xe8', 3, 0, 0});
-    add(4, 4, nobody);
-    add(0x10, mask, nobody);
-    add(0x20, 4, nobody);
-    return bytes;
-}
-
 TEST_F(OverlayCopy, FilesOfEveryKindWithAllTheirAttributes) {
     const int dir = upper_.get();
     put(dir, "plain", "content", 0640);
@@ -74,17 +59,16 @@ TEST_F(OverlayCopy, FilesOfEveryKindWithAllTheirAttributes) {
     put(dir, "capable", "content", 0755);
     put(dir, "empty", "", 0000);
     ASSERT_EQ(fchownat(dir, "plain", 1000, 65535, 0), 0);
-    set_xattr("capable", "security.capability",
-              std::string("\x01\x00\x00\x02\x00\x04\x00\x00\x00\x00\x00\x00", 12) + std::string(8, '\0'));
+    set_xattr("capable", "security.capability", test::kFileCapability);
     set_xattr("plain", "user.note", "kept");
     set_xattr("plain", "user.empty", "");
     set_xattr("plain", "user.long", std::string(2000, 'v'));
     set_xattr("plain", "trusted.overlay.origin", "whatever");
-    set_xattr("plain", "system.posix_acl_access", acl(6));
+    set_xattr("plain", "system.posix_acl_access", test::posix_acl(6));
     ASSERT_TRUE(make_dirs_at(dir, "dir/within").ok());
     put(dir, "dir/within/file", std::string(3 * kMiB + 5, 'x'));
     set_xattr("dir", "trusted.overlay.opaque", "y");
-    set_xattr("dir", "system.posix_acl_default", acl(7));
+    set_xattr("dir", "system.posix_acl_default", test::posix_acl(7));
     ASSERT_EQ(fchmodat(dir, "dir", 03775, 0), 0);
     ASSERT_EQ(symlinkat("/etc/passwd", dir, "link"), 0);
     ASSERT_EQ(symlinkat(std::string(4095, 't').c_str(), dir, "long link"), 0);

@@ -302,6 +302,10 @@ TEST_F(OverlayStore, AnUpperTakesAfterTheLayerBelow) {
     Import import = begin_layer(*store_).value();
     ASSERT_EQ(fchown(import.root(), 5, 6), 0);
     ASSERT_EQ(fchmod(import.root(), 01777), 0);
+    ASSERT_EQ(fsetxattr(import.root(), "user.note", "x", 1, 0), 0);
+    ASSERT_EQ(fsetxattr(import.root(), "trusted.overlay.opaque", "y", 1, 0), 0);
+    const timespec times[2] = {{1, 2}, {3, 4}};
+    ASSERT_EQ(futimens(import.root(), times), 0);
     const mode_t old = umask(077);
     ASSERT_TRUE(make_upper(*store_, "b1", seal_layer(*store_, std::move(import)).value()).ok());
     ASSERT_TRUE(make_upper(*store_, "b2", layer("x", "x")).ok());
@@ -310,6 +314,11 @@ TEST_F(OverlayStore, AnUpperTakesAfterTheLayerBelow) {
     EXPECT_EQ(odd.st_mode & 07777, 01777U);
     EXPECT_EQ(odd.st_uid, 5U);
     EXPECT_EQ(odd.st_gid, 6U);
+    EXPECT_EQ(odd.st_mtim.tv_sec, 3);
+    EXPECT_EQ(odd.st_mtim.tv_nsec, 4);
+    const std::string root = path_ + "/store/uppers/b1/upper";
+    EXPECT_EQ(getxattr(root.c_str(), "user.note", nullptr, 0), 1);
+    EXPECT_LT(getxattr(root.c_str(), "trusted.overlay.opaque", nullptr, 0), 0);
     EXPECT_EQ(status_of(store_->uppers(), "b2/upper").st_mode & 07777, 0755U) << "whatever the umask";
 }
 

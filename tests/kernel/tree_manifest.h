@@ -84,8 +84,8 @@ inline ManifestEntry entry_of(int dir, const std::string& name, const struct sta
 using Names = std::map<std::pair<dev_t, ino_t>, std::vector<std::string>>;
 
 inline void read_directory(int fd, const std::string& prefix, Manifest& manifest, Names& names) {
-    const std::unique_ptr<DIR, decltype([](DIR* d) { closedir(d); })> listing(fdopendir(dup(fd)));
-    rewinddir(listing.get());
+    const std::unique_ptr<DIR, decltype([](DIR* d) { closedir(d); })> listing(
+        fdopendir(openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)));  // `fd` may be a mount's, O_PATH
     for (const dirent* item = readdir(listing.get()); item != nullptr; item = readdir(listing.get())) {
         const std::string name = item->d_name;
         if (name == "." || name == "..") continue;
