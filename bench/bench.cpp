@@ -139,6 +139,123 @@ void pause(benchmark::State& state) {
     api.call("DELETE", box, "", 200);
 }
 
+// Boxes with ever more files in them: those at rest are sealed, those in which something runs are copied.
+class Filled {
+  public:
+    Filled(Api& api, int files, bool busy)
+        : api_(api), path_("/v2/box/" + field(api.call("POST", "/v2/box", "{}", 201), "id")) {
+        const std::string count = std::to_string(files);
+        run("seq " + count +
+            R"( | while read -r i; do [ $((i % 500)) = 1 ] && mkdir -p d$i && d=d$i; echo $i > $d/$i; done)");
+        if (busy) run("sleep 100000 > /dev/null 2>&1 &");
+    }
+    ~Filled() {
+        api_.call("DELETE", path_, "", 200);
+        api_.call("DELETE", "/v2/box/snapshots", "{}", 200);
+    }
+    Filled(const Filled&) = delete;
+    Filled& operator=(const Filled&) = delete;
+    void run(const std::string& script) {
+        api_.call("POST", path_ + "/exec", R"({"command":["/bin/sh","-c",")" + escaped(script) + "\"]}", 200);
+    }
+    [[nodiscard]] const std::string& path() const { return path_; }
+
+  private:
+    static std::string escaped(const std::string& text) {
+        std::string out;
+        for (const char c : text) out += c == '"' || c == '\\' ? std::string("\\") + c : std::string(1, c);
+        return out;
+    }
+    Api& api_;
+    std::string path_;
+};
+
+void snapshot(benchmark::State& state, bool busy) {
+    Api api(daemon().socket());
+    Filled box(api, static_cast<int>(state.range(0)), busy);
+    Samples samples;
+    Samples constant;  // what does not depend on what was dirty
+    Steps steps({"sync", "record", "end", "seal", "frozen", "copied"});
+    for (auto unused : state) {
+        box.run("echo x >> d1/1");
+        std::string taken;
+        samples.time(state,
+                     [&] { taken = api.call("POST", box.path() + "/snapshots?details=1", R"({"name":"b"})", 201); });
+        steps.add(taken);
+        double sealing = 0;
+        for (const char* step : {"record", "end", "seal"}) sealing += std::stod(field(taken, step)) / 1000;
+        constant.add(sealing);
+    }
+    samples.report(state);
+    state.counters["sealing_us"] = constant.at(0.5);
+    steps.report(state, "stage_");
+}
+
+void snapshot_rest(benchmark::State& state) {
+    snapshot(state, false);
+}
+
+void snapshot_work(benchmark::State& state) {
+    snapshot(state, true);
+}
+
+// A box from a snapshot, beside plain creates in the same run.
+void restore(benchmark::State& state) {
+    Api api(daemon().socket());
+    Filled box(api, 10'000, false);
+    const std::string id = field(api.call("POST", box.path() + "/snapshots", R"({"name":"b"})", 201), "id");
+    Samples samples;
+    Samples plain;
+    for (auto unused : state) {
+        std::string made;
+        samples.time(
+            state, [&] { made = api.call("POST", "/v2/box/from-snapshot", R"({"snapshot_id":")" + id + "\"}", 201); });
+        api.call("DELETE", "/v2/box/" + field(made, "id"), "", 200);
+        const auto begin = Clock::now();
+        made = api.call("POST", "/v2/box", "{}", 201);
+        plain.add(std::chrono::duration<double, std::micro>(Clock::now() - begin).count());
+        api.call("DELETE", "/v2/box/" + field(made, "id"), "", 200);
+    }
+    samples.report(state);
+    state.counters["plain_p50_us"] = plain.at(0.5);
+}
+
+// A hundred boxes from one with 10,000 files, in one call.
+void fork_hundred(benchmark::State& state) {
+    Api api(daemon().socket());
+    Filled box(api, 10'000, false);
+    Samples samples;
+    for (auto unused : state) {
+        box.run("echo x >> d1/1");
+        samples.time(state,
+                     [&] { api.call("POST", box.path() + "/fork", R"({"count":100,"labels":["forked"]})", 201); });
+        const std::string list = api.call("GET", "/v2/box?label=forked", "", 200);
+        for (size_t at = list.find("\"id\":\""); at != std::string::npos; at = list.find("\"id\":\"", at + 1)) {
+            api.call("DELETE", "/v2/box/" + list.substr(at + 6, list.find('"', at + 6) - at - 6), "", 200);
+        }
+    }
+    samples.report(state);
+}
+
+// The same tree copied a hundred times would be this once, a hundred times over.
+void floor_copy(benchmark::State& state) {
+    const std::string from = daemon().rootfs() + "-tree";
+    const std::string fill =
+        "mkdir " + from + " && cd " + from +
+        " && for i in $(seq 10000); do [ $((i % 500)) = 1 ] && mkdir d$i && d=d$i; echo $i > $d/$i; done";
+    if (system(fill.c_str()) != 0) state.SkipWithError("cannot make the tree");
+    Samples samples;
+    for (auto unused : state) {
+        const std::string copy = "cp -a --reflink=auto " + from + " " + from + "-copy";
+        samples.time(state, [&] {
+            if (system(copy.c_str()) != 0) state.SkipWithError("cannot copy the tree");
+        });
+        (void)remove_tree_at(AT_FDCWD, from + "-copy");
+    }
+    samples.report(state);
+    (void)remove_tree_at(AT_FDCWD, from);
+}
+
 double kib_of(const std::string& file, const std::string& key) {
     const auto text = read_file_at(AT_FDCWD, file);
     const size_t at = text.ok() ? text.value().find(key) : std::string::npos;
@@ -169,6 +286,17 @@ BENCHMARK(floor_spawn)->UseManualTime()->Unit(benchmark::kMicrosecond)->Iteratio
 BENCHMARK(exec)->UseManualTime()->Unit(benchmark::kMicrosecond)->Iterations(500);
 BENCHMARK(floor_pause)->UseManualTime()->Unit(benchmark::kMicrosecond)->Iterations(500);
 BENCHMARK(pause)->UseManualTime()->Unit(benchmark::kMicrosecond)->Iterations(500);
+BENCHMARK(snapshot_rest)
+    ->UseManualTime()
+    ->Unit(benchmark::kMicrosecond)
+    ->Iterations(20)
+    ->Arg(10)
+    ->Arg(10'000)
+    ->Arg(100'000);
+BENCHMARK(snapshot_work)->UseManualTime()->Unit(benchmark::kMicrosecond)->Iterations(5)->Arg(10)->Arg(10'000);
+BENCHMARK(restore)->UseManualTime()->Unit(benchmark::kMicrosecond)->Iterations(100);
+BENCHMARK(floor_copy)->UseManualTime()->Unit(benchmark::kMicrosecond)->Iterations(5);
+BENCHMARK(fork_hundred)->UseManualTime()->Unit(benchmark::kMicrosecond)->Iterations(3);
 BENCHMARK(memory)->Iterations(1)->Unit(benchmark::kMillisecond);
 
 }  // namespace hutch::bench

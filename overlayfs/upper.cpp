@@ -127,6 +127,13 @@ Result<uint64_t> upper_bytes(const Store& store, const std::string& box_id, cons
     return TRY_IN("adding up the upper of " + box_id, tree_bytes(upper.get(), stop));
 }
 
+Result<void> sync_upper(const Store& store, const std::string& box_id) {
+    TRY(require_id("box", box_id));
+    const UniqueFd upper = TRY(open_at(store.uppers(), box_id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+    if (syncfs(upper.get()) != 0) return errno_error("syncing the upper of " + box_id);
+    return {};
+}
+
 Result<void> discard_upper(const Store& store, const std::string& box_id) {
     TRY(require_id("box", box_id));
     TRY_IN("discarding the upper of " + box_id, move_to_trash(store.uppers(), box_id, store.trash()));

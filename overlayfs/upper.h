@@ -28,6 +28,9 @@ Result<void> seal_upper(const Store& store, const std::string& box_id, const std
 /// Its root directory.
 Result<UniqueFd> open_upper(const Store& store, const std::string& box_id);
 
+/// Writes to disk what a box has written, while it goes on: what is dirty decides how long that takes.
+Result<void> sync_upper(const Store& store, const std::string& box_id);
+
 /// Copies the upper of a box, exactly as it is (see copy_tree), into a layer being made; seal_layer() it later. Nobody
 /// may write to the box meanwhile: freeze what runs in it, and thaw it when this returns. The box keeps its upper. With
 /// error.out_of_space() where the copy does not fit.

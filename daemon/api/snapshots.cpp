@@ -15,6 +15,16 @@ Json snapshot_json(const SnapshotRecord& snapshot) {
             {"status", "ready"},      {"created_at", snapshot.created_ms / 1000}};
 }
 
+Json details_json(const KeepTimes& times) {
+    return {{"snapshot_ns",
+             {{"sync", times.sync},
+              {"record", times.record},
+              {"end", times.end},
+              {"seal", times.seal},
+              {"frozen", times.frozen},
+              {"copied", times.copied}}}};
+}
+
 Response answer_list(const std::vector<SnapshotRecord>& snapshots) {
     Json rows = Json::array();
     for (const SnapshotRecord& snapshot : snapshots) rows.push_back(snapshot_json(snapshot));
@@ -30,8 +40,11 @@ Answer take(Services& services, Exchange& exchange, const Params& params) {
     if (name.empty() || name.size() > 128 || name.find('\0') != std::string::npos) {
         co_return invalid("name: must be 1 to 128 bytes of text");
     }
-    CO_TRY_LET(const SnapshotRecord snapshot, co_await services.snapshots.take(box, std::move(name)));
-    co_return std::optional(answer(snapshot_json(snapshot), 201));
+    KeepTimes times;
+    CO_TRY_LET(const SnapshotRecord snapshot, co_await services.snapshots.take(box, std::move(name), times));
+    Json json = snapshot_json(snapshot);
+    if (wants_details(exchange)) json["details"] = details_json(times);
+    co_return std::optional(answer(json, 201));
 }
 
 // A snapshot outlives its box, and is then found by the box's id.

@@ -80,14 +80,18 @@ std::vector<SnapshotRecord> Snapshots::list(const std::string& box_id) {
     return found;
 }
 
-Task<Result<SnapshotRecord>> Snapshots::take(std::shared_ptr<Box> box, std::string name) {
+Task<Result<SnapshotRecord>> Snapshots::take(std::shared_ptr<Box> box, std::string name, KeepTimes& times) {
+    co_await sync(*box, times);
     CO_TRY_LET(auto claim, co_await boxes_.claim(box));
     const bool was_awake = box->alive() && !box->sleep();
     SnapshotRecord snapshot = describe(*box, std::move(name));
-    const auto kept = co_await keep_files(box, [&](const Stack& stack) {
-        snapshot.layers = stack;
-        return boxes_.records().put_snapshot(snapshot);
-    });
+    const auto kept = co_await keep_files(
+        box,
+        [&](const Stack& stack) {
+            snapshot.layers = stack;
+            return boxes_.records().put_snapshot(snapshot);
+        },
+        times);
     boxes_.release(box, std::move(claim), was_awake && !box->alive());
     if (!kept.ok()) co_return Result<void>(kept.error()).error().in("snapshot of box " + box->record.id);
     snapshots_[snapshot.id] = {snapshot, Moment::clock::now()};

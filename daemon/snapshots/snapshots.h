@@ -13,6 +13,16 @@
 
 namespace hutch::daemon {
 
+/// Time each step of a snapshot or a fork took, in nanoseconds.
+struct KeepTimes {
+    int64_t sync = 0;    ///< writing out what the box had written, before anything stands still
+    int64_t record = 0;  ///< the durable commits
+    int64_t end = 0;     ///< of a box at rest: ending its init
+    int64_t seal = 0;    ///< and making its upper a layer
+    int64_t frozen = 0;  ///< of a box at work: from the freeze to the thaw
+    int64_t copied = 0;  ///< making the copy a layer, with its sync
+};
+
 /// The files of boxes kept as layers: for snapshots, which outlive their box, and for forks. Event loop thread only.
 class Snapshots {
   public:
@@ -28,7 +38,7 @@ class Snapshots {
     /// The box's files as they are now. Durable when it answers. A box in which nothing runs and which keeps nothing in
     /// memory gets a fresh init, in constant time at any size; any other stands still while its files are copied, and
     /// goes on as it was.
-    Task<Result<SnapshotRecord>> take(std::shared_ptr<Box> box, std::string name);
+    Task<Result<SnapshotRecord>> take(std::shared_ptr<Box> box, std::string name, KeepTimes& times);
     /// Boxes on the files that this one has now, as the commands say but for their image. All of them or none.
     Task<Result<std::vector<std::shared_ptr<Box>>>> fork(std::shared_ptr<Box> box, std::vector<CreateBox> commands);
     /// The box's files become those of a snapshot of it, for good; what runs in it ends.
@@ -58,9 +68,10 @@ class Snapshots {
     /// Writes down, in the transaction that ends the making of a stack, what it was made for.
     using Commit = std::function<Result<void>(const Stack&)>;
 
-    Task<Result<Stack>> keep_files(std::shared_ptr<Box> box, Commit commit);
-    Task<Result<Stack>> seal(std::shared_ptr<Box> box, Commit commit);
-    Task<Result<Stack>> copy(std::shared_ptr<Box> box, Commit commit);
+    Task<Result<Stack>> keep_files(std::shared_ptr<Box> box, Commit commit, KeepTimes& times);
+    Task<Result<Stack>> seal(std::shared_ptr<Box> box, Commit commit, KeepTimes& times);
+    Task<Result<Stack>> copy(std::shared_ptr<Box> box, Commit commit, KeepTimes& times);
+    Task<> sync(const Box& box, KeepTimes& times);
     Task<Result<overlayfs::Import>> copy_frozen(std::shared_ptr<Box> box);
     Task<Result<std::vector<std::shared_ptr<Box>>>> create_all(std::vector<CreateBox> commands);
     Task<> add_up(std::string id);

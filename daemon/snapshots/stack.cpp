@@ -6,6 +6,7 @@
 #include "base/ids.h"
 #include "daemon/box/rework.h"
 #include "daemon/box/sleep.h"
+#include "daemon/lap.h"
 #include "daemon/log.h"
 #include "daemon/snapshots/snapshots.h"
 #include "overlayfs/layer.h"
@@ -33,12 +34,22 @@ bool is_still(Box& box) {
 
 }  // namespace
 
-Task<Result<Snapshots::Stack>> Snapshots::keep_files(std::shared_ptr<Box> box, Commit commit) {
-    if (is_still(*box)) co_return co_await seal(box, std::move(commit));
-    co_return co_await copy(box, std::move(commit));
+// Before the box is claimed: what it has written may take long to reach the disk, and it works on meanwhile. If it
+// fails, the sync that counts will say so.
+Task<> Snapshots::sync(const Box& box, KeepTimes& times) {
+    Lap lap;
+    const std::string id = box.record.id;
+    (void)co_await copiers_.run([&] { return overlayfs::sync_upper(boxes_.mechanisms().store, id); });
+    lap.to(times.sync);
 }
 
-Task<Result<Snapshots::Stack>> Snapshots::seal(std::shared_ptr<Box> box, Commit commit) {
+Task<Result<Snapshots::Stack>> Snapshots::keep_files(std::shared_ptr<Box> box, Commit commit, KeepTimes& times) {
+    if (is_still(*box)) co_return co_await seal(box, std::move(commit), times);
+    co_return co_await copy(box, std::move(commit), times);
+}
+
+Task<Result<Snapshots::Stack>> Snapshots::seal(std::shared_ptr<Box> box, Commit commit, KeepTimes& times) {
+    Lap lap;
     BoxRecord& record = box->record;
     Records& records = boxes_.records();
     record.change = FilesChange::kSealing;
@@ -50,7 +61,9 @@ Task<Result<Snapshots::Stack>> Snapshots::seal(std::shared_ptr<Box> box, Commit 
         record.change_layer.clear();
         co_return done.error();
     }
+    lap.to(times.record);
     if (box->alive()) done = co_await boxes_.end(box);
+    lap.to(times.end);
     const BoxRecord begun = record;  // the worker's own
     if (done.ok()) done = co_await boxes_.workers().run([&] { return seal_files(boxes_.mechanisms(), begun); });
     if (!done.ok()) {
@@ -60,6 +73,7 @@ Task<Result<Snapshots::Stack>> Snapshots::seal(std::shared_ptr<Box> box, Commit 
         if (mended.ok()) (void)records.put_box(record);
         co_return done.error();
     }
+    lap.to(times.seal);
     record.layers.insert(record.layers.begin(), record.change_layer);
     record.change = FilesChange::kNone;
     record.change_layer.clear();
@@ -68,6 +82,7 @@ Task<Result<Snapshots::Stack>> Snapshots::seal(std::shared_ptr<Box> box, Commit 
         TRY(records.put_box(record));
         return commit(record.layers);
     });
+    lap.to(times.record);
     if (!done.ok()) co_return done.error();  // the record on disk says "sealing" still, which is true enough
     co_return record.layers;
 }
@@ -97,14 +112,18 @@ Task<Result<overlayfs::Import>> Snapshots::copy_frozen(std::shared_ptr<Box> box)
     co_return copied;
 }
 
-Task<Result<Snapshots::Stack>> Snapshots::copy(std::shared_ptr<Box> box, Commit commit) {
+Task<Result<Snapshots::Stack>> Snapshots::copy(std::shared_ptr<Box> box, Commit commit, KeepTimes& times) {
+    Lap lap;
     CO_TRY_LET(overlayfs::Import import, co_await copy_frozen(box));
+    lap.to(times.frozen);
     CO_TRY_LET(const std::string layer, co_await copiers_.run([&] {
         return overlayfs::seal_layer(boxes_.mechanisms().store, std::move(import));
     }));
+    lap.to(times.copied);
     Stack stack = box->record.layers;
     stack.insert(stack.begin(), layer);
     const auto done = boxes_.records().durably([&] { return commit(stack); });
+    lap.to(times.record);
     if (!done.ok()) {
         boxes_.layers().drop_unused({layer});
         co_return done.error();
@@ -114,16 +133,21 @@ Task<Result<Snapshots::Stack>> Snapshots::copy(std::shared_ptr<Box> box, Commit 
 
 Task<Result<std::vector<std::shared_ptr<Box>>>> Snapshots::fork(std::shared_ptr<Box> box,
                                                                 std::vector<CreateBox> commands) {
+    KeepTimes times;
+    co_await sync(*box, times);
     CO_TRY_LET(auto claim, co_await boxes_.claim(box));
     const bool was_awake = box->alive() && !box->sleep();
     SnapshotRecord moment;
     moment.image = box->record.image;
     moment.env = box->record.env;
-    const auto kept = co_await keep_files(box, [&](const Stack& stack) {
-        moment.layers = stack;
-        in_hand_.insert(stack.front());
-        return Result<void>();
-    });
+    const auto kept = co_await keep_files(
+        box,
+        [&](const Stack& stack) {
+            moment.layers = stack;
+            in_hand_.insert(stack.front());
+            return Result<void>();
+        },
+        times);
     boxes_.release(box, std::move(claim), was_awake && !box->alive());
     if (!kept.ok()) co_return Result<void>(kept.error()).error().in("fork of box " + box->record.id);
     for (CreateBox& command : commands) command.image = as_image(moment);
