@@ -54,6 +54,7 @@ Task<> Manager::act(Due due, std::shared_ptr<Box> box) {
         case Due::kReclaim:
             if (const auto pass = work_.enter(); !work_.closed() && box->situation().frozen) {
                 co_await reclaim(box, mechanisms_, reclaimers_);
+                co_await meter_.measure(box);
             }
             break;
         case Due::kDelete:

@@ -257,11 +257,8 @@ Task<Result<void>> Manager::apply(Trigger trigger, std::shared_ptr<Box> box) {
 
 Task<Result<void>> Manager::carry_out(Action action, std::shared_ptr<Box> box) {
     switch (action) {
-        case Action::kFreeze: {
-            auto frozen = co_await freeze(*box, workers_);
-            if (frozen.ok()) asio::co_spawn(executor_, meter_.measure(box), asio::detached);
-            co_return frozen;
-        }
+        case Action::kFreeze:
+            co_return co_await freeze(*box, workers_);
         case Action::kThaw:
             co_return co_await thaw(*box, workers_);
         case Action::kStart:

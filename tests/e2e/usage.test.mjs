@@ -8,7 +8,7 @@ import { leakless, needs, suite } from './lib/suite.mjs';
 import { until } from './lib/until.mjs';
 
 needs();
-const daemon = suite({ args: ['--cpu_hour_usd', '3600', '--gb_month_usd', '730'] }); // a dollar a second; a GB and hour
+const daemon = suite({ args: ['--cpu_hour_usd', '3600', '--gb_month_usd', '730', '--reclaim_after', '0'] }); // a dollar a second; a GB and hour
 
 const usage = (box) => daemon.json('GET', `${box.path}/usage`);
 const usageOfAll = (query = '') => daemon.json('GET', `/v2/usage${query}`);
@@ -109,7 +109,7 @@ leakless(daemon, 'usage outlives a killed daemon to the nanosecond', async () =>
   assert.equal(after.network_sent_bytes, before.network_sent_bytes);
 });
 
-leakless(daemon, 'storage is billed by its size and time, measured when the box pauses', async () => {
+leakless(daemon, 'storage is billed by its size and time, measured when a pause lasts', async () => {
   const box = await daemon.box();
   await box.sh('dd if=/dev/zero of=file bs=1M count=8 2> /dev/null; sync');
   assert.equal((await usage(box)).disk_bytes, 0, 'not measured yet');
