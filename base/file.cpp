@@ -120,6 +120,18 @@ Result<std::vector<std::string>> names_in(int dir) {
     }
 }
 
+Result<bool> holds_nothing(int dir) {
+    const Directory listing = TRY(open_directory(dir, "."));
+    for (;;) {
+        errno = 0;
+        const dirent* entry = readdir(listing.get());
+        if (entry == nullptr && errno != 0) return errno_error("listing a directory");
+        if (entry == nullptr) return true;
+        const std::string_view name = entry->d_name;
+        if (name != "." && name != "..") return false;
+    }
+}
+
 // Walks with an explicit stack, since a hostile tree may be deeper than ours. Open directories are the stack, so
 // depth is bounded by RLIMIT_NOFILE; a level beyond that is first renamed up to the top (no path ever grows long).
 Result<void> remove_tree_at(int dir, const std::string& name) {

@@ -31,6 +31,8 @@ Result<UniqueFd> make_dirs_beneath(int dir, const std::string& path, mode_t mode
 Result<UniqueFd> duplicate(int fd);
 /// What the directory `dir` (a descriptor) holds, in no order, without "." and "..".
 Result<std::vector<std::string>> names_in(int dir);
+/// Whether that is nothing; looks no further than the first.
+Result<bool> holds_nothing(int dir);
 /// Deletes the tree `name` in `dir` beneath its own fd: links are removed, never followed. A missing one is fine.
 Result<void> remove_tree_at(int dir, const std::string& name);
 

@@ -43,13 +43,14 @@ Task<> serve_dns(netns::DnsForwarder& dns) {
     while (co_await watch.readable()) dns.on_ready();
 }
 
-Task<> shut_down(Server& server, Manager& boxes, EventLog& events, asio::io_context& loop) {
+Task<> shut_down(Server& server, Snapshots& snapshots, Manager& boxes, EventLog& events, asio::io_context& loop) {
     asio::signal_set signals(co_await asio::this_coro::executor, SIGTERM, SIGINT);
     co_await signals.async_wait(kAwait);
     notify_stopping();
     log_info("shutting down; boxes and their files stay");
     events.close();  // or who follows them would be waited for
     co_await server.close(kShutdownPatience);
+    snapshots.stop();
     co_await boxes.drain();
     loop.stop();
 }
@@ -108,9 +109,10 @@ Result<void> serve(const Config& config) {
         log_info("listening on {}", config.listen);
     }
     asio::co_spawn(loop, serve_dns(*dns), asio::detached);
-    asio::co_spawn(loop, shut_down(server, boxes, events, loop), asio::detached);
+    asio::co_spawn(loop, shut_down(server, snapshots, boxes, events, loop), asio::detached);
     asio::co_spawn(loop, feed_watchdog(), asio::detached);
-    asio::co_spawn(loop, meter.keep_books([&boxes] { return boxes.list(""); }, [&snapshots] { snapshots.book(); }), asio::detached);
+    asio::co_spawn(loop, meter.keep_books([&boxes] { return boxes.list(""); }, [&snapshots] { snapshots.book(); }),
+                   asio::detached);
     notify_ready();
     loop.run();
     meter.stop();

@@ -1,5 +1,7 @@
 // Snapshots and forks.
 
+#include <set>
+
 #include "daemon/api/resources.h"
 
 namespace hutch::daemon {
@@ -61,28 +63,22 @@ Answer remove_one(Services& services, const Params& params) {
     if (snapshot.box != (box.ok() ? box.value()->record.id : params.at("id"))) {
         co_return Error{ErrorKind::kNotFound, 0, "snapshot " + snapshot.id + " is of another box"};
     }
-    CO_TRY(services.snapshots.remove(snapshot.id));
+    CO_TRY(services.snapshots.remove(std::vector{snapshot.id}));
     co_return std::optional(Response{});
 }
 
 // Those named, or all when none are: none is deleted if one of them is not there.
 Answer remove_many(Services& services, Exchange& exchange) {
     CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
-    std::vector<std::string> ids;
+    std::set<std::string> ids;  // one may be named twice
     if (fields.has("ids")) {
-        CO_TRY_LET(ids, fields.texts("ids"));
-        for (const std::string& id : ids) CO_TRY(services.snapshots.find(id));
+        CO_TRY_LET(const auto named, fields.texts("ids"));
+        ids.insert(named.begin(), named.end());
     } else {
-        for (const SnapshotRecord& snapshot : services.snapshots.list()) ids.push_back(snapshot.id);
+        for (const SnapshotRecord& snapshot : services.snapshots.list()) ids.insert(snapshot.id);
     }
-    int64_t deleted = 0;
-    for (const std::string& id : ids) {
-        const auto removed = services.snapshots.remove(id);
-        if (!removed.ok() && removed.error().kind == ErrorKind::kNotFound) continue;  // named twice
-        CO_TRY(removed);
-        ++deleted;
-    }
-    co_return std::optional(answer(Json{{"deleted", deleted}}));
+    CO_TRY(services.snapshots.remove({ids.begin(), ids.end()}));
+    co_return std::optional(answer(Json{{"deleted", ids.size()}}));
 }
 
 Answer create(Services& services, Exchange& exchange) {

@@ -62,9 +62,12 @@ Result<void> Manager::mend_files(Box& box) {
     if (record.change == FilesChange::kSealing && TRY(overlayfs::has_layer(mechanisms_.store, record.change_layer))) {
         TRY(bury_now(box));
     }
-    record = TRY(finish_change(mechanisms_, record));
+    const BoxRecord begun = record;
+    record = TRY(finish_change(mechanisms_, begun));
     log_info("box {}: a change of its files was under way; finished or taken back", record.id);
-    return save(box);
+    const auto kept = records_.durably([&] { return records_.put_box(record); });
+    if (!kept.ok()) take_files(record, begun);
+    return kept;
 }
 
 Result<void> Manager::forget(Box& box) {

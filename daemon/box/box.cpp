@@ -37,6 +37,7 @@ Result<void> Box::live(Life& life, std::function<void()> ended) {
     record.init_pid = life.pid;
     record.init_start = life.start;
     record.address = life.address.value;
+    holds_address = true;
     failure.reset();
     life_ = std::move(life);
     current_ = std::make_shared<bool>(true);
@@ -102,6 +103,12 @@ Box::Work::~Work() {
     if (!box_) return;
     --box_->work_;
     box_->touch();
+}
+
+// One wait may not be enough: somebody else may have begun the next change meanwhile.
+Task<> Box::unchanged() {
+    const auto self = shared_from_this();
+    while (changing) co_await std::shared_ptr<Event>(changing)->wait();
 }
 
 Box::Change::Change(std::shared_ptr<Box> box) : box_(std::move(box)) {

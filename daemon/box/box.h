@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <stop_token>
 #include <string>
 
 #include "daemon/box/builder.h"
@@ -110,6 +111,10 @@ class Box : public std::enable_shared_from_this<Box> {
         std::shared_ptr<Box> box_;
     };
     std::shared_ptr<Event> changing;  ///< set when who has it lets it go
+    /// Waits until nobody has it. Decide at once what to do: after the next wait somebody may.
+    Task<> unchanged();
+    std::stop_source interrupt;  ///< of a copy of its files that is under way
+    bool holds_address = false;  ///< record.address is taken from the pool
 
   private:
     static Task<> listen(std::shared_ptr<Box> self, std::shared_ptr<bool> current, UniqueFd socket);

@@ -51,8 +51,6 @@ Result<Life> build_life(Mechanisms& mechanisms, const BoxRecord& box, Upper uppe
     Lap lap;
     if (upper == Upper::kFresh) {
         TRY_IN("making its upper", overlayfs::make_upper(mechanisms.store, box.id, box.layers.front()));
-    } else {
-        TRY_IN("making its upper", overlayfs::ensure_upper(mechanisms.store, box.id, box.layers.front()));
     }
     Undo discard_upper([&] {
         if (upper == Upper::kFresh) (void)overlayfs::discard_upper(mechanisms.store, box.id);
@@ -163,7 +161,8 @@ Result<LifeUse> kill_life(Mechanisms& mechanisms, const BoxRecord& box, std::opt
         if (group.error().code == ENOENT) return LifeUse{};
         return std::move(group).error();
     }
-    LifeUse use = TRY(use_of(mechanisms, *group, netns::Ipv4{box.address}));
+    // What cannot be read, of a group that is there only in parts, must not keep it alive.
+    const auto before = use_of(mechanisms, *group, netns::Ipv4{box.address});
     TRY(group->kill());
     if (life) {
         // The end of a PID 1 comes after that of everything in its namespace (pid_namespaces(7)). Waiting for it first
@@ -173,6 +172,7 @@ Result<LifeUse> kill_life(Mechanisms& mechanisms, const BoxRecord& box, std::opt
         life.reset();
     }
     TRY(group->wait_empty(kDeathDeadline));
+    LifeUse use = before.ok() ? before.value() : LifeUse{};
     use.counters.cpu_ns = static_cast<int64_t>(TRY(group->cpu_ns()));
     return use;
 }

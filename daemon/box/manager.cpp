@@ -1,26 +1,18 @@
 #include "daemon/box/manager.h"
 
 #include <algorithm>
-#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <chrono>
 
 #include "base/ids.h"
 #include "base/undo.h"
-#include "daemon/box/rework.h"
 #include "daemon/box/sleep.h"
 #include "daemon/clock.h"
 #include "daemon/lap.h"
 #include "daemon/log.h"
-#include "overlayfs/upper.h"
 
 namespace hutch::daemon {
 
 namespace {
-
-// One wait may not be enough: somebody else may have begun the next change meanwhile.
-Task<> no_change(Box& box) {
-    while (box.changing) co_await std::shared_ptr<Event>(box.changing)->wait();
-}
 
 // What is told of an action that was carried out, or not.
 std::optional<EventType> event_of(Action action, const Result<void>& result) {
@@ -223,7 +215,9 @@ void Manager::on_init_gone(const std::shared_ptr<Box>& box) {
          again ? "its init ended; it is started afresh" : "its init ended; the box starts afresh when work arrives");
     asio::co_spawn(
         executor_,
-        [this, box, again]() -> Task<> {
+        [this, box, again, start = box->life().start]() -> Task<> {
+            co_await box->unchanged();
+            if (!box->alive() || box->life().start != start) co_return;  // somebody has given it another meanwhile
             (void)co_await stop(box);
             if (again) co_await start_kept(box);
         },
@@ -241,7 +235,7 @@ Task<> Manager::start_kept(std::shared_ptr<Box> box) {
 Task<Result<void>> Manager::apply(Trigger trigger, std::shared_ptr<Box> box) {
     if (work_.closed()) co_return shutting_down();
     const auto pass = work_.enter();
-    co_await no_change(*box);
+    co_await box->unchanged();
     auto action = action_for(trigger, box->situation());
     if (!action.ok()) co_return std::move(action).error().in("box " + box->record.id);
     if (trigger == Trigger::kWork || trigger == Trigger::kResume) box->touch();
@@ -288,34 +282,18 @@ Task<Result<void>> Manager::stop(std::shared_ptr<Box> box) {
     return apply(Trigger::kInitGone, std::move(box));
 }
 
-Task<Result<void>> Manager::end(std::shared_ptr<Box> box) {
-    const netns::Ipv4 address = box->life().address;
-    auto life = box->stop_living({ErrorKind::kConflict, 0, "the box stopped before the command ended"});
-    const auto ended = co_await bury(box, std::move(life));
-    if (ended.ok()) mechanisms_.slots->release(address);
-    co_return ended;
-}
-
-// First everything is dead, then what it used is booked, then the kernel's count goes: a daemon that is killed in
-// between leaves the count, and whether it was booked stands in the record.
-Task<Result<void>> Manager::bury(std::shared_ptr<Box> box, std::optional<Life> life) {
-    CO_TRY_LET(const LifeUse used, co_await workers_.run([&] {
-        return kill_life(mechanisms_, box->record, std::exchange(life, std::nullopt));
-    }));
-    CO_TRY(meter_.close(*box, used));
-    co_return co_await workers_.run([&] { return mechanisms_.cgroups.remove(box->record.id); });
-}
-
 Task<Result<Manager::Claim>> Manager::claim(std::shared_ptr<Box> box) {
     if (work_.closed()) co_return shutting_down();
     auto pass = work_.enter();
-    co_await no_change(*box);
+    co_await box->unchanged();
     const auto action = action_for(Trigger::kWork, box->situation());
     if (!action.ok()) co_return Result<void>(action.error()).error().in("box " + box->record.id);
-    co_return Claim{std::move(pass), Box::Change(box)};
+    Claim claim{std::move(pass), Box::Change(box)};
+    CO_TRY(co_await settle(box));
+    co_return claim;
 }
 
-void Manager::release(std::shared_ptr<Box> box, Claim claim, bool start) {
+void Manager::release(const std::shared_ptr<Box>& box, Claim claim, bool start) {
     if (!start) {
         watch(*box);
         return;
@@ -331,85 +309,12 @@ void Manager::release(std::shared_ptr<Box> box, Claim claim, bool start) {
 }
 
 Task<Result<void>> Manager::start_afresh(std::shared_ptr<Box> box) {
-    if (box->record.init_pid != 0) CO_TRY(co_await bury(box, std::nullopt));  // the last life did not end cleanly
-    if (box->record.change != FilesChange::kNone) {
-        const BoxRecord begun = box->record;  // the worker's own
-        CO_TRY_LET(const BoxRecord mended, co_await workers_.run([&] { return finish_change(mechanisms_, begun); }));
-        take_files(box->record, mended);
-        CO_TRY(save(*box));
-    }
+    CO_TRY(co_await settle(box));
     Result<void> started = co_await start(box, Upper::kExisting);
     if (started.ok()) started = save(*box);
     if (!started.ok()) co_return std::move(started).error().in("starting box " + box->record.id);
     note(*box, "info", "started afresh on its files");
     co_return Result<void>();
-}
-
-Task<Result<std::optional<DeleteTimes>>> Manager::remove(std::shared_ptr<Box> box) {
-    co_await no_change(*box);
-    const auto action = action_for(Trigger::kDelete, box->situation());
-    if (!action.ok() || action.value() != Action::kRemove) co_return std::optional<DeleteTimes>();
-    strike(*box);
-    events_.publish(EventType::kBoxDeleted, box->record);
-    box->record.phase = Phase::kDeleting;
-    const auto removal = std::make_shared<Removal>(executor_);
-    Lap lap;
-    (void)save(*box);  // with a full disk too: the files go all the same, and a crash now only leaves work to repeat
-    lap.to(removal->times.record);
-    leaving_[box->record.id] = box;
-    asio::co_spawn(executor_, finish_removal(box, removal), asio::detached);
-    using namespace asio::experimental::awaitable_operators;
-    asio::steady_timer patience(executor_, std::chrono::seconds(2));
-    co_await (removal->done.wait() || patience.async_wait(kAwait));
-    co_return removal->finished ? std::optional(removal->times) : std::nullopt;
-}
-
-// Until it is done: what cannot be killed or removed now is tried again, and after a restart from the row.
-Task<> Manager::finish_removal(std::shared_ptr<Box> box, std::shared_ptr<Removal> removal) {
-    using namespace asio::experimental::awaitable_operators;
-    const auto pass = work_.enter();
-    const netns::Ipv4 address{box->record.address};
-    const bool had_address = box->alive();
-    auto life = box->stop_living({ErrorKind::kNotFound, 0, "box " + box->record.id + " was deleted"});
-    DeleteTimes& times = removal->times;
-    const auto empty = [&]() -> Result<LifeUse> {  // the files first: with a full disk nothing can be booked
-        Lap lap;
-        const LifeUse used = TRY(kill_life(mechanisms_, box->record, std::exchange(life, std::nullopt)));
-        lap.to(times.kill);
-        TRY(overlayfs::discard_upper(mechanisms_.store, box->record.id));
-        mechanisms_.reaper->nudge();
-        lap.to(times.files);
-        return used;
-    };
-    const auto take_apart = [&]() -> Task<Result<void>> {
-        CO_TRY_LET(const LifeUse used, co_await workers_.run(empty));
-        Lap lap;
-        CO_TRY(meter_.close(*box, used));
-        lap.to(times.record);
-        CO_TRY(co_await workers_.run([&] { return mechanisms_.cgroups.remove(box->record.id); }));
-        lap.to(times.kill);
-        const auto dropped = records_.drop_box(box->record.id);
-        lap.to(times.record);
-        co_return dropped;
-    };
-    for (auto pause = std::chrono::milliseconds(100); !work_.closed();
-         pause = std::min(pause * 2, std::chrono::milliseconds(60'000))) {
-        const Result<void> gone = co_await take_apart();
-        removal->finished = gone.ok();
-        if (gone.ok()) {
-            if (had_address) mechanisms_.slots->release(address);
-            uid_slots_.release(box->record.uid_slot);
-            leaving_.erase(box->record.id);
-            listener_.on_gone(*box);
-            layers_.drop_unused(box->record.layers);
-            break;
-        }
-        log_warning("box {}: deleting it is not finished: {}", box->record.id, gone.error().message);
-        asio::steady_timer timer(executor_, pause);
-        co_await (timer.async_wait(kAwait) || work_.closing());
-    }
-    leaving_.erase(box->record.id);
-    removal->done.set();
 }
 
 }  // namespace hutch::daemon

@@ -74,7 +74,7 @@ class Manager {
     Task<Result<Claim>> claim(std::shared_ptr<Box> box);
     /// For who has claimed it and now ends that: what it needs time for is looked at again, and, if it is to `start`,
     /// it gets a fresh init behind, before the claim is over.
-    void release(std::shared_ptr<Box> box, Claim claim, bool start);
+    void release(const std::shared_ptr<Box>& box, Claim claim, bool start);
     /// For who has claimed it: ends its life, which it has; its files stay.
     Task<Result<void>> end(std::shared_ptr<Box> box);
 
@@ -119,6 +119,8 @@ class Manager {
         bool finished = false;  ///< only then may `times` be read: a worker writes them
     };
     Task<> finish_removal(std::shared_ptr<Box> box, std::shared_ptr<Removal> removal);
+    Task<Result<void>> settle(std::shared_ptr<Box> box);
+    void give_address_back(Box& box);
     Result<void> bury_now(Box& box);
     Result<void> mend_files(Box& box);
     Result<void> forget(Box& box);

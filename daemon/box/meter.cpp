@@ -99,9 +99,11 @@ Task<> Meter::measure(std::shared_ptr<Box> box) {
     if (asleep && box->measured_at && *box->measured_at > asleep_since) co_return;
     const Moment begun = Moment::clock::now();
     const std::string id = box->record.id;
+    const std::vector<std::string> layers = box->record.layers;
     const auto bytes =
         co_await measurers_.run([&] { return overlayfs::upper_bytes(mechanisms_.store, id, stop_.get_token()); });
     if (!bytes.ok() || box->record.phase != Phase::kReady) co_return;  // it is being deleted
+    if (box->changing || box->record.layers != layers) co_return;      // these may be a layer's files by now
     Result<void> booked = book(*box);                                  // until now it held what was measured before
     if (booked.ok()) {
         box->measured_at = begun;

@@ -21,6 +21,10 @@ Result<void> seal_files(Mechanisms& mechanisms, const BoxRecord& box) {
 }
 
 Result<void> reset_files(Mechanisms& mechanisms, const BoxRecord& box) {
+    for (const std::string& layer : box.layers) {  // what is there stays as long as there is nothing to take its place
+        if (TRY(overlayfs::has_layer(mechanisms.store, layer))) continue;
+        return Error{ErrorKind::kNotFound, 0, "layer " + layer + " is not in the store"};
+    }
     TRY(overlayfs::discard_upper(mechanisms.store, box.id));
     mechanisms.reaper->nudge();
     return overlayfs::make_upper(mechanisms.store, box.id, box.layers.front());

@@ -51,6 +51,7 @@ Result<void> Snapshots::load() {
         }
         const std::chrono::milliseconds unwatched(unix_now_ms() - snapshot.booked_ms);  // by no daemon
         const std::string id = snapshot.id;
+        if (!snapshot.measured) asio::co_spawn(boxes_.executor(), add_up(id), asio::detached);
         snapshots_[id] = {std::move(snapshot), Moment::clock::now() - std::max(unwatched, unwatched.zero())};
     }
     return {};
@@ -116,58 +117,67 @@ std::vector<UsageRecord> Snapshots::pending() const {
     return usage;
 }
 
-void Snapshots::book() {
+Result<void> Snapshots::book(Kept& kept) {
     const Moment now = Moment::clock::now();
-    const int64_t now_ms = unix_now_ms();
-    const auto booked = boxes_.records().together([&]() -> Result<void> {
-        for (const auto& [id, kept] : snapshots_) {
-            SnapshotRecord record = kept.record;
-            record.booked_ms = now_ms;
-            TRY(boxes_.records().add_usage(unbooked(kept)));
-            TRY(boxes_.records().put_snapshot(record));
-        }
-        return {};
-    });
-    if (!booked.ok()) {
-        log_warning("the storage of snapshots cannot be booked, tried again in an hour: {}", booked.error().message);
-        return;
-    }
+    SnapshotRecord record = kept.record;
+    record.booked_ms = unix_now_ms();
+    TRY(boxes_.records().together([&]() -> Result<void> {
+        TRY(boxes_.records().add_usage(unbooked(kept)));
+        return boxes_.records().put_snapshot(record);
+    }));
+    kept = {std::move(record), now};
+    return {};
+}
+
+void Snapshots::book() {
     for (auto& [id, kept] : snapshots_) {
-        kept.record.booked_ms = now_ms;
-        kept.booked_at = now;
+        const auto booked = book(kept);
+        if (booked.ok()) continue;
+        log_warning("snapshot {}: its storage cannot be booked, tried again in an hour: {}", id,
+                    booked.error().message);
     }
 }
 
-Result<void> Snapshots::remove(const std::string& id) {
-    const SnapshotRecord snapshot = TRY(find(id));
+void Snapshots::stop() {
+    stop_.request_stop();
+    for (const auto& box : copying_) box->interrupt.request_stop();
+}
+
+Result<void> Snapshots::remove(const std::vector<std::string>& ids) {
+    for (const std::string& id : ids) TRY(find(id));
     TRY(boxes_.records().durably([&]() -> Result<void> {
-        TRY(boxes_.records().add_usage(unbooked(snapshots_.at(id))));
-        return boxes_.records().drop_snapshot(id);
+        for (const std::string& id : ids) {
+            TRY(boxes_.records().add_usage(unbooked(snapshots_.at(id))));
+            TRY(boxes_.records().drop_snapshot(id));
+        }
+        return {};
     }));
-    snapshots_.erase(id);
-    boxes_.layers().drop_unused(snapshot.layers);
+    std::vector<SnapshotRecord> gone;
+    for (const std::string& id : ids) gone.push_back(snapshots_.extract(id).mapped().record);
+    for (const SnapshotRecord& snapshot : gone) boxes_.layers().drop_unused(snapshot.layers);
     return {};
 }
 
 // In the background, and never asked for by whoever waits: a large layer takes seconds.
 Task<> Snapshots::add_up(std::string id) {
     const std::string layer = snapshots_.at(id).record.layers.front();
-    const auto bytes = co_await copiers_.run(
+    const auto bytes = co_await adders_.run(
         [&] { return overlayfs::layer_bytes(boxes_.mechanisms().store, layer, stop_.get_token()); });
     const auto found = snapshots_.find(id);
     if (!bytes.ok() || found == snapshots_.end()) co_return;
-    book();  // until now the estimate counted
+    auto recorded = book(found->second);  // until now the estimate counted
     found->second.record.bytes = static_cast<int64_t>(bytes.value());
-    const auto recorded = boxes_.records().put_snapshot(found->second.record);
+    found->second.record.measured = true;
+    if (recorded.ok()) recorded = boxes_.records().put_snapshot(found->second.record);
     if (!recorded.ok()) log_warning("snapshot {}: its size cannot be recorded: {}", id, recorded.error().message);
 }
 
 Task<Result<void>> Snapshots::roll_back(std::shared_ptr<Box> box, std::string id) {
-    CO_TRY_LET(const SnapshotRecord snapshot, find(id));
+    CO_TRY_LET(auto claim, co_await boxes_.claim(box));
+    CO_TRY_LET(const SnapshotRecord snapshot, find(id));  // after the wait: it may have been deleted meanwhile
     if (snapshot.box != box->record.id) {
         co_return invalid("snapshot_id: " + id + " is not of this box; make a box from it instead");
     }
-    CO_TRY_LET(auto claim, co_await boxes_.claim(box));
     const bool was_awake = box->alive() && !box->sleep();
     BoxRecord& record = box->record;
     const Stack old = std::exchange(record.layers, snapshot.layers);
@@ -186,10 +196,14 @@ Task<Result<void>> Snapshots::roll_back(std::shared_ptr<Box> box, std::string id
         done = co_await boxes_.workers().run([&] { return reset_files(boxes_.mechanisms(), begun_record); });
     }
     if (done.ok()) {
-        record.change = FilesChange::kNone;
-        record.disk_bytes = 0;
-        done = boxes_.records().put_box(record);
+        BoxRecord reset = record;
+        reset.change = FilesChange::kNone;
+        reset.disk_bytes = 0;
+        // A power cut that brought the beginning back would have the reset done again, on what was written since.
+        done = boxes_.records().durably([&] { return boxes_.records().put_box(reset); });
+        if (done.ok()) take_files(record, reset);
     }
+    box->measured_at.reset();
     boxes_.release(box, std::move(claim), was_awake);
     boxes_.layers().drop_unused(old);
     if (!done.ok()) co_return std::move(done).error().in("rolling box " + box->record.id + " back");

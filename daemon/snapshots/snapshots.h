@@ -27,8 +27,9 @@ struct KeepTimes {
 class Snapshots {
   public:
     explicit Snapshots(Manager& boxes);
-    /// What is being copied or added up is given up.
-    ~Snapshots() { stop_.request_stop(); }
+    ~Snapshots() { stop(); }
+    /// What is being copied or added up is given up: for the end of the daemon.
+    void stop();
     Snapshots(const Snapshots&) = delete;
     Snapshots& operator=(const Snapshots&) = delete;
 
@@ -49,7 +50,7 @@ class Snapshots {
     /// kNotFound names what was asked for.
     Result<SnapshotRecord> find(const std::string& id);
     /// Boxes made from it keep its files.
-    Result<void> remove(const std::string& id);
+    Result<void> remove(const std::vector<std::string>& ids);
     /// What a box made from it is made of.
     static ImageRecord as_image(const SnapshotRecord& snapshot);
 
@@ -72,16 +73,20 @@ class Snapshots {
     Task<Result<Stack>> seal(std::shared_ptr<Box> box, Commit commit, KeepTimes& times);
     Task<Result<Stack>> copy(std::shared_ptr<Box> box, Commit commit, KeepTimes& times);
     Task<> sync(const Box& box, KeepTimes& times);
-    Task<Result<overlayfs::Import>> copy_frozen(std::shared_ptr<Box> box);
+    Task<Result<overlayfs::Import>> copy_frozen(std::shared_ptr<Box> box, KeepTimes& times);
     Task<Result<std::vector<std::shared_ptr<Box>>>> create_all(std::vector<CreateBox> commands);
     Task<> add_up(std::string id);
+    Result<void> book(Kept& kept);
     [[nodiscard]] bool uses_layer(const std::string& layer) const;
 
     Manager& boxes_;
     std::map<std::string, Kept> snapshots_;  ///< by id
     std::multiset<std::string> in_hand_;     ///< layers of which no record tells yet
+    std::set<std::shared_ptr<Box>> copying_;
     std::stop_source stop_;
-    Workers copiers_{2};  ///< not the workers of requests: a large tree takes seconds
+    // Not the workers of requests: a large tree takes seconds.
+    Workers copiers_{2};
+    Workers adders_{1};
 };
 
 }  // namespace hutch::daemon

@@ -4,8 +4,8 @@
 
 #include "base/file.h"
 #include "base/ids.h"
+#include "base/undo.h"
 #include "daemon/box/rework.h"
-#include "daemon/box/sleep.h"
 #include "daemon/lap.h"
 #include "daemon/log.h"
 #include "daemon/snapshots/snapshots.h"
@@ -18,8 +18,35 @@ namespace {
 bool is_empty(int root, const char* path) {
     const auto directory = open_beneath(root, path, O_RDONLY | O_DIRECTORY);
     if (!directory.ok()) return false;
-    const auto names = names_in(directory.value().get());
-    return names.ok() && names.value().empty();
+    const auto empty = holds_nothing(directory.value().get());
+    return empty.ok() && empty.value();
+}
+
+// An overlay takes 500 layers, and, before Linux 6.5, as many as fit in a page of options (overlay_by_mount).
+constexpr size_t kMostLayers = 64;
+
+Result<void> check_height(const Box& box) {
+    if (box.record.layers.size() < kMostLayers) return {};
+    return Error{ErrorKind::kConflict, 0,
+                 "it stands on " + std::to_string(kMostLayers) +
+                     " layers already, the most there may be; make a box of an image and copy its files"};
+}
+
+// Freezes the box unless it is frozen already, copies, thaws; all of it on one thread, so that a box never stands still
+// waiting for one.
+Result<overlayfs::Import> copy_still(Mechanisms& mechanisms, const std::string& box, bool freezing,
+                                     const std::stop_token& stop, int64_t& frozen_ns) {
+    if (!freezing) return overlayfs::copy_upper(mechanisms.store, box, stop);
+    constexpr cgroups::Millis kFreezeDeadline{1000};
+    cgroups::Group group = TRY(mechanisms.cgroups.reopen(box));
+    Lap lap;
+    TRY(group.freeze(kFreezeDeadline));
+    Undo thaw([&] { (void)group.thaw(); });
+    auto copied = overlayfs::copy_upper(mechanisms.store, box, stop);
+    thaw.commit();
+    TRY(group.thaw());
+    lap.to(frozen_ns);
+    return copied;
 }
 
 // Its init may be ended, and nobody would notice: there is no other process, nothing is being done with the box, and
@@ -44,6 +71,7 @@ Task<> Snapshots::sync(const Box& box, KeepTimes& times) {
 }
 
 Task<Result<Snapshots::Stack>> Snapshots::keep_files(std::shared_ptr<Box> box, Commit commit, KeepTimes& times) {
+    CO_TRY(check_height(*box));
     if (is_still(*box)) co_return co_await seal(box, std::move(commit), times);
     co_return co_await copy(box, std::move(commit), times);
 }
@@ -78,6 +106,7 @@ Task<Result<Snapshots::Stack>> Snapshots::seal(std::shared_ptr<Box> box, Commit 
     record.change = FilesChange::kNone;
     record.change_layer.clear();
     record.disk_bytes = 0;
+    box->measured_at.reset();
     done = records.durably([&]() -> Result<void> {
         TRY(records.put_box(record));
         return commit(record.layers);
@@ -87,35 +116,29 @@ Task<Result<Snapshots::Stack>> Snapshots::seal(std::shared_ptr<Box> box, Commit 
     co_return record.layers;
 }
 
-// All its processes stand still meanwhile, those that were to run do so again afterwards, come what may.
-Task<Result<overlayfs::Import>> Snapshots::copy_frozen(std::shared_ptr<Box> box) {
+Task<Result<overlayfs::Import>> Snapshots::copy_frozen(std::shared_ptr<Box> box, KeepTimes& times) {
     BoxRecord& record = box->record;
+    Records& records = boxes_.records();
     const bool freezing = box->alive() && !box->sleep();
-    if (freezing) {
-        record.change = FilesChange::kCopying;  // the next daemon would take the freeze for a pause
-        auto stopped = boxes_.records().put_box(record);
-        if (stopped.ok()) stopped = co_await freeze(*box, boxes_.workers());
-        if (!stopped.ok()) {
-            record.change = FilesChange::kNone;
-            co_return stopped.error();
-        }
-    }
-    const std::string id = record.id;
-    auto copied =
-        co_await copiers_.run([&] { return overlayfs::copy_upper(boxes_.mechanisms().store, id, stop_.get_token()); });
-    if (freezing) {
+    if (freezing) record.change = FilesChange::kCopying;  // the next daemon would take the freeze for a pause
+    box->interrupt = std::stop_source();
+    copying_.insert(box);
+    const Undo done([&] {
+        copying_.erase(box);
+        if (!freezing) return;
         record.change = FilesChange::kNone;
-        const auto thawed = co_await thaw(*box, boxes_.workers());
-        if (!thawed.ok()) co_return thawed.error();
-        (void)boxes_.records().put_box(record);  // a next daemon that thaws it once more does no harm
-    }
-    co_return copied;
+        (void)records.put_box(record);
+    });
+    if (freezing) CO_TRY(records.put_box(record));
+    const std::string id = record.id;
+    co_return co_await copiers_.run(
+        [&] { return copy_still(boxes_.mechanisms(), id, freezing, box->interrupt.get_token(), times.frozen); });
 }
 
 Task<Result<Snapshots::Stack>> Snapshots::copy(std::shared_ptr<Box> box, Commit commit, KeepTimes& times) {
     Lap lap;
-    CO_TRY_LET(overlayfs::Import import, co_await copy_frozen(box));
-    lap.to(times.frozen);
+    CO_TRY_LET(overlayfs::Import import, co_await copy_frozen(box, times));
+    lap = Lap();
     CO_TRY_LET(const std::string layer, co_await copiers_.run([&] {
         return overlayfs::seal_layer(boxes_.mechanisms().store, std::move(import));
     }));
@@ -144,15 +167,15 @@ Task<Result<std::vector<std::shared_ptr<Box>>>> Snapshots::fork(std::shared_ptr<
         box,
         [&](const Stack& stack) {
             moment.layers = stack;
-            in_hand_.insert(stack.front());
             return Result<void>();
         },
         times);
     boxes_.release(box, std::move(claim), was_awake && !box->alive());
     if (!kept.ok()) co_return Result<void>(kept.error()).error().in("fork of box " + box->record.id);
     for (CreateBox& command : commands) command.image = as_image(moment);
+    const auto in_hand = in_hand_.insert(moment.layers.front());
     auto made = co_await create_all(std::move(commands));
-    in_hand_.erase(in_hand_.find(moment.layers.front()));
+    in_hand_.erase(in_hand);
     boxes_.layers().drop_unused(moment.layers);
     co_return made;
 }

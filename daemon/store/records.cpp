@@ -63,6 +63,9 @@ CREATE TABLE snapshots (
 ALTER TABLE boxes ADD COLUMN change INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE boxes ADD COLUMN change_layer TEXT NOT NULL DEFAULT '';
 )sql",
+    R"sql(
+ALTER TABLE snapshots ADD COLUMN measured INTEGER NOT NULL DEFAULT 0;
+)sql",
 };
 
 }  // namespace

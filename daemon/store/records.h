@@ -103,8 +103,9 @@ struct SnapshotRecord {
     std::vector<std::string> layers;  ///< topmost first
     std::string size;                 ///< of the box
     Pairs env;
-    int64_t bytes = 0;      ///< of its topmost layer: what it takes besides what was there; 0 until it is added up
-    int64_t booked_ms = 0;  ///< until when its storage is booked, Unix milliseconds
+    int64_t bytes = 0;       ///< of its topmost layer: what it takes besides what was there
+    bool measured = false;   ///< that is exact, not an estimate
+    int64_t booked_ms = 0;   ///< until when its storage is booked, Unix milliseconds
     int64_t created_ms = 0;  ///< Unix milliseconds
 };
 

@@ -5,8 +5,8 @@ namespace hutch::daemon {
 Result<void> Records::put_snapshot(const SnapshotRecord& snapshot) {
     return database_
         .query(
-            "INSERT INTO snapshots VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) "
-            "ON CONFLICT (id) DO UPDATE SET bytes = ?9, booked_ms = ?10")
+            "INSERT INTO snapshots VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) "
+            "ON CONFLICT (id) DO UPDATE SET bytes = ?9, booked_ms = ?10, measured = ?12")
         .bind(snapshot.id)
         .bind(snapshot.name)
         .bind(snapshot.box)
@@ -18,6 +18,7 @@ Result<void> Records::put_snapshot(const SnapshotRecord& snapshot) {
         .bind(snapshot.bytes)
         .bind(snapshot.booked_ms)
         .bind(snapshot.created_ms)
+        .bind(int64_t{snapshot.measured})
         .run();
 }
 
@@ -38,6 +39,7 @@ Result<std::vector<SnapshotRecord>> Records::snapshots() {
                              .size = query.text(6),
                              .env = split_pairs(query.text(7)),
                              .bytes = query.number(8),
+                             .measured = query.number(11) != 0,
                              .booked_ms = query.number(9),
                              .created_ms = query.number(10)});
     }

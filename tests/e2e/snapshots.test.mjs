@@ -185,6 +185,22 @@ leakless(daemon, 'an acknowledged snapshot outlives a daemon killed at any momen
   await dropAll();
 });
 
+leakless(daemon, 'a stack of layers that a kernel might refuse is refused before, and the box goes on', async () => {
+  const box = await daemon.box();
+  let refused;
+  for (let i = 0; i < 70 && !refused; ++i) {
+    await box.sh(`echo ${i} > file`);
+    const answer = await daemon.ask('POST', `${box.path}/snapshots`, { body: { name: 'n' } });
+    if (answer.status !== 201) refused = answer;
+  }
+  assert.equal(refused?.status, 409);
+  assert.match(refused.json.error, /64 layers/);
+  const last = (await daemon.json('GET', `${box.path}/snapshots`)).snapshots.at(-1);
+  assert.notEqual(await box.sh('cat file'), '');
+  assert.notEqual(await (await restore(last)).sh('cat file'), '');
+  await dropAll();
+});
+
 leakless(daemon, 'bad requests are named', async () => {
   const box = await daemon.box();
   const snapshot = await take(box);
