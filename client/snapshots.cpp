@@ -71,6 +71,30 @@ Result<int> roll_back(const Program& program, const RollbackOptions& options) {
     return 0;
 }
 
+struct DiffOptions {
+    std::string box, against;
+    bool json = false;
+};
+
+Result<int> diff(const Program& program, const DiffOptions& options) {
+    const std::string query = options.against.empty() ? "" : "?against=" + percent_encode(options.against);
+    const Api api = TRY(program.api());
+    const Json answer = TRY(api.get(box_target(options.box, "/diff" + query)));
+    if (options.json) return show_json(answer);
+    const Colour colour = colour_for(STDOUT_FILENO);
+    std::string lines;
+    for (const Json& change : array_of(answer, "changes")) {
+        const std::string kind = text_of(change, "change");
+        const bool directory = text_of(change, "type") == "directory";
+        std::string path = printable(text_of(change, "path"));
+        if (directory && path != "/") path += "/";
+        const Tone tone = kind == "added" ? Tone::kGood : kind == "deleted" ? Tone::kBad : Tone::kWarning;
+        lines += paint(printable(kind + std::string(10 - std::min<size_t>(kind.size(), 9), ' ')), tone, colour) + path +
+                 "\n";
+    }
+    return show(lines);
+}
+
 template <typename Options>
 void run_on(CLI::App* command, Program& program, std::shared_ptr<Options> options,
             Result<int> (*act)(const Program&, const Options&)) {
@@ -123,6 +147,17 @@ void add_snapshot_commands(CLI::App& app, Program& program) {
     command->add_option("--name", forked->name, "They are called NAME-1, NAME-2, ...");
     add_json_flag(*command, forked->json);
     run_on(command, program, forked, fork);
+
+    const auto compared = std::make_shared<DiffOptions>();
+    command =
+        add_command(app, "diff",
+                    "List what a box has changed\n\nof its image, or of a snapshot that it stands on. Times alone "
+                    "are no change; a deleted directory is one line.",
+                    "hutch diff web");
+    add_box(*command, compared->box);
+    command->add_option("--against", compared->against, "A snapshot of it")->type_name("SNAPSHOT");
+    add_json_flag(*command, compared->json);
+    run_on(command, program, compared, diff);
 
     const auto rolled = std::make_shared<RollbackOptions>();
     command = add_command(app, "rollback", "Give a box the files of one of its snapshots\n\nWhat runs in it ends.",

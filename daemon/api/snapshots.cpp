@@ -1,5 +1,8 @@
 // Snapshots and forks.
 
+#include <sys/stat.h>
+
+#include <algorithm>
 #include <set>
 
 #include "daemon/api/resources.h"
@@ -123,6 +126,61 @@ Answer roll_back(Services& services, Exchange& exchange, const Params& params) {
     co_return std::optional(Response{});
 }
 
+const char* name_of(overlayfs::Change::Kind kind) {
+    switch (kind) {
+        case overlayfs::Change::Kind::kAdded:
+            return "added";
+        case overlayfs::Change::Kind::kModified:
+            return "modified";
+        case overlayfs::Change::Kind::kMetadata:
+            return "metadata";
+        case overlayfs::Change::Kind::kDeleted:
+            return "deleted";
+    }
+    return "modified";
+}
+
+const char* type_of(mode_t mode) {
+    if (S_ISREG(mode)) return "file";
+    if (S_ISDIR(mode)) return "directory";
+    return S_ISLNK(mode) ? "link" : "other";
+}
+
+// The layers that the box's changes are told against: of its image, or of a snapshot that it stands on.
+Result<std::vector<std::string>> base_of(const Services& services, const Box& box, const Request& request) {
+    const auto against = request.query.find("against");
+    const bool to_snapshot = against != request.query.end();
+    std::vector<std::string> base;
+    if (to_snapshot) {
+        base = TRY(services.snapshots.find(against->second)).layers;
+    } else {
+        base = TRY(services.images.find(box.record.image)).layers;
+    }
+    const auto& stack = box.record.layers;
+    if (base.size() <= stack.size() && std::equal(base.rbegin(), base.rend(), stack.rbegin())) return base;
+    return Error{ErrorKind::kConflict, 0,
+                 to_snapshot ? "against: the box does not stand on the files of " + against->second +
+                                   "; that was taken of another box, or copied of this one while it was at work"
+                             : "image " + box.record.image +
+                                   " was made anew since the box was made; name a snapshot in `against`"};
+}
+
+Answer diff(Services& services, Exchange& exchange, const Params& params) {
+    CO_TRY_LET(const auto box, services.boxes.find(params.at("id")));
+    CO_TRY_LET(auto base, base_of(services, *box, exchange.request()));
+    CO_TRY_LET(const auto changes, co_await services.snapshots.diff(box, std::move(base)));
+    Json rows = Json::array();
+    for (const overlayfs::Change& change : changes) {
+        rows.push_back({{"path", "/" + change.path},
+                        {"change", name_of(change.kind)},
+                        {"type", type_of(change.type)},
+                        {"size", change.size}});
+    }
+    Json all = Json::object();
+    all["changes"] = std::move(rows);
+    co_return std::optional(answer(all));
+}
+
 }  // namespace
 
 void add_snapshot_routes(Router& router, Services& services) {
@@ -141,6 +199,8 @@ void add_snapshot_routes(Router& router, Services& services) {
                [&services](Exchange& exchange, const Params&) { return create(services, exchange); });
     router.add("POST", "/v2/box/{id}/fork",
                [&services](Exchange& exchange, const Params& params) { return fork(services, exchange, params); });
+    router.add("GET", "/v2/box/{id}/diff",
+               [&services](Exchange& exchange, const Params& params) { return diff(services, exchange, params); });
     router.add("POST", "/v2/box/{id}/rollback",
                [&services](Exchange& exchange, const Params& params) { return roll_back(services, exchange, params); });
 }

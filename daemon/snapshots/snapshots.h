@@ -9,6 +9,7 @@
 
 #include "daemon/box/manager.h"
 #include "daemon/box/meter.h"
+#include "overlayfs/diff.h"
 #include "overlayfs/layer.h"
 
 namespace hutch::daemon {
@@ -44,6 +45,10 @@ class Snapshots {
     Task<Result<std::vector<std::shared_ptr<Box>>>> fork(std::shared_ptr<Box> box, std::vector<CreateBox> commands);
     /// The box's files become those of a snapshot of it, for good; what runs in it ends.
     Task<Result<void>> roll_back(std::shared_ptr<Box> box, std::string id);
+
+    /// What the box has changed of these layers, the lowest of its stack, as its files are now; reads what it has
+    /// written since, all of it.
+    Task<Result<std::vector<overlayfs::Change>>> diff(std::shared_ptr<Box> box, std::vector<std::string> base);
 
     /// Oldest first; of this box only, if one is named.
     std::vector<SnapshotRecord> list(const std::string& box_id = "");

@@ -201,6 +201,28 @@ leakless(daemon, 'a stack of layers that a kernel might refuse is refused before
   await dropAll();
 });
 
+leakless(daemon, 'diff lists exactly what a box has changed, of its image or of a snapshot', async () => {
+  const box = await daemon.rootBox({ name: 'changed' });
+  const diff = async (query = '') => (await daemon.json('GET', `${box.path}/diff${query}`)).changes.map(({ path, change }) => `${change} ${path}`);
+  assert.deepEqual(await diff(), []);
+  await box.sh('cd /workspace/home; mkdir d; echo 1 > d/one; echo 2 > two; rm /etc/shadow; echo x >> /etc/group; chmod 600 /etc/passwd');
+  const first = ['modified /etc/group', 'metadata /etc/passwd', 'deleted /etc/shadow', 'added /workspace/home/d',
+    'added /workspace/home/d/one', 'added /workspace/home/two'];
+  assert.deepEqual(await diff(), first);
+  const snapshot = await take(box);
+  assert.deepEqual(await diff(`?against=${snapshot.id}`), []);
+  await box.sh('cd /workspace/home; echo 3 > d/one; rm two');
+  assert.deepEqual(await diff(`?against=${snapshot.id}`), ['modified /workspace/home/d/one', 'deleted /workspace/home/two']);
+  assert.deepEqual(await diff(), first.slice(0, -1), 'what came and went is no change');
+  assert.equal(await output(daemon, ['diff', 'changed', '--against', snapshot.id]),
+    'modified  /workspace/home/d/one\ndeleted   /workspace/home/two\n');
+  const other = await daemon.box();
+  const foreign = await take(other);
+  await daemon.refuses(409, /^against: /, 'GET', `${box.path}/diff?against=${foreign.id}`);
+  await daemon.refuses(404, /no snapshot/, 'GET', `${box.path}/diff?against=none`);
+  await dropAll();
+});
+
 leakless(daemon, 'bad requests are named', async () => {
   const box = await daemon.box();
   const snapshot = await take(box);
