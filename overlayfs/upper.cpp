@@ -103,6 +103,8 @@ Result<void> seal_upper(const Store& store, const std::string& box_id, const std
     if (!TRY_IN(operation, has_layer(store, layer_id))) {
         TRY_IN(operation, hand_over(store, box_id + "/upper", layer_id));
     }
+    // An overlay that is not quite gone yet may still hold it.
+    TRY_IN(operation, move_to_trash(store.uppers(), box_id + "/work", store.trash()));
     TRY_IN(operation, sync_directory(store.layers(), layer_id));
     TRY_IN(operation, sync_directory(store.uppers(), box_id));
     if (fsync(store.layers()) != 0) return errno_error(operation + ": syncing layers");

@@ -294,14 +294,20 @@ Task<Result<Manager::Claim>> Manager::claim(std::shared_ptr<Box> box) {
 }
 
 void Manager::release(const std::shared_ptr<Box>& box, Claim claim, bool start) {
-    if (!start) {
+    if (!start && !box->old_root) {
         watch(*box);
         return;
     }
     asio::co_spawn(
         executor_,
-        [this, box, held = std::make_shared<Claim>(std::move(claim))]() -> Task<> {
-            const auto started = co_await start_afresh(box);
+        [this, box, start, held = std::make_shared<Claim>(std::move(claim))]() -> Task<> {
+            UniqueFd root = std::move(box->old_root);
+            (void)co_await reclaimers_.run([&root] {
+                root.reset();
+                return Result<void>();
+            });
+            Result<void> started;
+            if (start) started = co_await start_afresh(box);
             if (!started.ok()) log_warning("{}", started.error().message);
             watch(*box);
         },

@@ -101,7 +101,11 @@ Task<Result<Snapshots::Stack>> Snapshots::seal(std::shared_ptr<Box> box, Commit 
         co_return done.error();
     }
     lap.to(times.record);
-    if (box->alive()) done = co_await boxes_.end(box);
+    if (box->alive()) {
+        auto root = duplicate(box->life().root.get());
+        if (root.ok()) box->old_root = std::move(root).value();
+        done = co_await boxes_.end(box);
+    }
     lap.to(times.end);
     const BoxRecord begun = record;  // the worker's own
     if (done.ok()) done = co_await boxes_.workers().run([&] { return seal_files(boxes_.mechanisms(), begun); });
