@@ -50,16 +50,17 @@ Result<size_t> read_at(int fd, char* buffer, size_t size, off_t offset) {
 }  // namespace
 
 Result<void> copy_content(int from, int to, off_t size, const std::stop_token& stop) {
-    if (ftruncate(to, size) != 0) return errno_error("setting a file's length");
-    for (off_t offset = 0; offset < size;) {
-        const off_t data = TRY(next_data(from, offset, size));
+    off_t end = 0;  // of what was copied
+    while (end < size) {
+        const off_t data = TRY(next_data(from, end, size));
         if (data == size) break;
         const off_t hole = lseek(from, data, SEEK_HOLE);
         if (hole < 0 && errno == ENXIO) break;  // it got shorter meanwhile
         if (hole < 0) return errno_error("looking for a hole");
-        offset = std::min(hole, size);
-        TRY(copy_range(from, to, data, offset, stop));
+        end = std::min(hole, size);
+        TRY(copy_range(from, to, data, end, stop));
     }
+    if (end < size && ftruncate(to, size) != 0) return errno_error("setting a file's length");  // a hole is at its end
     return {};
 }
 

@@ -149,8 +149,8 @@ Result<void> Diff::visit(const std::string& name) {
     if (!before) {
         TRY(tell(Kind::kAdded, name, now->status));
     } else {
-        const auto change = change_of({now_.dir(now->layer), name, now->status},
-                                      {before_.dir(before->layer), name, before->status}, stop_);
+        auto change = change_of({now_.dir(now->layer), name, now->status},
+                                {before_.dir(before->layer), name, before->status}, stop_);
         if (!change.ok() && change.error().code == ENOENT) return {};  // vanished
         if (const auto kind = TRY(std::move(change))) TRY(tell(*kind, name, now->status));
     }

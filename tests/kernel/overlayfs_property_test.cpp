@@ -109,7 +109,7 @@ class OverlayProperty : public OverlayfsTest {
     Manifest shown_by(const Layers& layers) {
         const std::string box = next_id("look");
         EXPECT_TRUE(make_upper(*store_, box, layers.front()).ok());
-        const Manifest manifest = manifest_of(mounted(layers, box).get());
+        Manifest manifest = manifest_of(mounted(layers, box).get());
         EXPECT_TRUE(discard_upper(*store_, box).ok());
         return manifest;
     }
@@ -196,9 +196,15 @@ class OverlayProperty : public OverlayfsTest {
     uint64_t ids_ = 0;
 };
 
+#ifdef __SANITIZE_ADDRESS__
+constexpr uint64_t kSteps = 3'000;  // each takes three times as long
+#else
+constexpr uint64_t kSteps = 10'000;
+#endif
+
 TEST_F(OverlayProperty, WhateverHappensToItsLayersABoxSeesTheSame) {
     const uint64_t seed = number_in("HUTCH_PROPERTY_SEED", std::random_device()());
-    const uint64_t steps = number_in("HUTCH_PROPERTY_STEPS", 10'000);
+    const uint64_t steps = number_in("HUTCH_PROPERTY_STEPS", kSteps);
     random_.seed(seed);
     for (uint64_t taken = 0; taken < steps && !HasFatalFailure();) {
         SCOPED_TRACE("HUTCH_PROPERTY_SEED=" + std::to_string(seed) + ", after step " + std::to_string(taken));
