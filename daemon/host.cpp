@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sched.h>
-#include <sys/file.h>
 #include <sys/resource.h>
 
 #include "base/file.h"
@@ -12,26 +11,38 @@
 #include "netns/host.h"
 
 namespace hutch::daemon {
+namespace {
+
+// Not flock(2), nor a lock of the open file: a child that is on its way to become an init when the daemon is killed has
+// a copy of the descriptor for a moment, and the next daemon would find itself locked out.
+bool lock(int file) {
+    struct flock whole {};
+    whole.l_type = F_WRLCK;
+    whole.l_whence = SEEK_SET;
+    return fcntl(file, F_SETLK, &whole) == 0;
+}
+
+}  // namespace
 
 Result<UniqueFd> lock_state(const Config& config) {
     TRY(make_dirs_at(AT_FDCWD, config.state_dir, 0700));
     TRY(make_dirs_at(AT_FDCWD, config.run_dir, 0755));
-    UniqueFd lock = TRY(open_at(AT_FDCWD, config.state_dir + "/lock", O_RDWR | O_CREAT, 0600));
-    if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+    UniqueFd file = TRY(open_at(AT_FDCWD, config.state_dir + "/lock", O_RDWR | O_CREAT, 0600));
+    if (!lock(file.get())) {
         return Error{ErrorKind::kConflict, errno, "state_dir: another hutchd uses " + config.state_dir};
     }
-    return lock;
+    return file;
 }
 
 Result<UniqueFd> lock_name(const Config& config) {
     const std::string path = "/run/hutchd-" + config.name + ".lock";
-    UniqueFd lock = TRY(open_at(AT_FDCWD, path, O_RDWR | O_CREAT, 0600));
-    if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+    UniqueFd file = TRY(open_at(AT_FDCWD, path, O_RDWR | O_CREAT, 0600));
+    if (!lock(file.get())) {
         return Error{
             ErrorKind::kConflict, errno,
             "name: another hutchd is called " + config.name + "; give this one a name and a network of its own"};
     }
-    return lock;
+    return file;
 }
 
 void raise_descriptor_limit() {

@@ -42,6 +42,7 @@ Task<Result<std::optional<Response>>> exec(Services& services, Exchange& exchang
     CO_TRY_LET(const auto box, co_await awake_box(services, params));
     CO_TRY_LET(Command command, decode_command(services, *box, fields));
     CO_TRY_LET(const auto detach, fields.flag("detach"));
+    command.detached = detach.value_or(false);
     command.errors = Errors::kSeparate;
     CO_TRY_LET(const auto run, co_await services.runs.start(box, std::move(command), UniqueFd()));
     if (detach.value_or(false)) co_return std::optional(answer_detached(*run));
@@ -63,6 +64,7 @@ Task<Result<std::optional<Response>>> exec_stream(Services& services, Exchange& 
     CO_TRY_LET(const auto box, co_await awake_box(services, params));
     CO_TRY_LET(Command command, decode_command(services, *box, fields));
     CO_TRY_LET(const auto detach, fields.flag("detach"));
+    command.detached = detach.value_or(false);
     const auto run = co_await services.runs.start(box, std::move(command), UniqueFd());
     if (detach.value_or(false)) {
         CO_TRY(run);

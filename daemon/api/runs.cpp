@@ -101,9 +101,13 @@ Answer output(Services& services, Exchange& exchange, const Params& params) {
     using namespace asio::experimental::awaitable_operators;
     CO_TRY_LET(const auto box, services.boxes.find(params.at("id")));
     CO_TRY_LET(const RunRecord record, services.runs.record(*box, params.at("run")));
-    // An init that stands still tells nothing; what is in the journal can be read all the same.
-    if (record.status == RunStatus::kRunning && !box->sleep()) co_await services.runs.settled(box);
     CO_TRY_LET(const Wanted wanted, decode_wanted(exchange.request(), record));
+    CO_TRY(co_await exchange.read_body(kMaxJsonBody));
+    // An init that stands still tells nothing; what is in the journal can be read all the same, but has no end yet.
+    if (record.status == RunStatus::kRunning && (wanted.follow || !box->sleep())) {
+        const auto told = co_await (services.runs.settled(box) || exchange.client_gone());
+        if (told.index() == 1) co_return std::optional<Response>();
+    }
     const auto active = services.runs.find(*box, record.id);
     std::optional<Stream> ended;
     if (!active) {
@@ -113,7 +117,6 @@ Answer output(Services& services, Exchange& exchange, const Params& params) {
     const bool errors = active && wanted.errors && active->errors() != nullptr;
     Stream& stream = active ? (errors ? *active->errors() : active->output()) : *ended;
     CO_TRY(check_offset(wanted.offset, stream.journal()));
-    CO_TRY(co_await exchange.read_body(kMaxJsonBody));
     CO_TRY(co_await exchange.begin(200, "application/octet-stream"));
     const Sink forward = [&exchange](std::string_view piece) { return exchange.write(piece); };
     if (wanted.follow) {

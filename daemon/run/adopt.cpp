@@ -71,7 +71,7 @@ void Runs::take_over(const std::shared_ptr<Box>& box, uint64_t number, runtime::
         (void)box->life().link.forget(number);
         return;
     }
-    const auto run = std::make_shared<Run>(box, known.mapped(), std::move(leaf).value(), true);
+    const auto run = std::make_shared<Run>(box, known.mapped(), std::move(leaf).value(), records_, true);
     if (run->record_.terminal) {
         auto master = duplicate(message.fds[0].get());
         if (master.ok()) run->terminal_ = std::move(master).value();
@@ -81,6 +81,8 @@ void Runs::take_over(const std::shared_ptr<Box>& box, uint64_t number, runtime::
     open_streams(*run, std::move(message.fds[0]), std::move(message.fds[1]));
     active_.emplace(number, run);
     carry(run);
+    // The last daemon may not have come to it.
+    if (run->record_.kill_reason != KillReason::kNone) (void)run->leaf_.kill();
 }
 
 void Runs::end_report(Box& box, const std::string& reason) {
@@ -99,7 +101,7 @@ Task<> Runs::settled(std::shared_ptr<Box> box) {
 }
 
 void Runs::lose(const Box* box, RunRecord run, const std::string& reason) {
-    run.status = RunStatus::kFailed;
+    run.status = run.kill_reason == KillReason::kCancelled ? RunStatus::kCancelled : RunStatus::kFailed;
     run.error = reason + "; its exit code is not known";
     for (const bool errors : {false, true}) {
         const auto kept = journal(run, errors);

@@ -33,6 +33,7 @@ struct Command {
     Errors errors = Errors::kMerged;
     std::optional<runtime::RunSpec::Terminal> terminal;  ///< all of its output is the terminal's
     std::optional<std::chrono::milliseconds> timeout;    ///< then its whole tree is killed
+    bool detached = false;                               ///< nobody reads along: without a record it is not started
     bool recorded = true;  ///< false for what serves another call: no record of it is kept, its output only passes
 };
 

@@ -6,6 +6,7 @@
 #include <boost/asio/experimental/awaitable_operators.hpp>
 
 #include "daemon/clock.h"
+#include "daemon/log.h"
 
 namespace hutch::daemon {
 namespace {
@@ -16,10 +17,11 @@ int exit_code_of(int wait_status) {
 
 }  // namespace
 
-Run::Run(const std::shared_ptr<Box>& box, RunRecord record, cgroups::Leaf leaf, bool recorded)
+Run::Run(const std::shared_ptr<Box>& box, RunRecord record, cgroups::Leaf leaf, Records& records, bool recorded)
     : box_(box->shared_from_this()),  // not what the request holds, which keeps the box in use
       record_(std::move(record)),
       leaf_(std::move(leaf)),
+      records_(records),
       recorded_(recorded),
       started_(box_->executor()),
       exited_(box_->executor()),
@@ -40,9 +42,7 @@ void Run::start_deadline(asio::steady_timer& timer) {
         std::chrono::milliseconds(unix_now_ms() - record_.started_ms);  // by an earlier daemon's time too
     timer.expires_after(std::chrono::milliseconds(record_.timeout_ms) - std::max(passed, passed.zero()));
     timer.async_wait([self = shared_from_this()](const boost::system::error_code& cancelled) {
-        if (cancelled || self->exited_.is_set()) return;
-        self->timed_out_ = true;
-        (void)self->leaf_.kill();
+        if (!cancelled) self->kill(KillReason::kTimeout);
     });
 }
 
@@ -66,8 +66,18 @@ Task<> Run::carry() {
 }
 
 void Run::cancel() {
+    kill(KillReason::kCancelled);
+}
+
+// Who cancels it is told so, at its timeout too.
+void Run::kill(KillReason reason) {
     if (exited_.is_set()) return;
-    cancelled_ = true;
+    if (record_.kill_reason != KillReason::kCancelled) {
+        record_.kill_reason = reason;
+        const auto marked = recorded_ ? records_.mark_run(record_) : Result<void>();
+        if (!marked.ok())
+            log_warning("run {}: why it is killed is not on record: {}", record_.id, marked.error().message);
+    }
     (void)leaf_.kill();
 }
 
@@ -91,11 +101,11 @@ void Run::conclude() {
     if (cpu.ok()) record_.cpu_ns = static_cast<int64_t>(cpu.value());
     record_.duration_ms = std::max<int64_t>(0, unix_now_ms() - record_.started_ms);
     record_.status = record_.exit_code == 0 ? RunStatus::kCompleted : RunStatus::kFailed;
-    if (timed_out_) {
+    if (record_.kill_reason == KillReason::kTimeout) {
         record_.status = RunStatus::kFailed;
         record_.error = "killed at its timeout of " + std::to_string(record_.timeout_ms) + " ms";
     }
-    if (cancelled_) record_.status = RunStatus::kCancelled;
+    if (record_.kill_reason == KillReason::kCancelled) record_.status = RunStatus::kCancelled;
     if (loss_) record_.error = loss_->message + "; its exit code is not known";
     for (const auto* stream : {&output_, &errors_}) {
         if (stream->has_value()) record_.kept_bytes += (*stream)->journal().kept();

@@ -33,7 +33,7 @@ struct Outcome {
 /// Runs.
 class Run : public std::enable_shared_from_this<Run> {
   public:
-    Run(const std::shared_ptr<Box>& box, RunRecord record, cgroups::Leaf leaf, bool recorded);
+    Run(const std::shared_ptr<Box>& box, RunRecord record, cgroups::Leaf leaf, Records& records, bool recorded);
 
     /// As it is now: of one under way, what it has used so far.
     [[nodiscard]] RunRecord record() const;
@@ -56,6 +56,7 @@ class Run : public std::enable_shared_from_this<Run> {
     /// Follows the command until it and its output have come to their end.
     Task<> carry();
     void start_deadline(asio::steady_timer& timer);
+    void kill(KillReason reason);
     void note_exit(int wait_status);
     /// Its box has ended: whether the command had, and how, nobody can tell.
     void lose(const Error& reason);
@@ -64,6 +65,7 @@ class Run : public std::enable_shared_from_this<Run> {
     std::shared_ptr<Box> box_;
     RunRecord record_;
     cgroups::Leaf leaf_;
+    Records& records_;
     bool recorded_;
     std::optional<Stream> output_, errors_;
     UniqueFd terminal_;
@@ -72,7 +74,6 @@ class Run : public std::enable_shared_from_this<Run> {
     Event exited_;
     Event ended_;  ///< exited, its output taken, its record complete
     std::optional<Error> loss_;
-    bool cancelled_ = false, timed_out_ = false;
     Lap lap_;
     RunTimes times_;
 };

@@ -58,7 +58,8 @@ Task<Result<std::shared_ptr<Run>>> Runs::start(std::shared_ptr<Box> box, Command
     const uint64_t number = ++last_number_;
     CO_TRY_LET(cgroups::Leaf leaf, box->make_leaf(leaf_of(number)));
     const Box::Work work(box);
-    auto run = std::make_shared<Run>(box, new_record(*box, command, number), std::move(leaf), command.recorded);
+    auto run =
+        std::make_shared<Run>(box, new_record(*box, command, number), std::move(leaf), records_, command.recorded);
     run->lap_ = lap;
     active_.emplace(number, run);
     const auto launched = co_await launch(run, command, std::move(input));
@@ -104,8 +105,9 @@ Task<Result<void>> Runs::launch(std::shared_ptr<Run> run, const Command& command
         }
     }
     run->lap_.to(run->times_.leaf);
+    if (command.detached) CO_TRY(records_.add_run(run->record_));  // else nobody could ever read what it says
     CO_TRY(run->box_->life().link.send(spec));
-    if (run->recorded_) record_start(*run);  // while init is at work
+    if (run->recorded_ && !command.detached) record_start(*run);  // while init is at work
     run->lap_.to(run->times_.record);
     out[1].reset();
     err[1].reset();
@@ -190,14 +192,30 @@ void Runs::let_go(const std::shared_ptr<Run>& run) {
 }
 
 void Runs::prune(const std::string& box) {
-    const auto forgotten = records_.prune_runs(box, kMostRuns, kMostKept);
+    const auto forgotten = forget_oldest(box);
     if (!forgotten.ok()) {
         log_warning("box {}: its oldest runs cannot be forgotten: {}", box, forgotten.error().message);
-        return;
     }
-    for (const std::string& id : forgotten.value()) {
-        for (const bool errors : {false, true}) (void)unlink(path_of(box, id, errors).c_str());
+}
+
+// Files first: one without a record would be found by nobody.
+Result<void> Runs::forget_oldest(const std::string& box) {
+    std::vector<std::string> old = TRY(records_.old_runs(box, kMostRuns, kMostKept));
+    std::erase_if(old, [&](const std::string& id) { return !remove_journal(box, id); });
+    return records_.together([&]() -> Result<void> {
+        for (const std::string& id : old) TRY(records_.drop_run(id));
+        return {};
+    });
+}
+
+bool Runs::remove_journal(const std::string& box, const std::string& run) {
+    for (const bool errors : {false, true}) {
+        const std::string path = path_of(box, run, errors);
+        if (unlink(path.c_str()) == 0 || errno == ENOENT) continue;
+        log_warning("{}", errno_error("removing " + path).message);
+        return false;
     }
+    return true;
 }
 
 Result<std::vector<RunRecord>> Runs::list(const Box& box) {

@@ -66,6 +66,9 @@ class Runs : public BoxListener {
     void lose(const Box* box, RunRecord run, const std::string& reason);
     void remove_journals(const std::string& box);
     void prune(const std::string& box);
+    Result<void> forget_oldest(const std::string& box);
+    /// Of one run. False, said in the log, when a file of it is still there.
+    bool remove_journal(const std::string& box, const std::string& run);
     /// The name of its control group.
     static std::string leaf_of(uint64_t number) { return "r-" + std::to_string(number); }
     /// Of the file that keeps what a run has said.

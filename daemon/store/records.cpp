@@ -66,6 +66,9 @@ ALTER TABLE boxes ADD COLUMN change_layer TEXT NOT NULL DEFAULT '';
     R"sql(
 ALTER TABLE snapshots ADD COLUMN measured INTEGER NOT NULL DEFAULT 0;
 )sql",
+    R"sql(
+ALTER TABLE runs ADD COLUMN kill_reason INTEGER NOT NULL DEFAULT 0;
+)sql",
 };
 
 }  // namespace

@@ -118,6 +118,10 @@ struct LogRecord {
 
 enum class RunStatus : int64_t { kRunning = 0, kCompleted = 1, kFailed = 2, kCancelled = 3 };
 
+/// Why a run is killed by us. Written before it is, so that a daemon that is killed in between does not leave the next
+/// one to take our SIGKILL for the command's own end.
+enum class KillReason : int64_t { kNone = 0, kCancelled = 1, kTimeout = 2 };
+
 /// One execution. Written before its command is started, so that the next daemon knows of it.
 struct RunRecord {
     std::string id;
@@ -134,6 +138,7 @@ struct RunRecord {
     int64_t started_ms = 0;  ///< Unix milliseconds
     int64_t duration_ms = 0;
     int64_t kept_bytes = 0;  ///< of its output, on disk
+    KillReason kill_reason = KillReason::kNone;
 };
 
 /// Every SQL statement of the daemon is in here. Event loop thread only.
@@ -164,14 +169,15 @@ class Records {
 
     // run_records.cpp
     Result<void> add_run(const RunRecord& run);
-    Result<void> end_run(const RunRecord& run);  ///< what its end has told
+    Result<void> mark_run(const RunRecord& run);  ///< its kill reason
+    Result<void> end_run(const RunRecord& run);   ///< what its end has told
     Result<void> drop_run(const std::string& id);
     Result<std::vector<RunRecord>> runs(const std::string& box);  ///< newest first
     Result<std::vector<RunRecord>> running();                     ///< of all boxes
     Result<std::optional<RunRecord>> run(const std::string& box, const std::string& id);
     Result<int64_t> last_run_number();
-    /// Ended runs beyond the newest `most`, or beyond `most_bytes` of kept output, are forgotten; their ids.
-    Result<std::vector<std::string>> prune_runs(const std::string& box, int64_t most, int64_t most_bytes);
+    /// The ids of ended runs beyond the newest `most`, or beyond `most_bytes` of kept output.
+    Result<std::vector<std::string>> old_runs(const std::string& box, int64_t most, int64_t most_bytes);
 
     // snapshot_records.cpp
     Result<void> put_snapshot(const SnapshotRecord& snapshot);  ///< inserts, or replaces what changes: bytes, booked_ms

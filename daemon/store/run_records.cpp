@@ -24,6 +24,7 @@ RunRecord read_run(const Query& query) {
     run.started_ms = query.number(11);
     run.duration_ms = query.number(12);
     run.kept_bytes = query.number(13);
+    run.kill_reason = static_cast<KillReason>(query.number(14));
     return run;
 }
 
@@ -36,7 +37,7 @@ Result<std::vector<RunRecord>> read_runs(Query& query) {
 }  // namespace
 
 Result<void> Records::add_run(const RunRecord& run) {
-    return database_.query("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, '', 0, ?, 0, 0)")
+    return database_.query("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, '', 0, ?, 0, 0, 0)")
         .bind(run.id)
         .bind(run.box)
         .bind(run.number)
@@ -46,6 +47,13 @@ Result<void> Records::add_run(const RunRecord& run) {
         .bind(int64_t{run.terminal})
         .bind(run.timeout_ms)
         .bind(run.started_ms)
+        .run();
+}
+
+Result<void> Records::mark_run(const RunRecord& run) {
+    return database_.query("UPDATE runs SET kill_reason = ? WHERE id = ?")
+        .bind(static_cast<int64_t>(run.kill_reason))
+        .bind(run.id)
         .run();
 }
 
@@ -92,12 +100,12 @@ Result<int64_t> Records::last_run_number() {
     return query.number(0);
 }
 
-Result<std::vector<std::string>> Records::prune_runs(const std::string& box, int64_t most, int64_t most_bytes) {
+Result<std::vector<std::string>> Records::old_runs(const std::string& box, int64_t most, int64_t most_bytes) {
     std::vector<std::string> ids;
     Query query = database_.query(
-        "DELETE FROM runs WHERE status != 0 AND id IN (SELECT id FROM (SELECT id, ROW_NUMBER() OVER newest AS place, "
-        "SUM(kept_bytes) OVER newest AS bytes FROM runs WHERE box = ?1 WINDOW newest AS (ORDER BY number DESC)) "
-        "WHERE place > ?2 OR bytes > ?3) RETURNING id");
+        "SELECT id FROM (SELECT id, status, ROW_NUMBER() OVER newest AS place, SUM(kept_bytes) OVER newest AS bytes "
+        "FROM runs WHERE box = ? WINDOW newest AS (ORDER BY number DESC)) "
+        "WHERE status != 0 AND (place > ? OR bytes > ?)");
     query.bind(box).bind(most).bind(most_bytes);
     while (TRY(query.step())) ids.push_back(query.text(0));
     return ids;

@@ -5,7 +5,7 @@ import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { Daemon } from './lib/daemon.mjs';
-import { sweep, unifiedGroup } from './lib/host.mjs';
+import { parents, sweep, unifiedGroup } from './lib/host.mjs';
 import { Box } from './lib/box.mjs';
 import { leakless, needs, suite } from './lib/suite.mjs';
 import { until } from './lib/until.mjs';
@@ -229,6 +229,23 @@ leakless(daemon, 'a box whose init died while no daemon ran comes back as paused
   await daemon.launch();
   assert.equal(await box.status(), 'paused');
   assert.equal(await box.read('file'), 'kept');
+});
+
+leakless(daemon, 'a control group of which only a part is left does not stand in the way of its box', async () => {
+  const boxes = [await daemon.box(), await daemon.box()];
+  await boxes[0].write('file', 'kept');
+  await daemon.end('SIGKILL');
+  for (const box of boxes) {
+    killInit(box);
+    for (const parent of parents(daemon.name).filter((one) => one !== unifiedGroup(daemon.name))) {
+      const group = `${parent}/b-${box.id}`;
+      await until('the group is empty', () => fs.readFileSync(`${group}/cgroup.procs`, 'utf8') === '');
+      fs.rmdirSync(group);
+    }
+  }
+  await daemon.launch();
+  assert.equal(await boxes[0].read('file'), 'kept');
+  await boxes[1].remove();
 });
 
 // --- what a daemon refuses to start on ---

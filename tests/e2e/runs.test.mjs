@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
+import { unifiedGroup } from './lib/host.mjs';
 import { open } from './lib/http.mjs';
 import { leakless, needs, suite } from './lib/suite.mjs';
 import { until } from './lib/until.mjs';
@@ -257,6 +258,49 @@ leakless(daemon, 'cancel and timeout reach a run of an earlier daemon', async ()
   assert.deepEqual((await ended(box, timed)).error_message, 'killed at its timeout of 1000 ms');
 });
 
+/// Kills the daemon after it has killed the run, and before the box's init could tell it of the run's end.
+async function crashBeforeTheEndIsTold(box, cancelIt) {
+  const { init_pid } = (await daemon.json('GET', `${box.path}?details=1`)).details;
+  const group = `${unifiedGroup(daemon.name)}/b-${box.id}`;
+  const leaf = fs.readdirSync(group).find((name) => name.startsWith('r-'));
+  process.kill(init_pid, 'SIGSTOP');
+  const asked = cancelIt().catch(() => {}); // cut off
+  await until('it is killed', () => fs.readFileSync(`${group}/${leaf}/cgroup.events`, 'utf8').includes('populated 0'));
+  await daemon.end('SIGKILL');
+  await asked;
+  process.kill(init_pid, 'SIGCONT');
+  await daemon.launch();
+}
+
+leakless(daemon, 'a run that was cancelled just before the daemon was killed is told as cancelled', async () => {
+  const box = await daemon.box();
+  const run = await detach(box, 'exec sleep 1000');
+  await crashBeforeTheEndIsTold(box, () => cancel(box, run));
+  const record = await ended(box, run);
+  assert.deepEqual([record.status, record.exit_code], ['cancelled', 137]);
+});
+
+leakless(daemon, 'a run that was killed at its timeout just before the daemon was killed is told so', async () => {
+  const box = await daemon.box();
+  const run = await detach(box, 'exec sleep 1000', { timeout: 500 });
+  await crashBeforeTheEndIsTold(box, async () => {});
+  const record = await ended(box, run);
+  assert.deepEqual([record.status, record.error_message], ['failed', 'killed at its timeout of 500 ms']);
+});
+
+leakless(daemon, 'who follows a run of a box that was asleep when the daemon was killed reads it to its end', async () => {
+  const box = await daemon.box();
+  await box.sh('mkfifo go');
+  const run = await detach(box, 'echo before; cat go');
+  await until('it has begun', async () => (await output(box, run)) === 'before\n');
+  await daemon.json('POST', `${box.path}/pause`, {});
+  await crash();
+  assert.equal(await output(box, run), 'before\n');
+  const rest = follow(box, run).then(collect);
+  await box.sh('echo after > go');
+  assert.equal((await rest).toString(), 'before\nafter\n');
+});
+
 leakless(daemon, 'an exit code that nobody can know is not invented', async () => {
   const box = await daemon.box();
   const run = await detach(box, 'sleep 1000');
@@ -320,6 +364,21 @@ leakless(daemon, 'the oldest runs are forgotten, with what they said', async () 
     const files = fs.readdirSync(path.join(daemon.state, 'runs', box.id)).sort();
     return files.join() === (await list(box)).map((one) => `${one.id}.out`).sort().join();
   });
+});
+
+leakless(daemon, 'a run is forgotten only after its output is gone', async () => {
+  const box = await daemon.box();
+  await box.exec(['echo', 'first']);
+  const [first] = await list(box);
+  const file = path.join(daemon.state, 'runs', box.id, `${first.id}.out`);
+  await until('it is written', () => fs.existsSync(file));
+  fs.rmSync(file);
+  fs.mkdirSync(file); // cannot be removed as a file
+  for (let i = 0; i < 220; ++i) await box.exec(['true']);
+  assert.equal((await list(box)).at(-1).id, first.id);
+  fs.rmdirSync(file);
+  for (let i = 0; i < 20; ++i) await box.exec(['true']);
+  await until('it is forgotten', async () => (await list(box)).at(-1).id !== first.id);
 });
 
 leakless(daemon, 'a deleted box leaves no journal', async () => {

@@ -1,4 +1,6 @@
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -13,6 +15,7 @@
 #include "daemon/box/uid_slots.h"
 #include "daemon/event_log.h"
 #include "daemon/files/files.h"
+#include "daemon/host.h"
 #include "daemon/images/images.h"
 #include "daemon/log.h"
 #include "daemon/run/startup.h"
@@ -572,6 +575,40 @@ TEST(Gate, MayGoBeforeAPassThatIsInside) {
     pass.emplace(gate->enter());
     gate.reset();
     pass.reset();
+}
+
+// ---- host
+
+// As a child that is not yet an init has, when its daemon is killed.
+TEST(Host, ACopyOfTheDescriptorInAChildDoesNotKeepTheStateLocked) {
+    char name[] = "/tmp/hutch-lock-XXXXXX";
+    Config config;
+    config.state_dir = config.run_dir = mkdtemp(name);
+    auto lock = lock_state(config);
+    ASSERT_TRUE(lock.ok());
+    const pid_t child = fork();
+    if (child == 0) {
+        for (;;) pause();
+    }
+    lock->reset();
+    EXPECT_TRUE(lock_state(config).ok());
+    kill(child, SIGKILL);
+    waitpid(child, nullptr, 0);
+    std::filesystem::remove_all(config.state_dir);
+}
+
+TEST(Host, AnotherProcessFindsTheStateLocked) {
+    char name[] = "/tmp/hutch-lock-XXXXXX";
+    Config config;
+    config.state_dir = config.run_dir = mkdtemp(name);
+    const auto lock = lock_state(config);
+    ASSERT_TRUE(lock.ok());
+    const pid_t child = fork();
+    if (child == 0) _exit(lock_state(config).ok() ? 1 : 0);
+    int status = -1;
+    waitpid(child, &status, 0);
+    EXPECT_EQ(status, 0);
+    std::filesystem::remove_all(config.state_dir);
 }
 
 // ---- records

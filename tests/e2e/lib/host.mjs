@@ -35,12 +35,17 @@ export function unifiedGroup(name) {
   return parents(name).find((directory) => fs.existsSync(`${directory}/cgroup.kill`));
 }
 
+function directoriesIn(directory) {
+  try {
+    const entries = fs.readdirSync(directory, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+    return entries.map((entry) => path.join(directory, entry.name));
+  } catch {
+    return []; // gone meanwhile
+  }
+}
+
 function groupsBelow(directory) {
-  const below = fs.readdirSync(directory, { withFileTypes: true }).filter((entry) => entry.isDirectory());
-  return below.flatMap((entry) => {
-    const child = path.join(directory, entry.name);
-    return [child, ...groupsBelow(child)];
-  });
+  return directoriesIn(directory).flatMap((child) => [child, ...groupsBelow(child)]);
 }
 
 /// Every control group below those of that name.

@@ -7,8 +7,9 @@ import { pipeline } from 'node:stream/promises';
 // Reached only by a daemon that hangs: every call of the suites is done long before.
 const kDeadlineMs = 60_000;
 
-/// The request, and its answer as a stream: resolves when the answer's head is there.
-export async function open(socketPath, method, target, { body, stream, headers = {} } = {}) {
+/// The request, and its answer as a stream: resolves when the answer's head is there. `sent` is called when the whole
+/// request is with the kernel.
+export async function open(socketPath, method, target, { body, stream, sent, headers = {} } = {}) {
   const isJson = body !== undefined && typeof body !== 'string' && !Buffer.isBuffer(body);
   const bytes = isJson ? JSON.stringify(body) : body;
   const request = http.request({
@@ -17,6 +18,7 @@ export async function open(socketPath, method, target, { body, stream, headers =
       ...(bytes !== undefined && { 'content-length': Buffer.byteLength(bytes) }) },
   });
   request.on('timeout', () => request.destroy(new Error(`${method} ${target}: no answer in ${kDeadlineMs} ms`)));
+  if (sent) request.on('finish', sent);
   const answered = once(request, 'response');
   request.on('error', () => {}); // `answered` tells; after the answer, that the rest of a refused body found no reader
   if (stream) {

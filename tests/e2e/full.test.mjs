@@ -1,0 +1,56 @@
+// What a daemon does on a disk that is full.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { after } from 'node:test';
+import { leakless, needs, suite } from './lib/suite.mjs';
+
+needs('mkfs.ext4', 'mount', 'umount');
+const disk = fs.mkdtempSync('/var/tmp/hutch-disk-');
+const [image, mounted] = [path.join(disk, 'image'), path.join(disk, 'mounted')];
+fs.mkdirSync(mounted);
+execFileSync('truncate', ['-s', '64M', image]);
+execFileSync('mkfs.ext4', ['-q', '-m', '0', image]);
+execFileSync('mount', ['-o', 'loop', image, mounted]);
+const daemon = suite({ state: path.join(mounted, 'state') });
+after(() => {
+  execFileSync('umount', [mounted]);
+  fs.rmSync(disk, { recursive: true });
+});
+
+/// Until nothing more goes in, to the last byte.
+function fill(file) {
+  const out = fs.openSync(file, 'w');
+  try {
+    for (let size = 1 << 20; size >= 1; size >>= 1) {
+      try {
+        for (;;) fs.writeSync(out, Buffer.alloc(size));
+      } catch (error) {
+        assert.equal(error.code, 'ENOSPC');
+      }
+    }
+  } finally {
+    fs.closeSync(out);
+  }
+}
+
+leakless(daemon, 'a detached run that cannot be recorded is refused, an attached one goes', async () => {
+  const box = await daemon.box();
+  const filler = path.join(mounted, 'filler');
+  fill(filler);
+  const body = { command: ['sh', '-c', 'touch /tmp/begun; sleep 1000'], detach: true };
+  let answer = await daemon.ask('POST', `${box.path}/exec`, { body });
+  const begun = [];
+  while (answer.status === 202) { // what the database has room for in its own files
+    begun.push(answer.json.run_id);
+    answer = await daemon.ask('POST', `${box.path}/exec`, { body });
+  }
+  assert.equal(answer.status, 507, answer.text);
+  assert.equal(await box.sh('echo attached'), 'attached');
+  const { runs } = await daemon.json('GET', `${box.path}/runs`);
+  for (const id of begun) assert.ok(runs.some((run) => run.id === id), 'it was acknowledged, and is not on record');
+  fs.rmSync(filler);
+  assert.equal((await daemon.ask('POST', `${box.path}/exec`, { body })).status, 202);
+});
