@@ -67,6 +67,17 @@ Daemon::Daemon() {
     rootfs_ = directory_ + "/rootfs";
     run_shell("mkdir -p " + rootfs_ + " && " HUTCH_IMAGES "/busybox | tee " + directory_ + "/rootfs.tar | tar -x -C " +
               rootfs_);
+    start();
+    run_shell("HUTCH_HOST=unix://" + socket_ + " " HUTCH_PATH " image import busybox " + directory_ +
+              "/rootfs.tar >/dev/null");
+}
+
+void Daemon::crash() {
+    kill(pid_, SIGKILL);
+    waitpid(pid_, nullptr, 0);
+}
+
+void Daemon::start() {
     int ready[2];
     if (pipe2(ready, O_CLOEXEC) != 0) die("making a pipe");
     const std::string program = HUTCHD_PATH;
@@ -91,8 +102,6 @@ Daemon::Daemon() {
         log.append(buffer, static_cast<size_t>(n));
     }
     // The log pipe stays open and unread: the daemon says little, and a full pipe would be seen as a hang here.
-    run_shell("HUTCH_HOST=unix://" + socket_ + " " HUTCH_PATH " image import busybox " + directory_ +
-              "/rootfs.tar >/dev/null");
 }
 
 Daemon::~Daemon() {

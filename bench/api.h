@@ -26,6 +26,10 @@ class Daemon {
     Daemon& operator=(const Daemon&) = delete;
     [[nodiscard]] const std::string& socket() const { return socket_; }
     [[nodiscard]] pid_t pid() const { return pid_; }
+    /// As by kill -9: its boxes go on.
+    void crash();
+    /// The next one on the same state; returns when it serves.
+    void start();
     /// The image's tree on the host, for the floor to stand on.
     [[nodiscard]] const std::string& rootfs() const { return rootfs_; }
 

@@ -255,6 +255,30 @@ void floor_copy(benchmark::State& state) {
     (void)remove_tree_at(AT_FDCWD, from);
 }
 
+// From the start of a daemon whose last one was killed, with 200 living boxes, until it has answered with all of them.
+void restart(benchmark::State& state) {
+    constexpr int kBoxes = 200;
+    for (int i = 0; i < kBoxes; ++i) Api(daemon().socket()).call("POST", "/v2/box", R"({"labels":["kept"]})", 201);
+    Samples samples;
+    for (auto unused : state) {
+        daemon().crash();
+        std::string boxes;
+        samples.time(state, [&] {
+            daemon().start();
+            boxes = Api(daemon().socket()).call("GET", "/v2/box?label=kept", "", 200);
+        });
+        int alive = 0;
+        for (size_t at = boxes.find("\"idle\""); at != std::string::npos; at = boxes.find("\"idle\"", at + 1)) ++alive;
+        if (alive != kBoxes) state.SkipWithError("not all boxes were taken over");
+    }
+    samples.report(state);
+    Api api(daemon().socket());
+    const std::string boxes = api.call("GET", "/v2/box?label=kept", "", 200);
+    for (size_t at = boxes.find("\"id\":\""); at != std::string::npos; at = boxes.find("\"id\":\"", at + 1)) {
+        api.call("DELETE", "/v2/box/" + boxes.substr(at + 6, boxes.find('"', at + 6) - at - 6), "", 200);
+    }
+}
+
 double kib_of(const std::string& file, const std::string& key) {
     const auto text = read_file_at(AT_FDCWD, file);
     const size_t at = text.ok() ? text.value().find(key) : std::string::npos;
@@ -296,6 +320,7 @@ BENCHMARK(snapshot_work)->UseManualTime()->Unit(benchmark::kMicrosecond)->Iterat
 BENCHMARK(restore)->UseManualTime()->Unit(benchmark::kMicrosecond)->Iterations(100);
 BENCHMARK(floor_copy)->UseManualTime()->Unit(benchmark::kMicrosecond)->Iterations(5);
 BENCHMARK(fork_hundred)->UseManualTime()->Unit(benchmark::kMicrosecond)->Iterations(3);
+BENCHMARK(restart)->UseManualTime()->Unit(benchmark::kMicrosecond)->Iterations(5);
 BENCHMARK(memory)->Iterations(1)->Unit(benchmark::kMillisecond);
 
 }  // namespace hutch::bench
