@@ -16,7 +16,7 @@ execFileSync('mkfs.ext4', ['-q', '-m', '0', image]);
 execFileSync('mount', ['-o', 'loop', image, mounted]);
 const daemon = suite({ state: path.join(mounted, 'state') });
 after(() => {
-  execFileSync('umount', [mounted]);
+  execFileSync('umount', ['-l', mounted]);
   fs.rmSync(disk, { recursive: true });
 });
 
