@@ -104,7 +104,7 @@ void run_on(CLI::App* command, Program& program, std::shared_ptr<Options> option
 
 void add_snapshot(CLI::App& app, Program& program) {
     CLI::App* snapshot =
-        app.add_subcommand("snapshot", "Keep the files of a box as they are; see `hutch snapshot --help`");
+        add_command(app, "snapshot", "Keep the files of boxes as they are", "hutch snapshot create web deps-installed");
     snapshot->require_subcommand(1);
 
     auto options = std::make_shared<SnapshotOptions>();
@@ -149,11 +149,11 @@ void add_snapshot_commands(CLI::App& app, Program& program) {
     run_on(command, program, forked, fork);
 
     const auto compared = std::make_shared<DiffOptions>();
-    command =
-        add_command(app, "diff",
-                    "List what a box has changed\n\nof its image, or of a snapshot that it stands on. Times alone "
-                    "are no change; a deleted directory is one line.",
-                    "hutch diff web");
+    command = add_command(
+        app, "diff",
+        "List what a box has changed\n\nOf its image, or of a snapshot that it stands on. Times alone are no\n"
+        "change; a deleted directory is one line.",
+        "hutch diff web");
     add_box(*command, compared->box);
     command->add_option("--against", compared->against, "A snapshot of it")->type_name("SNAPSHOT");
     add_json_flag(*command, compared->json);
