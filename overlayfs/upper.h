@@ -18,8 +18,8 @@ Result<void> make_upper(const Store& store, const std::string& box_id, const std
 Result<void> ensure_upper(const Store& store, const std::string& box_id, const std::string& topmost_layer);
 
 /// Makes the upper of a box at rest the layer `layer_id`, by rename: constant time beyond the sync of its
-/// data. Durable when it returns; the box is left without an upper and a work directory (see make_upper). Nobody may use
-/// its overlay any more, but its mount may still be there.
+/// data. Durable when it returns; the box is left without an upper and a work directory (see make_upper). Nobody may
+/// use its overlay any more, but its mount may still be there.
 ///
 /// The caller chooses the id and writes it down first, as a layer known to recover(): the rename is the one step at
 /// which the files change hands, so at no time are they something no row knows. After an error or a crash call it

@@ -114,7 +114,8 @@ class Box : public std::enable_shared_from_this<Box> {
     /// Waits until nobody has it. Decide at once what to do: after the next wait somebody may.
     Task<> unchanged();
     std::stop_source interrupt;  ///< of a copy of its files that is under way
-    /// Of the life before, whose file system is let go behind: that takes the kernel as long as the box has files cached.
+    /// Of the life before, whose file system is let go behind: that takes the kernel as long as the box has files
+    /// cached.
     UniqueFd old_root;
     bool holds_address = false;  ///< record.address is taken from the pool
 
