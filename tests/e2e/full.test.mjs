@@ -36,6 +36,18 @@ function fill(file) {
   }
 }
 
+leakless(daemon, 'on a full disk a box is refused, and one that is there can be deleted', async () => {
+  const box = await daemon.box();
+  const filler = path.join(mounted, 'filler');
+  fill(filler);
+  let made = await daemon.ask('POST', '/v2/box', { body: {} });
+  while (made.status === 201) made = await daemon.ask('POST', '/v2/box', { body: {} }); // there was room for it
+  assert.equal(made.status, 507, made.text);
+  await box.remove();
+  await daemon.refuses(404, /no box/, 'GET', box.path);
+  fs.rmSync(filler);
+});
+
 leakless(daemon, 'a detached run that cannot be recorded is refused, an attached one goes', async () => {
   const box = await daemon.box();
   const filler = path.join(mounted, 'filler');
