@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "overlayfs/copier.h"
+#include "overlayfs/descent.h"
 #include "overlayfs/marks.h"
 #include "overlayfs/merged_tree.h"
 
@@ -83,16 +84,8 @@ Result<void> Flattening::leave() {
 Result<void> Flattening::run() {
     const auto here = [&] { return "in /" + from_.path(); };
     TRY_IN(here(), enter(true));
-    while (!levels_.empty()) {
-        auto& directories = levels_.back().directories;
-        if (directories.empty()) {
-            TRY_IN(here(), leave());
-            continue;
-        }
-        const std::string name = std::move(directories.back());
-        directories.pop_back();
-        TRY_IN(here(), down(name));
-    }
+    TRY(descend(
+        levels_, here, [this](const std::string& name) { return down(name); }, [this] { return leave(); }));
     return copier_.finish();
 }
 

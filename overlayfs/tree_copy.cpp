@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "overlayfs/copier.h"
+#include "overlayfs/descent.h"
 #include "overlayfs/tree_cursor.h"
 
 namespace hutch::overlayfs {
@@ -77,16 +78,8 @@ Result<void> TreeCopy::leave() {
 Result<void> TreeCopy::run() {
     const auto here = [&] { return "copying /" + from_.path(); };
     TRY_IN(here(), enter());
-    while (!levels_.empty()) {
-        auto& directories = levels_.back().directories;
-        if (directories.empty()) {
-            TRY_IN(here(), leave());
-            continue;
-        }
-        const std::string name = std::move(directories.back());
-        directories.pop_back();
-        TRY_IN(here(), down(name));
-    }
+    TRY(descend(
+        levels_, here, [this](const std::string& name) { return down(name); }, [this] { return leave(); }));
     return copier_.finish();
 }
 

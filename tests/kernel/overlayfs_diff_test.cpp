@@ -24,10 +24,6 @@ class OverlayDiff : public OverlayfsTest {
         middle_ = directory(store_->layers(), "middle/fs");
         upper_ = directory(store_->uppers(), "b1/upper");
     }
-    static UniqueFd directory(int dir, const std::string& path) { return make_dirs_beneath(dir, path).value(); }
-    static void whiteout(const UniqueFd& dir, const std::string& name) {
-        ASSERT_EQ(mknodat(dir.get(), name.c_str(), S_IFCHR, 0), 0);
-    }
     /// "kind path", as a user would want to read it.
     static std::string text(const Change& change) {
         return "AMmD"[static_cast<int>(change.kind)] + (" " + change.path);

@@ -51,6 +51,11 @@ class OverlayfsTest : public ::testing::Test {
         ASSERT_TRUE(file.ok() && write_all(file.value().get(), text).ok()) << name;
         ASSERT_EQ(fchmod(file.value().get(), mode), 0);
     }
+    /// For layers written by hand: a directory, with those above it, and what hides a name below.
+    static UniqueFd directory(int dir, const std::string& path) { return make_dirs_beneath(dir, path).value(); }
+    static void whiteout(const UniqueFd& dir, const std::string& name) {
+        ASSERT_EQ(mknodat(dir.get(), name.c_str(), S_IFCHR, 0), 0);
+    }
     /// A sealed layer of one file.
     std::string layer(const std::string& name, std::string_view text) {
         Import import = begin_layer(*store_).value();

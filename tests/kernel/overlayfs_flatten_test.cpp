@@ -19,12 +19,8 @@ class OverlayFlatten : public OverlayfsTest {
         middle_ = directory(store_->layers(), "middle/fs");
         below_ = directory(store_->layers(), "below/fs");
     }
-    static UniqueFd directory(int dir, const std::string& path) { return make_dirs_beneath(dir, path).value(); }
     static void opaque(const UniqueFd& dir, const std::string& path) {
         ASSERT_TRUE(set_opaque(directory(dir.get(), path).get()).ok());
-    }
-    static void whiteout(const UniqueFd& dir, const std::string& name) {
-        ASSERT_EQ(mknodat(dir.get(), name.c_str(), S_IFCHR, 0), 0);
     }
     static bool has(const UniqueFd& dir, const std::string& name) {
         return faccessat(dir.get(), name.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0;

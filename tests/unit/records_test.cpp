@@ -1,0 +1,165 @@
+#include "daemon/store/records.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+namespace hutch::daemon {
+namespace {
+
+class RecordsTest : public ::testing::Test {
+  protected:
+    void SetUp() override {
+        char name[] = "/tmp/hutch-records-XXXXXX";
+        path_ = mkdtemp(name);
+    }
+    void TearDown() override { std::filesystem::remove_all(path_); }
+    Result<Records> open() { return Records::open(path_ + "/db"); }
+    std::string path_;
+};
+
+BoxRecord sample(const std::string& id, const std::string& name) {
+    BoxRecord box;
+    box.id = id;
+    box.name = name;
+    box.image = "debian";
+    box.layers = {"top", "bottom"};
+    box.size = "small";
+    box.labels = {"a", "b:c"};
+    box.env = {{"A", "1=2"}, {"EMPTY", ""}, {"LINES", "x\ny"}};
+    box.uid_slot = 7;
+    box.address = 0xC6120002;
+    box.keep_alive = true;
+    box.init_command = "serve &";
+    box.idle_timeout = 60;
+    box.expires_at = 1'800'000'000;
+    return box;
+}
+
+TEST_F(RecordsTest, ABoxComesBackAsItWas) {
+    {
+        auto records = open();
+        ASSERT_TRUE(records.ok());
+        ASSERT_TRUE(records.value().put_box(sample("b1", "dev")).ok());
+    }
+    auto records = open();
+    const auto boxes = records.value().boxes();
+    ASSERT_TRUE(boxes.ok());
+    ASSERT_EQ(boxes.value().size(), 1U);
+    const BoxRecord& box = boxes.value().front();
+    const BoxRecord wanted = sample("b1", "dev");
+    EXPECT_EQ(box.name, wanted.name);
+    EXPECT_EQ(box.layers, wanted.layers);
+    EXPECT_EQ(box.labels, wanted.labels);
+    EXPECT_EQ(box.env, wanted.env);
+    EXPECT_EQ(box.uid_slot, wanted.uid_slot);
+    EXPECT_EQ(box.address, wanted.address);
+    EXPECT_EQ(box.phase, Phase::kCreating);
+    EXPECT_EQ(box.keep_alive, wanted.keep_alive);
+    EXPECT_EQ(box.init_command, wanted.init_command);
+    EXPECT_EQ(box.idle_timeout, wanted.idle_timeout);
+    EXPECT_EQ(box.expires_at, wanted.expires_at);
+}
+
+// The schema of the first databases, which counted no steps.
+constexpr const char* kFirstSchema = R"sql(
+CREATE TABLE boxes (
+    id TEXT PRIMARY KEY, name TEXT UNIQUE, phase INTEGER NOT NULL, internal INTEGER NOT NULL, image TEXT NOT NULL,
+    layers TEXT NOT NULL, size TEXT NOT NULL, labels TEXT NOT NULL, env TEXT NOT NULL, uid_slot INTEGER NOT NULL,
+    address INTEGER NOT NULL, init_pid INTEGER NOT NULL, init_start INTEGER NOT NULL, created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL, last_activity_at INTEGER NOT NULL, past_cpu_ns INTEGER NOT NULL) STRICT;
+CREATE TABLE logs (
+    id INTEGER PRIMARY KEY, box TEXT NOT NULL REFERENCES boxes (id) ON DELETE CASCADE, timestamp INTEGER NOT NULL,
+    level TEXT NOT NULL, source TEXT NOT NULL, message TEXT NOT NULL) STRICT;
+INSERT INTO boxes VALUES ('b1', 'dev', 1, 0, 'debian', 'top', 'small', '', '', 7, 1, 2, 3, 4, 5, 6, 8);
+INSERT INTO logs VALUES (1, 'b1', 4, 'info', 'system', 'created');
+)sql";
+
+TEST_F(RecordsTest, ADatabaseOfTheFirstSchemaIsTakenAlong) {
+    ASSERT_TRUE(Database::open(path_ + "/db").value().execute(kFirstSchema).ok());
+    for (int times = 0; times < 2; ++times) {
+        auto records = open();
+        ASSERT_TRUE(records.ok()) << records.error().message;
+        const auto boxes = records.value().boxes();
+        ASSERT_TRUE(boxes.ok());
+        ASSERT_EQ(boxes.value().size(), 1U);
+        const BoxRecord& box = boxes.value().front();
+        EXPECT_EQ(box.past, Counters{8});
+        EXPECT_EQ(box.booked, Counters{});
+        EXPECT_FALSE(box.keep_alive);
+        EXPECT_EQ(box.idle_timeout, -1);
+        EXPECT_EQ(box.expires_at, 0);
+        EXPECT_EQ(records.value().logs("b1", 0, 10).value().size(), 1U);
+        EXPECT_TRUE(records.value().images().ok());
+    }
+}
+
+TEST_F(RecordsTest, ADatabaseOfANewerDaemonIsRefusedAsItIs) {
+    ASSERT_TRUE(Database::open(path_ + "/db").value().execute("PRAGMA user_version = 99").ok());
+    const auto records = open();
+    ASSERT_FALSE(records.ok());
+    EXPECT_EQ(records.error().kind, ErrorKind::kConflict);
+    EXPECT_NE(records.error().message.find("newer hutchd"), std::string::npos);
+}
+
+TEST_F(RecordsTest, AStepThatFailsLeavesTheSchemaAsItWas) {
+    auto database = Database::open(path_ + "/db");
+    const char* const half_done[] = {"CREATE TABLE a (x INTEGER);", "CREATE TABLE b (x INTEGER); nonsense;"};
+    const char* const mended[] = {half_done[0], "CREATE TABLE b (x INTEGER);"};
+    EXPECT_FALSE(database.value().migrate(half_done).ok());
+    EXPECT_TRUE(database.value().migrate(mended).ok());
+}
+
+TEST_F(RecordsTest, UsageAddsUpAndOutlivesItsBox) {
+    auto records = open();
+    ASSERT_TRUE(records.value().put_box(sample("b1", "dev")).ok());
+    const UsageRecord first{"b1", "dev", "2026-11", {100, 1, 2}, 50, 1000};
+    ASSERT_TRUE(records.value().add_usage(first).ok());
+    ASSERT_TRUE(records.value().add_usage({"b1", "", "2026-11", {11, 1, 1}, 40, 1}).ok());
+    ASSERT_TRUE(records.value().add_usage({"b1", "dev", "2026-12", {5, 0, 0}, 60, 0}).ok());
+    ASSERT_TRUE(records.value().drop_box("b1").ok());
+    const auto months = records.value().usage_of("b1");
+    ASSERT_EQ(months.value().size(), 2U);
+    EXPECT_EQ(months.value()[0].counters, (Counters{111, 2, 3}));
+    EXPECT_EQ(months.value()[0].memory_peak_bytes, 50) << "a peak does not add up";
+    EXPECT_EQ(months.value()[0].storage_byte_seconds, 1001);
+    EXPECT_EQ(months.value()[0].name, "dev") << "a box gives its name up before its last booking";
+    EXPECT_EQ(records.value().usage_during("2026-12").value().size(), 1U);
+    EXPECT_TRUE(records.value().usage_during("2027-01").value().empty());
+}
+
+TEST_F(RecordsTest, NamesAreUniqueButMayBeAbsent) {
+    auto records = open();
+    ASSERT_TRUE(records.value().put_box(sample("b1", "dev")).ok());
+    const auto second = records.value().put_box(sample("b2", "dev"));
+    ASSERT_FALSE(second.ok());
+    EXPECT_EQ(second.error().code, EEXIST);
+    EXPECT_TRUE(records.value().put_box(sample("b3", "")).ok());
+    EXPECT_TRUE(records.value().put_box(sample("b4", "")).ok());
+}
+
+TEST_F(RecordsTest, LogsAreBoundedAndGoWithTheirBox) {
+    auto records = open();
+    ASSERT_TRUE(records.value().put_box(sample("b1", "")).ok());
+    for (int64_t i = 0; i < Records::kMaxLogs + 5; ++i) {
+        ASSERT_TRUE(records.value().add_log("b1", {i, "info", "system", "line " + std::to_string(i)}).ok());
+    }
+    const auto logs = records.value().logs("b1", 0, 10'000);
+    ASSERT_EQ(logs.value().size(), static_cast<size_t>(Records::kMaxLogs));
+    EXPECT_EQ(logs.value().front().message, "line 5");
+    EXPECT_EQ(records.value().logs("b1", 2, 1).value().front().message, "line 7");
+    ASSERT_TRUE(records.value().put_box(sample("b1", "renamed")).ok());
+    EXPECT_EQ(records.value().logs("b1", 0, 1).value().size(), 1U) << "saving a box keeps its logs";
+    ASSERT_TRUE(records.value().drop_box("b1").ok());
+    EXPECT_TRUE(records.value().logs("b1", 0, 10).value().empty());
+}
+
+TEST_F(RecordsTest, TheStoreKeepsItsId) {
+    const std::string id = open().value().store_id().value();
+    EXPECT_EQ(id.size(), 14U);
+    EXPECT_EQ(open().value().store_id().value(), id);
+}
+
+}  // namespace
+}  // namespace hutch::daemon
