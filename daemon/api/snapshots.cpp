@@ -166,7 +166,9 @@ Result<std::vector<std::string>> base_of(const Services& services, const Box& bo
 }
 
 Answer diff(Services& services, Exchange& exchange, const Params& params) {
-    CO_TRY_LET(const auto box, services.boxes.find(params.at("id")));
+    CO_TRY_LET(const auto found, services.boxes.find(params.at("id")));
+    co_await found->unchanged();
+    CO_TRY_LET(const auto box, services.boxes.find(params.at("id")));  // it may be gone by now
     CO_TRY_LET(auto base, base_of(services, *box, exchange.request()));
     CO_TRY_LET(const auto changes, co_await services.snapshots.diff(box, std::move(base)));
     Json rows = Json::array();

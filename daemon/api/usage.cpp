@@ -109,25 +109,16 @@ Result<std::vector<Row>> rows_of(Services& services, const std::string& period) 
         const std::string box = usage.box;
         by_box[box].usage = std::move(usage);
     }
+    const auto add_pending = [&](const UsageRecord& pending) {
+        if (pending.period != period) return;
+        const auto [row, is_new] = by_box.try_emplace(pending.box, Row{pending});
+        if (!is_new) join(row->second.usage, pending);
+    };
+    for (const UsageRecord& held : services.snapshots.pending()) add_pending(held);
     for (const auto& box : services.boxes.list("")) {
-        UsageRecord pending = services.meter.pending(*box);
-        const auto booked = by_box.find(pending.box);
-        if (booked != by_box.end()) {
-            booked->second.deleted = false;
-            if (pending.period == period) join(booked->second.usage, pending);
-        } else if (pending.period == period) {
-            const std::string id = pending.box;
-            by_box[id] = {std::move(pending), false};
-        }
-    }
-    for (const UsageRecord& held : services.snapshots.pending()) {
-        const auto booked = by_box.find(held.box);
-        if (held.period != period) continue;
-        if (booked != by_box.end()) {
-            join(booked->second.usage, held);
-        } else {
-            by_box[held.box] = {held, true};
-        }
+        add_pending(services.meter.pending(*box));
+        const auto row = by_box.find(box->record.id);
+        if (row != by_box.end()) row->second.deleted = false;
     }
     std::vector<Row> rows;
     for (auto& [box, row] : by_box) rows.push_back(std::move(row));

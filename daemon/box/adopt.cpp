@@ -50,7 +50,7 @@ Result<void> sweep(Mechanisms& mechanisms, const std::set<std::string>& boxes, c
 // As bury() and finish_removal(), before there is an event loop.
 Result<void> Manager::bury_now(Box& box) {
     const LifeUse used = TRY(kill_life(mechanisms_, box.record, std::nullopt));
-    TRY(meter_.close(box, used));
+    if (box.record.init_pid != 0) TRY(meter_.close(box, used));
     return mechanisms_.cgroups.remove(box.record.id);
 }
 

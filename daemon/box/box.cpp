@@ -9,11 +9,10 @@
 namespace hutch::daemon {
 
 Box::Box(const asio::any_io_executor& executor, BoxRecord its_record, BoxListener& listener)
-    : record(std::move(its_record)), booked_at(Moment::clock::now()), executor_(executor), listener_(listener) {
-    if (record.booked_ms == 0) return;
-    const std::chrono::milliseconds unwatched(unix_now_ms() - record.booked_ms);  // by no daemon
-    booked_at -= std::max(unwatched, unwatched.zero());
-}
+    : record(std::move(its_record)),
+      booked_at(record.booked_ms == 0 ? Moment::clock::now() : moment_of(record.booked_ms)),
+      executor_(executor),
+      listener_(listener) {}
 
 uid_t Box::uid_base() const {
     return UidSlots::base_of(record.uid_slot);

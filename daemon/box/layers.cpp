@@ -11,6 +11,14 @@ bool Layers::used(const std::string& layer) const {
     return std::any_of(users_.begin(), users_.end(), [&layer](const Uses& uses) { return uses(layer); });
 }
 
+std::optional<std::string> Layers::missing(const std::vector<std::string>& layers) const {
+    for (const std::string& layer : layers) {
+        const auto there = overlayfs::has_layer(mechanisms_.store, layer);
+        if (!there.ok() || !there.value()) return layer;
+    }
+    return std::nullopt;
+}
+
 void Layers::drop_unused(const std::vector<std::string>& layers) {
     for (const std::string& layer : layers) {
         if (used(layer)) continue;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,8 @@ class Layers {
     /// Somebody who may need layers. Called until the end of this object.
     void add_user(Uses uses) { users_.push_back(std::move(uses)); }
     [[nodiscard]] bool used(const std::string& layer) const;
+    /// The first of them that is not in the store.
+    [[nodiscard]] std::optional<std::string> missing(const std::vector<std::string>& layers) const;
     /// Moves those that nobody needs to the trash. What cannot be moved is found by the next start.
     void drop_unused(const std::vector<std::string>& layers);
 

@@ -17,14 +17,17 @@ std::string period_of(int64_t unix_ms) {
     return fmt::format("{:04}-{:02}", static_cast<int>(day.year()), static_cast<unsigned>(day.month()));
 }
 
+int64_t byte_seconds(int64_t bytes, std::chrono::duration<double> held) {
+    return static_cast<int64_t>(static_cast<double>(bytes) * std::max(held.count(), 0.0));
+}
+
 UsageRecord unbooked(const BoxRecord& box, const LifeUse& used, std::chrono::milliseconds held, int64_t now_ms) {
     return {.box = box.id,
             .name = box.name,
             .period = period_of(now_ms),
             .counters = (box.past + used.counters).since(box.booked),
             .memory_peak_bytes = used.memory_peak_bytes,
-            .storage_byte_seconds = static_cast<int64_t>(static_cast<double>(box.disk_bytes) *
-                                                         std::max(std::chrono::duration<double>(held).count(), 0.0))};
+            .storage_byte_seconds = byte_seconds(box.disk_bytes, held)};
 }
 
 namespace {

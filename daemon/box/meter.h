@@ -16,6 +16,9 @@ namespace hutch::daemon {
 /// The month of a moment (Unix milliseconds) by UTC: "2026-11".
 std::string period_of(int64_t unix_ms);
 
+/// What storage is billed by: so many bytes for so long.
+int64_t byte_seconds(int64_t bytes, std::chrono::duration<double> held);
+
 /// What of a box stands in no usage record yet: it has used `used` since it was made, and held `box.disk_bytes` for
 /// `held` since that was last booked.
 UsageRecord unbooked(const BoxRecord& box, const LifeUse& used, std::chrono::milliseconds held, int64_t now_ms);

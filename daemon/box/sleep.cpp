@@ -3,9 +3,6 @@
 namespace hutch::daemon {
 namespace {
 
-// A process that waits in the kernel for a device or a network file system stops only when that answers.
-constexpr cgroups::Millis kFreezeDeadline{1000};
-
 // What takes no longer than the way to a worker thread and back.
 bool is_small(const cgroups::Group& group) {
     constexpr uint64_t kFewTasks = 16;

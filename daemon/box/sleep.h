@@ -5,6 +5,9 @@
 
 namespace hutch::daemon {
 
+/// A process that waits in the kernel for a device or a network file system stops only when that answers.
+constexpr cgroups::Millis kFreezeDeadline{1000};
+
 /// Stops all processes of a living box: a few of them here and now, in microseconds, more on a worker thread. kConflict
 /// when something does not stop in time: then all of it runs again. The caller sees to it that nobody else changes the
 /// box meanwhile.

@@ -144,13 +144,10 @@ Result<void> check_name(const std::string& field, const std::string& name) {
 
 Result<void> Images::load() {
     for (ImageRecord& image : TRY(manager_.records().images())) {
-        const auto missing = std::find_if(image.layers.begin(), image.layers.end(), [&](const std::string& layer) {
-            const auto there = overlayfs::has_layer(manager_.mechanisms().store, layer);
-            return !there.ok() || !there.value();
-        });
-        if (missing != image.layers.end() || image.layers.empty()) {
+        const auto missing = manager_.layers().missing(image.layers);
+        if (missing || image.layers.empty()) {
             log_error("image {}: its layer {} is not in the store; make the image again", image.name,
-                      image.layers.empty() ? "list" : *missing);
+                      missing.value_or("list"));
             continue;
         }
         images_[image.name] = std::move(image);

@@ -40,19 +40,15 @@ bool Snapshots::uses_layer(const std::string& layer) const {
 
 Result<void> Snapshots::load() {
     for (SnapshotRecord& snapshot : TRY(boxes_.records().snapshots())) {
-        const auto missing =
-            std::find_if(snapshot.layers.begin(), snapshot.layers.end(), [&](const std::string& layer) {
-                const auto there = overlayfs::has_layer(boxes_.mechanisms().store, layer);
-                return !there.ok() || !there.value();
-            });
-        if (missing != snapshot.layers.end()) {
+        if (const auto missing = boxes_.layers().missing(snapshot.layers)) {
             log_error("snapshot {}: its layer {} is not in the store; it cannot be used", snapshot.id, *missing);
             continue;
         }
-        const std::chrono::milliseconds unwatched(unix_now_ms() - snapshot.booked_ms);  // by no daemon
         const std::string id = snapshot.id;
-        if (!snapshot.measured) asio::co_spawn(boxes_.executor(), add_up(id), asio::detached);
-        snapshots_[id] = {std::move(snapshot), Moment::clock::now() - std::max(unwatched, unwatched.zero())};
+        const Moment booked_at = moment_of(snapshot.booked_ms);
+        const bool measured = snapshot.measured;
+        snapshots_[id] = {std::move(snapshot), booked_at};
+        if (!measured) asio::co_spawn(boxes_.executor(), add_up(id), asio::detached);
     }
     return {};
 }
@@ -102,13 +98,12 @@ Task<Result<SnapshotRecord>> Snapshots::take(std::shared_ptr<Box> box, std::stri
 }
 
 UsageRecord Snapshots::unbooked(const Kept& kept) {
-    const std::chrono::duration<double> held = Moment::clock::now() - kept.booked_at;
     return {.box = kept.record.box,
             .name = kept.record.box_name,
             .period = period_of(unix_now_ms()),
             .counters = {},
             .memory_peak_bytes = 0,
-            .storage_byte_seconds = static_cast<int64_t>(static_cast<double>(kept.record.bytes) * held.count())};
+            .storage_byte_seconds = byte_seconds(kept.record.bytes, Moment::clock::now() - kept.booked_at)};
 }
 
 std::vector<UsageRecord> Snapshots::pending() const {

@@ -46,8 +46,8 @@ class Snapshots {
     /// The box's files become those of a snapshot of it, for good; what runs in it ends.
     Task<Result<void>> roll_back(std::shared_ptr<Box> box, std::string id);
 
-    /// What the box has changed of these layers, the lowest of its stack, as its files are now; reads what it has
-    /// written since, all of it.
+    /// What the box has changed of these layers, the lowest of its stack, as its files are now; reads all that it has
+    /// written since. Call it while nobody changes the box (Box::unchanged); what vanishes afterwards is left out.
     Task<Result<std::vector<overlayfs::Change>>> diff(std::shared_ptr<Box> box, std::vector<std::string> base);
 
     /// Oldest first; of this box only, if one is named.

@@ -1,13 +1,11 @@
 // A box's files become a stack of layers: by a rename where nothing runs in it, by a copy where something does.
 
-#include <boost/asio/experimental/awaitable_operators.hpp>
-
 #include "base/file.h"
 #include "base/ids.h"
 #include "base/undo.h"
 #include "daemon/box/rework.h"
+#include "daemon/box/sleep.h"
 #include "daemon/lap.h"
-#include "daemon/log.h"
 #include "daemon/snapshots/snapshots.h"
 #include "overlayfs/layer.h"
 #include "overlayfs/upper.h"
@@ -25,17 +23,6 @@ bool is_empty(int root, const char* path) {
 // An overlay takes 500 layers, and, before Linux 6.5, as many as fit in a page of options (overlay_by_mount).
 constexpr size_t kMostLayers = 64;
 
-// What init makes at each start: places to mount on that an image lacks, and files that it writes anew.
-bool is_of_init(const overlayfs::Change& change) {
-    static const std::set<std::string> kMountPoints = {"dev", "proc", "sys", "tmp"};
-    static const std::set<std::string> kWritten = {"etc/hostname", "etc/hosts", "etc/resolv.conf"};
-    const bool added = change.kind == overlayfs::Change::Kind::kAdded;
-    const bool written = added || change.kind == overlayfs::Change::Kind::kModified;
-    return (added && kMountPoints.contains(change.path)) || (written && kWritten.contains(change.path));
-}
-
-constexpr size_t kMostChanges = 500'000;  // in one answer
-
 Result<void> check_height(const Box& box) {
     if (box.record.layers.size() < kMostLayers) return {};
     return Error{ErrorKind::kConflict, 0,
@@ -48,7 +35,6 @@ Result<void> check_height(const Box& box) {
 Result<overlayfs::Import> copy_still(Mechanisms& mechanisms, const std::string& box, bool freezing,
                                      const std::stop_token& stop, int64_t& frozen_ns) {
     if (!freezing) return overlayfs::copy_upper(mechanisms.store, box, stop);
-    constexpr cgroups::Millis kFreezeDeadline{1000};
     cgroups::Group group = TRY(mechanisms.cgroups.reopen(box));
     Lap lap;
     TRY(group.freeze(kFreezeDeadline));
@@ -218,31 +204,6 @@ Task<Result<std::vector<std::shared_ptr<Box>>>> Snapshots::create_all(std::vecto
     if (failed.ok()) co_return boxes;
     for (const auto& box : boxes) (void)co_await boxes_.remove(box);
     co_return failed.error();
-}
-
-Task<Result<std::vector<overlayfs::Change>>> Snapshots::diff(std::shared_ptr<Box> box, std::vector<std::string> base) {
-    CO_TRY_LET(auto claim, co_await boxes_.claim(box));  // its layers stay what they are meanwhile
-    const Stack& layers = box->record.layers;
-    const auto height = static_cast<std::ptrdiff_t>(layers.size() - base.size());
-    const overlayfs::Stack tops{box->record.id, {layers.begin(), layers.begin() + height}};
-    boxes_.release(box, std::move(claim), false);
-    // Those above an image or a snapshot go only with the box, which the request does not keep: what vanishes is left
-    // out.
-    std::vector<overlayfs::Change> changes;
-    const auto done = co_await adders_.run([&] {
-        return overlayfs::diff(boxes_.mechanisms().store, tops, base, stop_.get_token(),
-                               [&](const overlayfs::Change& change) -> Result<void> {
-                                   if (changes.size() >= kMostChanges) {
-                                       return Error{ErrorKind::kTooLarge, 0,
-                                                    "the box has changed more than " + std::to_string(kMostChanges) +
-                                                        " files, the most that are listed"};
-                                   }
-                                   if (!is_of_init(change)) changes.push_back(change);
-                                   return Result<void>();
-                               });
-    });
-    CO_TRY(done);
-    co_return changes;
 }
 
 }  // namespace hutch::daemon
