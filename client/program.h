@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,8 +39,17 @@ void add_json_flag(CLI::App& command, bool& json);
 /// A required positional that names a box (shell completion offers box names for it).
 CLI::Option* add_box(CLI::App& command, std::string& box);
 
+/// What the command does when it is the one called.
+template <typename Options>
+void run_on(CLI::App* command, Program& program, std::shared_ptr<Options> options,
+            Result<int> (*act)(const Program&, const Options&)) {
+    command->callback(
+        [&program, options, act] { program.action = [&program, options, act] { return act(program, *options); }; });
+}
+
 // Each adds its commands to the tree. `program` must outlive `app`.
 void add_box_commands(CLI::App& app, Program& program);
+void add_label_commands(CLI::App& app, Program& program);
 void add_run_commands(CLI::App& app, Program& program);
 void add_usage_command(CLI::App& app, Program& program);
 void add_snapshot_commands(CLI::App& app, Program& program);

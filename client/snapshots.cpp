@@ -95,13 +95,6 @@ Result<int> diff(const Program& program, const DiffOptions& options) {
     return show(lines);
 }
 
-template <typename Options>
-void run_on(CLI::App* command, Program& program, std::shared_ptr<Options> options,
-            Result<int> (*act)(const Program&, const Options&)) {
-    command->callback(
-        [&program, options, act] { program.action = [&program, options, act] { return act(program, *options); }; });
-}
-
 void add_snapshot(CLI::App& app, Program& program) {
     CLI::App* snapshot =
         add_command(app, "snapshot", "Keep the files of boxes as they are", "hutch snapshot create web deps-installed");

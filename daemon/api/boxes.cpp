@@ -37,16 +37,6 @@ Response answer_box(const Services& services, const Exchange& exchange, const Bo
     return answer(json, status);
 }
 
-Result<void> check_label(const std::string& label) {
-    const auto allowed = [](char c) {
-        return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '.' || c == '_' || c == '-' || c == ':';
-    };
-    if (label.empty() || label.size() > 20 || !std::all_of(label.begin(), label.end(), allowed)) {
-        return invalid("labels: \"" + label + "\" must be 1 to 20 letters, digits, '.', '_', '-' or ':'");
-    }
-    return {};
-}
-
 Result<void> check_variable(const std::string& name, const std::string& value) {
     static const char* const kReserved[] = {"PATH", "HOME", "LD_PRELOAD", "LD_LIBRARY_PATH", "NODE_OPTIONS"};
     const auto allowed = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; };
@@ -156,9 +146,7 @@ Result<CreateBox> decode_create(const Fields& fields, ImageRecord image, const s
     if (!command.name.empty()) TRY(check_name("name", command.name));
     command.size = TRY(fields.text("size")).value_or(size);
     if (find_size(command.size) == nullptr) return invalid("size: must be one of small, medium, large");
-    command.labels = TRY(fields.texts("labels"));
-    if (command.labels.size() > 5) return invalid("labels: at most 5 per box");
-    for (const std::string& label : command.labels) TRY(check_label(label));
+    command.labels = TRY(checked_labels("labels", TRY(fields.texts("labels"))));
     command.env = TRY(fields.pairs("env_vars"));
     for (const auto& [name, value] : command.env) TRY(check_variable(name, value));
     TRY(decode_lifetime(fields, command));

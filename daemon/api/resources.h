@@ -23,6 +23,7 @@ struct Services {
 
 // One file per resource of the API.
 void add_box_routes(Router& router, Services& services);
+void add_label_routes(Router& router, Services& services);
 void add_sleep_routes(Router& router, Services& services);
 void add_exec_routes(Router& router, Services& services);
 void add_run_routes(Router& router, Services& services);
@@ -49,6 +50,8 @@ Result<Command> decode_command(const Services& services, const Box& box, const F
 
 /// What a create call says, on this image; `size` is that of a box that names none.
 Result<CreateBox> decode_create(const Fields& fields, ImageRecord image, const std::string& size);
+/// Each of them once, in order; kInvalid, naming `field`, for one that is none, and for too many.
+Result<std::vector<std::string>> checked_labels(const std::string& field, std::vector<std::string> labels);
 /// The object of the contract.
 Json box_json(const Services& services, const Box& box);
 /// keep_alive, init_command, idle_timeout, ephemeral and ttl.

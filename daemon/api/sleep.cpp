@@ -55,6 +55,12 @@ Response answer_init_command(const Box& box) {
     return answer(Json{{"init_command", box.record.init_command}});
 }
 
+// Run at each start of its init from the next on; empty for none.
+Result<std::optional<Response>> set_init_command(Services& services, Box& box, const std::string& text) {
+    TRY(services.boxes.change(box, [&text](BoxRecord& record) { record.init_command = text; }));
+    return std::optional(answer_init_command(box));
+}
+
 }  // namespace
 
 Result<void> decode_lifetime(const Fields& fields, CreateBox& command) {
@@ -111,13 +117,11 @@ void add_sleep_routes(Router& router, Services& services) {
         CO_TRY_LET(std::string text, fields.required_text("init_command"));
         CO_TRY_LET(text, checked_init_command(std::move(text)));
         CO_TRY_LET(const auto box, kept_box(services, params));
-        CO_TRY(services.boxes.set_init_command(*box, text));
-        co_return std::optional(answer_init_command(*box));
+        co_return set_init_command(services, *box, text);
     });
     router.add("DELETE", "/v2/box/{id}/startup", [&services](Exchange&, const Params& params) -> Answer {
         CO_TRY_LET(const auto box, kept_box(services, params));
-        CO_TRY(services.boxes.set_init_command(*box, ""));
-        co_return std::optional(answer_init_command(*box));
+        co_return set_init_command(services, *box, "");
     });
 }
 

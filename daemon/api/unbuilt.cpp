@@ -21,8 +21,6 @@ void add_unbuilt_routes(Router& router) {
         {"POST", "/v2/box/{id}/config/skills"},
         {"DELETE", "/v2/box/{id}/config/skills/{owner}/{repo}"},
         {"DELETE", "/v2/box/{id}/config/skills/{owner}/{repo}/{skill}"},
-        {"POST", "/v2/box/{id}/config/labels"},
-        {"DELETE", "/v2/box/{id}/config/labels/{label}"},
         {"GET", "/v2/box/settings/env"},
         {"PUT", "/v2/box/settings/env"},
         {"PUT", "/v2/box/settings/env/{key}"},

@@ -98,10 +98,11 @@ Result<std::shared_ptr<Box>> Manager::find(const std::string& id_or_name) {
     return found->second;
 }
 
-Result<void> Manager::set_init_command(Box& box, const std::string& text) {
-    const std::string old = std::exchange(box.record.init_command, text);
+Result<void> Manager::change(Box& box, const std::function<void(BoxRecord&)>& edit) {
+    BoxRecord old = box.record;
+    edit(box.record);
     auto saved = save(box);
-    if (!saved.ok()) box.record.init_command = old;
+    if (!saved.ok()) box.record = std::move(old);
     return saved;
 }
 

@@ -84,8 +84,8 @@ class Manager {
     /// Takes over what an earlier daemon left: see adopt.cpp. Before anything else.
     Result<void> adopt();
 
-    /// Run by a shell at each start of its init from the next on; empty for none.
-    Result<void> set_init_command(Box& box, const std::string& text);
+    /// Changes its settings; they are as they were when that cannot be recorded.
+    Result<void> change(Box& box, const std::function<void(BoxRecord&)>& edit);
     /// Called with each box whose init has been started, not taken over; replaces what was set before.
     void on_started(std::function<void(const std::shared_ptr<Box>&)> call) { started_ = std::move(call); }
 

@@ -52,6 +52,16 @@ calls('a list holds all boxes, or those of a label', async () => {
   assert.deepEqual(await ids({ label: 'none' }), []);
 });
 
+calls('labels of a living box', async () => {
+  const box = await Box.create({ labels: ['first'] });
+  assert.deepEqual(await box.labels.add('team:x'), ['first', 'team:x']);
+  assert.deepEqual((await Box.list({ label: 'team:x' })).map(({ id }) => id), [box.id]);
+  assert.deepEqual(await box.labels.remove('first'), ['team:x']);
+  assert.deepEqual(await box.labels.list(), ['team:x']);
+  await refuses(400, /^label: /, () => box.labels.add('no blanks'));
+  await refuses(404, /"other"/, () => box.labels.remove('other'));
+});
+
 calls('boxes are deleted one by one and together', async () => {
   const boxes = await Promise.all(Array.from({ length: 5 }, (_, i) => Box.create({ name: `box-${i}` })));
   const left = async () => (await Box.list()).map((box) => box.name).sort();
@@ -252,7 +262,6 @@ calls('what is not built yet says so', async () => {
     () => box.exec.code({ code: '1', lang: 'js' }), () => box.exec.streamCode({ code: '1', lang: 'js' }),
     () => box.configureModel('anthropic/claude-sonnet-5'), () => box.updateNetworkPolicy({ mode: 'deny-all' }),
     () => box.skills.add('owner/repo'), () => box.skills.remove('owner/repo'), () => box.skills.remove('owner/repo/skill'),
-    () => box.labels.add('x'), () => box.labels.remove('x'),
     () => Box.listEnv(), () => Box.setEnv('A', 'b'), () => Box.deleteEnv('A'), () => Box.setAllEnv({}),
     () => box.git.clone({ repo: 'r' }), () => box.git.diff(), () => box.git.status(), () => box.git.commit({ message: 'm' }),
     () => box.git.push(), () => box.git.createPR({ title: 't' }), () => box.git.checkout({ branch: 'b' }),
