@@ -142,13 +142,12 @@ void add_snapshot_commands(CLI::App& app, Program& program) {
     run_on(command, program, forked, fork);
 
     const auto compared = std::make_shared<DiffOptions>();
-    command = add_command(
-        app, "diff",
-        "List what a box has changed\n\nOf its image, or of a snapshot that it stands on. Times alone are no\n"
-        "change; a deleted directory is one line.",
-        "hutch diff web");
+    command = add_command(app, "diff",
+                          "List what a box has changed\n\nOf its image, or of any snapshot. Times alone are no\n"
+                          "change; a deleted directory is one line.",
+                          "hutch diff web");
     add_box(*command, compared->box);
-    command->add_option("--against", compared->against, "A snapshot of it")->type_name("SNAPSHOT");
+    command->add_option("--against", compared->against, "A snapshot")->type_name("SNAPSHOT");
     add_json_flag(*command, compared->json);
     run_on(command, program, compared, diff);
 

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <span>
 #include <utility>
 
 #include "base/file.h"
@@ -76,10 +75,25 @@ Result<MaybeKind> change_of(const File& now, const File& before, const std::stop
     return MaybeKind();
 }
 
+/// One of the two trees that are compared.
+struct Side {
+    MergedTree tree;
+    size_t own;  ///< how many of its roots the other does not have; the others are the same, in the same order
+
+    /// Which of the common roots make up the directory where it is.
+    [[nodiscard]] std::vector<size_t> common() const {
+        std::vector<size_t> common;
+        for (const size_t layer : tree.layers()) {
+            if (layer >= own) common.push_back(layer - own);
+        }
+        return common;
+    }
+};
+
 class Diff {
   public:
-    Diff(MergedTree now, MergedTree before, size_t tops, const std::stop_token& stop, const ChangeSink& sink)
-        : now_(std::move(now)), before_(std::move(before)), tops_(tops), stop_(stop), sink_(sink) {}
+    Diff(Side now, Side before, const std::stop_token& stop, const ChangeSink& sink)
+        : now_(std::move(now)), before_(std::move(before)), stop_(stop), sink_(sink) {}
     Result<void> run();
 
   private:
@@ -93,30 +107,42 @@ class Diff {
     Result<void> leave();
     Result<void> visit(const std::string& name);
     Result<void> down(const std::string& name, bool existed);
-    Result<void> tell(Kind kind, const std::string& name, const struct stat& status);
+    [[nodiscard]] bool same(const Found& now, const Found& before) const;
+    Result<void> tell(Kind kind, const std::string& name, const struct stat& status, int dir);
 
-    MergedTree now_;     // the tops on the base: of its layers the first tops_ are tops
-    MergedTree before_;  // the base alone
-    const size_t tops_;
+    Side now_;
+    Side before_;
     const std::stop_token& stop_;
     const ChangeSink& sink_;
     std::vector<Level> levels_;
 };
 
-Result<void> Diff::tell(Kind kind, const std::string& name, const struct stat& status) {
-    std::string path = now_.path();
+Result<void> Diff::tell(Kind kind, const std::string& name, const struct stat& status, int dir) {
+    std::string path = now_.tree.path();
     if (!path.empty() && !name.empty()) path += '/';
     const bool sized = S_ISREG(status.st_mode) || S_ISLNK(status.st_mode);
-    return sink_({kind, path + name, status.st_mode & S_IFMT, sized ? static_cast<uint64_t>(status.st_size) : 0});
+    return sink_({.kind = kind,
+                  .path = path + name,
+                  .type = status.st_mode & S_IFMT,
+                  .size = sized ? static_cast<uint64_t>(status.st_size) : 0,
+                  .dir = dir,
+                  .name = name.empty() ? "." : name});
 }
 
-/// Lists what is to be looked at where now_ is: what the tops have; and what they hide, which only before_ knows.
+/// Whether both are one file of a common layer, or a directory in which only those have something.
+bool Diff::same(const Found& now, const Found& before) const {
+    return now.layer >= now_.own && before.layer >= before_.own && now.layer - now_.own == before.layer - before_.own;
+}
+
+/// Lists what is to be looked at where now_ is: what layers have that are not common, and all, where these hide from
+/// one side what the other shows.
 Result<void> Diff::enter(bool existed) {
-    Level level{TRY(now_.names(tops_)), existed};
-    const auto& layers = now_.layers();
-    const auto of_base = std::count_if(layers.begin(), layers.end(), [&](size_t layer) { return layer >= tops_; });
-    if (existed && static_cast<size_t>(of_base) < before_.layers().size()) {
-        for (std::string& name : TRY(before_.names())) level.todo.push_back(std::move(name));
+    const bool all = !existed || now_.common() != before_.common();
+    Level level{TRY(all ? now_.tree.names() : now_.tree.names(now_.own)), existed};
+    if (existed) {
+        for (std::string& name : TRY(all ? before_.tree.names() : before_.tree.names(before_.own))) {
+            level.todo.push_back(std::move(name));
+        }
         std::sort(level.todo.begin(), level.todo.end());
         level.todo.erase(std::unique(level.todo.begin(), level.todo.end()), level.todo.end());
     }
@@ -129,41 +155,44 @@ Result<void> Diff::leave() {
     const bool existed = levels_.back().existed;
     levels_.pop_back();
     if (levels_.empty()) return {};
-    TRY(now_.up());
-    if (existed) TRY(before_.up());
+    TRY(now_.tree.up());
+    if (existed) TRY(before_.tree.up());
     return {};
 }
 
 Result<void> Diff::down(const std::string& name, bool existed) {
-    if (!TRY(now_.down(name))) return {};
-    return enter(existed && TRY(before_.down(name)));
+    if (!TRY(now_.tree.down(name))) return {};
+    return enter(existed && TRY(before_.tree.down(name)));
 }
 
 Result<void> Diff::visit(const std::string& name) {
     const bool existed = levels_.back().existed;
-    const auto now = TRY(now_.visible(name));
-    const auto before = existed ? TRY(before_.visible(name)) : std::nullopt;
+    const auto now = TRY(now_.tree.visible(name));
+    const auto before = existed ? TRY(before_.tree.visible(name)) : std::nullopt;
     if (!now && !before) return {};
-    if (!now) return tell(Kind::kDeleted, name, before->status);
-    if (before && now->layer >= tops_) return {};  // the same one
+    if (!now) return tell(Kind::kDeleted, name, before->status, -1);
+    if (before && same(*now, *before)) return {};
+    const int dir = now_.tree.dir(now->layer);
     if (!before) {
-        TRY(tell(Kind::kAdded, name, now->status));
+        TRY(tell(Kind::kAdded, name, now->status, dir));
     } else {
-        auto change = change_of({now_.dir(now->layer), name, now->status},
-                                {before_.dir(before->layer), name, before->status}, stop_);
+        auto change =
+            change_of({dir, name, now->status}, {before_.tree.dir(before->layer), name, before->status}, stop_);
         if (!change.ok() && change.error().code == ENOENT) return {};  // vanished
-        if (const auto kind = TRY(std::move(change))) TRY(tell(*kind, name, now->status));
+        if (const auto kind = TRY(std::move(change))) TRY(tell(*kind, name, now->status, dir));
     }
     if (!S_ISDIR(now->status.st_mode)) return {};
     return down(name, before && S_ISDIR(before->status.st_mode));
 }
 
 Result<void> Diff::root() {
+    const int to = now_.tree.dir(0);
+    const int from = before_.tree.dir(0);
     struct stat now {};
     struct stat before {};
-    if (fstat(now_.dir(0), &now) != 0 || fstat(before_.dir(0), &before) != 0) return errno_error("looking at the root");
-    if (const auto kind = TRY(change_of({now_.dir(0), ".", now}, {before_.dir(0), ".", before}, stop_))) {
-        TRY(tell(*kind, "", now));
+    if (fstat(to, &now) != 0 || fstat(from, &before) != 0) return errno_error("looking at the root");
+    if (const auto kind = TRY(change_of({to, ".", now}, {from, ".", before}, stop_))) {
+        TRY(tell(*kind, "", now, to));
     }
     return enter(true);
 }
@@ -179,24 +208,30 @@ Result<void> Diff::run() {
         }
         const std::string name = std::move(todo.back());
         todo.pop_back();
-        TRY_IN("in /" + now_.path(), visit(name));
+        TRY_IN("in /" + now_.tree.path(), visit(name));
     }
     return {};
 }
 
+size_t common_layers(const std::vector<std::string>& one, const std::vector<std::string>& other) {
+    const auto differ = std::mismatch(one.rbegin(), one.rend(), other.rbegin(), other.rend());
+    return static_cast<size_t>(differ.first - one.rbegin());
+}
+
 }  // namespace
 
-Result<void> diff(const Store& store, const Stack& tops, const std::vector<std::string>& base,
+Result<void> diff(const Store& store, const Stack& now, const std::vector<std::string>& before,
                   const std::stop_token& stop, const ChangeSink& sink) {
-    const std::string operation = "comparing with layer " + (base.empty() ? "none" : base.front());
-    std::vector<UniqueFd> layers = TRY_IN(operation, open_layers(store, tops.layers));
-    if (tops.box) layers.insert(layers.begin(), TRY_IN(operation, open_upper(store, *tops.box)));
-    const size_t count = layers.size();
-    for (UniqueFd& layer : TRY_IN(operation, open_layers(store, base))) layers.push_back(std::move(layer));
-    if (count == 0 || count == layers.size()) return invalid("a diff needs layers above and below");
-    MergedTree now = TRY_IN(operation, MergedTree::begin(layers));
-    MergedTree before = TRY_IN(operation, MergedTree::begin(std::span(layers).subspan(count)));
-    TRY_IN(operation, Diff(std::move(now), std::move(before), count, stop, sink).run());
+    if (before.empty()) return invalid("a diff needs layers to compare with");
+    const std::string operation = "comparing with layer " + before.front();
+    std::vector<UniqueFd> roots = TRY_IN(operation, open_layers(store, now.layers));
+    if (now.box) roots.insert(roots.begin(), TRY_IN(operation, open_upper(store, *now.box)));
+    if (roots.empty()) return invalid("a diff needs layers to compare");
+    const std::vector<UniqueFd> old_roots = TRY_IN(operation, open_layers(store, before));
+    const size_t common = common_layers(now.layers, before);
+    Side now_side{TRY_IN(operation, MergedTree::begin(roots)), roots.size() - common};
+    Side before_side{TRY_IN(operation, MergedTree::begin(old_roots)), old_roots.size() - common};
+    TRY_IN(operation, Diff(std::move(now_side), std::move(before_side), stop, sink).run());
     return {};
 }
 

@@ -26,6 +26,8 @@ struct Change {
     std::string path;   ///< from the root, without a leading '/'; "" is the root. Any bytes, any length
     mode_t type;        ///< S_IFREG, S_IFDIR, S_IFLNK, ...; of what was deleted: what it was
     uint64_t size = 0;  ///< bytes of a regular file, or of a link's target
+    int dir = -1;       ///< with `name`: where the file is, to be read while the sink is told; -1 of what was deleted
+    std::string name{};
 };
 
 /// Takes the changes one by one; an error ends the diff.
@@ -37,11 +39,11 @@ struct Stack {
     std::vector<std::string> layers;  ///< below it
 };
 
-/// What `tops` changed of the layers `base`, on which they lie: in order of the paths, each directory followed by what
-/// is in it. Looks only where the tops have something, so it costs what they hold, not what the base does; files of
-/// equal length are compared by content. Mounts nothing and blocks on nothing, and the box may write meanwhile: what
-/// vanishes under it is left out. ECANCELED when told to stop.
-Result<void> diff(const Store& store, const Stack& tops, const std::vector<std::string>& base,
+/// How the tree of `now` differs from that of the layers `before`: in order of the paths, each directory followed by
+/// what is in it. Looks only where layers have something that are not at the bottom of both, so it costs what those
+/// hold, not what is common; files of equal length are compared by content. Mounts nothing and blocks on nothing, and
+/// the box may write meanwhile: what vanishes under it is left out. ECANCELED when told to stop.
+Result<void> diff(const Store& store, const Stack& now, const std::vector<std::string>& before,
                   const std::stop_token& stop, const ChangeSink& sink);
 
 }  // namespace hutch::overlayfs

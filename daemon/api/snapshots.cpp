@@ -146,23 +146,11 @@ const char* type_of(mode_t mode) {
     return S_ISLNK(mode) ? "link" : "other";
 }
 
-// The layers that the box's changes are told against: of its image, or of a snapshot that it stands on.
+// The layers that the box's changes are told against: of its image, or of any snapshot.
 Result<std::vector<std::string>> base_of(const Services& services, const Box& box, const Request& request) {
     const auto against = request.query.find("against");
-    const bool to_snapshot = against != request.query.end();
-    std::vector<std::string> base;
-    if (to_snapshot) {
-        base = TRY(services.snapshots.find(against->second)).layers;
-    } else {
-        base = TRY(services.images.find(box.record.image)).layers;
-    }
-    const auto& stack = box.record.layers;
-    if (base.size() <= stack.size() && std::equal(base.rbegin(), base.rend(), stack.rbegin())) return base;
-    return Error{ErrorKind::kConflict, 0,
-                 to_snapshot ? "against: the box does not stand on the files of " + against->second +
-                                   "; that was taken of another box, or copied of this one while it was at work"
-                             : "image " + box.record.image +
-                                   " was made anew since the box was made; name a snapshot in `against`"};
+    if (against != request.query.end()) return TRY_IN("against", services.snapshots.find(against->second)).layers;
+    return TRY(services.images.find(box.record.image)).layers;
 }
 
 Answer diff(Services& services, Exchange& exchange, const Params& params) {

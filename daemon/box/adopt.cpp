@@ -51,7 +51,10 @@ Result<void> sweep(Mechanisms& mechanisms, const std::set<std::string>& boxes, c
 Result<void> Manager::bury_now(Box& box) {
     const LifeUse used = TRY(kill_life(mechanisms_, box.record, std::nullopt));
     if (box.record.init_pid != 0) TRY(meter_.close(box, used));
-    return mechanisms_.cgroups.remove(box.record.id);
+    TRY(mechanisms_.cgroups.remove(box.record.id));
+    if (box.record.mounted.empty()) return {};
+    box.record.mounted.clear();  // and what nobody else knows of them is swept
+    return records_.put_box(box.record);
 }
 
 // Files that were being changed when the last daemon ended. With a life on them only if that had not begun yet.
@@ -103,6 +106,7 @@ Result<void> Manager::adopt() {
         uid_slots_.reserve(record.uid_slot);
         if (record.change != FilesChange::kNone) known_layers.insert(record.change_layer);
         if (!wanted) {
+            known_layers.insert(record.mounted.begin(), record.mounted.end());
             record.phase = Phase::kDeleting;
             leaving_[record.id] = box;
             asio::co_spawn(executor_, finish_removal(box, std::make_shared<Removal>(executor_)), asio::detached);
@@ -112,6 +116,7 @@ Result<void> Manager::adopt() {
         if (!mended.ok()) log_error("box {}: {}; its next start tries again", record.id, mended.error().message);
         known_layers.insert(record.layers.begin(), record.layers.end());
         auto life = adopt_life(mechanisms_, record);
+        if (life.ok()) known_layers.insert(record.mounted.begin(), record.mounted.end());
         enlist(box);
         if (record.expires_at != 0) {
             box->expires_at = Moment::clock::now() + std::chrono::seconds(record.expires_at - unix_now());

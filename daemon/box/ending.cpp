@@ -25,7 +25,17 @@ Task<Result<void>> Manager::bury(std::shared_ptr<Box> box, std::optional<Life> l
         return kill_life(mechanisms_, box->record, std::exchange(life, std::nullopt));
     }));
     if (box->record.init_pid != 0) CO_TRY(meter_.close(*box, used));
-    co_return co_await workers_.run([&] { return mechanisms_.cgroups.remove(box->record.id); });
+    CO_TRY(co_await workers_.run([&] { return mechanisms_.cgroups.remove(box->record.id); }));
+    let_mounted_go(*box);
+    co_return Result<void>();
+}
+
+// The life that stood on them is over.
+void Manager::let_mounted_go(Box& box) {
+    const auto mounted = std::exchange(box.record.mounted, {});
+    if (mounted.empty()) return;
+    (void)records_.put_box(box.record);  // else the next start finds it
+    layers_.drop_unused(mounted);
 }
 
 void Manager::give_address_back(Box& box) {
@@ -104,6 +114,7 @@ Task<> Manager::finish_removal(std::shared_ptr<Box> box, std::shared_ptr<Removal
             leaving_.erase(box->record.id);
             listener_.on_gone(*box);
             layers_.drop_unused(box->record.layers);
+            layers_.drop_unused(box->record.mounted);
             if (!box->record.change_layer.empty()) layers_.drop_unused({box->record.change_layer});
             break;
         }

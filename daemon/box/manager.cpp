@@ -48,10 +48,6 @@ const char* reason_of(Trigger trigger) {
     return "";
 }
 
-Error shutting_down() {
-    return {ErrorKind::kLimit, 0, "hutchd is shutting down; try again in a moment"};
-}
-
 }  // namespace
 
 Manager::Manager(asio::any_io_executor executor, Mechanisms& mechanisms, Records& records, Workers& workers,
@@ -118,14 +114,29 @@ std::vector<std::shared_ptr<Box>> Manager::list(const std::string& label) {
     return found;
 }
 
+std::vector<std::shared_ptr<Box>> Manager::on_layer(const std::string& layer) {
+    std::vector<std::shared_ptr<Box>> found;
+    for (const auto& [id, box] : boxes_) {
+        if (contains(box->record.layers, layer)) found.push_back(box);
+    }
+    return found;
+}
+
 bool Manager::uses_layer(const std::string& layer) const {
-    const auto uses = [&layer](const auto& entry) { return contains(entry.second->record.layers, layer); };
+    const auto uses = [&layer](const auto& entry) {
+        const BoxRecord& record = entry.second->record;
+        return contains(record.layers, layer) || contains(record.mounted, layer);
+    };
     return std::any_of(boxes_.begin(), boxes_.end(), uses) || std::any_of(leaving_.begin(), leaving_.end(), uses);
 }
 
+Result<Gate::Pass> Manager::enter() {
+    if (work_.closed()) return Error{ErrorKind::kLimit, 0, "hutchd is shutting down; try again in a moment"};
+    return work_.enter();
+}
+
 Task<Result<std::shared_ptr<Box>>> Manager::create(CreateBox command) {
-    if (work_.closed()) co_return shutting_down();
-    const auto pass = work_.enter();
+    CO_TRY_LET(const auto pass, enter());
     if (boxes_.size() >= mechanisms_.config.max_boxes) {
         co_return Error{ErrorKind::kLimit, 0,
                         "this host is set to hold at most " + std::to_string(mechanisms_.config.max_boxes) +
@@ -234,8 +245,7 @@ Task<> Manager::start_kept(std::shared_ptr<Box> box) {
 // The one place where a box's life is changed, but for its first start and its end: what is done is action_for()'s to
 // say, once nobody else is at it.
 Task<Result<void>> Manager::apply(Trigger trigger, std::shared_ptr<Box> box) {
-    if (work_.closed()) co_return shutting_down();
-    const auto pass = work_.enter();
+    CO_TRY_LET(const auto pass, enter());
     co_await box->unchanged();
     auto action = action_for(trigger, box->situation());
     if (!action.ok()) co_return std::move(action).error().in("box " + box->record.id);
@@ -284,8 +294,7 @@ Task<Result<void>> Manager::stop(std::shared_ptr<Box> box) {
 }
 
 Task<Result<Manager::Claim>> Manager::claim(std::shared_ptr<Box> box) {
-    if (work_.closed()) co_return shutting_down();
-    auto pass = work_.enter();
+    CO_TRY_LET(auto pass, enter());
     co_await box->unchanged();
     const auto action = action_for(Trigger::kWork, box->situation());
     if (!action.ok()) co_return Result<void>(action.error()).error().in("box " + box->record.id);

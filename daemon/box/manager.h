@@ -52,6 +52,8 @@ class Manager {
     Task<Result<std::shared_ptr<Box>>> create(CreateBox command);
     /// By id or name. kNotFound names what was asked for.
     Result<std::shared_ptr<Box>> find(const std::string& id_or_name);
+    /// Those that stand on this layer.
+    std::vector<std::shared_ptr<Box>> on_layer(const std::string& layer);
     /// Those with this label; all for an empty one. In order of creation.
     std::vector<std::shared_ptr<Box>> list(const std::string& label);
     /// Sees to it that the box is awake, and notes the activity.
@@ -65,7 +67,9 @@ class Manager {
     /// Gone for every caller at once; answers when it is gone from the kernel too, or after two seconds, with the rest
     /// being done behind; then, and for who comes second, there are no times.
     Task<Result<std::optional<DeleteTimes>>> remove(std::shared_ptr<Box> box);
-    /// The right to change a box's life and files, and a place among what the daemon waits for at its end.
+    /// A place among what the daemon waits for at its end; kLimit when that has come.
+    Result<Gate::Pass> enter();
+    /// The right to change a box's life and files, and such a place.
     struct Claim {
         Gate::Pass pass;
         Box::Change change;
@@ -121,6 +125,7 @@ class Manager {
     Task<> finish_removal(std::shared_ptr<Box> box, std::shared_ptr<Removal> removal);
     Task<Result<void>> settle(std::shared_ptr<Box> box);
     void give_address_back(Box& box);
+    void let_mounted_go(Box& box);
     Result<void> bury_now(Box& box);
     Result<void> mend_files(Box& box);
     Result<void> forget(Box& box);

@@ -21,9 +21,10 @@ constexpr size_t kMostChanges = 500'000;  // in one answer
 }  // namespace
 
 Task<Result<std::vector<overlayfs::Change>>> Snapshots::diff(std::shared_ptr<Box> box, std::vector<std::string> base) {
-    const Stack& layers = box->record.layers;
-    const auto height = static_cast<std::ptrdiff_t>(layers.size() - base.size());
-    const overlayfs::Stack tops{box->record.id, {layers.begin(), layers.begin() + height}};
+    const overlayfs::Stack now{box->record.id, box->record.layers};
+    // A box or a snapshot that goes, or is flattened, must not take them away meanwhile.
+    const InHand held(*this, now.layers);
+    const InHand held_base(*this, base);
     std::vector<overlayfs::Change> changes;
     const auto take = [&](const overlayfs::Change& change) -> Result<void> {
         if (changes.size() >= kMostChanges) {
@@ -35,7 +36,7 @@ Task<Result<std::vector<overlayfs::Change>>> Snapshots::diff(std::shared_ptr<Box
         return {};
     };
     CO_TRY(co_await adders_.run(
-        [&] { return overlayfs::diff(boxes_.mechanisms().store, tops, base, stop_.get_token(), take); }));
+        [&] { return overlayfs::diff(boxes_.mechanisms().store, now, base, stop_.get_token(), take); }));
     co_return changes;
 }
 

@@ -32,6 +32,15 @@ Snapshots::Snapshots(Manager& boxes) : boxes_(boxes) {
     boxes_.layers().add_user([this](const std::string& layer) { return uses_layer(layer); });
 }
 
+Snapshots::InHand::InHand(Snapshots& snapshots, Stack layers) : snapshots_(snapshots), layers_(std::move(layers)) {
+    snapshots_.in_hand_.insert(layers_.begin(), layers_.end());
+}
+
+Snapshots::InHand::~InHand() {
+    for (const std::string& layer : layers_) snapshots_.in_hand_.erase(snapshots_.in_hand_.find(layer));
+    snapshots_.boxes_.layers().drop_unused(layers_);
+}
+
 bool Snapshots::uses_layer(const std::string& layer) const {
     return in_hand_.contains(layer) || std::any_of(snapshots_.begin(), snapshots_.end(), [&layer](const auto& entry) {
                return contains(entry.second.record.layers, layer);
@@ -78,6 +87,7 @@ std::vector<SnapshotRecord> Snapshots::list(const std::string& box_id) {
 }
 
 Task<Result<SnapshotRecord>> Snapshots::take(std::shared_ptr<Box> box, std::string name, KeepTimes& times) {
+    CO_TRY(co_await flatten(box, kMostLayers - 1));
     co_await sync(*box, times);
     CO_TRY_LET(auto claim, co_await boxes_.claim(box));
     const bool was_awake = box->alive() && !box->sleep();
@@ -93,6 +103,7 @@ Task<Result<SnapshotRecord>> Snapshots::take(std::shared_ptr<Box> box, std::stri
     if (!kept.ok()) co_return Result<void>(kept.error()).error().in("snapshot of box " + box->record.id);
     snapshots_[snapshot.id] = {snapshot, Moment::clock::now()};
     boxes_.note(*box, "info", "snapshot " + snapshot.id + " taken");
+    flatten_behind(box);
     asio::co_spawn(boxes_.executor(), add_up(snapshot.id), asio::detached);
     co_return snapshot;
 }

@@ -46,8 +46,8 @@ class Snapshots {
     /// The box's files become those of a snapshot of it, for good; what runs in it ends.
     Task<Result<void>> roll_back(std::shared_ptr<Box> box, std::string id);
 
-    /// What the box has changed of these layers, the lowest of its stack, as its files are now; reads all that it has
-    /// written since. Call it while nobody changes the box (Box::unchanged); what vanishes afterwards is left out.
+    /// How the box's files differ from those of the stack `base`, as they are now; reads all that is not in both
+    /// stacks. Call it while nobody changes the box (Box::unchanged); what vanishes afterwards is left out.
     Task<Result<std::vector<overlayfs::Change>>> diff(std::shared_ptr<Box> box, std::vector<std::string> base);
 
     /// Oldest first; of this box only, if one is named.
@@ -71,6 +71,20 @@ class Snapshots {
     };
     static UsageRecord unbooked(const Kept& kept);
     using Stack = std::vector<std::string>;  ///< of layers, topmost first
+    /// An overlay takes 500 layers, and, before Linux 6.5, as many as fit in a page of options (overlay_by_mount).
+    static constexpr size_t kMostLayers = 64;
+    /// Layers that must stay, though no record may tell of them.
+    class InHand {
+      public:
+        InHand(Snapshots& snapshots, Stack layers);
+        InHand(const InHand&) = delete;
+        InHand& operator=(const InHand&) = delete;
+        ~InHand();  ///< those that nobody needs now go
+
+      private:
+        Snapshots& snapshots_;
+        const Stack layers_;
+    };
     /// Writes down, in the transaction that ends the making of a stack, what it was made for.
     using Commit = std::function<Result<void>(const Stack&)>;
 
@@ -81,6 +95,10 @@ class Snapshots {
     Task<Result<overlayfs::Import>> copy_frozen(std::shared_ptr<Box> box, KeepTimes& times);
     Task<Result<std::vector<std::shared_ptr<Box>>>> create_all(std::vector<CreateBox> commands);
     Task<> add_up(std::string id);
+    void flatten_behind(const std::shared_ptr<Box>& box);
+    Task<Result<void>> flatten(std::shared_ptr<Box> box, size_t most);
+    Task<Result<void>> flatten_now(std::shared_ptr<Box> box);
+    Task<> put_on(std::shared_ptr<Box> box, Stack range, std::string flat);
     Result<void> book(Kept& kept);
     [[nodiscard]] bool uses_layer(const std::string& layer) const;
 
@@ -88,10 +106,12 @@ class Snapshots {
     std::map<std::string, Kept> snapshots_;  ///< by id
     std::multiset<std::string> in_hand_;     ///< layers of which no record tells yet
     std::set<std::shared_ptr<Box>> copying_;
+    std::shared_ptr<Event> flattening_;  ///< set when that which is under way is done
     std::stop_source stop_;
     // Not the workers of requests: a large tree takes seconds.
     Workers copiers_{2};
     Workers adders_{1};
+    Workers flatteners_{1};
 };
 
 }  // namespace hutch::daemon

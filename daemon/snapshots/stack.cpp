@@ -20,16 +20,6 @@ bool is_empty(int root, const char* path) {
     return empty.ok() && empty.value();
 }
 
-// An overlay takes 500 layers, and, before Linux 6.5, as many as fit in a page of options (overlay_by_mount).
-constexpr size_t kMostLayers = 64;
-
-Result<void> check_height(const Box& box) {
-    if (box.record.layers.size() < kMostLayers) return {};
-    return Error{ErrorKind::kConflict, 0,
-                 "it stands on " + std::to_string(kMostLayers) +
-                     " layers already, the most there may be; make a box of an image and copy its files"};
-}
-
 // Freezes the box unless it is frozen already, copies, thaws; all of it on one thread, so that a box never stands still
 // waiting for one.
 Result<overlayfs::Import> copy_still(Mechanisms& mechanisms, const std::string& box, bool freezing,
@@ -68,7 +58,11 @@ Task<> Snapshots::sync(const Box& box, KeepTimes& times) {
 }
 
 Task<Result<Snapshots::Stack>> Snapshots::keep_files(std::shared_ptr<Box> box, Commit commit, KeepTimes& times) {
-    CO_TRY(check_height(*box));
+    if (box->record.layers.size() >= kMostLayers) {  // others were faster
+        co_return Error{ErrorKind::kConflict, 0,
+                        "its files were kept " + std::to_string(kMostLayers) +
+                            " times in a row, and are about to be made one layer again; try again in a moment"};
+    }
     if (is_still(*box)) co_return co_await seal(box, std::move(commit), times);
     co_return co_await copy(box, std::move(commit), times);
 }
@@ -158,6 +152,7 @@ Task<Result<Snapshots::Stack>> Snapshots::copy(std::shared_ptr<Box> box, Commit 
 Task<Result<std::vector<std::shared_ptr<Box>>>> Snapshots::fork(std::shared_ptr<Box> box,
                                                                 std::vector<CreateBox> commands) {
     KeepTimes times;
+    CO_TRY(co_await flatten(box, kMostLayers - 1));
     co_await sync(*box, times);
     CO_TRY_LET(auto claim, co_await boxes_.claim(box));
     const bool was_awake = box->alive() && !box->sleep();
@@ -174,11 +169,9 @@ Task<Result<std::vector<std::shared_ptr<Box>>>> Snapshots::fork(std::shared_ptr<
     boxes_.release(box, std::move(claim), was_awake && !box->alive());
     if (!kept.ok()) co_return Result<void>(kept.error()).error().in("fork of box " + box->record.id);
     for (CreateBox& command : commands) command.image = as_image(moment);
-    const auto in_hand = in_hand_.insert(moment.layers.front());
-    auto made = co_await create_all(std::move(commands));
-    in_hand_.erase(in_hand);
-    boxes_.layers().drop_unused(moment.layers);
-    co_return made;
+    flatten_behind(box);
+    const InHand held(*this, moment.layers);
+    co_return co_await create_all(std::move(commands));
 }
 
 // As many at a time as there are workers; the first failure is answered, and takes the others with it.

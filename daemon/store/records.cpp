@@ -69,6 +69,9 @@ ALTER TABLE snapshots ADD COLUMN measured INTEGER NOT NULL DEFAULT 0;
     R"sql(
 ALTER TABLE runs ADD COLUMN kill_reason INTEGER NOT NULL DEFAULT 0;
 )sql",
+    R"sql(
+ALTER TABLE boxes ADD COLUMN mounted TEXT NOT NULL DEFAULT '';
+)sql",
 };
 
 }  // namespace
@@ -134,14 +137,14 @@ Result<void> Records::put_box(const BoxRecord& box) {
     return database_
         .query(
             "INSERT INTO boxes VALUES (?1, NULLIF(?2, ''), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, "
-            "?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30) ON CONFLICT (id) DO "
+            "?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31) ON CONFLICT (id) DO "
             "UPDATE SET name "
             "= NULLIF(?2, ''), phase = ?3, "
             "layers = ?6, labels = ?8, "
             "env = ?9, address = ?11, init_pid = ?12, init_start = ?13, updated_at = ?15, last_activity_at = ?16, "
             "past_cpu_ns = ?17, init_command = ?19, past_sent_bytes = ?22, past_received_bytes = ?23, "
             "booked_cpu_ns = ?24, booked_sent_bytes = ?25, booked_received_bytes = ?26, booked_ms = ?27, "
-            "disk_bytes = ?28, change = ?29, change_layer = ?30")
+            "disk_bytes = ?28, change = ?29, change_layer = ?30, mounted = ?31")
         .bind(box.id)
         .bind(box.phase == Phase::kDeleting ? "" : box.name)  // its name is free at once, its row may stay for a while
         .bind(static_cast<int64_t>(box.phase))
@@ -172,6 +175,7 @@ Result<void> Records::put_box(const BoxRecord& box) {
         .bind(box.disk_bytes)
         .bind(static_cast<int64_t>(box.change))
         .bind(box.change_layer)
+        .bind(join(box.mounted))
         .run();
 }
 
@@ -210,6 +214,7 @@ Result<std::vector<BoxRecord>> Records::boxes() {
         box.disk_bytes = query.number(27);
         box.change = static_cast<FilesChange>(query.number(28));
         box.change_layer = query.text(29);
+        box.mounted = split(query.text(30));
         boxes.push_back(std::move(box));
     }
     return boxes;

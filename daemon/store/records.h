@@ -80,6 +80,7 @@ struct BoxRecord {
     int64_t disk_bytes = 0;      ///< of its files, as last measured
     FilesChange change = FilesChange::kNone;
     std::string change_layer{};
+    std::vector<std::string> mounted{};  ///< what its present life stands on, where others have taken their place since
 };
 
 struct ImageRecord {

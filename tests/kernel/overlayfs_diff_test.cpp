@@ -28,16 +28,16 @@ class OverlayDiff : public OverlayfsTest {
     static std::string text(const Change& change) {
         return "AMmD"[static_cast<int>(change.kind)] + (" " + change.path);
     }
-    Lines lines(const Stack& tops, const std::vector<std::string>& base) {
+    Lines lines(const Stack& now, const std::vector<std::string>& base) {
         Lines told;
-        const auto done = diff(*store_, tops, base, {}, [&](const Change& change) -> Result<void> {
+        const auto done = diff(*store_, now, base, {}, [&](const Change& change) -> Result<void> {
             told.push_back(text(change));
             return {};
         });
         EXPECT_TRUE(done.ok()) << done.error().message;
         return told;
     }
-    Lines lines() { return lines({"b1", {"middle"}}, {"base"}); }
+    Lines lines() { return lines({"b1", {"middle", "base"}}, {"base"}); }
 
     UniqueFd base_, middle_, upper_;
 };
@@ -54,7 +54,7 @@ TEST_F(OverlayDiff, ToldWithTypeAndSizeInOrderOfThePaths) {
     ASSERT_EQ(symlinkat("target", upper_.get(), "d/link"), 0);
     ASSERT_EQ(mkfifoat(upper_.get(), "\xff\n", 0600), 0);
     std::vector<Change> told;
-    ASSERT_TRUE(diff(*store_, {"b1", {}}, {"base"}, {}, [&](const Change& change) -> Result<void> {
+    ASSERT_TRUE(diff(*store_, {"b1", {"base"}}, {"base"}, {}, [&](const Change& change) -> Result<void> {
                     told.push_back(change);
                     return {};
                 }).ok());
@@ -134,8 +134,9 @@ TEST_F(OverlayDiff, TheUpperHidesWhatTheMiddleDid) {
     whiteout(middle_, "dir");
     directory(upper_.get(), "dir");
     EXPECT_EQ(lines(), (Lines{"D dir/old", "A new"}));
-    EXPECT_EQ(lines({"b1", {}}, {"middle", "base"}), (Lines{"A back", "D came-and-went", "A dir", "M file"}));
-    EXPECT_EQ(lines({std::nullopt, {"middle"}}, {"base"}),
+    EXPECT_EQ(lines({"b1", {"middle", "base"}}, {"middle", "base"}),
+              (Lines{"A back", "D came-and-went", "A dir", "M file"}));
+    EXPECT_EQ(lines({std::nullopt, {"middle", "base"}}, {"base"}),
               (Lines{"D back", "A came-and-went", "D dir", "M file", "A new"}));
 }
 
@@ -186,15 +187,36 @@ TEST_F(OverlayDiff, TheBoxMayWriteMeanwhile) {
     done = true;
 }
 
+TEST_F(OverlayDiff, StacksThatAreSiblings) {
+    directory(base_.get(), "dir");
+    put(base_.get(), "dir/kept", "x");
+    put(base_.get(), "dir/back", "x");
+    put(base_.get(), "file", "old");
+    put(middle_.get(), "file", "new");
+    put(middle_.get(), "theirs", "x");
+    whiteout(make_dirs_beneath(middle_.get(), "dir").value(), "back");
+    put(upper_.get(), "file", "new");
+    put(upper_.get(), "mine", "x");
+    EXPECT_EQ(lines({"b1", {"base"}}, {"middle", "base"}), (Lines{"A dir/back", "A mine", "D theirs"}));
+}
+
+TEST_F(OverlayDiff, StacksWithNothingInCommon) {
+    put(base_.get(), "same", "x");
+    put(base_.get(), "file", "old");
+    put(middle_.get(), "same", "x");
+    put(middle_.get(), "file", "longer");
+    EXPECT_EQ(lines({std::nullopt, {"middle"}}, {"base"}), (Lines{"M file"}));
+}
+
 TEST_F(OverlayDiff, EndsWhenToldAndWithTheSinksError) {
     put(upper_.get(), "file", "x");
     std::stop_source source;
     source.request_stop();
     const auto refuse = [](const Change& change) -> Result<void> { return invalid("enough of " + change.path); };
-    EXPECT_EQ(diff(*store_, {"b1", {}}, {"base"}, source.get_token(), refuse).error().code, ECANCELED);
-    EXPECT_EQ(diff(*store_, {"b1", {}}, {"base"}, {}, refuse).error().kind, ErrorKind::kInvalid);
-    EXPECT_EQ(diff(*store_, {"b1", {}}, {}, {}, refuse).error().kind, ErrorKind::kInvalid);
-    EXPECT_EQ(diff(*store_, {"b1", {"absent"}}, {"base"}, {}, refuse).error().code, ENOENT);
+    EXPECT_EQ(diff(*store_, {"b1", {"base"}}, {"base"}, source.get_token(), refuse).error().code, ECANCELED);
+    EXPECT_EQ(diff(*store_, {"b1", {"base"}}, {"base"}, {}, refuse).error().kind, ErrorKind::kInvalid);
+    EXPECT_EQ(diff(*store_, {"b1", {"base"}}, {}, {}, refuse).error().kind, ErrorKind::kInvalid);
+    EXPECT_EQ(diff(*store_, {"b1", {"absent", "base"}}, {"base"}, {}, refuse).error().code, ENOENT);
 }
 
 }  // namespace

@@ -69,6 +69,7 @@ class OverlayProperty : public OverlayfsTest {
         use_memory();
         users_ = test::make_user_namespace(kBase).value();
         layers_ = {seal_layer(*store_, begin_layer(*store_).value()).value()};
+        earlier_ = layers_;
         begin("box0");
     }
     void TearDown() override {
@@ -164,22 +165,27 @@ class OverlayProperty : public OverlayfsTest {
     }
     void compare_some() {
         const auto count = static_cast<ptrdiff_t>(below(layers_.size()));
-        const Layers base(layers_.begin() + count, layers_.end());
+        // Of its own stack, or of one that it stood on once and that has been made anew under it since.
+        const Layers base = below(2) == 0 ? earlier_ : Layers(layers_.begin() + count, layers_.end());
         std::vector<std::string> told;
         const ChangeSink sink = [&](const Change& change) -> Result<void> {
             told.push_back(line("AMmD"[static_cast<int>(change.kind)], change.path, change.type, change.size));
             return {};
         };
-        const auto done = diff(*store_, {box_, {layers_.begin(), layers_.begin() + count}}, base, {}, sink);
+        const auto done = diff(*store_, {box_, layers_}, base, {}, sink);
         ASSERT_TRUE(done.ok()) << done.error().message;
         const auto expected = expected_diff(shown_by(base), manifest_of(mount_.get()));
         const auto [found, wanted] = std::mismatch(told.begin(), told.end(), expected.begin(), expected.end());
         ASSERT_EQ(found != told.end() ? *found : "the end", wanted != expected.end() ? *wanted : "the end");
+        if (below(3) == 0) earlier_ = layers_;
     }
     void clean() {
         const auto layers = names_in(store_->layers()).value();
         for (const std::string& layer : layers) {
-            if (std::find(layers_.begin(), layers_.end(), layer) != layers_.end()) continue;
+            const auto is_in = [&layer](const Layers& stack) {
+                return std::find(stack.begin(), stack.end(), layer) != stack.end();
+            };
+            if (is_in(layers_) || is_in(earlier_)) continue;
             ASSERT_TRUE(discard_layer(*store_, layer).ok());
         }
         const auto trash = names_in(store_->trash()).value();
@@ -191,7 +197,8 @@ class OverlayProperty : public OverlayfsTest {
 
     UniqueFd users_, mount_;
     std::string box_;
-    Layers layers_;  // below the box's upper
+    Layers layers_;   // below the box's upper
+    Layers earlier_;  // at some time before
     std::mt19937_64 random_;
     uint64_t ids_ = 0;
 };
