@@ -83,6 +83,7 @@ Result<void> serve(const Config& config) {
     Services services{boxes, runs, images, snapshots, meter, events, config};
     Router router;
     add_box_routes(router, services);
+    add_env_routes(router, services);
     add_label_routes(router, services);
     add_sleep_routes(router, services);
     add_exec_routes(router, services);

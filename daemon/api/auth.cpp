@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "base/file.h"
+#include "daemon/store/records.h"
 
 namespace hutch::daemon {
 
@@ -33,13 +34,13 @@ Result<Caller> Auth::by_peer(int socket) const {
     ucred peer{};
     socklen_t size = sizeof(peer);
     if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return errno_error("reading who asks");
-    if (peer.uid == 0) return Caller{"local"};
+    if (peer.uid == 0) return Caller{kLocalCustomer};
     std::vector<gid_t> groups(256);
     size = static_cast<socklen_t>(groups.size() * sizeof(gid_t));
     if (getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, groups.data(), &size) != 0) size = 0;
     groups.resize(size / sizeof(gid_t));
     groups.push_back(peer.gid);
-    if (group_ != 0 && std::find(groups.begin(), groups.end(), group_) != groups.end()) return Caller{"local"};
+    if (group_ != 0 && std::find(groups.begin(), groups.end(), group_) != groups.end()) return Caller{kLocalCustomer};
     return Error{ErrorKind::kUnauthorized, 0,
                  "user " + std::to_string(peer.uid) + " may not use this socket; join its group"};
 }
@@ -49,7 +50,7 @@ Result<Caller> Auth::by_key(const std::string& key) const {
     for (const std::string& candidate : keys_) {
         known |= candidate.size() == key.size() && CRYPTO_memcmp(candidate.data(), key.data(), key.size()) == 0;
     }
-    if (known) return Caller{"local"};
+    if (known) return Caller{kLocalCustomer};
     return Error{
         ErrorKind::kUnauthorized, 0,
         key.empty() ? "X-Box-Api-Key: send your API key in this header" : "X-Box-Api-Key: the key is not known"};

@@ -1,7 +1,6 @@
 // Making, finding and deleting boxes.
 
 #include <algorithm>
-#include <cctype>
 
 #include "daemon/api/resources.h"
 
@@ -35,20 +34,6 @@ Response answer_box(const Services& services, const Exchange& exchange, const Bo
     Json json = box_json(services, box);
     if (wants_details(exchange)) json["details"] = details_json(services, box);
     return answer(json, status);
-}
-
-Result<void> check_variable(const std::string& name, const std::string& value) {
-    static const char* const kReserved[] = {"PATH", "HOME", "LD_PRELOAD", "LD_LIBRARY_PATH", "NODE_OPTIONS"};
-    const auto allowed = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; };
-    if (name.empty() || name.size() > 256 || std::isdigit(static_cast<unsigned char>(name.front())) != 0 ||
-        !std::all_of(name.begin(), name.end(), allowed)) {
-        return invalid("env_vars: \"" + name + "\" must be letters, digits and '_', not beginning with a digit");
-    }
-    if (std::find(std::begin(kReserved), std::end(kReserved), name) != std::end(kReserved)) {
-        return invalid("env_vars: " + name + " is reserved; choose another name");
-    }
-    if (value.find('\0') != std::string::npos) return invalid("env_vars: the value of " + name + " contains a NUL");
-    return {};
 }
 
 // Silently dropping what a caller asked for would be a lie; each of these says so instead.
@@ -107,7 +92,7 @@ Json box_json(const Services& services, const Box& box) {
     const int64_t cpu_ns = box.cpu_ns();
     Json json{
         {"id", record.id},
-        {"customer_id", "local"},
+        {"customer_id", record.customer},
         {"name", record.name},
         {"labels", record.labels},
         {"size", record.size},
@@ -140,15 +125,16 @@ Json box_json(const Services& services, const Box& box) {
     return json;
 }
 
-Result<CreateBox> decode_create(const Fields& fields, ImageRecord image, const std::string& size) {
+Result<CreateBox> decode_create(const Exchange& exchange, const Fields& fields, ImageRecord image,
+                                const std::string& size) {
     CreateBox command;
+    command.customer = exchange.request().caller.customer;
     command.name = TRY(fields.text("name")).value_or("");
     if (!command.name.empty()) TRY(check_name("name", command.name));
     command.size = TRY(fields.text("size")).value_or(size);
     if (find_size(command.size) == nullptr) return invalid("size: must be one of small, medium, large");
     command.labels = TRY(checked_labels("labels", TRY(fields.texts("labels"))));
-    command.env = TRY(fields.pairs("env_vars"));
-    for (const auto& [name, value] : command.env) TRY(check_variable(name, value));
+    command.env = TRY(checked_env("env_vars", TRY(fields.pairs("env_vars"))));
     TRY(decode_lifetime(fields, command));
     TRY(refuse_unsupported(fields));
     command.image = std::move(image);
@@ -191,7 +177,7 @@ void add_box_routes(Router& router, Services& services) {
     router.add("POST", "/v2/box", [&services](Exchange& exchange, const Params&) -> Answer {
         CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
         CO_TRY_LET(ImageRecord image, decode_runtime(services, fields));
-        CO_TRY_LET(CreateBox command, decode_create(fields, std::move(image), "small"));
+        CO_TRY_LET(CreateBox command, decode_create(exchange, fields, std::move(image), "small"));
         CO_TRY_LET(const auto box, co_await services.boxes.create(std::move(command)));
         co_return std::optional(answer_box(services, exchange, *box, 201));
     });

@@ -102,7 +102,7 @@ Result<Command> decode_command(const Services& services, const Box& box, const F
     const auto image = services.images.find(box.record.image);  // may have been replaced or removed since
     command.work_dir = folder.empty() && image.ok() ? image.value().work_dir : absolute_path(folder);
     command.user = TRY(find_user(image.ok() ? image.value().user : "boxuser"));
-    command.env = box.record.env;
+    command.env = TRY(environment_of(services, box));
     const auto timeout = TRY(fields.number("timeout"));
     if (timeout && (*timeout < 1 || *timeout > kMaxTimeoutMs)) {
         return invalid("timeout: must be from 1 to 604800000 milliseconds (a week)");

@@ -23,6 +23,7 @@ struct Services {
 
 // One file per resource of the API.
 void add_box_routes(Router& router, Services& services);
+void add_env_routes(Router& router, Services& services);
 void add_label_routes(Router& router, Services& services);
 void add_sleep_routes(Router& router, Services& services);
 void add_exec_routes(Router& router, Services& services);
@@ -49,9 +50,14 @@ bool wants_details(const Exchange& exchange);
 Result<Command> decode_command(const Services& services, const Box& box, const Fields& fields);
 
 /// What a create call says, on this image; `size` is that of a box that names none.
-Result<CreateBox> decode_create(const Fields& fields, ImageRecord image, const std::string& size);
+Result<CreateBox> decode_create(const Exchange& exchange, const Fields& fields, ImageRecord image,
+                                const std::string& size);
 /// Each of them once, in order; kInvalid, naming `field`, for one that is none, and for too many.
 Result<std::vector<std::string>> checked_labels(const std::string& field, std::vector<std::string> labels);
+/// kInvalid, naming `field`, for a variable that may not be set, and for too much.
+Result<Pairs> checked_env(const std::string& field, Pairs env);
+/// What every command in the box finds: its customer's variables, then its own, the later one winning.
+Result<Pairs> environment_of(const Services& services, const Box& box);
 /// The object of the contract.
 Json box_json(const Services& services, const Box& box);
 /// keep_alive, init_command, idle_timeout, ephemeral and ttl.

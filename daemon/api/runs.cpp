@@ -12,10 +12,10 @@ using Answer = Task<Result<std::optional<Response>>>;
 constexpr int64_t kMaxOffset = 1LL << 50U;
 
 // An ended one has exactly these keys: clients compare.
-Json run_json(const Services& services, const RunRecord& run) {
+Json run_json(const Services& services, const Box& box, const RunRecord& run) {
     Json json{{"id", run.id},
               {"box_id", run.box},
-              {"customer_id", "local"},
+              {"customer_id", box.record.customer},
               {"type", "shell"},
               {"status", name_of(run.status)},
               {"prompt", run.prompt},
@@ -38,14 +38,14 @@ Answer list(Services& services, const Params& params) {
     CO_TRY_LET(const auto box, services.boxes.find(params.at("id")));
     CO_TRY_LET(const auto records, services.runs.list(*box));
     Json runs = Json::array();
-    for (const RunRecord& record : records) runs.push_back(run_json(services, record));
+    for (const RunRecord& record : records) runs.push_back(run_json(services, *box, record));
     co_return std::optional(answer(Json{{"runs", std::move(runs)}}));
 }
 
 Answer get(Services& services, const Params& params) {
     CO_TRY_LET(const auto box, services.boxes.find(params.at("id")));
     CO_TRY_LET(const RunRecord record, services.runs.record(*box, params.at("run")));
-    Json json = run_json(services, record);
+    Json json = run_json(services, *box, record);
     json["exit_code"] = record.exit_code ? Json(*record.exit_code) : Json();
     if (!record.error.empty()) json["error_message"] = record.error;
     const auto active = services.runs.find(*box, record.id);

@@ -92,7 +92,7 @@ Answer create(Services& services, Exchange& exchange) {
     if (runtime != snapshot.image) {
         co_return invalid("runtime: snapshot " + id + " is of a box of image " + snapshot.image + "; leave it out");
     }
-    CO_TRY_LET(CreateBox command, decode_create(fields, Snapshots::as_image(snapshot), snapshot.size));
+    CO_TRY_LET(CreateBox command, decode_create(exchange, fields, Snapshots::as_image(snapshot), snapshot.size));
     CO_TRY_LET(const auto box, co_await services.boxes.create(std::move(command)));
     co_return std::optional(answer(box_json(services, *box), 201));
 }
@@ -104,7 +104,7 @@ Answer fork(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const auto asked, fields.number("count"));
     const int64_t count = asked.value_or(1);
     if (count < 1 || count > kMostForks) co_return invalid("count: must be 1 to " + std::to_string(kMostForks));
-    CO_TRY_LET(const CreateBox model, decode_create(fields, ImageRecord{}, box->record.size));
+    CO_TRY_LET(const CreateBox model, decode_create(exchange, fields, ImageRecord{}, box->record.size));
     std::vector<CreateBox> commands(static_cast<size_t>(count), model);
     for (size_t i = 0; i < commands.size() && !model.name.empty(); ++i) {
         commands[i].name = model.name + "-" + std::to_string(i + 1);

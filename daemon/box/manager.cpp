@@ -146,6 +146,7 @@ Task<Result<std::shared_ptr<Box>>> Manager::create(CreateBox command) {
         co_return Error{ErrorKind::kConflict, 0, "name: a box called \"" + command.name + "\" exists; choose another"};
     }
     BoxRecord record{.id = random_id(),
+                     .customer = command.customer,
                      .name = command.name,
                      .internal = command.internal,
                      .image = command.image.name,

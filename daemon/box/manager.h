@@ -21,6 +21,7 @@
 namespace hutch::daemon {
 
 struct CreateBox {
+    std::string customer = kLocalCustomer;
     std::string name;
     std::string size = "small";
     std::vector<std::string> labels;

@@ -23,6 +23,7 @@ int64_t byte_seconds(int64_t bytes, std::chrono::duration<double> held) {
 
 UsageRecord unbooked(const BoxRecord& box, const LifeUse& used, std::chrono::milliseconds held, int64_t now_ms) {
     return {.box = box.id,
+            .customer = box.customer,
             .name = box.name,
             .period = period_of(now_ms),
             .counters = (box.past + used.counters).since(box.booked),

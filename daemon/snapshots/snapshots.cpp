@@ -14,6 +14,7 @@ namespace {
 SnapshotRecord describe(const Box& box, std::string name) {
     const BoxRecord& record = box.record;
     return {.id = random_id(),
+            .customer = record.customer,
             .name = std::move(name),
             .box = record.id,
             .box_name = record.name,
@@ -110,6 +111,7 @@ Task<Result<SnapshotRecord>> Snapshots::take(std::shared_ptr<Box> box, std::stri
 
 UsageRecord Snapshots::unbooked(const Kept& kept) {
     return {.box = kept.record.box,
+            .customer = kept.record.customer,
             .name = kept.record.box_name,
             .period = period_of(unix_now_ms()),
             .counters = {},

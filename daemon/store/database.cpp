@@ -1,8 +1,12 @@
 #include "daemon/store/database.h"
 
+#include <fcntl.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
 
 #include <unordered_map>
+
+#include "base/file.h"
 
 namespace hutch::daemon {
 
@@ -24,6 +28,14 @@ Error error_of(sqlite3* db, std::string_view what) {
     if (sqlite3_errcode(db) == SQLITE_FULL) error.code = ENOSPC;
     if (sqlite3_extended_errcode(db) == SQLITE_CONSTRAINT_UNIQUE) error.code = EEXIST;
     return error;
+}
+
+// It holds secrets; SQLite gives its other files the mode of this one. Before SQLite opens it: closing any descriptor
+// of a file takes the locks that the process has on it (fcntl_locking(2)).
+Result<void> close_to_others(const std::string& path) {
+    const UniqueFd file = TRY(open_at(AT_FDCWD, path, O_RDWR | O_CREAT, 0600));
+    if (fchmod(file.get(), 0600) != 0) return errno_error("closing " + path + " to others");
+    return {};
 }
 
 }  // namespace
@@ -85,6 +97,7 @@ std::optional<int64_t> Query::number_if_any(int column) const {
 Result<Database> Database::open(const std::string& path) {
     Database database;
     database.state_.reset(new State);
+    TRY(close_to_others(path));
     sqlite3** db = &database.state_->db;
     if (sqlite3_open_v2(path.c_str(), db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr) !=
         SQLITE_OK) {
@@ -123,6 +136,9 @@ Result<void> Database::migrate(std::span<const char* const> steps) {
                      "the state database was written by a newer hutchd (schema " + std::to_string(done) +
                          ", this one knows " + std::to_string(steps.size()) + "); start that one"};
     }
+    // A step that makes a table anew drops the old one, and must not take with it what refers to its rows; within a
+    // transaction it could not say so itself (sqlite.org/lang_altertable.html, 7).
+    TRY(execute("PRAGMA foreign_keys=OFF"));
     for (size_t i = static_cast<size_t>(done); i < steps.size(); ++i) {
         const std::string number = std::to_string(i + 1);
         auto stepped =
@@ -131,7 +147,7 @@ Result<void> Database::migrate(std::span<const char* const> steps) {
         (void)execute("ROLLBACK");
         return std::move(stepped).error().in("schema step " + number);
     }
-    return {};
+    return execute("PRAGMA foreign_keys=ON");
 }
 
 }  // namespace hutch::daemon

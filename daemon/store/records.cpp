@@ -72,6 +72,26 @@ ALTER TABLE runs ADD COLUMN kill_reason INTEGER NOT NULL DEFAULT 0;
     R"sql(
 ALTER TABLE boxes ADD COLUMN mounted TEXT NOT NULL DEFAULT '';
 )sql",
+    // Names are unique among a customer's boxes; the constraint of a column can only be changed with its table.
+    R"sql(
+CREATE TABLE boxes_of_customers (
+    id TEXT PRIMARY KEY, name TEXT, phase INTEGER NOT NULL, internal INTEGER NOT NULL, image TEXT NOT NULL,
+    layers TEXT NOT NULL, size TEXT NOT NULL, labels TEXT NOT NULL, env TEXT NOT NULL, uid_slot INTEGER NOT NULL,
+    address INTEGER NOT NULL, init_pid INTEGER NOT NULL, init_start INTEGER NOT NULL, created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL, last_activity_at INTEGER NOT NULL, past_cpu_ns INTEGER NOT NULL,
+    keep_alive INTEGER NOT NULL, init_command TEXT NOT NULL, idle_timeout INTEGER NOT NULL, expires_at INTEGER NOT NULL,
+    past_sent_bytes INTEGER NOT NULL, past_received_bytes INTEGER NOT NULL, booked_cpu_ns INTEGER NOT NULL,
+    booked_sent_bytes INTEGER NOT NULL, booked_received_bytes INTEGER NOT NULL, booked_ms INTEGER NOT NULL,
+    disk_bytes INTEGER NOT NULL, change INTEGER NOT NULL, change_layer TEXT NOT NULL, mounted TEXT NOT NULL,
+    customer TEXT NOT NULL,
+    UNIQUE (customer, name)) STRICT;
+INSERT INTO boxes_of_customers SELECT *, 'local' FROM boxes;
+DROP TABLE boxes;
+ALTER TABLE boxes_of_customers RENAME TO boxes;
+ALTER TABLE snapshots ADD COLUMN customer TEXT NOT NULL DEFAULT 'local';
+ALTER TABLE usage ADD COLUMN customer TEXT NOT NULL DEFAULT 'local';
+CREATE TABLE customers (name TEXT PRIMARY KEY, env TEXT NOT NULL) STRICT, WITHOUT ROWID;
+)sql",
 };
 
 }  // namespace
@@ -137,7 +157,8 @@ Result<void> Records::put_box(const BoxRecord& box) {
     return database_
         .query(
             "INSERT INTO boxes VALUES (?1, NULLIF(?2, ''), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, "
-            "?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31) ON CONFLICT (id) DO "
+            "?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32) ON CONFLICT "
+            "(id) DO "
             "UPDATE SET name "
             "= NULLIF(?2, ''), phase = ?3, "
             "layers = ?6, labels = ?8, "
@@ -176,6 +197,7 @@ Result<void> Records::put_box(const BoxRecord& box) {
         .bind(static_cast<int64_t>(box.change))
         .bind(box.change_layer)
         .bind(join(box.mounted))
+        .bind(box.customer)
         .run();
 }
 
@@ -215,6 +237,7 @@ Result<std::vector<BoxRecord>> Records::boxes() {
         box.change = static_cast<FilesChange>(query.number(28));
         box.change_layer = query.text(29);
         box.mounted = split(query.text(30));
+        box.customer = query.text(31);
         boxes.push_back(std::move(box));
     }
     return boxes;

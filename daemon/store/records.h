@@ -14,6 +14,9 @@ namespace hutch::daemon {
 
 using Pairs = std::vector<std::pair<std::string, std::string>>;
 
+/// Whose boxes are those of the host's operator. Other customers are named by their API key.
+constexpr const char* kLocalCustomer = "local";
+
 /// How far a box's making or unmaking has come. Written before the kernel is touched, so that a start after a crash
 /// knows what may be there.
 enum class Phase : int64_t { kCreating = 0, kReady = 1, kDeleting = 2 };
@@ -36,6 +39,7 @@ struct Counters {
 /// What a box used in one period.
 struct UsageRecord {
     std::string box;
+    std::string customer;
     std::string name;    ///< of the box, to be remembered by when it is gone
     std::string period;  ///< a month by UTC: "2026-11"
     Counters counters;
@@ -54,7 +58,8 @@ enum class FilesChange : int64_t {
 
 struct BoxRecord {
     std::string id;
-    std::string name;  ///< unique; empty for none
+    std::string customer = kLocalCustomer;
+    std::string name;  ///< unique among its customer's; empty for none
     Phase phase = Phase::kCreating;
     bool internal = false;  ///< an image being built: not listed, and gone after a restart
     std::string image;
@@ -97,6 +102,7 @@ struct ImageRecord {
 /// A box's files at a moment, and what a box made from them needs besides. Outlives its box.
 struct SnapshotRecord {
     std::string id;
+    std::string customer = kLocalCustomer;
     std::string name;
     std::string box;  ///< its id
     std::string box_name;
@@ -184,6 +190,10 @@ class Records {
     Result<void> put_snapshot(const SnapshotRecord& snapshot);  ///< inserts, or replaces what changes: bytes, booked_ms
     Result<void> drop_snapshot(const std::string& id);
     Result<std::vector<SnapshotRecord>> snapshots();  ///< oldest first
+
+    // customer_records.cpp
+    Result<Pairs> env_of(const std::string& customer);  ///< variables for all its boxes
+    Result<void> put_env(const std::string& customer, const Pairs& env);
 
     // usage_records.cpp
     /// Adds it to what is there of this box and period.

@@ -5,7 +5,7 @@ namespace hutch::daemon {
 Result<void> Records::put_snapshot(const SnapshotRecord& snapshot) {
     return database_
         .query(
-            "INSERT INTO snapshots VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) "
+            "INSERT INTO snapshots VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) "
             "ON CONFLICT (id) DO UPDATE SET bytes = ?9, booked_ms = ?10, measured = ?12")
         .bind(snapshot.id)
         .bind(snapshot.name)
@@ -19,6 +19,7 @@ Result<void> Records::put_snapshot(const SnapshotRecord& snapshot) {
         .bind(snapshot.booked_ms)
         .bind(snapshot.created_ms)
         .bind(int64_t{snapshot.measured})
+        .bind(snapshot.customer)
         .run();
 }
 
@@ -31,6 +32,7 @@ Result<std::vector<SnapshotRecord>> Records::snapshots() {
     Query query = database_.query("SELECT * FROM snapshots ORDER BY created_ms, id");
     while (TRY(query.step())) {
         snapshots.push_back({.id = query.text(0),
+                             .customer = query.text(12),
                              .name = query.text(1),
                              .box = query.text(2),
                              .box_name = query.text(3),

@@ -10,6 +10,7 @@ Result<std::vector<UsageRecord>> read_usage(Query& query) {
     std::vector<UsageRecord> usage;
     while (TRY(query.step())) {
         usage.push_back({.box = query.text(0),
+                         .customer = query.text(8),
                          .name = query.text(2),
                          .period = query.text(1),
                          .counters = {query.number(3), query.number(4), query.number(5)},
@@ -41,7 +42,7 @@ Counters Counters::at_least(const Counters& other) const {
 Result<void> Records::add_usage(const UsageRecord& usage) {
     return database_
         .query(
-            "INSERT INTO usage VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (box, period) DO UPDATE SET "
+            "INSERT INTO usage VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (box, period) DO UPDATE SET "
             "name = CASE ?3 WHEN '' THEN name ELSE ?3 END, cpu_ns = cpu_ns + ?4, sent_bytes = sent_bytes + ?5, "
             "received_bytes = received_bytes + ?6, "
             "memory_peak_bytes = MAX(memory_peak_bytes, ?7), storage_byte_seconds = storage_byte_seconds + ?8")
@@ -53,6 +54,7 @@ Result<void> Records::add_usage(const UsageRecord& usage) {
         .bind(usage.counters.received_bytes)
         .bind(usage.memory_peak_bytes)
         .bind(usage.storage_byte_seconds)
+        .bind(usage.customer)
         .run();
 }
 

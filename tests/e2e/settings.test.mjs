@@ -1,6 +1,7 @@
-// What may be changed of a box and of a customer while they are: labels.
+// What may be changed of a box and of a customer while they are: labels, environment.
 
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import { complains, output } from './lib/command.mjs';
 import { leakless, needs, suite } from './lib/suite.mjs';
 
@@ -51,4 +52,85 @@ leakless(daemon, 'hutch label', async () => {
   await hutch('label', 'rm', 'web', 'team:a');
   assert.equal(await hutch('label', 'ls', 'web', '--json'), '[\n  "beta"\n]\n');
   await complains(daemon, 1, /"team:a"/, ['label', 'rm', 'web', 'team:a']);
+});
+
+// --- environment for all boxes ---
+
+const kEnv = '/v2/box/settings/env';
+
+/// A test that takes the variables away again.
+function withVariables(name, run) {
+  leakless(daemon, name, async () => {
+    try {
+      await run();
+    } finally {
+      await daemon.json('PUT', kEnv, { env_vars: {} });
+    }
+  });
+}
+
+withVariables('variables for all boxes are there for every command that begins from then on', async () => {
+  const old = await daemon.box();
+  assert.equal(await old.sh('echo "[$A]"'), '[]');
+  assert.deepEqual(await daemon.json('PUT', kEnv, { env_vars: { A: 'one=1 two', B: 'b' } }), { env_vars: { A: '********', B: '********' } });
+  assert.equal(await old.sh('echo "[$A]"'), '[one=1 two]');
+  await daemon.json('PUT', `${kEnv}/A`, { value: 'new' });
+  const box = await daemon.box();
+  assert.equal(await box.sh('echo "$A$B"'), 'newb');
+  const run = await box.stream(['sh', '-c', 'echo "$A"']);
+  assert.equal((await run.finish()).output.toString(), 'new\n');
+  assert.deepEqual(await daemon.json('DELETE', `${kEnv}/A`), { env_vars: { B: '********' } });
+  assert.equal(await box.sh('echo "[$A]"'), '[]');
+  await daemon.json('PUT', kEnv, { env_vars: { C: 'c' } });
+  assert.equal(await box.sh('echo "$B$C"'), 'c', 'a replacement leaves nothing of what was there');
+  await crash();
+  assert.equal(await box.sh('echo "$C"'), 'c');
+});
+
+withVariables('a box\'s own variable wins, in its snapshots and forks too', async () => {
+  await daemon.json('PUT', kEnv, { env_vars: { A: 'of all', B: 'of all' } });
+  const box = await daemon.box({ env_vars: { A: 'of the box' } });
+  assert.equal(await box.sh('echo "$A, $B"'), 'of the box, of all');
+  const { boxes: [fork] } = await daemon.json('POST', `${box.path}/fork`, {}, 201);
+  const { output } = await daemon.json('POST', `/v2/box/${fork.id}/exec`, { command: ['sh', '-c', 'echo "$A, $B"'] });
+  assert.equal(output, 'of the box, of all\n');
+});
+
+withVariables('values are told to nobody but commands', async () => {
+  const secret = 'f2c9a1d4-secret';
+  const answers = [await daemon.ask('PUT', `${kEnv}/TOKEN`, { body: { value: secret } }), await daemon.ask('GET', kEnv)];
+  const box = await daemon.box();
+  assert.equal(await box.sh('test -n "$TOKEN" && echo there'), 'there');
+  answers.push(await daemon.ask('GET', box.path), await daemon.ask('GET', `${box.path}/runs`), await daemon.ask('GET', `${box.path}/logs`));
+  answers.push(await daemon.ask('GET', '/v2/events'), await daemon.ask('GET', '/metrics'));
+  for (const { text } of answers) assert.ok(!text.includes(secret), text);
+  assert.ok(!daemon.log.join('\n').includes(secret));
+  assert.equal(fs.statSync(`${daemon.state}/hutch.db`).mode & 0o077, 0);
+});
+
+withVariables('names and values that may not be are refused, and change nothing', async () => {
+  await daemon.json('PUT', kEnv, { env_vars: { KEPT: '1' } });
+  for (const name of ['PATH', 'HOME', 'LD_PRELOAD', 'LD_LIBRARY_PATH', 'NODE_OPTIONS', '1A', 'A-B', 'A B', 'Ä', '', 'A=B']) {
+    await daemon.refuses(400, /^env_vars: /, 'PUT', kEnv, { body: { env_vars: { OTHER: '1', [name]: 'x' } } });
+    if (name !== '') await daemon.refuses(400, /^key: /, 'PUT', `${kEnv}/${encodeURIComponent(name)}`, { body: { value: 'x' } });
+  }
+  await daemon.refuses(400, /^env_vars: is required/, 'PUT', kEnv, { body: {} });
+  await daemon.refuses(400, /^env_vars: must be an object of strings/, 'PUT', kEnv, { body: { env_vars: { A: 1 } } });
+  await daemon.refuses(400, /^value: is required/, 'PUT', `${kEnv}/A`, { body: {} });
+  await daemon.refuses(400, /NUL/, 'PUT', `${kEnv}/A`, { body: { value: 'a\0b' } });
+  await daemon.refuses(400, /^key: .*64 KiB/, 'PUT', `${kEnv}/A`, { body: { value: 'x'.repeat(65536) } });
+  await daemon.refuses(400, /^env_vars: .*64 KiB/, 'POST', '/v2/box', { body: { env_vars: { A: 'x'.repeat(65536) } } });
+  await daemon.refuses(404, /"NONE"/, 'DELETE', `${kEnv}/NONE`);
+  assert.deepEqual(await daemon.json('GET', kEnv), { env_vars: { KEPT: '********' } });
+});
+
+withVariables('hutch env', async () => {
+  await output(daemon, ['env', 'set', 'A=1=2', 'TOKEN'], { env: { TOKEN: 'of the environment' } });
+  assert.equal(await hutch('env', 'ls'), 'A=********\nTOKEN=********\n');
+  const box = await daemon.box();
+  assert.equal(await box.sh('echo "$A $TOKEN"'), '1=2 of the environment');
+  await hutch('env', 'unset', 'A');
+  assert.deepEqual(JSON.parse(await hutch('env', 'ls', '--json')), { TOKEN: '********' });
+  await complains(daemon, 1, /PATH is reserved/, ['env', 'set', 'PATH=/x']);
+  await complains(daemon, 2, /"NOWHERE" is neither/, ['env', 'set', 'NOWHERE']);
 });

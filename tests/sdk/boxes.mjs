@@ -62,6 +62,22 @@ calls('labels of a living box', async () => {
   await refuses(404, /"other"/, () => box.labels.remove('other'));
 });
 
+calls('variables for all boxes', async () => {
+  const box = await Box.create({ env: { OWN: 'own' } });
+  await Box.setEnv('SHARED', 'one');
+  await Box.setEnv('OWN', 'not this');
+  assert.equal((await box.exec.command('echo "$SHARED $OWN"')).result, 'one own\n');
+  await Box.setAllEnv({ A: 'a', B: 'b' });
+  assert.deepEqual(await Box.listEnv(), { A: '********', B: '********' });
+  await Box.deleteEnv('A');
+  assert.deepEqual(await Box.listEnv(), { B: '********' });
+  assert.equal((await box.exec.command('echo "$SHARED$A$B"')).result, 'b\n');
+  await refuses(400, /^key: PATH is reserved/, () => Box.setEnv('PATH', '/'));
+  await refuses(404, /"A"/, () => Box.deleteEnv('A'));
+  await Box.setAllEnv({});
+  assert.deepEqual(await Box.listEnv(), {});
+});
+
 calls('boxes are deleted one by one and together', async () => {
   const boxes = await Promise.all(Array.from({ length: 5 }, (_, i) => Box.create({ name: `box-${i}` })));
   const left = async () => (await Box.list()).map((box) => box.name).sort();
@@ -262,7 +278,6 @@ calls('what is not built yet says so', async () => {
     () => box.exec.code({ code: '1', lang: 'js' }), () => box.exec.streamCode({ code: '1', lang: 'js' }),
     () => box.configureModel('anthropic/claude-sonnet-5'), () => box.updateNetworkPolicy({ mode: 'deny-all' }),
     () => box.skills.add('owner/repo'), () => box.skills.remove('owner/repo'), () => box.skills.remove('owner/repo/skill'),
-    () => Box.listEnv(), () => Box.setEnv('A', 'b'), () => Box.deleteEnv('A'), () => Box.setAllEnv({}),
     () => box.git.clone({ repo: 'r' }), () => box.git.diff(), () => box.git.status(), () => box.git.commit({ message: 'm' }),
     () => box.git.push(), () => box.git.createPR({ title: 't' }), () => box.git.checkout({ branch: 'b' }),
     () => box.git.exec({ args: ['log'] }), () => box.git.updateConfig({ userName: 'Jane' }),

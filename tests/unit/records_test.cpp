@@ -60,6 +60,7 @@ TEST_F(RecordsTest, ABoxComesBackAsItWas) {
     EXPECT_EQ(box.init_command, wanted.init_command);
     EXPECT_EQ(box.idle_timeout, wanted.idle_timeout);
     EXPECT_EQ(box.expires_at, wanted.expires_at);
+    EXPECT_EQ(box.customer, "local");
 }
 
 // The schema of the first databases, which counted no steps.
@@ -90,7 +91,11 @@ TEST_F(RecordsTest, ADatabaseOfTheFirstSchemaIsTakenAlong) {
         EXPECT_FALSE(box.keep_alive);
         EXPECT_EQ(box.idle_timeout, -1);
         EXPECT_EQ(box.expires_at, 0);
-        EXPECT_EQ(records.value().logs("b1", 0, 10).value().size(), 1U);
+        EXPECT_EQ(box.customer, "local");
+        EXPECT_EQ(box.name, "dev");
+        EXPECT_EQ(records.value().logs("b1", 0, 10).value().size(), 1U)
+            << "what belongs to a box is not lost with its table";
+        EXPECT_EQ(records.value().put_box(sample("b2", "dev")).error().code, EEXIST);
         EXPECT_TRUE(records.value().images().ok());
     }
 }
@@ -114,10 +119,10 @@ TEST_F(RecordsTest, AStepThatFailsLeavesTheSchemaAsItWas) {
 TEST_F(RecordsTest, UsageAddsUpAndOutlivesItsBox) {
     auto records = open();
     ASSERT_TRUE(records.value().put_box(sample("b1", "dev")).ok());
-    const UsageRecord first{"b1", "dev", "2026-11", {100, 1, 2}, 50, 1000};
+    const UsageRecord first{"b1", "local", "dev", "2026-11", {100, 1, 2}, 50, 1000};
     ASSERT_TRUE(records.value().add_usage(first).ok());
-    ASSERT_TRUE(records.value().add_usage({"b1", "", "2026-11", {11, 1, 1}, 40, 1}).ok());
-    ASSERT_TRUE(records.value().add_usage({"b1", "dev", "2026-12", {5, 0, 0}, 60, 0}).ok());
+    ASSERT_TRUE(records.value().add_usage({"b1", "local", "", "2026-11", {11, 1, 1}, 40, 1}).ok());
+    ASSERT_TRUE(records.value().add_usage({"b1", "local", "dev", "2026-12", {5, 0, 0}, 60, 0}).ok());
     ASSERT_TRUE(records.value().drop_box("b1").ok());
     const auto months = records.value().usage_of("b1");
     ASSERT_EQ(months.value().size(), 2U);
@@ -137,6 +142,22 @@ TEST_F(RecordsTest, NamesAreUniqueButMayBeAbsent) {
     EXPECT_EQ(second.error().code, EEXIST);
     EXPECT_TRUE(records.value().put_box(sample("b3", "")).ok());
     EXPECT_TRUE(records.value().put_box(sample("b4", "")).ok());
+    BoxRecord of_another = sample("b5", "dev");
+    of_another.customer = "other";
+    EXPECT_TRUE(records.value().put_box(of_another).ok()) << "a customer does not learn which names others use";
+}
+
+TEST_F(RecordsTest, EachCustomerHasItsVariables) {
+    const Pairs env{{"A", "1=2"}, {"LINES", "x\ny"}};
+    {
+        auto records = open();
+        EXPECT_TRUE(records.value().env_of("one").value().empty());
+        ASSERT_TRUE(records.value().put_env("one", {{"B", "2"}}).ok());
+        ASSERT_TRUE(records.value().put_env("one", env).ok());
+    }
+    auto records = open();
+    EXPECT_EQ(records.value().env_of("one").value(), env);
+    EXPECT_TRUE(records.value().env_of("other").value().empty());
 }
 
 TEST_F(RecordsTest, LogsAreBoundedAndGoWithTheirBox) {
