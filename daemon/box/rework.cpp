@@ -17,6 +17,7 @@ Result<void> thaw_if_there(Mechanisms& mechanisms, const std::string& box) {
 
 Result<void> seal_files(Mechanisms& mechanisms, const BoxRecord& box) {
     TRY(overlayfs::seal_upper(mechanisms.store, box.id, box.change_layer));
+    mechanisms.reaper->nudge();  // for its work directory
     return overlayfs::ensure_upper(mechanisms.store, box.id, box.change_layer);
 }
 

@@ -30,10 +30,11 @@ async function freePort() {
 }
 
 export class Daemon {
-  /// `args` come after our own, so that they win; `state`: its state directory, when not one of our own; `tcp`: it
+  /// `args` come after our own, so that they win; `env`: is added to ours; `state`: its state directory, when not one of our own; `tcp`: it
   /// listens on `url` too, for who knows `key`; `import`: the archives of more images, by name.
-  constructor({ args = [], state, images = true, import: more = {}, name = kName, tcp = false } = {}) {
+  constructor({ args = [], env = {}, state, images = true, import: more = {}, name = kName, tcp = false } = {}) {
     this.name = name;
+    this.env = env;
     this.more = more;
     this.tcp = tcp;
     this.directory = fs.mkdtempSync('/var/tmp/hutch-e2e-');
@@ -85,7 +86,7 @@ export class Daemon {
   /// Starts the program; what it says is in `log`.
   spawn() {
     this.log = [];
-    this.process = spawn(process.env.HUTCHD, this.args, { stdio: ['ignore', 'ignore', 'pipe'] });
+    this.process = spawn(process.env.HUTCHD, this.args, { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, ...this.env } });
     this.exited = once(this.process, 'exit');
     const lines = readline.createInterface(this.process.stderr);
     lines.on('line', (line) => this.log.push(line));
