@@ -108,14 +108,6 @@ Result<int> copy_in(const Api& api, const std::string& local, const Place& to) {
 
 // --- from a box ---
 
-Result<void> pour(Response& response, int fd, const std::string& name) {
-    for (;;) {
-        const std::string_view piece = TRY(response.read());
-        if (piece.empty()) return {};
-        TRY_IN("writing " + name, write_all(fd, piece));
-    }
-}
-
 /// Under a name of its own until it is whole, so that a broken copy never stands for the file.
 Result<void> pour_into_file(Response& response, const std::string& path) {
     std::error_code code;

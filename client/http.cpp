@@ -1,5 +1,7 @@
 #include "client/http.h"
 
+#include "base/file.h"
+
 #include <array>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
@@ -132,6 +134,14 @@ Result<Response> send(const Endpoint& endpoint, const Request& request) {
                      "the daemon at " + endpoint.host.text + " broke the connection off: " + failure.message()};
     }
     return Response(std::move(stream));
+}
+
+Result<void> pour(Response& response, int fd, const std::string& name) {
+    for (;;) {
+        const std::string_view piece = TRY(response.read());
+        if (piece.empty()) return {};
+        TRY_IN("writing " + name, write_all(fd, piece));
+    }
 }
 
 }  // namespace hutch::client

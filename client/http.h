@@ -49,6 +49,9 @@ class Response {
     std::unique_ptr<Stream> stream_;
 };
 
+/// The rest of the body into `fd`, which messages call `name`.
+Result<void> pour(Response& response, int fd, const std::string& name);
+
 /// Sends one request on a connection of its own, and reads the head of the answer. A refusal that arrives while the
 /// body is still being sent ends the sending and is the answer.
 Result<Response> send(const Endpoint& endpoint, const Request& request);

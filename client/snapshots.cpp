@@ -74,11 +74,23 @@ Result<int> roll_back(const Program& program, const RollbackOptions& options) {
 struct DiffOptions {
     std::string box, against;
     bool json = false;
+    bool tar = false;
 };
+
+Result<int> diff_tar(const Api& api, const std::string& target) {
+    if (isatty(STDOUT_FILENO) != 0)
+        return invalid("--tar writes an archive to standard output; send it to a file or a pipe");
+    Response response = TRY(api.open({.method = "GET", .target = target}));
+    TRY(pour(response, STDOUT_FILENO, "standard output"));
+    return 0;
+}
 
 Result<int> diff(const Program& program, const DiffOptions& options) {
     const std::string query = options.against.empty() ? "" : "?against=" + percent_encode(options.against);
     const Api api = TRY(program.api());
+    if (options.tar) {
+        return diff_tar(api, box_target(options.box, "/diff" + query + (query.empty() ? "?" : "&") + "format=tar"));
+    }
     const Json answer = TRY(api.get(box_target(options.box, "/diff" + query)));
     if (options.json) return show_json(answer);
     const Colour colour = colour_for(STDOUT_FILENO);
@@ -145,10 +157,11 @@ void add_snapshot_commands(CLI::App& app, Program& program) {
     command = add_command(app, "diff",
                           "List what a box has changed\n\nOf its image, or of any snapshot. Times alone are no\n"
                           "change; a deleted directory is one line.",
-                          "hutch diff web");
+                          "hutch diff web\n  hutch diff web --tar | tar -tv");
     add_box(*command, compared->box);
     command->add_option("--against", compared->against, "A snapshot")->type_name("SNAPSHOT");
     add_json_flag(*command, compared->json);
+    command->add_flag("--tar", compared->tar, "Write the changed files as a tar archive, deleted ones as .wh.NAME");
     run_on(command, program, compared, diff);
 
     const auto rolled = std::make_shared<RollbackOptions>();

@@ -2,7 +2,6 @@
 
 #include <archive.h>
 #include <archive_entry.h>
-#include <locale.h>
 #include <unistd.h>
 
 #include <memory>
@@ -10,6 +9,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "overlayfs/plain_locale.h"
 #include "overlayfs/tar_rules.h"
 
 namespace hutch::overlayfs {
@@ -25,22 +25,6 @@ Pull pull_from(int fd) {
 }
 
 namespace {
-
-/// libarchive turns UTF-8 names into the locale's charset, normalising them on the way. In the "C" locale it cannot
-/// and keeps the bytes, which is what a file name is. For this thread only.
-class PlainLocale {
-  public:
-    PlainLocale() : plain_(newlocale(LC_ALL_MASK, "C", nullptr)), old_(uselocale(plain_)) {}
-    PlainLocale(const PlainLocale&) = delete;
-    PlainLocale& operator=(const PlainLocale&) = delete;
-    ~PlainLocale() {
-        uselocale(old_);
-        freelocale(plain_);
-    }
-
-  private:
-    locale_t plain_, old_;
-};
 
 struct Input {
     const Pull& pull;

@@ -153,11 +153,27 @@ Result<std::vector<std::string>> base_of(const Services& services, const Box& bo
     return TRY(services.images.find(box.record.image)).layers;
 }
 
+Answer diff_archive(Services& services, Exchange& exchange, const std::shared_ptr<Box>& box,
+                    std::vector<std::string> base) {
+    CO_TRY(co_await exchange.begin(200, "application/x-tar"));
+    const auto write = [&exchange](std::string_view piece) { return exchange.write(piece); };
+    CO_TRY(co_await services.snapshots.archive_diff(box, std::move(base), write));  // else it is cut: no last chunk
+    CO_TRY(co_await exchange.end());
+    co_return std::optional<Response>();
+}
+
 Answer diff(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const auto found, services.boxes.find(params.at("id")));
     co_await found->unchanged();
     CO_TRY_LET(const auto box, services.boxes.find(params.at("id")));  // it may be gone by now
     CO_TRY_LET(auto base, base_of(services, *box, exchange.request()));
+    const auto format = exchange.request().query.find("format");
+    if (format != exchange.request().query.end() && format->second == "tar") {
+        co_return co_await diff_archive(services, exchange, box, std::move(base));
+    }
+    if (format != exchange.request().query.end() && format->second != "json") {
+        co_return invalid("format: must be json or tar");
+    }
     CO_TRY_LET(const auto changes, co_await services.snapshots.diff(box, std::move(base)));
     Json rows = Json::array();
     for (const overlayfs::Change& change : changes) {

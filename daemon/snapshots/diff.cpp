@@ -1,8 +1,12 @@
 // What a box has changed.
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <set>
 
 #include "daemon/snapshots/snapshots.h"
+#include "overlayfs/change_archive.h"
 
 namespace hutch::daemon {
 namespace {
@@ -16,7 +20,29 @@ bool is_of_init(const overlayfs::Change& change) {
     return (added && kMountPoints.contains(change.path)) || (written && kWritten.contains(change.path));
 }
 
-constexpr size_t kMostChanges = 500'000;  // in one answer
+constexpr size_t kMostChanges = 500'000;  // in one list
+
+struct Pipe {
+    UniqueFd read, write;
+};
+
+Result<Pipe> make_pipe() {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) return errno_error("making a pipe");
+    return Pipe{UniqueFd(ends[0]), UniqueFd(ends[1])};
+}
+
+/// Until its end, or the taker's error.
+Task<Result<void>> pour(asio::any_io_executor executor, UniqueFd from, Snapshots::Taker taker) {
+    asio::posix::stream_descriptor pipe(executor, from.release());
+    std::string buffer(size_t{64} << 10, '\0');
+    for (;;) {
+        const auto [failed, size] = co_await pipe.async_read_some(asio::buffer(buffer), kAwait);
+        if (failed == asio::error::eof) co_return Result<void>();
+        if (failed) co_return errno_error("reading an archive", failed.value());
+        CO_TRY(co_await taker({buffer.data(), size}));
+    }
+}
 
 }  // namespace
 
@@ -38,6 +64,34 @@ Task<Result<std::vector<overlayfs::Change>>> Snapshots::diff(std::shared_ptr<Box
     CO_TRY(co_await adders_.run(
         [&] { return overlayfs::diff(boxes_.mechanisms().store, now, base, stop_.get_token(), take); }));
     co_return changes;
+}
+
+Task<Result<void>> Snapshots::archive_diff(std::shared_ptr<Box> box, std::vector<std::string> base, Taker taker) {
+    CO_TRY_LET(Pipe pipe, make_pipe());
+    const overlayfs::Stack now{box->record.id, box->record.layers};
+    const InHand held(*this, now.layers);
+    const InHand held_base(*this, base);
+    const auto write = [&]() -> Result<void> {
+        const UniqueFd to = std::move(pipe.write);  // closed at the end: that is the reader's
+        auto archive = TRY(overlayfs::ChangeArchive::open(to.get()));
+        TRY(overlayfs::diff(boxes_.mechanisms().store, now, base, stop_.get_token(),
+                            [&](const overlayfs::Change& change) -> Result<void> {
+                                if (is_of_init(change)) return {};
+                                return archive.add(change);
+                            }));
+        return archive.finish();
+    };
+    Result<void> written;
+    Event over(boxes_.executor());
+    const auto write_behind = [&]() -> Task<> {
+        written = co_await archivers_.run(write);
+        over.set();
+    };
+    asio::co_spawn(boxes_.executor(), write_behind(), asio::detached);
+    const auto poured = co_await pour(boxes_.executor(), std::move(pipe.read), std::move(taker));
+    co_await over.wait();  // with nobody to read it ends by itself
+    if (!poured.ok()) co_return poured.error();
+    co_return written;
 }
 
 }  // namespace hutch::daemon

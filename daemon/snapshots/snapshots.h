@@ -49,6 +49,10 @@ class Snapshots {
     /// How the box's files differ from those of the stack `base`, as they are now; reads all that is not in both
     /// stacks. Call it while nobody changes the box (Box::unchanged); what vanishes afterwards is left out.
     Task<Result<std::vector<overlayfs::Change>>> diff(std::shared_ptr<Box> box, std::vector<std::string> base);
+    /// The same with the files' contents, as an archive (overlayfs/change_archive.h), piece by piece as `taker` takes
+    /// it.
+    using Taker = std::function<Task<Result<void>>(std::string_view)>;
+    Task<Result<void>> archive_diff(std::shared_ptr<Box> box, std::vector<std::string> base, Taker taker);
 
     /// Oldest first; of this box only, if one is named.
     std::vector<SnapshotRecord> list(const std::string& box_id = "");
@@ -112,6 +116,7 @@ class Snapshots {
     Workers copiers_{2};
     Workers adders_{1};
     Workers flatteners_{1};
+    Workers archivers_{4};  // each as slow as a client reads
 };
 
 }  // namespace hutch::daemon

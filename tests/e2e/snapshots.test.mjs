@@ -1,6 +1,7 @@
 // Snapshots, forks and rollback: files kept exactly, of boxes that rest and of boxes at work, and what a crash leaves.
 
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { json, output } from './lib/command.mjs';
@@ -242,6 +243,24 @@ leakless(daemon, 'diff lists exactly what a box has changed, of its image or of 
     'deleted /workspace/home/theirs'], 'of a box that shares nothing but the image');
   await daemon.refuses(404, /no snapshot/, 'GET', `${box.path}/diff?against=none`);
   await dropAll();
+});
+
+leakless(daemon, 'diff as an archive holds exactly what has changed, and what was deleted as a layer says it', async () => {
+  const box = await daemon.rootBox({ name: 'archived' });
+  await box.sh(`cd /workspace/home; mkdir d; echo 1 > d/one; ln d/one hard; ln -s d/one link; chmod 4711 d/one; touch -d '2001-02-03 00:00:00' d/one
+    rm /etc/shadow; chmod 600 /etc/passwd; mkfifo fifo; chown 1000:1000 hard; touch "$(printf '\\377')"`);
+  const unpacked = path.join(daemon.directory, 'unpacked');
+  fs.mkdirSync(unpacked);
+  const shell = (line) => spawnSync('sh', ['-c', line], { cwd: unpacked, encoding: 'latin1', env: { ...process.env, HUTCH: process.env.HUTCH, HUTCH_HOST: `unix://${daemon.socket}` } });
+  const { stderr } = shell('"$HUTCH" diff archived --tar | tar -xp --same-owner');
+  assert.deepEqual(stderr.split('\n').filter((line) => !/hdrcharset|^$/.test(line)), []); // of the name that is no text
+  const list = shell('find . -mindepth 1 | LC_ALL=C sort').stdout.trimEnd().split('\n');
+  assert.deepEqual(list, ['./etc', './etc/.wh.shadow', './etc/passwd', './workspace', './workspace/home', './workspace/home/d',
+    './workspace/home/d/one', './workspace/home/fifo', './workspace/home/hard', './workspace/home/link', './workspace/home/\xff']);
+  const seen = shell('cd workspace/home && stat -c "%a %u %g %h %Y" d/one && cat hard && readlink link && stat -c %F fifo && stat -c %a ../../etc/passwd').stdout;
+  assert.equal(seen, '711 1000 1000 2 981158400\n1\nd/one\nfifo\n600\n');
+  await daemon.refuses(400, /^format: /, 'GET', `${box.path}/diff?format=zip`);
+  fs.rmSync(unpacked, { recursive: true });
 });
 
 leakless(daemon, 'bad requests are named', async () => {
