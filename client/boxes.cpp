@@ -3,6 +3,7 @@
 #include <ctime>
 
 #include "client/format.h"
+#include "client/network.h"
 #include "client/paint.h"
 #include "client/program.h"
 #include "client/table.h"
@@ -36,6 +37,7 @@ struct CreateOptions {
     std::vector<std::string> labels, env;
     std::string init_command;
     std::optional<unsigned> idle_timeout, ttl;
+    NetworkOptions network;
     bool keep_alive = false, ephemeral = false;
     bool json = false;
 };
@@ -58,6 +60,8 @@ Result<int> create(const Program& program, const CreateOptions& options) {
     if (options.idle_timeout) body["idle_timeout"] = *options.idle_timeout;
     if (options.ephemeral) body["ephemeral"] = true;
     if (options.ttl) body["ttl"] = *options.ttl;
+    const Json policy = TRY(network_policy(options.network));
+    if (!options.network.mode.empty()) body["network_policy"] = policy;
     if (!options.snapshot.empty()) body["snapshot_id"] = options.snapshot;
     const Api api = TRY(program.api());
     const Json box = TRY(api.call("POST", options.snapshot.empty() ? "/v2/box" : "/v2/box/from-snapshot", body));
@@ -97,6 +101,9 @@ void add_create(CLI::App& app, Program& program) {
         ->type_name("NAME=VALUE")
         ->allow_extra_args(false);
     add_lifetime(*command, *options);
+    check_mode(command->add_option("--network", options->network.mode, "What it may talk to (see `hutch network`)"))
+        ->type_name("MODE");
+    add_networks(*command, options->network);
     add_json_flag(*command, options->json);
     command->callback(
         [&program, options] { program.action = [&program, options] { return create(program, *options); }; });
@@ -164,7 +171,7 @@ std::string describe_box(const Json& box) {
             {"Labels", joined(array_of(box, "labels"))},
             {"Agent", text_of(box, "agent")},
             {"Model", text_of(box, "model")},
-            {"Network", text_of(box.value("network_policy", Json()), "mode")},
+            {"Network", describe_network(box.value("network_policy", Json::object()))},
             {"Created", moment(box, "created_at")},
             {"Last active", moment(box, "last_activity_at")},
             {"Awake", text_of(sleep, "awake_because")},

@@ -7,7 +7,6 @@
 #include "base/file.h"
 #include "base/syscalls.h"
 #include "daemon/log.h"
-#include "netns/firewall.h"
 #include "netns/host.h"
 
 namespace hutch::daemon {
@@ -52,7 +51,7 @@ void raise_descriptor_limit() {
     (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-Result<Mechanisms> prepare_host(const Config& config) {
+Result<Mechanisms> prepare_host(const Config& config, std::map<netns::Ipv4, netns::Policy> policies) {
     // Before any thread exists: all of them share it. What we mount is seen by nobody else and goes with the process;
     // what the host mounts still arrives.
     if (unshare(CLONE_NEWNS) != 0) return errno_error("taking a mount namespace (is this root?)");
@@ -64,12 +63,13 @@ Result<Mechanisms> prepare_host(const Config& config) {
     network.link_prefix = config.name;
     TRY(netns::check(network));
     if (TRY(netns::enable_forwarding())) log_info("turned on net.ipv4.ip_forward");
-    TRY_IN("loading the firewall", netns::load_firewall(network));
+    auto in_force = TRY(netns::Policies::load(network, std::move(policies)));
 
     auto store = TRY_IN("opening the store", overlayfs::Store::open(config.state_dir + "/store"));
     auto cgroups = TRY(cgroups::Hierarchy::open(config.name));
     auto launcher = TRY(runtime::Launcher::prepare());
-    return Mechanisms{config, network, std::move(store), std::move(cgroups), std::move(launcher), nullptr, nullptr};
+    return Mechanisms{config,  network, std::move(store), std::move(cgroups), std::move(launcher), std::move(in_force),
+                      nullptr, nullptr};
 }
 
 }  // namespace hutch::daemon

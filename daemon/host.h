@@ -5,8 +5,9 @@
 namespace hutch::daemon {
 
 /// Prepares the process and the host for boxes: a mount namespace of the daemon's own, the store, the control groups,
-/// IP forwarding, the firewall. The slot pool comes later, with adoption, since it must know which addresses are taken.
-Result<Mechanisms> prepare_host(const Config& config);
+/// IP forwarding, the firewall with these policies of boxes that are there. The slot pool comes later, with adoption,
+/// since it must know which addresses are taken.
+Result<Mechanisms> prepare_host(const Config& config, std::map<netns::Ipv4, netns::Policy> policies);
 
 /// Refuses a second daemon on the same state directory. The lock goes with the process.
 Result<UniqueFd> lock_state(const Config& config);

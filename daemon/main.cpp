@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "daemon/api/resources.h"
 #include "daemon/api/server.h"
+#include "daemon/box/network.h"
 #include "daemon/clock.h"
 #include "daemon/doctor.h"
 #include "daemon/fd_watch.h"
@@ -62,7 +63,8 @@ Result<void> serve(const Config& config) {
     const UniqueFd name = TRY(lock_name(config));
     Records records = TRY(Records::open(config.state_dir + "/hutch.db"));
     TRY(match_store(records, config));  // before the host is touched: a daemon that refuses to start changes nothing
-    Mechanisms mechanisms = TRY(prepare_host(config));
+    const std::vector<BoxRecord> known = TRY(records.boxes());
+    Mechanisms mechanisms = TRY(prepare_host(config, firewall_policies(known)));
     mechanisms.reaper = std::make_unique<overlayfs::Reaper>(mechanisms.store);
 
     asio::io_context loop(1);
@@ -78,13 +80,17 @@ Result<void> serve(const Config& config) {
     TRY(images.load());
     Snapshots snapshots(boxes);
     TRY(snapshots.load());
-    const auto dns = TRY_IN("starting the DNS forwarder", netns::DnsForwarder::open(mechanisms.network));
+    const auto dns = TRY_IN("starting the DNS forwarder",
+                            netns::DnsForwarder::open(mechanisms.network, [&mechanisms](netns::Ipv4 box) {
+                                return mechanisms.policies->may_resolve(box);
+                            }));
 
     Services services{boxes, runs, images, snapshots, meter, events, config};
     Router router;
     add_box_routes(router, services);
     add_env_routes(router, services);
     add_label_routes(router, services);
+    add_network_routes(router, services);
     add_sleep_routes(router, services);
     add_exec_routes(router, services);
     add_run_routes(router, services);

@@ -8,19 +8,20 @@ namespace hutch::netns {
 
 constexpr uint16_t kDnsPort = 53;
 
-DnsForwarder::DnsForwarder(Poller poller, UniqueFd timer, const Config& config)
+DnsForwarder::DnsForwarder(Poller poller, UniqueFd timer, const Config& config,
+                           const std::function<bool(Ipv4)>& may_ask)
     : poller_(std::move(poller)),
       timer_(std::move(timer)),
       upstreams_(config.resolv_conf),
-      udp_(poller_, upstreams_, {config.range, config.gateway()}),
-      tcp_(poller_, upstreams_, {config.range, config.gateway()}) {}
+      udp_(poller_, upstreams_, {config.range, config.gateway(), may_ask}),
+      tcp_(poller_, upstreams_, {config.range, config.gateway(), may_ask}) {}
 
-Result<std::unique_ptr<DnsForwarder>> DnsForwarder::open(const Config& config) {
+Result<std::unique_ptr<DnsForwarder>> DnsForwarder::open(const Config& config, std::function<bool(Ipv4)> may_ask) {
     Poller poller = TRY(Poller::open());
     UniqueFd timer(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
     if (!timer) return errno_error("making the timer of the DNS forwarder");
     TRY(poller.add(timer.get(), EPOLLIN));
-    std::unique_ptr<DnsForwarder> forwarder(new DnsForwarder(std::move(poller), std::move(timer), config));
+    std::unique_ptr<DnsForwarder> forwarder(new DnsForwarder(std::move(poller), std::move(timer), config, may_ask));
     TRY(forwarder->udp_.listen(kDnsPort));
     TRY(forwarder->tcp_.listen(kDnsPort));
     return forwarder;

@@ -17,8 +17,9 @@ namespace hutch::netns {
 /// or refuses is passed over for the next; when all were tried, the box is told "server failure".
 class DnsForwarder {
   public:
-    /// EADDRINUSE: another name server has taken port 53 of all addresses.
-    static Result<std::unique_ptr<DnsForwarder>> open(const Config& config);
+    /// `may_ask` is called for each query; the others are refused. EADDRINUSE: another name server has taken port 53 of
+    /// all addresses.
+    static Result<std::unique_ptr<DnsForwarder>> open(const Config& config, std::function<bool(Ipv4)> may_ask);
 
     /// Readable when there is work. Owned by the forwarder.
     [[nodiscard]] int fd() const { return poller_.fd(); }
@@ -26,7 +27,7 @@ class DnsForwarder {
     void on_ready();
 
   private:
-    DnsForwarder(Poller poller, UniqueFd timer, const Config& config);
+    DnsForwarder(Poller poller, UniqueFd timer, const Config& config, const std::function<bool(Ipv4)>& may_ask);
     void set_timer();
 
     Poller poller_;

@@ -13,6 +13,7 @@ constexpr unsigned kOpcode = 0x78;
 constexpr unsigned kTruncated = 0x02;
 // In the fourth.
 constexpr unsigned kServerFailure = 2;
+constexpr unsigned kRefused = 5;
 
 unsigned byte(std::string_view packet, size_t at) {
     return static_cast<unsigned char>(packet[at]);
@@ -33,6 +34,15 @@ std::optional<std::string_view> first_question(std::string_view packet) {
     }
     if (at + kTypeAndClass > packet.size()) return std::nullopt;
     return packet.substr(kDnsHeader, at + kTypeAndClass - kDnsHeader);
+}
+
+std::string failure(std::string_view query, unsigned code) {
+    const auto question = first_question(query);
+    std::string answer(query.substr(0, kDnsHeader + (question ? question->size() : 0)));
+    answer[2] = static_cast<char>((byte(query, 2) | kResponse) & ~kTruncated);
+    answer[3] = static_cast<char>(code);
+    answer.replace(4, kDnsHeader - 4, question ? std::string("\0\1\0\0\0\0\0\0", 8) : std::string(8, '\0'));
+    return answer;
 }
 
 }  // namespace
@@ -56,12 +66,11 @@ void set_dns_id(std::string& packet, uint16_t id) {
 }
 
 std::string server_failure(std::string_view query) {
-    const auto question = first_question(query);
-    std::string answer(query.substr(0, kDnsHeader + (question ? question->size() : 0)));
-    answer[2] = static_cast<char>((byte(query, 2) | kResponse) & ~kTruncated);
-    answer[3] = static_cast<char>(kServerFailure);
-    answer.replace(4, kDnsHeader - 4, question ? std::string("\0\1\0\0\0\0\0\0", 8) : std::string(8, '\0'));
-    return answer;
+    return failure(query, kServerFailure);
+}
+
+std::string refusal(std::string_view query) {
+    return failure(query, kRefused);
 }
 
 }  // namespace hutch::netns

@@ -28,5 +28,7 @@ void set_dns_id(std::string& packet, uint16_t id);
 
 /// The answer "server failure" to `query` (which parse_query has accepted).
 std::string server_failure(std::string_view query);
+/// The answer "refused".
+std::string refusal(std::string_view query);
 
 }  // namespace hutch::netns

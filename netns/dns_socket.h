@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <unordered_map>
 
 #include "base/unique_fd.h"
@@ -26,6 +27,7 @@ Result<UniqueFd> upstream_socket(int type, const Upstream& server);
 struct DnsClients {
     Prefix range;
     Ipv4 gateway;
+    std::function<bool(Ipv4)> may_ask;  ///< else its queries are refused
     [[nodiscard]] bool contains(Ipv4 address) const { return range.contains(address) && address != gateway; }
 };
 

@@ -118,6 +118,13 @@ void DnsTcp::take_queries(Connection& connection) {
             connection.broken = true;
             return;
         }
+        if (!clients_.may_ask(connection.box)) {  // asked for each: the connection may be older than the answer
+            const std::string refused = refusal(std::string_view(unread).substr(kLengthBytes, size));
+            connection.to_client += {static_cast<char>(refused.size() >> 8), static_cast<char>(refused.size())};
+            connection.to_client += refused;
+            connection.broken = true;
+            return;
+        }
         connection.to_upstream.append(unread, 0, kLengthBytes + size);
         unread.erase(0, kLengthBytes + size);
     }

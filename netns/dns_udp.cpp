@@ -60,6 +60,7 @@ void DnsUdp::accept_query(std::string_view packet, const sockaddr_in& client, Cl
     const Ipv4 box = address_of(client);
     const auto query = parse_query(packet);
     if (!query || !clients_.contains(box) || pending_.size() >= kMaxPending || limit_.full(box)) return;
+    if (!clients_.may_ask(box)) return answer(client, refusal(packet));
     limit_.enter(box);
     const size_t turn = upstreams_.best();
     pending_.push_back(
@@ -124,11 +125,15 @@ void DnsUdp::close_socket(Entry entry) {
     entry->socket.reset();
 }
 
+// Should the box's queue be full, it will ask again, as for any lost packet.
+void DnsUdp::answer(const sockaddr_in& client, std::string_view packet) {
+    sendto(socket_.get(), packet.data(), packet.size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&client),
+           sizeof(client));
+}
+
 void DnsUdp::finish(Entry entry, std::string answer) {
     set_dns_id(answer, entry->client_id);
-    // Should the box's queue be full, it will ask again, as for any lost packet.
-    sendto(socket_.get(), answer.data(), answer.size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&entry->client),
-           sizeof(entry->client));
+    this->answer(entry->client, answer);
     close_socket(entry);
     limit_.leave(address_of(entry->client));
     pending_.erase(entry);

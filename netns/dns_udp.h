@@ -51,6 +51,7 @@ class DnsUdp {
     bool send_query(Entry entry, Clock::time_point now);
     void next_server(Entry entry, Clock::time_point now);
     void close_socket(Entry entry);
+    void answer(const sockaddr_in& client, std::string_view packet);
     void finish(Entry entry, std::string answer);
 
     Poller& poller_;

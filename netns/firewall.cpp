@@ -13,6 +13,11 @@ namespace {
 //   address has no link of its own in the fib either ("missing").
 // - `blocked`: RFC 1918, shared (RFC 6598), this network, loopback, link-local with the metadata addresses, multicast,
 //   reserved with broadcast, and the boxes' own. A host's published ports (DNAT in prerouting) lead to these, too.
+// - `policed`: boxes with a policy of their own (policy.h); `allowed` and `denied`: box and network. Looked up per
+// packet
+//   and in both directions, before conntrack is asked: else a flow that was there would live on, and what has no
+//   acknowledgements would still come in. Errors about a flow of the box come in whoever sent them: else it would never
+//   learn of a router's smaller MTU.
 // - A named counter beside each drop says which rule it was.
 constexpr std::string_view kTemplate = R"(table inet $table
 delete table inet $table
@@ -21,6 +26,7 @@ table inet $table {
     counter spoofed {}
     counter box_to_box {}
     counter blocked {}
+    counter refused {}
     counter uninvited {}
     counter to_host {}
     counter outsider {}
@@ -31,6 +37,17 @@ table inet $table {
         auto-merge
         elements = { 0.0.0.0/8, 10.0.0.0/8, 100.64.0.0/10, 127.0.0.0/8, 169.254.0.0/16, 172.16.0.0/12,
                      192.168.0.0/16, 224.0.0.0/4, 240.0.0.0/4, $range }
+    }
+    set policed {
+        type ipv4_addr
+    }
+    set allowed {
+        type ipv4_addr . ipv4_addr
+        flags interval
+    }
+    set denied {
+        type ipv4_addr . ipv4_addr
+        flags interval
     }
 
     chain prerouting {
@@ -47,10 +64,24 @@ table inet $table {
     chain from_box {
         oifname "$links" counter name box_to_box drop
         ip daddr @blocked counter name blocked drop
+        ip saddr @policed goto from_policed
+    }
+    chain from_policed {
+        ip saddr . ip daddr @denied counter name refused drop
+        ip saddr . ip daddr @allowed accept
+        counter name refused drop
     }
     chain to_box {
+        ip daddr @policed jump to_policed
         ct state established,related accept
         counter name uninvited drop
+    }
+
+    chain to_policed {
+        icmp type { destination-unreachable, time-exceeded } return
+        ip daddr . ip saddr @denied counter name refused drop
+        ip daddr . ip saddr @allowed return
+        counter name refused drop
     }
 
     chain input {

@@ -4,16 +4,18 @@
 
 namespace hutch::netns {
 
-/// What a box may talk to, as one nftables table of our own. It is the same for every box and never changes while boxes
-/// come and go: links are matched by name, and "whose address is this" is answered by the routing table (fib), where
-/// each box has its /32.
+/// What boxes may talk to, as one nftables table of our own. It is the same for every box but those with a policy of
+/// their own, which are elements of its sets (policy.h), and its rules never change while boxes come and go: links are
+/// matched by name, and "whose address is this" is answered by the routing table (fib), where each box has its /32.
 ///
 ///     from a box:  not its own source address, or IPv6       -> dropped before anything else sees it
 ///                  to another box                            -> dropped
 ///                  to a private, local or metadata network   -> dropped
 ///                  to the host: DNS at the gateway, answers  -> accepted, everything else dropped
+///                  to what its policy refuses                -> dropped
 ///                  to the Internet                           -> masqueraded
-///     to a box:    answers                                   -> accepted, everything else dropped
+///     to a box:    from what its policy refuses              -> dropped
+///                  answers                                   -> accepted, everything else dropped
 ///                  (the host's own connections to a box are open)
 ///     to the gateway address from any other network          -> dropped
 ///

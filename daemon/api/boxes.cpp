@@ -45,8 +45,6 @@ Result<void> refuse_unsupported(const Fields& fields) {
                               "github_token", "git_user_name", "git_user_email", "agent_api_key"}) {
         if (fields.has(field)) return unsupported(field);
     }
-    const auto policy = TRY(fields.object("network_policy"));
-    if (policy && TRY(policy->text("mode")).value_or("allow-all") != "allow-all") return unsupported("network_policy");
     return {};
 }
 
@@ -102,7 +100,7 @@ Json box_json(const Services& services, const Box& box) {
         {"enabled_skills", Json::array()},
         {"runtime", record.image},
         {"status", name_of(box.status())},
-        {"network_policy", {{"mode", "allow-all"}}},
+        {"network_policy", network_json(record.network)},
         {"clone_repo", ""},
         {"total_input_tokens", 0},
         {"total_output_tokens", 0},
@@ -135,6 +133,9 @@ Result<CreateBox> decode_create(const Exchange& exchange, const Fields& fields, 
     if (find_size(command.size) == nullptr) return invalid("size: must be one of small, medium, large");
     command.labels = TRY(checked_labels("labels", TRY(fields.texts("labels"))));
     command.env = TRY(checked_env("env_vars", TRY(fields.pairs("env_vars"))));
+    if (const auto network = TRY(fields.object("network_policy"))) {
+        command.network = TRY_IN("network_policy", decode_network(*network));
+    }
     TRY(decode_lifetime(fields, command));
     TRY(refuse_unsupported(fields));
     command.image = std::move(image);

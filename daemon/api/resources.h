@@ -25,6 +25,7 @@ struct Services {
 void add_box_routes(Router& router, Services& services);
 void add_env_routes(Router& router, Services& services);
 void add_label_routes(Router& router, Services& services);
+void add_network_routes(Router& router, Services& services);
 void add_sleep_routes(Router& router, Services& services);
 void add_exec_routes(Router& router, Services& services);
 void add_run_routes(Router& router, Services& services);
@@ -58,6 +59,8 @@ Result<std::vector<std::string>> checked_labels(const std::string& field, std::v
 Result<Pairs> checked_env(const std::string& field, Pairs env);
 /// What every command in the box finds: its customer's variables, then its own, the later one winning.
 Result<Pairs> environment_of(const Services& services, const Box& box);
+Result<NetworkPolicy> decode_network(const Fields& fields);
+Json network_json(const NetworkPolicy& policy);
 /// The object of the contract.
 Json box_json(const Services& services, const Box& box);
 /// keep_alive, init_command, idle_timeout, ephemeral and ttl.

@@ -104,7 +104,9 @@ Answer fork(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const auto asked, fields.number("count"));
     const int64_t count = asked.value_or(1);
     if (count < 1 || count > kMostForks) co_return invalid("count: must be 1 to " + std::to_string(kMostForks));
-    CO_TRY_LET(const CreateBox model, decode_create(exchange, fields, ImageRecord{}, box->record.size));
+    CO_TRY_LET(CreateBox model, decode_create(exchange, fields, ImageRecord{}, box->record.size));
+    // A copy of a box that must not talk does not begin to.
+    if (!fields.has("network_policy")) model.network = box->record.network;
     std::vector<CreateBox> commands(static_cast<size_t>(count), model);
     for (size_t i = 0; i < commands.size() && !model.name.empty(); ++i) {
         commands[i].name = model.name + "-" + std::to_string(i + 1);

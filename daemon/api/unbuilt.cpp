@@ -17,7 +17,6 @@ void add_unbuilt_routes(Router& router) {
         {"POST", "/v2/box/{id}/run/stream"},
         {"PUT", "/v2/box/{id}/config/model"},
         {"PUT", "/v2/box/{id}/config/custom-runner"},
-        {"PUT", "/v2/box/{id}/config/network-policy"},
         {"POST", "/v2/box/{id}/config/skills"},
         {"DELETE", "/v2/box/{id}/config/skills/{owner}/{repo}"},
         {"DELETE", "/v2/box/{id}/config/skills/{owner}/{repo}/{skill}"},

@@ -135,6 +135,7 @@ Result<void> Manager::adopt() {
             }
         }
     }
+    TRY(mechanisms_.policies->keep_only(addresses));
     TRY(sweep(mechanisms_, known_boxes, known_layers, addresses));
     mechanisms_.slots = TRY(netns::Pool::open(mechanisms_.network, addresses, mechanisms_.config.pool));
     for (const auto& [id, box] : boxes_) {

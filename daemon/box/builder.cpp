@@ -8,6 +8,7 @@
 #include "base/ids.h"
 #include "base/syscalls.h"
 #include "base/undo.h"
+#include "daemon/box/network.h"
 #include "daemon/box/uid_slots.h"
 #include "daemon/lap.h"
 #include "netns/traffic.h"
@@ -62,8 +63,10 @@ Result<Life> build_life(Mechanisms& mechanisms, const BoxRecord& box, Upper uppe
     netns::Slot slot = TRY_IN("taking a network slot", mechanisms.slots->take());
     Undo give_slot_back([&] {
         slot.netns.reset();
+        (void)mechanisms.policies->lift(slot.address);  // what is left of it goes when the address is given out again
         mechanisms.slots->release(slot.address);
     });
+    TRY(mechanisms.policies->set(slot.address, firewall_policy(box.network)));
     lap.to(times.slot);
 
     const UniqueFd root = TRY_IN("mounting its file system",

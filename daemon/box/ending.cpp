@@ -25,9 +25,15 @@ Task<Result<void>> Manager::bury(std::shared_ptr<Box> box, std::optional<Life> l
         return kill_life(mechanisms_, box->record, std::exchange(life, std::nullopt));
     }));
     if (box->record.init_pid != 0) CO_TRY(meter_.close(*box, used));
-    CO_TRY(co_await workers_.run([&] { return mechanisms_.cgroups.remove(box->record.id); }));
+    CO_TRY(co_await workers_.run([&] { return leave_kernel(*box); }));
     let_mounted_go(*box);
     co_return Result<void>();
+}
+
+// What is left of a life that has been booked. Its address is nobody else's as long as it stands in the firewall.
+Result<void> Manager::leave_kernel(const Box& box) {
+    if (box.holds_address) TRY(mechanisms_.policies->lift(netns::Ipv4{box.record.address}));
+    return mechanisms_.cgroups.remove(box.record.id);
 }
 
 // The life that stood on them is over.
@@ -98,7 +104,7 @@ Task<> Manager::finish_removal(std::shared_ptr<Box> box, std::shared_ptr<Removal
         Lap lap;
         CO_TRY(meter_.close(*box, used));
         lap.to(times.record);
-        CO_TRY(co_await workers_.run([&] { return mechanisms_.cgroups.remove(box->record.id); }));
+        CO_TRY(co_await workers_.run([&] { return leave_kernel(*box); }));
         lap.to(times.kill);
         const auto dropped = records_.drop_box(box->record.id);
         lap.to(times.record);

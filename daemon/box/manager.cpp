@@ -5,6 +5,7 @@
 
 #include "base/ids.h"
 #include "base/undo.h"
+#include "daemon/box/network.h"
 #include "daemon/box/sleep.h"
 #include "daemon/clock.h"
 #include "daemon/lap.h"
@@ -102,6 +103,23 @@ Result<void> Manager::change(Box& box, const std::function<void(BoxRecord&)>& ed
     return saved;
 }
 
+// The record first, and safe from a power cut: what was closed must not be open again because the host went down.
+Task<Result<void>> Manager::set_network(std::shared_ptr<Box> box, NetworkPolicy policy) {
+    CO_TRY_LET(auto claim, co_await this->claim(box));
+    NetworkPolicy old = std::exchange(box->record.network, policy);
+    Result<void> done = records_.durably([&] { return save(*box); });
+    if (done.ok() && box->alive()) {
+        const netns::Ipv4 address = box->life().address;
+        done = co_await workers_.run([&] { return mechanisms_.policies->set(address, firewall_policy(policy)); });
+    }
+    if (!done.ok()) {
+        box->record.network = std::move(old);
+        (void)save(*box);
+    }
+    release(box, std::move(claim), false);
+    co_return done;
+}
+
 std::vector<std::shared_ptr<Box>> Manager::list(const std::string& label) {
     std::vector<std::shared_ptr<Box>> found;
     for (const auto& [id, box] : boxes_) {
@@ -155,6 +173,7 @@ Task<Result<std::shared_ptr<Box>>> Manager::create(CreateBox command) {
                      .labels = command.labels,
                      .env = command.image.env};
     for (auto& variable : command.env) record.env.push_back(std::move(variable));
+    record.network = command.network;
     record.keep_alive = command.keep_alive;
     record.init_command = command.init_command;
     record.idle_timeout = command.idle_timeout;
@@ -209,7 +228,7 @@ Task<Result<void>> Manager::start(std::shared_ptr<Box> box, Upper upper) {
     box->failure = living.error();
     const netns::Ipv4 address = life->address;
     const auto ended = co_await bury(box, std::move(life).value());
-    if (ended.ok()) mechanisms_.slots->release(address);
+    if (ended.ok() && mechanisms_.policies->lift(address).ok()) mechanisms_.slots->release(address);
     co_return living.error();
 }
 

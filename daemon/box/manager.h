@@ -28,6 +28,7 @@ struct CreateBox {
     Pairs env;
     ImageRecord image;
     bool internal = false;
+    NetworkPolicy network;
     bool keep_alive = false;
     std::string init_command;
     int64_t idle_timeout = -1;  ///< seconds; 0: never, -1: as the daemon is set
@@ -91,6 +92,8 @@ class Manager {
 
     /// Changes its settings; they are as they were when that cannot be recorded.
     Result<void> change(Box& box, const std::function<void(BoxRecord&)>& edit);
+    /// What it may talk to, from the moment this answers, and at every start.
+    Task<Result<void>> set_network(std::shared_ptr<Box> box, NetworkPolicy policy);
     /// Called with each box whose init has been started, not taken over; replaces what was set before.
     void on_started(std::function<void(const std::shared_ptr<Box>&)> call) { started_ = std::move(call); }
 
@@ -130,6 +133,7 @@ class Manager {
     Result<void> bury_now(Box& box);
     Result<void> mend_files(Box& box);
     Result<void> forget(Box& box);
+    Result<void> leave_kernel(const Box& box);
     Result<void> save(Box& box);
     [[nodiscard]] bool uses_layer(const std::string& layer) const;
     void enlist(const std::shared_ptr<Box>& box);

@@ -4,6 +4,7 @@
 
 #include "cgroups/hierarchy.h"
 #include "daemon/config.h"
+#include "netns/policy.h"
 #include "netns/pool.h"
 #include "overlayfs/reaper.h"
 #include "overlayfs/store.h"
@@ -19,6 +20,7 @@ struct Mechanisms {
     overlayfs::Store store;
     cgroups::Hierarchy cgroups;
     runtime::Launcher launcher;
+    std::unique_ptr<netns::Policies> policies;
     std::unique_ptr<netns::Pool> slots;
     std::unique_ptr<overlayfs::Reaper> reaper;
 };

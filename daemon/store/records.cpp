@@ -92,6 +92,11 @@ ALTER TABLE snapshots ADD COLUMN customer TEXT NOT NULL DEFAULT 'local';
 ALTER TABLE usage ADD COLUMN customer TEXT NOT NULL DEFAULT 'local';
 CREATE TABLE customers (name TEXT PRIMARY KEY, env TEXT NOT NULL) STRICT, WITHOUT ROWID;
 )sql",
+    R"sql(
+ALTER TABLE boxes ADD COLUMN network_mode INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE boxes ADD COLUMN allowed_cidrs TEXT NOT NULL DEFAULT '';
+ALTER TABLE boxes ADD COLUMN denied_cidrs TEXT NOT NULL DEFAULT '';
+)sql",
 };
 
 }  // namespace
@@ -157,7 +162,8 @@ Result<void> Records::put_box(const BoxRecord& box) {
     return database_
         .query(
             "INSERT INTO boxes VALUES (?1, NULLIF(?2, ''), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, "
-            "?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32) ON CONFLICT "
+            "?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35) "
+            "ON CONFLICT "
             "(id) DO "
             "UPDATE SET name "
             "= NULLIF(?2, ''), phase = ?3, "
@@ -165,7 +171,8 @@ Result<void> Records::put_box(const BoxRecord& box) {
             "env = ?9, address = ?11, init_pid = ?12, init_start = ?13, updated_at = ?15, last_activity_at = ?16, "
             "past_cpu_ns = ?17, init_command = ?19, past_sent_bytes = ?22, past_received_bytes = ?23, "
             "booked_cpu_ns = ?24, booked_sent_bytes = ?25, booked_received_bytes = ?26, booked_ms = ?27, "
-            "disk_bytes = ?28, change = ?29, change_layer = ?30, mounted = ?31")
+            "disk_bytes = ?28, change = ?29, change_layer = ?30, mounted = ?31, network_mode = ?33, allowed_cidrs = "
+            "?34, denied_cidrs = ?35")
         .bind(box.id)
         .bind(box.phase == Phase::kDeleting ? "" : box.name)  // its name is free at once, its row may stay for a while
         .bind(static_cast<int64_t>(box.phase))
@@ -198,6 +205,9 @@ Result<void> Records::put_box(const BoxRecord& box) {
         .bind(box.change_layer)
         .bind(join(box.mounted))
         .bind(box.customer)
+        .bind(static_cast<int64_t>(box.network.mode))
+        .bind(join(box.network.allowed_cidrs))
+        .bind(join(box.network.denied_cidrs))
         .run();
 }
 
@@ -238,6 +248,7 @@ Result<std::vector<BoxRecord>> Records::boxes() {
         box.change_layer = query.text(29);
         box.mounted = split(query.text(30));
         box.customer = query.text(31);
+        box.network = {static_cast<NetworkMode>(query.number(32)), split(query.text(33)), split(query.text(34))};
         boxes.push_back(std::move(box));
     }
     return boxes;

@@ -56,6 +56,16 @@ enum class FilesChange : int64_t {
     kResetting = 3,  ///< its upper is thrown away: `layers` are what it is to stand on
 };
 
+enum class NetworkMode : int64_t { kAllowAll = 0, kDenyAll = 1, kCustom = 2 };
+
+/// What a box may talk to, in the words of its customer.
+struct NetworkPolicy {
+    NetworkMode mode = NetworkMode::kAllowAll;
+    std::vector<std::string> allowed_cidrs{};  ///< custom only; none: all that is not denied
+    std::vector<std::string> denied_cidrs{};   ///< custom only
+    bool operator==(const NetworkPolicy&) const = default;
+};
+
 struct BoxRecord {
     std::string id;
     std::string customer = kLocalCustomer;
@@ -86,6 +96,7 @@ struct BoxRecord {
     FilesChange change = FilesChange::kNone;
     std::string change_layer{};
     std::vector<std::string> mounted{};  ///< what its present life stands on, where others have taken their place since
+    NetworkPolicy network{};
 };
 
 struct ImageRecord {

@@ -52,7 +52,7 @@ class NetnsDnsTest : public NetnsTest {
         add_outside_address(outside_, kSecond);
         server_ = bound_socket(outside_.netns.get(), SOCK_DGRAM, kOutside, kDns);
         set_servers({kOutside});
-        forwarder_ = must(DnsForwarder::open(config_));
+        forwarder_ = must(DnsForwarder::open(config_, [this](Ipv4 box) { return box != silenced_; }));
         client_ = plain_socket(box_.netns.get(), AF_INET, SOCK_DGRAM);
     }
     void TearDown() override {
@@ -118,6 +118,7 @@ class NetnsDnsTest : public NetnsTest {
     UniqueFd server_;
     UniqueFd client_;
     std::unique_ptr<DnsForwarder> forwarder_;
+    Ipv4 silenced_;  ///< may not ask
 };
 
 TEST_F(NetnsDnsTest, AnswersOverUdp) {
@@ -313,7 +314,7 @@ TEST_F(NetnsDnsTest, AnIdleConnectionIsClosed) {
     forwarder_.reset();
     Poller poller = must(Poller::open());
     Upstreams upstreams(config_.resolv_conf);
-    DnsTcp tcp(poller, upstreams, {config_.range, config_.gateway()});
+    DnsTcp tcp(poller, upstreams, {config_.range, config_.gateway(), [](Ipv4) { return true; }});
     must(tcp.listen(kDns));
     const UniqueFd client = connect_tcp(box_);
     ASSERT_TRUE(readable(poller.fd()));
@@ -328,9 +329,29 @@ TEST_F(NetnsDnsTest, AnIdleConnectionIsClosed) {
 }
 
 TEST_F(NetnsDnsTest, ASecondNameServerAtTheGatewayIsRefused) {
-    const auto second = DnsForwarder::open(config_);
+    const auto second = DnsForwarder::open(config_, [this](Ipv4 box) { return box != silenced_; });
     ASSERT_FALSE(second.ok());
     EXPECT_EQ(second.error().code, EADDRINUSE);
+}
+
+TEST_F(NetnsDnsTest, WhoMayNotAskIsRefusedAtOnceAndNothingIsPassedOn) {
+    const UniqueFd tcp = connect_tcp(box_);  // a connection that was there before
+    const std::string first = framed(query(1));
+    ASSERT_EQ(send(tcp.get(), first.data(), 5, 0), 5);
+    pump();
+    silenced_ = box_.address;
+    ask(query(7));
+    const std::string refused = pumped(client_).text;
+    EXPECT_EQ(refused.substr(0, 2), query(7).substr(0, 2));
+    EXPECT_EQ(refused[3] & 0x0F, 5) << "REFUSED";
+    ASSERT_EQ(send(tcp.get(), first.data() + 5, first.size() - 5, 0), static_cast<ssize_t>(first.size() - 5));
+    const std::string told = read_tcp(tcp, 4096);
+    ASSERT_GT(told.size(), 5U);
+    EXPECT_EQ(told[5] & 0x0F, 5);
+    EXPECT_FALSE(readable(server_.get(), 0));
+    silenced_ = {};
+    ask(query(8));
+    EXPECT_TRUE(pump(server_));
 }
 
 }  // namespace

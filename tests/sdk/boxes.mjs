@@ -78,6 +78,20 @@ calls('variables for all boxes', async () => {
   assert.deepEqual(await Box.listEnv(), {});
 });
 
+calls('network policies', async () => {
+  const box = await Box.create({ networkPolicy: { mode: 'deny-all' } });
+  assert.deepEqual(box.networkPolicy, { mode: 'deny-all' });
+  const lookup = async () => (await box.exec.command('nslookup example.com')).result.includes('REFUSED');
+  assert.ok(await lookup());
+  await box.updateNetworkPolicy({ mode: 'custom', deniedCidrs: ['203.0.113.0/24'] });
+  assert.ok(!await lookup());
+  const custom = { mode: 'custom', allowedCidrs: ['203.0.113.0/24'], deniedCidrs: ['203.0.113.7/32'] };
+  await box.updateNetworkPolicy(custom);
+  assert.deepEqual((await Box.get(box.id)).networkPolicy, { ...custom, allowedDomains: undefined });
+  await refuses(400, /^denied_cidrs: /, () => box.updateNetworkPolicy({ mode: 'custom', deniedCidrs: ['all'] }));
+  await refuses(501, /^allowed_domains: /, () => box.updateNetworkPolicy({ mode: 'custom', allowedDomains: ['example.com'] }));
+});
+
 calls('boxes are deleted one by one and together', async () => {
   const boxes = await Promise.all(Array.from({ length: 5 }, (_, i) => Box.create({ name: `box-${i}` })));
   const left = async () => (await Box.list()).map((box) => box.name).sort();
@@ -266,7 +280,6 @@ calls('what is not built yet says so', async () => {
   const fields = {
     agent: { agent: { harness: Agent.ClaudeCode, model: 'anthropic/claude-sonnet-5' } },
     attach_headers: { attachHeaders: { 'example.org': { 'X-Token': 'x' } } },
-    network_policy: { networkPolicy: { mode: 'deny-all' } },
     skills: { skills: ['owner/repo'] },
     mcp_servers: { mcpServers: [{ name: 'files', package: 'some-package' }] },
     git_user_name: { git: { userName: 'Jane' } },
@@ -276,7 +289,7 @@ calls('what is not built yet says so', async () => {
   }
   const unbuilt = [
     () => box.exec.code({ code: '1', lang: 'js' }), () => box.exec.streamCode({ code: '1', lang: 'js' }),
-    () => box.configureModel('anthropic/claude-sonnet-5'), () => box.updateNetworkPolicy({ mode: 'deny-all' }),
+    () => box.configureModel('anthropic/claude-sonnet-5'),
     () => box.skills.add('owner/repo'), () => box.skills.remove('owner/repo'), () => box.skills.remove('owner/repo/skill'),
     () => box.git.clone({ repo: 'r' }), () => box.git.diff(), () => box.git.status(), () => box.git.commit({ message: 'm' }),
     () => box.git.push(), () => box.git.createPR({ title: 't' }), () => box.git.checkout({ branch: 'b' }),

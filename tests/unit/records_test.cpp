@@ -34,6 +34,7 @@ BoxRecord sample(const std::string& id, const std::string& name) {
     box.init_command = "serve &";
     box.idle_timeout = 60;
     box.expires_at = 1'800'000'000;
+    box.network = {NetworkMode::kCustom, {"192.0.2.0/24", "192.0.2.7"}, {"203.0.113.0/24"}};
     return box;
 }
 
@@ -61,6 +62,7 @@ TEST_F(RecordsTest, ABoxComesBackAsItWas) {
     EXPECT_EQ(box.idle_timeout, wanted.idle_timeout);
     EXPECT_EQ(box.expires_at, wanted.expires_at);
     EXPECT_EQ(box.customer, "local");
+    EXPECT_EQ(box.network, wanted.network);
 }
 
 // The schema of the first databases, which counted no steps.

@@ -1,0 +1,86 @@
+#include "client/network.h"
+
+#include "client/format.h"
+
+namespace hutch::client {
+namespace {
+
+struct ChangeOptions : NetworkOptions {
+    std::string box;
+    bool json = false;
+};
+
+std::string joined(const Json& networks) {
+    std::string line;
+    for (const Json& network : networks) {
+        if (network.is_string()) line += " " + network.get<std::string>();
+    }
+    return line;
+}
+
+// Without a mode it tells the policy there is.
+Result<int> change(const Program& program, const ChangeOptions& options) {
+    Json policy;
+    if (options.mode.empty()) {
+        if (!options.allow.empty() || !options.deny.empty()) TRY(network_policy(options));
+        const Api api = TRY(program.api());
+        policy = TRY(api.get(box_target(options.box))).value("network_policy", Json::object());
+    } else {
+        const Json wanted = TRY(network_policy(options));
+        const Api api = TRY(program.api());
+        policy = TRY(api.call("PUT", box_target(options.box, "/config/network-policy"), wanted));
+        if (!options.json) return 0;
+    }
+    return options.json ? show_json(policy) : show(printable(describe_network(policy)) + "\n");
+}
+
+}  // namespace
+
+void add_networks(CLI::App& command, NetworkOptions& options) {
+    command.add_option("--allow", options.allow, "With custom: talk to this network and to no other; may be repeated")
+        ->type_name("CIDR")
+        ->allow_extra_args(false);
+    command.add_option("--deny", options.deny, "With custom: never talk to this network; may be repeated")
+        ->type_name("CIDR")
+        ->allow_extra_args(false);
+}
+
+CLI::Option* check_mode(CLI::Option* mode) {
+    return mode->check(CLI::IsMember({"allow-all", "deny-all", "custom"}).description(""));
+}
+
+Result<Json> network_policy(const NetworkOptions& options) {
+    if (options.mode != "custom" && (!options.allow.empty() || !options.deny.empty())) {
+        return invalid("--allow and --deny are for the mode custom");
+    }
+    Json policy{{"mode", options.mode}};
+    if (!options.allow.empty()) policy["allowed_cidrs"] = options.allow;
+    if (!options.deny.empty()) policy["denied_cidrs"] = options.deny;
+    return policy;
+}
+
+std::string describe_network(const Json& policy) {
+    std::string line = text_of(policy, "mode");
+    const std::string allowed = joined(array_of(policy, "allowed_cidrs"));
+    const std::string denied = joined(array_of(policy, "denied_cidrs"));
+    if (!allowed.empty()) line += ", allowed:" + allowed;
+    if (!denied.empty()) line += ", denied:" + denied;
+    return line;
+}
+
+void add_network_command(CLI::App& app, Program& program) {
+    const auto options = std::make_shared<ChangeOptions>();
+    CLI::App* command = add_command(app, "network",
+                                    "Say what a box may talk to, or show it\n\nIt holds at once, for connections that "
+                                    "are there too. Private networks, the\n"
+                                    "host and other boxes are closed in every mode. Names are looked up only\nfor "
+                                    "boxes that may talk to everybody.",
+                                    "hutch network web custom --allow 151.101.0.0/16");
+    add_box(*command, options->box);
+    check_mode(command->add_option("MODE", options->mode, "allow-all, deny-all or custom; none: show it"));
+    add_networks(*command, *options);
+    add_json_flag(*command, options->json);
+    run_on(command, program, options, change);
+}
+
+}  // namespace hutch::client

@@ -1,0 +1,164 @@
+// What a box may talk to, by its own policy: at once, on what is there already, and through everything that becomes of
+// it. kernel_netns shows rule by rule that each is needed.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { after, before } from 'node:test';
+import { complains, output } from './lib/command.mjs';
+import { kOther, kOutside, kPort, Outside } from './lib/outside.mjs';
+import { pids } from './lib/processes.mjs';
+import { leakless, needs, suite } from './lib/suite.mjs';
+import { until } from './lib/until.mjs';
+
+needs();
+const outside = new Outside();
+before(() => outside.open());
+after(() => outside.close());
+const daemon = suite();
+
+const kClosed = { mode: 'deny-all' };
+const set = (box, policy) => daemon.json('PUT', `${box.path}/config/network-policy`, policy);
+const policyOf = async (box) => (await daemon.json('GET', box.path)).network_policy;
+const reaches = async (box, address = kOutside) => await box.fails(`nc -w 1 ${address} ${kPort} < /dev/null`) === 0;
+
+/// Packets that a policy has refused.
+function refused() {
+  const counters = execFileSync('nft', ['-j', 'list', 'counter', 'inet', daemon.name, 'refused'], { encoding: 'utf8' });
+  return JSON.parse(counters).nftables.find((entry) => entry.counter).counter.packets;
+}
+
+async function assertClosed(box, address) {
+  const before = refused();
+  assert.equal(await reaches(box, address), false);
+  assert.ok(refused() > before, 'it was the policy');
+}
+
+leakless(daemon, 'a policy holds from the answer on, and from the first moment of a box made with it', async () => {
+  const box = await daemon.box();
+  await until('the server outside listens', () => reaches(box));
+  assert.deepEqual(await set(box, kClosed), kClosed);
+  assert.deepEqual(await policyOf(box), kClosed);
+  await assertClosed(box);
+  await set(box, { mode: 'allow-all' });
+  assert.ok(await reaches(box));
+  const other = await daemon.box({ network_policy: kClosed });
+  await assertClosed(other);
+  assert.ok(await reaches(box), 'it is the policy of one box alone');
+});
+
+leakless(daemon, 'networks are allowed and denied, and denied wins', async () => {
+  const box = await daemon.box();
+  const custom = async (allowed_cidrs, denied_cidrs) => {
+    await set(box, { mode: 'custom', ...(allowed_cidrs && { allowed_cidrs }), ...(denied_cidrs && { denied_cidrs }) });
+    return [await reaches(box), await reaches(box, kOther)];
+  };
+  assert.deepEqual(await custom([`${kOutside}/32`]), [true, false]);
+  assert.deepEqual(await custom(['203.0.113.128/25', '203.0.113.130']), [false, true]);
+  assert.deepEqual(await custom(['203.0.113.0/24'], ['203.0.113.128/25']), [true, false]);
+  assert.deepEqual(await custom(undefined, [kOutside]), [false, true]);
+  assert.deepEqual(await custom(['0.0.0.0/0'], [kOther]), [true, false]);
+  assert.deepEqual(await custom(undefined, ['0.0.0.0/0']), [false, false]);
+  assert.deepEqual(await policyOf(box), { mode: 'custom', denied_cidrs: ['0.0.0.0/0'] });
+});
+
+leakless(daemon, 'private and metadata addresses stay closed though they be allowed', async () => {
+  const closed = ['169.254.169.254', '10.0.0.1', '192.168.0.1'];
+  const box = await daemon.box({ network_policy: { mode: 'custom', allowed_cidrs: [...closed, '10.0.0.0/8', kOutside] } });
+  assert.ok(await reaches(box));
+  const codes = await Promise.all(closed.map((address) => reaches(box, address)));
+  assert.deepEqual(codes, [false, false, false]);
+});
+
+leakless(daemon, 'a connection that is there stops, and goes on when it may', async () => {
+  const box = await daemon.box();
+  await box.sh(`mkfifo in; (exec 3<>in; nc ${kOutside} ${kPort} <&3 >out) >/dev/null 2>&1 & echo one > in`);
+  await until('the connection is there', async () => await box.sh('cat out') === 'one');
+  await set(box, kClosed);
+  const before = refused();
+  await box.sh('echo two > in');
+  await until('what it sends is refused', () => refused() > before);
+  assert.equal(await box.sh('cat out'), 'one');
+  await set(box, { mode: 'allow-all' });
+  await until('the connection goes on', async () => await box.sh('cat out') === 'one\ntwo');
+});
+
+leakless(daemon, 'no name is looked up for a box that may not talk to everybody', async () => {
+  const box = await daemon.box({ network_policy: kClosed });
+  const lookup = () => box.exec(['nslookup', 'tell-this-to-everybody.example.com']);
+  assert.match((await lookup()).output, /REFUSED/);
+  await set(box, { mode: 'custom', allowed_cidrs: [kOutside] });
+  assert.match((await lookup()).output, /REFUSED/);
+  await set(box, { mode: 'custom', denied_cidrs: [kOutside] });
+  assert.doesNotMatch((await lookup()).output, /REFUSED/);
+});
+
+leakless(daemon, 'a policy outlives pauses, its box\'s init, and daemons', async () => {
+  const box = await daemon.box({ network_policy: kClosed });
+  const open = await daemon.box();
+  await daemon.json('POST', `${box.path}/pause`);
+  await assertClosed(box);
+  await daemon.end('SIGKILL');
+  await daemon.launch();
+  await assertClosed(box);
+  for (const pid of pids(box)) process.kill(pid, 'SIGKILL');
+  await until('the box is paused', async () => await box.status() === 'paused');
+  await assertClosed(box); // by a fresh init, with another address
+  assert.deepEqual(await policyOf(box), kClosed);
+  assert.ok(await reaches(open));
+  for (const pid of pids(box)) process.kill(pid, 'SIGKILL');
+  await daemon.end('SIGKILL');
+  await daemon.launch();
+  await assertClosed(box);
+});
+
+leakless(daemon, 'a policy can be set on a paused box', async () => {
+  const box = await daemon.box();
+  await daemon.json('POST', `${box.path}/pause`);
+  await set(box, kClosed);
+  assert.equal(await box.status(), 'paused');
+  await assertClosed(box);
+});
+
+leakless(daemon, 'a fork has the policy of its box, a box from a snapshot the one it is made with', async () => {
+  const box = await daemon.box({ network_policy: kClosed });
+  const fork = async (body) => (await daemon.json('POST', `${box.path}/fork`, body, 201)).boxes[0].network_policy;
+  assert.deepEqual(await fork({}), kClosed);
+  assert.deepEqual(await fork({ network_policy: { mode: 'allow-all' } }), { mode: 'allow-all' });
+  const { id } = await daemon.json('POST', `${box.path}/snapshots`, { name: 'now' }, 201);
+  const restore = async (body) => (await daemon.json('POST', '/v2/box/from-snapshot', { snapshot_id: id, ...body }, 201)).network_policy;
+  assert.deepEqual(await restore({}), { mode: 'allow-all' });
+  assert.deepEqual(await restore({ network_policy: kClosed }), kClosed);
+  await daemon.json('DELETE', '/v2/box/snapshots', {});
+});
+
+const kWrong = {
+  'no mode': [400, {}, /mode: is required/],
+  'another mode': [400, { mode: 'open' }, /mode: must be allow-all, deny-all or custom/],
+  'custom without networks': [400, { mode: 'custom', allowed_cidrs: [] }, /mode: custom needs networks/],
+  'networks without custom': [400, { mode: 'deny-all', allowed_cidrs: [kOutside] }, /mode: .*for custom/],
+  'a name': [400, { mode: 'custom', denied_cidrs: ['example.org'] }, /denied_cidrs: "example.org"/],
+  'bits beyond the length': [400, { mode: 'custom', allowed_cidrs: ['203.0.113.1/24'] }, /allowed_cidrs: .*bits/],
+  'IPv6': [400, { mode: 'custom', allowed_cidrs: ['2001:db8::/32'] }, /allowed_cidrs: .*IPv6/],
+  'too many': [400, { mode: 'custom', denied_cidrs: Array(257).fill(kOutside) }, /denied_cidrs: at most 256/],
+  'a number': [400, { mode: 'custom', denied_cidrs: [1] }, /denied_cidrs: must be an array of strings/],
+  'domains': [501, { mode: 'custom', allowed_domains: ['example.org'] }, /allowed_domains: not supported/],
+};
+for (const [what, [status, body, about]] of Object.entries(kWrong)) {
+  leakless(daemon, `refused: ${what}`, async () => {
+    const box = await daemon.box({ network_policy: kClosed });
+    await daemon.refuses(status, about, 'PUT', `${box.path}/config/network-policy`, { body });
+    await daemon.refuses(status, new RegExp(`^network_policy: ${about.source}`), 'POST', '/v2/box', { body: { network_policy: body } });
+    assert.deepEqual(await policyOf(box), kClosed);
+  });
+}
+
+leakless(daemon, 'hutch network', async () => {
+  const hutch = (...args) => output(daemon, args);
+  await hutch('create', 'web', '--network', 'custom', '--allow', '203.0.113.0/24', '--deny', kOther);
+  assert.equal(await hutch('network', 'web'), `custom, allowed: 203.0.113.0/24, denied: ${kOther}\n`);
+  await hutch('network', 'web', 'deny-all');
+  assert.deepEqual(JSON.parse(await hutch('network', 'web', '--json')), kClosed);
+  await complains(daemon, 2, /--allow and --deny/, ['network', 'web', 'deny-all', '--allow', kOther]);
+  await complains(daemon, 2, /--allow and --deny/, ['network', 'web', '--deny', kOther]);
+  await complains(daemon, 1, /custom needs networks/, ['network', 'web', 'custom']);
+});

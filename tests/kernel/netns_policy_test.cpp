@@ -1,0 +1,163 @@
+// What a box's own policy closes, on connections that are there as on new ones. Each protection is shown twice: with
+// the whole firewall, and, as the control, without the rule in question.
+
+#include "netns/policy.h"
+
+#include "tests/kernel/netns_fixture.h"
+
+namespace hutch::netns {
+namespace {
+
+constexpr uint16_t kPort = 8098;
+
+Policy only(const std::vector<std::string>& allowed, const std::vector<std::string>& denied = {}) {
+    Policy policy{.open = false, .allowed = {}, .denied = {}};
+    for (const auto& text : allowed) policy.allowed.push_back(parse_network(text).value().front());
+    for (const auto& text : denied) policy.denied.push_back(parse_network(text).value().front());
+    return policy;
+}
+
+Policy all_but(const std::vector<std::string>& denied) {
+    Policy policy = only({}, denied);
+    policy.open = true;
+    return policy;
+}
+
+class NetnsPolicyTest : public NetnsTest {
+  protected:
+    void SetUp() override {
+        NetnsTest::SetUp();
+        if (IsSkipped() || HasFatalFailure()) return;
+        policies_ = must(Policies::load(config_, {}));
+        box_ = slot(2);
+        outside_ = outside();
+        add_outside_address(outside_, kOther);
+        udp_ = bound_socket(outside_.netns.get(), SOCK_DGRAM, {}, kPort);
+        tcp_ = bound_socket(outside_.netns.get(), SOCK_STREAM, {}, kPort);
+    }
+    void TearDown() override {
+        box_ = Slot{};
+        outside_ = Slot{};
+        NetnsTest::TearDown();
+    }
+    void set(const Policy& policy) { must(policies_->set(box_.address, policy)); }
+    bool reaches(Ipv4 target) {
+        const bool udp = udp_arrives(box_, udp_, target, kPort, "refused");
+        EXPECT_EQ(tcp_arrives(box_, tcp_, target, kPort, "refused"), udp);
+        return udp;
+    }
+    /// The firewall without the rules that contain one of these texts, with this policy of the box.
+    void weaken_with(const std::vector<std::string>& rules, const Policy& policy) {
+        weaken(rules);
+        must(run_nft(policy_commands(config_, box_.address, {}, policy)));
+    }
+
+    static constexpr Ipv4 kOther{0xCB00714D};  // 203.0.113.77
+    std::unique_ptr<Policies> policies_;
+    Slot box_, outside_;
+    UniqueFd udp_, tcp_;
+};
+
+TEST_F(NetnsPolicyTest, DenyAllClosesTheBoxAndOnlyIt) {
+    const Slot other = slot(3);
+    EXPECT_TRUE(reaches(kOutside));
+    set(only({}));
+    EXPECT_FALSE(reaches(kOutside));
+    EXPECT_TRUE(udp_arrives(other, udp_, kOutside, kPort, "none"));
+    set({});
+    EXPECT_TRUE(reaches(kOutside));
+
+    weaken_with({"name refused drop"}, only({}));
+    EXPECT_TRUE(reaches(kOutside));
+}
+
+TEST_F(NetnsPolicyTest, AFlowThatWasThereStopsInBothDirections) {
+    const UniqueFd client = plain_socket(box_.netns.get(), AF_INET, SOCK_DGRAM);
+    ASSERT_TRUE(send_to(client, kOutside, kPort, "question"));
+    const auto question = receive(udp_);
+    ASSERT_TRUE(question);
+    const auto send_answer = [&] { send_to(udp_, question->from, question->port, "answer"); };
+    const auto ask_again = [&] { send_to(client, kOutside, kPort, "more"); };
+    EXPECT_TRUE(arrives(client, "none", send_answer));
+    receive(client);
+
+    set(only({}));
+    EXPECT_FALSE(arrives(client, "refused", send_answer)) << "conntrack still knows the flow";
+    EXPECT_FALSE(arrives(udp_, "refused", ask_again));
+
+    weaken_with({"jump to_policed"}, only({}));
+    EXPECT_TRUE(arrives(client, "none", send_answer));
+    receive(client);
+}
+
+TEST_F(NetnsPolicyTest, AConnectionThatWasThereStops) {
+    const UniqueFd client = plain_socket(box_.netns.get(), AF_INET, SOCK_STREAM);
+    connect_to(client, kOutside, kPort);
+    ASSERT_TRUE(readable(tcp_.get()));
+    const UniqueFd server(accept4(tcp_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    set(all_but({to_string(kOutside)}));
+    EXPECT_FALSE(arrives(server, "refused", [&] { ASSERT_EQ(write(client.get(), "out", 3), 3); }));
+    EXPECT_FALSE(arrives(client, "refused", [&] { ASSERT_EQ(write(server.get(), "in", 2), 2); }));
+}
+
+TEST_F(NetnsPolicyTest, AnAllowedNetworkIsAllThereIs) {
+    set(only({"203.0.113.0/24"}));
+    EXPECT_TRUE(reaches(kOther));
+    EXPECT_FALSE(reaches(kOutside));
+}
+
+TEST_F(NetnsPolicyTest, ADeniedNetworkIsClosedThoughItBeAllowed) {
+    set(all_but({"203.0.113.64/26"}));
+    EXPECT_FALSE(reaches(kOther));
+    EXPECT_TRUE(reaches(kOutside));
+    set(only({"203.0.113.0/24", to_string(kOutside)}, {to_string(kOther)}));
+    EXPECT_FALSE(reaches(kOther));
+    EXPECT_TRUE(reaches(kOutside));
+
+    weaken_with({"@denied counter name refused drop"}, all_but({"203.0.113.64/26"}));
+    EXPECT_TRUE(reaches(kOther));
+}
+
+TEST_F(NetnsPolicyTest, PrivateNetworksStayBlockedThoughTheyBeAllowed) {
+    add_outside_address(outside_, ip("10.77.0.1"));
+    add_outside_address(outside_, ip("169.254.169.254"));
+    set(only({"10.0.0.0/8", "169.254.169.254"}));
+    EXPECT_FALSE(udp_arrives(box_, udp_, ip("10.77.0.1"), kPort, "blocked"));
+    EXPECT_FALSE(udp_arrives(box_, udp_, ip("169.254.169.254"), kPort, "blocked"));
+}
+
+TEST_F(NetnsPolicyTest, NetworksMayOverlapAndReplaceEachOther) {
+    set(only({"203.0.0.0/8", "203.0.113.0/24", "203.0.113.77", "203.0.113.77"}));
+    EXPECT_TRUE(reaches(kOther));
+    set(only({"203.0.113.0/24"}));
+    EXPECT_TRUE(reaches(kOther));
+    set(only({"203.0.0.0/8"}, {"203.0.113.0/24", "203.0.113.77"}));
+    EXPECT_FALSE(reaches(kOther));
+    set(only(std::vector<std::string>(1, "203.0.113.76/31")));
+    EXPECT_TRUE(reaches(kOther));
+    set({});
+    EXPECT_EQ(must(run_nft("list table inet " + config_.table)).find("203.0"), std::string::npos) << "nothing is left";
+}
+
+TEST_F(NetnsPolicyTest, TheFirewallIsLoadedWithThePolicies) {
+    std::map<Ipv4, Policy> known{{box_.address, only({})}, {Ipv4{box_.address.value + 1}, all_but({"192.0.2.0/24"})}};
+    policies_ = must(Policies::load(config_, known));
+    EXPECT_FALSE(reaches(kOutside));
+    EXPECT_FALSE(policies_->may_resolve(box_.address));
+    must(policies_->keep_only({box_.address}));
+    EXPECT_FALSE(reaches(kOutside));
+    must(policies_->lift(box_.address));
+    EXPECT_TRUE(reaches(kOutside));
+    EXPECT_TRUE(policies_->may_resolve(box_.address));
+    EXPECT_EQ(must(run_nft("list table inet " + config_.table)).find("192.0.2"), std::string::npos);
+}
+
+TEST_F(NetnsPolicyTest, WhatCannotBeSetLeavesTheOldPolicyInForce) {
+    set(only({}));
+    must(remove_firewall(config_));
+    EXPECT_FALSE(policies_->set(box_.address, {}).ok());
+    EXPECT_FALSE(policies_->may_resolve(box_.address));
+}
+
+}  // namespace
+}  // namespace hutch::netns
