@@ -28,23 +28,6 @@ Json run_of(const Program& program, const ExecOptions& options) {
     return run;
 }
 
-Result<int> exit_code_of(const Json& ending) {
-    if (ending.is_object() && ending.contains("error")) return Error{ErrorKind::kSystem, 0, text_of(ending, "error")};
-    const auto code = ending.is_object() ? ending.find("exit_code") : ending.end();
-    if (code == ending.end() || !code->is_number_integer()) {
-        return Error{ErrorKind::kSystem, 0, "the daemon did not say how the command ended"};
-    }
-    return code->get<int>();
-}
-
-Result<int> run_streaming(const Api& api, const Program& program, const ExecOptions& options) {
-    Request request{
-        .method = "POST", .target = box_target(options.box, "/exec-stream"), .content_type = "application/json"};
-    request.body = TRY(dump_json(run_of(program, options)));
-    Response response = TRY(api.open(request));
-    return exit_code_of(TRY(relay(response, STDOUT_FILENO)));
-}
-
 /// Prints the run's id.
 Result<int> run_detached(const Api& api, const Program& program, const ExecOptions& options) {
     Json run = run_of(program, options);
@@ -77,7 +60,8 @@ Result<int> exec(Program& program, const ExecOptions& options) {
     const Api api = TRY(program.api());
     if (options.detach) return run_detached(api, program, options);
     const bool session = options.interactive || options.terminal;
-    return session ? run_interactive(api, program, options) : run_streaming(api, program, options);
+    if (session) return run_interactive(api, program, options);
+    return run_streaming(api, box_target(options.box, "/exec-stream"), run_of(program, options));
 }
 
 }  // namespace

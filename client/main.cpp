@@ -34,6 +34,7 @@ void add_commands(CLI::App& app, Program& program) {
         ->type_name("URL");
     add_box_commands(app, program);
     add_exec_command(app, program);
+    add_code_command(app, program);
     add_run_commands(app, program);
     add_usage_command(app, program);
     add_snapshot_commands(app, program);

@@ -57,6 +57,7 @@ void add_usage_command(CLI::App& app, Program& program);
 void add_snapshot_commands(CLI::App& app, Program& program);
 void add_event_command(CLI::App& app, Program& program);
 void add_exec_command(CLI::App& app, Program& program);
+void add_code_command(CLI::App& app, Program& program);
 void add_copy_command(CLI::App& app, Program& program);
 void add_image_commands(CLI::App& app, Program& program);
 void add_host_commands(CLI::App& app, Program& program);

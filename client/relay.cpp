@@ -1,5 +1,7 @@
 #include "client/relay.h"
 
+#include <unistd.h>
+
 #include "base/file.h"
 #include "client/event_tail.h"
 
@@ -23,6 +25,22 @@ Result<Json> relay(Response& response, int fd) {
     if (data.is_discarded()) return Error{ErrorKind::kSystem, 0, "the daemon's result is not JSON"};
     if (ending.event->name == "error") return Error{ErrorKind::kSystem, 0, text_of(data, "error")};
     return data;
+}
+
+Result<int> exit_code_of(const Json& ending) {
+    if (ending.is_object() && ending.contains("error")) return Error{ErrorKind::kSystem, 0, text_of(ending, "error")};
+    const auto code = ending.is_object() ? ending.find("exit_code") : ending.end();
+    if (code == ending.end() || !code->is_number_integer()) {
+        return Error{ErrorKind::kSystem, 0, "the daemon did not say how the command ended"};
+    }
+    return code->get<int>();
+}
+
+Result<int> run_streaming(const Api& api, const std::string& target, const Json& body) {
+    Request request{.method = "POST", .target = target, .content_type = "application/json"};
+    request.body = TRY(dump_json(body));
+    Response response = TRY(api.open(request));
+    return exit_code_of(TRY(relay(response, STDOUT_FILENO)));
 }
 
 }  // namespace hutch::client

@@ -37,14 +37,29 @@ Response answer_detached(const Run& run) {
     return answer(Json{{"run_id", run.record().id}, {"status", "running"}}, 202);
 }
 
-Task<Result<std::optional<Response>>> exec(Services& services, Exchange& exchange, const Params& params) {
+// Of a command as of a piece of code: what one says of itself and the other does is `decode`'s to find out.
+using Decode = Result<Work> (*)(const Services&, const Box&, const Fields&);
+
+Result<Work> decode_bare(const Services& services, const Box& box, const Fields& fields) {
+    return Work{TRY(decode_command(services, box, fields)), UniqueFd(), ""};
+}
+
+Task<Result<std::shared_ptr<Run>>> start(Services& services, std::shared_ptr<Box> box, Work work) {
+    auto run = co_await services.runs.start(box, std::move(work.command), std::move(work.input));
+    const bool no_program = !run.ok() && run.error().code == ENOENT && run.error().message.starts_with("command:");
+    if (no_program && !work.without_program.empty()) co_return invalid(work.without_program);
+    co_return run;
+}
+
+Task<Result<std::optional<Response>>> exec(Services& services, Exchange& exchange, const Params& params,
+                                           Decode decode) {
     CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
     CO_TRY_LET(const auto box, co_await awake_box(services, params));
-    CO_TRY_LET(Command command, decode_command(services, *box, fields));
+    CO_TRY_LET(Work work, decode(services, *box, fields));
     CO_TRY_LET(const auto detach, fields.flag("detach"));
-    command.detached = detach.value_or(false);
-    command.errors = Errors::kSeparate;
-    CO_TRY_LET(const auto run, co_await services.runs.start(box, std::move(command), UniqueFd()));
+    work.command.detached = detach.value_or(false);
+    work.command.errors = Errors::kSeparate;
+    CO_TRY_LET(const auto run, co_await start(services, box, std::move(work)));
     if (detach.value_or(false)) co_return std::optional(answer_detached(*run));
     Collector out;
     Collector err;
@@ -59,13 +74,14 @@ Task<Result<std::optional<Response>>> exec(Services& services, Exchange& exchang
 
 // The status line goes out before the outcome is known, so failures from here on are events. A client that goes away
 // leaves the run alone, and may read on by the id in the header.
-Task<Result<std::optional<Response>>> exec_stream(Services& services, Exchange& exchange, const Params& params) {
+Task<Result<std::optional<Response>>> exec_stream(Services& services, Exchange& exchange, const Params& params,
+                                                  Decode decode) {
     CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
     CO_TRY_LET(const auto box, co_await awake_box(services, params));
-    CO_TRY_LET(Command command, decode_command(services, *box, fields));
+    CO_TRY_LET(Work work, decode(services, *box, fields));
     CO_TRY_LET(const auto detach, fields.flag("detach"));
-    command.detached = detach.value_or(false);
-    const auto run = co_await services.runs.start(box, std::move(command), UniqueFd());
+    work.command.detached = detach.value_or(false);
+    const auto run = co_await start(services, box, std::move(work));
     if (detach.value_or(false)) {
         CO_TRY(run);
         co_return std::optional(answer_detached(*run.value()));
@@ -97,6 +113,11 @@ Result<Command> decode_command(const Services& services, const Box& box, const F
     for (const std::string& argument : command.argv) {
         if (argument.find('\0') != std::string::npos) return invalid("command: an argument contains a NUL character");
     }
+    TRY(decode_surroundings(services, box, fields, command));
+    return command;
+}
+
+Result<void> decode_surroundings(const Services& services, const Box& box, const Fields& fields, Command& command) {
     const std::string folder = TRY(fields.text("folder")).value_or("");
     if (folder.find('\0') != std::string::npos) return invalid("folder: must not contain a NUL character");
     const auto image = services.images.find(box.record.image);  // may have been replaced or removed since
@@ -108,7 +129,7 @@ Result<Command> decode_command(const Services& services, const Box& box, const F
         return invalid("timeout: must be from 1 to 604800000 milliseconds (a week)");
     }
     if (timeout) command.timeout = std::chrono::milliseconds(*timeout);
-    return command;
+    return {};
 }
 
 Json outcome_json(const Outcome& outcome) {
@@ -116,11 +137,17 @@ Json outcome_json(const Outcome& outcome) {
 }
 
 void add_exec_routes(Router& router, Services& services) {
-    router.add("POST", "/v2/box/{id}/exec",
-               [&services](Exchange& exchange, const Params& params) { return exec(services, exchange, params); });
-    router.add("POST", "/v2/box/{id}/exec-stream", [&services](Exchange& exchange, const Params& params) {
-        return exec_stream(services, exchange, params);
-    });
+    const auto add = [&](const std::string& name, Decode decode) {
+        router.add("POST", "/v2/box/{id}/" + name, [&services, decode](Exchange& exchange, const Params& params) {
+            return exec(services, exchange, params, decode);
+        });
+        router.add("POST", "/v2/box/{id}/" + name + "-stream",
+                   [&services, decode](Exchange& exchange, const Params& params) {
+                       return exec_stream(services, exchange, params, decode);
+                   });
+    };
+    add("exec", decode_bare);
+    add("code", decode_code);
 }
 
 }  // namespace hutch::daemon

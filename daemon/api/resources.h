@@ -49,6 +49,17 @@ Task<Result<Fields>> read_fields(Exchange& exchange);
 bool wants_details(const Exchange& exchange);
 /// `command`, `folder` and `timeout`, with the user, the environment and the defaults of the box's image.
 Result<Command> decode_command(const Services& services, const Box& box, const Fields& fields);
+/// All of that but `command`.
+Result<void> decode_surroundings(const Services& services, const Box& box, const Fields& fields, Command& command);
+
+/// A command, and what it is given to read.
+struct Work {
+    Command command;
+    UniqueFd input;
+    std::string without_program;  ///< what to say if the box has no such program
+};
+/// `code` and `language`: a program of the box's image that reads the code.
+Result<Work> decode_code(const Services& services, const Box& box, const Fields& fields);
 
 /// What a create call says, on this image; `size` is that of a box that names none.
 Result<CreateBox> decode_create(const Exchange& exchange, const Fields& fields, ImageRecord image,

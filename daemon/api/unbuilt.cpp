@@ -11,8 +11,6 @@ void add_unbuilt_routes(Router& router) {
         const char* path;
     };
     static const Call kCalls[] = {
-        {"POST", "/v2/box/{id}/code"},
-        {"POST", "/v2/box/{id}/code-stream"},
         {"POST", "/v2/box/{id}/run"},
         {"POST", "/v2/box/{id}/run/stream"},
         {"PUT", "/v2/box/{id}/config/model"},

@@ -2,11 +2,28 @@
 
 import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
+import { complains } from './lib/command.mjs';
 import { leakless, needs, suite } from './lib/suite.mjs';
 import { until } from './lib/until.mjs';
 
 needs();
 const daemon = suite();
+
+leakless(daemon, 'code: bad requests are named, and an image without the program is told', async () => {
+  const box = await daemon.box();
+  const bad = (about, body) => daemon.refuses(400, about, 'POST', `${box.path}/code`, { body });
+  await bad(/^code: /, { language: 'js' });
+  await bad(/^code: /, { language: 'js', code: 1 });
+  await bad(/^language: /, { code: '1' });
+  await bad(/^language: "ruby" is not one of/, { code: '1', language: 'ruby' });
+  await bad(/^language: js needs the program node, which image busybox does not have/, { code: '1', language: 'js' });
+  await bad(/^folder: /, { code: '1', language: 'js', folder: 'none' });
+  await bad(/^timeout: /, { code: '1', language: 'js', timeout: 0 });
+  const streamed = await daemon.ask('POST', `${box.path}/code-stream`, { body: { code: '1', language: 'python' } });
+  assert.match(streamed.text, /^event: error\ndata: .*needs the program python3/);
+  await daemon.refuses(404, /nobody/, 'POST', '/v2/box/nobody/code', { body: { code: '1', language: 'js' } });
+  await complains(daemon, 2, /--language/, ['code', box.id, '/etc/hostname']);
+});
 
 leakless(daemon, 'output, errors and exit code come back apart', async () => {
   const box = await daemon.box();
