@@ -143,7 +143,7 @@ void pause(benchmark::State& state) {
 class Filled {
   public:
     Filled(Api& api, int files, bool busy)
-        : api_(api), path_("/v2/box/" + field(api.call("POST", "/v2/box", "{}", 201), "id")) {
+        : api_(api), path_("/v2/box/" + field(api.call("POST", "/v2/box", R"({"size":"large"})", 201), "id")) {
         const std::string count = std::to_string(files);
         run("seq " + count +
             R"( | while read -r i; do [ $((i % 500)) = 1 ] && mkdir -p d$i && d=d$i; echo $i > $d/$i; done)");
@@ -170,13 +170,15 @@ class Filled {
     std::string path_;
 };
 
-void snapshot(benchmark::State& state, bool busy) {
+void snapshot(benchmark::State& state, bool busy, int dirty_mib = 0) {
     Api api(daemon().socket());
     Samples samples;
     Samples constant;  // what does not depend on what was dirty
     Steps steps({"sync", "record", "end", "seal", "frozen", "copied"});
     for (auto unused : state) {
         const Filled box(api, static_cast<int>(state.range(0)), busy);
+        if (dirty_mib != 0)
+            box.run("dd if=/dev/zero of=dirty bs=1M count=" + std::to_string(dirty_mib) + " 2> /dev/null");
         std::string taken;
         samples.time(state,
                      [&] { taken = api.call("POST", box.path() + "/snapshots?details=1", R"({"name":"b"})", 201); });
@@ -192,6 +194,12 @@ void snapshot(benchmark::State& state, bool busy) {
 
 void snapshot_rest(benchmark::State& state) {
     snapshot(state, false);
+}
+
+// What the kernel has not written behind yet is the sync's to wait for.
+void snapshot_dirty(benchmark::State& state) {
+    constexpr int kDirtyMib = 5 * 1024;
+    snapshot(state, false, kDirtyMib);
 }
 
 void snapshot_work(benchmark::State& state) {
@@ -316,6 +324,7 @@ BENCHMARK(snapshot_rest)
     ->Arg(10)
     ->Arg(10'000)
     ->Arg(100'000);
+BENCHMARK(snapshot_dirty)->UseManualTime()->Unit(benchmark::kMicrosecond)->Iterations(2)->Arg(10);
 BENCHMARK(snapshot_work)->UseManualTime()->Unit(benchmark::kMicrosecond)->Iterations(5)->Arg(10)->Arg(10'000);
 BENCHMARK(restore)->UseManualTime()->Unit(benchmark::kMicrosecond)->Iterations(100);
 BENCHMARK(floor_copy)->UseManualTime()->Unit(benchmark::kMicrosecond)->Iterations(5);
