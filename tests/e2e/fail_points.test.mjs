@@ -5,10 +5,11 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { Box } from './lib/box.mjs';
-import { leakless, needs, suite } from './lib/suite.mjs';
+import { leakless, needs, skip, suite } from './lib/suite.mjs';
 import { until } from './lib/until.mjs';
 
 needs();
+if (!fs.existsSync(process.env.FAIL_POINTS ?? '')) skip('needs FAIL_POINTS, the library to preload');
 const counter = `/var/tmp/hutch-fail-points-${process.pid}`;
 const daemon = suite({ env: { LD_PRELOAD: process.env.FAIL_POINTS, HUTCH_FAIL_POINTS: counter } });
 
