@@ -70,6 +70,7 @@ class OverlayProperty : public OverlayfsTest {
         users_ = test::make_user_namespace(kBase).value();
         layers_ = {seal_layer(*store_, begin_layer(*store_).value()).value()};
         earlier_ = layers_;
+        then_ = shown_by(earlier_);
         begin("box0");
     }
     void TearDown() override {
@@ -177,7 +178,16 @@ class OverlayProperty : public OverlayfsTest {
         const auto expected = expected_diff(shown_by(base), manifest_of(mount_.get()));
         const auto [found, wanted] = std::mismatch(told.begin(), told.end(), expected.begin(), expected.end());
         ASSERT_EQ(found != told.end() ? *found : "the end", wanted != expected.end() ? *wanted : "the end");
-        if (below(3) == 0) earlier_ = layers_;
+        if (below(3) != 0) return;
+        earlier_ = layers_;
+        then_ = shown_by(earlier_);
+    }
+    void roll_back() {
+        mount_.reset();
+        ASSERT_TRUE(discard_upper(*store_, box_).ok());
+        layers_ = earlier_;
+        begin(box_);
+        ASSERT_EQ(compare(then_, manifest_of(mount_.get())), "") << "rolled back";
     }
     void clean() {
         const auto layers = names_in(store_->layers()).value();
@@ -199,6 +209,7 @@ class OverlayProperty : public OverlayfsTest {
     std::string box_;
     Layers layers_;   // below the box's upper
     Layers earlier_;  // at some time before
+    Manifest then_;   // and what they showed
     std::mt19937_64 random_;
     uint64_t ids_ = 0;
 };
@@ -220,12 +231,15 @@ TEST_F(OverlayProperty, WhateverHappensToItsLayersABoxSeesTheSame) {
         live(some);
         if (!HasFatalFailure()) compare_some();
         if (HasFatalFailure()) break;
-        switch (layers_.size() > 5 ? 2 : below(3)) {
+        switch (layers_.size() > 5 ? 2 : below(4)) {
             case 0:
                 seal();
                 break;
             case 1:
                 fork();
+                break;
+            case 3:
+                roll_back();
                 break;
             default:
                 flatten_some();
