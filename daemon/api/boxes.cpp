@@ -101,7 +101,7 @@ Json box_json(const Services& services, const Box& box) {
         {"runtime", record.image},
         {"status", name_of(box.status())},
         {"network_policy", network_json(record.network)},
-        {"clone_repo", ""},
+        {"clone_repo", record.clone_repo},
         {"total_input_tokens", 0},
         {"total_output_tokens", 0},
         {"total_prompts", 0},

@@ -2,27 +2,12 @@
 
 #include "daemon/api/resources.h"
 #include "daemon/files/files.h"
+#include "daemon/run/collector.h"
 
 namespace hutch::daemon {
 namespace {
 
-constexpr size_t kMaxCollected = 32 * 1024 * 1024;
 constexpr int64_t kMaxTimeoutMs = 7LL * 24 * 3600 * 1000;
-
-// Keeps the beginning of what a command writes, and says when there was more.
-struct Collector {
-    std::string kept;
-    bool cut = false;
-
-    Sink sink() {
-        return [this](std::string_view piece) -> Task<Result<void>> {
-            const size_t room = kMaxCollected - kept.size();
-            cut = cut || piece.size() > room;
-            kept.append(piece.substr(0, room));
-            co_return Result<void>();
-        };
-    }
-};
 
 Json details_json(const RunTimes& times) {
     return {{"run_ns",

@@ -31,6 +31,7 @@ void add_exec_routes(Router& router, Services& services);
 void add_run_routes(Router& router, Services& services);
 void add_terminal_routes(Router& router, Services& services);
 void add_file_routes(Router& router, Services& services);
+void add_git_routes(Router& router, Services& services);
 void add_image_routes(Router& router, Services& services);
 void add_event_routes(Router& router, Services& services);
 void add_host_routes(Router& router, Services& services);

@@ -27,6 +27,7 @@ std::vector<std::string> environment_of(const Command& command) {
 }
 
 std::string prompt_of(const Command& command) {
+    if (!command.prompt.empty()) return command.prompt;
     std::string prompt;
     for (const std::string& argument : command.argv) prompt += (prompt.empty() ? "" : " ") + argument;
     return prompt;

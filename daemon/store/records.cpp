@@ -97,6 +97,10 @@ ALTER TABLE boxes ADD COLUMN network_mode INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE boxes ADD COLUMN allowed_cidrs TEXT NOT NULL DEFAULT '';
 ALTER TABLE boxes ADD COLUMN denied_cidrs TEXT NOT NULL DEFAULT '';
 )sql",
+    R"sql(
+ALTER TABLE boxes ADD COLUMN clone_repo TEXT NOT NULL DEFAULT '';
+ALTER TABLE boxes ADD COLUMN git_token TEXT NOT NULL DEFAULT '';
+)sql",
 };
 
 }  // namespace
@@ -162,7 +166,8 @@ Result<void> Records::put_box(const BoxRecord& box) {
     return database_
         .query(
             "INSERT INTO boxes VALUES (?1, NULLIF(?2, ''), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, "
-            "?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35) "
+            "?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, "
+            "?36, ?37) "
             "ON CONFLICT "
             "(id) DO "
             "UPDATE SET name "
@@ -172,7 +177,7 @@ Result<void> Records::put_box(const BoxRecord& box) {
             "past_cpu_ns = ?17, init_command = ?19, past_sent_bytes = ?22, past_received_bytes = ?23, "
             "booked_cpu_ns = ?24, booked_sent_bytes = ?25, booked_received_bytes = ?26, booked_ms = ?27, "
             "disk_bytes = ?28, change = ?29, change_layer = ?30, mounted = ?31, network_mode = ?33, allowed_cidrs = "
-            "?34, denied_cidrs = ?35")
+            "?34, denied_cidrs = ?35, clone_repo = ?36, git_token = ?37")
         .bind(box.id)
         .bind(box.phase == Phase::kDeleting ? "" : box.name)  // its name is free at once, its row may stay for a while
         .bind(static_cast<int64_t>(box.phase))
@@ -208,6 +213,8 @@ Result<void> Records::put_box(const BoxRecord& box) {
         .bind(static_cast<int64_t>(box.network.mode))
         .bind(join(box.network.allowed_cidrs))
         .bind(join(box.network.denied_cidrs))
+        .bind(box.clone_repo)
+        .bind(box.git_token)
         .run();
 }
 
@@ -249,6 +256,8 @@ Result<std::vector<BoxRecord>> Records::boxes() {
         box.mounted = split(query.text(30));
         box.customer = query.text(31);
         box.network = {static_cast<NetworkMode>(query.number(32)), split(query.text(33)), split(query.text(34))};
+        box.clone_repo = query.text(35);
+        box.git_token = query.text(36);
         boxes.push_back(std::move(box));
     }
     return boxes;

@@ -97,6 +97,8 @@ struct BoxRecord {
     std::string change_layer{};
     std::vector<std::string> mounted{};  ///< what its present life stands on, where others have taken their place since
     NetworkPolicy network{};
+    std::string clone_repo{};  ///< what was last cloned into it, as it was asked for
+    std::string git_token{};   ///< for its git steps; never shown, never in its files
 };
 
 struct ImageRecord {

@@ -1,4 +1,4 @@
-// A network outside of the host, made by the test: a namespace with an echo server, reached by a veth of its own.
+// A network outside of the host, made by the test: a namespace with a server, reached by a veth of its own.
 
 import { execFileSync, spawn } from 'node:child_process';
 
@@ -11,6 +11,11 @@ export const kPort = 8080;
 const ip = (...args) => execFileSync('ip', args, { stdio: ['ignore', 'ignore', 'pipe'] });
 
 export class Outside {
+  /// `server`: the command that serves port kPort; it echoes what comes, if none is given.
+  constructor(server = ['busybox', 'nc', '-ll', '-p', String(kPort), '-e', 'cat']) {
+    this.command = server;
+  }
+
   open() {
     this.close();
     ip('netns', 'add', kName);
@@ -19,7 +24,7 @@ export class Outside {
     ip('link', 'set', kLink, 'up');
     for (const address of [kOutside, kOther]) ip('-n', kName, 'addr', 'add', `${address}/24`, 'dev', 'eth0');
     ip('-n', kName, 'link', 'set', 'eth0', 'up');
-    this.server = spawn('ip', ['netns', 'exec', kName, 'busybox', 'nc', '-ll', '-p', String(kPort), '-e', 'cat'], { stdio: 'ignore' });
+    this.server = spawn('ip', ['netns', 'exec', kName, ...this.command], { stdio: ['ignore', 'ignore', 'inherit'] });
   }
 
   close() {

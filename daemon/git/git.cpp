@@ -1,0 +1,110 @@
+#include "daemon/git/git.h"
+
+namespace hutch::daemon {
+namespace {
+
+constexpr const char* kEmptyTree = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";  // git hash-object -t tree /dev/null
+
+// For coroutines, in which GCC 12 cannot have a braced list in an awaited call.
+template <typename... Words>
+std::vector<std::string> words(Words&&... each) {
+    return {std::string(std::forward<Words>(each))...};
+}
+
+std::string without_line_end(std::string text) {
+    while (text.ends_with("\n")) text.pop_back();
+    return text;
+}
+
+}  // namespace
+
+GitStep Git::step(std::vector<std::string> args) const {
+    return {.args = std::move(args), .folder = folder_, .env = env_, .credential = {}};
+}
+
+Task<Result<GitAnswer>> Git::look(std::vector<std::string> args) {
+    GitStep looking = step(std::move(args));
+    looking.recorded = false;
+    co_return co_await run_step(runs_, box_, std::move(looking));
+}
+
+Task<Result<std::string>> Git::run(GitStep step) {
+    CO_TRY_LET(GitAnswer answer, co_await run_step(runs_, box_, std::move(step)));
+    co_return output_of(std::move(answer));
+}
+
+Task<Result<std::string>> Git::exec(std::vector<std::string> args) {
+    GitStep call = step(std::move(args));
+    call.commits = true;  // it may
+    co_return co_await run(std::move(call));
+}
+
+Task<Result<void>> Git::clone(std::string repo, std::optional<std::string> branch) {
+    GitStep cloning = step(words("clone"));
+    if (branch) cloning.args.push_back("--branch=" + *branch);
+    cloning.args.insert(cloning.args.end(), {"--", std::move(repo)});
+    cloning.commits = true;
+    cloning.credential = credential_;
+    CO_TRY(co_await run(std::move(cloning)));
+    co_return Result<void>();
+}
+
+Task<Result<std::string>> Git::status() {
+    co_return co_await run(step(words("status", "--porcelain")));
+}
+
+Task<Result<std::string>> Git::diff() {
+    CO_TRY_LET(const GitAnswer head, co_await look(words("rev-parse", "--verify", "--quiet", "HEAD")));
+    const std::string since = head.exit_code == 1 ? kEmptyTree : "HEAD";  // 1: nothing is committed yet
+    co_return co_await run(step(words("diff", since, "--")));
+}
+
+Task<Result<std::string>> Git::commit(Commit commit) {
+    CO_TRY_LET(GitAnswer added, co_await look(words("add", "--all")));
+    CO_TRY(output_of(std::move(added)));
+    GitStep committing = step(words("commit", "--message=" + commit.message));
+    committing.commits = true;
+    if (!commit.author_name.empty()) committing.env.emplace_back("GIT_AUTHOR_NAME", commit.author_name);
+    if (!commit.author_email.empty()) committing.env.emplace_back("GIT_AUTHOR_EMAIL", commit.author_email);
+    CO_TRY(co_await run(std::move(committing)));
+    CO_TRY_LET(GitAnswer head, co_await look(words("rev-parse", "HEAD")));
+    CO_TRY_LET(std::string sha, output_of(std::move(head)));
+    co_return without_line_end(std::move(sha));
+}
+
+Task<Result<void>> Git::checkout(std::string branch) {
+    CO_TRY_LET(GitAnswer found, co_await look(words("for-each-ref", "--format=%(refname)", "refs/heads/" + branch,
+                                                    "refs/tags/" + branch, "refs/remotes/*/" + branch)));
+    CO_TRY_LET(const std::string refs, output_of(std::move(found)));
+    std::vector<std::string> args{"checkout", std::move(branch), "--"};
+    if (refs.empty()) args.insert(args.begin() + 1, "-b");
+    if (refs.empty()) args.pop_back();
+    CO_TRY(co_await run(step(std::move(args))));
+    co_return Result<void>();
+}
+
+Task<Result<void>> Git::push(std::optional<std::string> branch) {
+    GitStep pushing = step(words("push", "--set-upstream", "origin", branch ? "refs/heads/" + *branch : "HEAD"));
+    pushing.credential = credential_;
+    CO_TRY(co_await run(std::move(pushing)));
+    co_return Result<void>();
+}
+
+Task<Result<Identity>> Git::identify(Identity identity) {
+    const std::pair<const char*, std::string*> settings[] = {{"user.name", &identity.name},
+                                                             {"user.email", &identity.email}};
+    for (const auto& [key, value] : settings) {
+        if (value->empty()) continue;
+        CO_TRY(co_await run(step(words("config", "--global", key, *value))));
+    }
+    for (const auto& [key, value] : settings) {
+        GitStep reading = step(words("config", key));
+        reading.commits = true;
+        reading.recorded = false;
+        CO_TRY_LET(std::string effective, co_await run(std::move(reading)));
+        *value = without_line_end(std::move(effective));
+    }
+    co_return identity;
+}
+
+}  // namespace hutch::daemon

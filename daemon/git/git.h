@@ -1,0 +1,64 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "daemon/git/names.h"
+#include "daemon/git/step.h"
+
+namespace hutch::daemon {
+
+struct Commit {
+    std::string message;
+    std::string author_name;   ///< of this commit alone; empty: as the box's git is told
+    std::string author_email;  ///< the same
+};
+
+struct Identity {
+    std::string name;
+    std::string email;
+};
+
+/// Git in one folder of a living box. Errors are those of run_step() and output_of(). What it is given has been checked
+/// by the functions of names.h. Outlives its coroutines. Event loop thread only.
+class Git {
+  public:
+    Git(Runs& runs, std::shared_ptr<Box> box, std::string folder, Pairs env, Credential credential)
+        : runs_(runs),
+          box_(std::move(box)),
+          folder_(std::move(folder)),
+          env_(std::move(env)),
+          credential_(std::move(credential)) {}
+
+    /// What a call of git writes to its standard output; the credential is not for it.
+    Task<Result<std::string>> exec(std::vector<std::string> args);
+    /// Into a directory of the repository's name, in the folder.
+    Task<Result<void>> clone(std::string repo, std::optional<std::string> branch);
+    /// A line per file, as `git status --porcelain` has it; empty when there is no change.
+    Task<Result<std::string>> status();
+    /// Everything since the last commit, staged or not, of files that git knows.
+    Task<Result<std::string>> diff();
+    /// Of all changes, new files too. The new commit's hash.
+    Task<Result<std::string>> commit(Commit commit);
+    /// The branch, or the one of that name at the origin, or else a new one.
+    Task<Result<void>> checkout(std::string branch);
+    /// To the origin; the present branch if none is named.
+    Task<Result<void>> push(std::optional<std::string> branch);
+    /// Sets what is not empty, for every repository of the box; what then holds.
+    Task<Result<Identity>> identify(Identity identity);
+
+  private:
+    GitStep step(std::vector<std::string> args) const;
+    /// For what serves another step.
+    Task<Result<GitAnswer>> look(std::vector<std::string> args);
+    Task<Result<std::string>> run(GitStep step);
+
+    Runs& runs_;
+    std::shared_ptr<Box> box_;
+    std::string folder_;
+    Pairs env_;
+    Credential credential_;
+};
+
+}  // namespace hutch::daemon

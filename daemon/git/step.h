@@ -1,0 +1,45 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "daemon/run/runs.h"
+
+namespace hutch::daemon {
+
+/// Proves to one server who asks, and to no other.
+struct Credential {
+    std::string server;  ///< "https://github.com"
+    std::string token;   ///< empty: none
+};
+
+/// Who commits in a box whose git was not told.
+constexpr const char* kGitName = "Hutch Box";
+constexpr const char* kGitEmail = "box@hutch.local";
+
+/// One call of the box's own git program, by boxuser.
+struct GitStep {
+    std::vector<std::string> args;  ///< after "git"
+    std::string folder;             ///< absolute, in the box
+    Pairs env;
+    Credential credential;
+    bool commits = false;  ///< git is told the defaults above first, where it knows none
+    bool recorded = true;  ///< false for what serves another step
+};
+
+struct GitAnswer {
+    int64_t exit_code = 0;
+    std::string output;
+    std::string errors;
+};
+
+/// Runs it to its end. kInvalid when the folder is not there, kConflict when the box has no git. That git itself fails
+/// is no error of this call.
+Task<Result<GitAnswer>> run_step(Runs& runs, std::shared_ptr<Box> box, GitStep step);
+/// What a step has said; as an error when it failed: kInvalid for a call that git does not understand, else kConflict.
+Result<std::string> output_of(GitAnswer answer);
+/// The one line of what git said that tells what went wrong.
+std::string reason_of(const GitAnswer& answer);
+
+}  // namespace hutch::daemon

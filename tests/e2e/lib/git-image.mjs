@@ -1,0 +1,29 @@
+// The base image with this host's git in it.
+
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { baseImage } from './image.mjs';
+
+const run = (...command) => execFileSync(command[0], command.slice(1), { encoding: 'utf8' });
+export const gitCore = () => run('git', '--exec-path').trim();
+
+/// Makes the archive in `directory` and tells its path.
+export function gitImage(directory) {
+  const root = path.join(directory, 'git-root');
+  fs.mkdirSync(root);
+  run('tar', '-C', root, '-xf', baseImage(directory));
+  const put = (file) => {
+    fs.mkdirSync(path.join(root, path.dirname(file)), { recursive: true });
+    fs.copyFileSync(file, path.join(root, file));
+  };
+  const programs = ['/usr/bin/git', `${gitCore()}/git-remote-http`];
+  const libraries = programs.flatMap((program) => run('ldd', program).match(/\/\S+/g).filter((file) => file !== `${program}:`));
+  for (const file of new Set([...programs, ...libraries])) put(file);
+  fs.symlinkSync('git-remote-http', path.join(root, gitCore(), 'git-remote-https'));
+  fs.symlinkSync('/usr/bin/git', path.join(root, gitCore(), 'git')); // what git starts when it starts itself
+  const archive = path.join(directory, 'git.tar');
+  run('tar', '-C', root, '--owner=0', '--group=0', '--numeric-owner', '-cf', archive, '.');
+  fs.rmSync(root, { recursive: true });
+  return archive;
+}
