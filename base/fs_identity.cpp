@@ -45,6 +45,7 @@ Result<FsIdentity> FsIdentity::take(uid_t id) {
     Saved wanted = identity.old_;
     wanted.uid = id;
     wanted.gid = id;
+    wanted.caps[CAP_TO_INDEX(CAP_SYS_RESOURCE)].effective &= ~CAP_TO_MASK(CAP_SYS_RESOURCE);
     identity.armed_ = true;  // before the change: half of it is given back too
     TRY(change(wanted));
     return identity;

@@ -8,7 +8,8 @@
 namespace hutch {
 
 /// While it lives, the calling thread (no other) makes and opens files as uid and gid `id`, with all the capabilities
-/// it had. setfsuid(2) away from 0 takes the file capabilities out of the effective set; they are raised again.
+/// it had but CAP_SYS_RESOURCE, which would let it pass quotas (ignore_hardlimit() in fs/quota/dquot.c) and an ext4's
+/// reserve. setfsuid(2) away from 0 takes the file capabilities out of the effective set; they are raised again.
 /// Must end on the thread it began on.
 ///
 /// Like every change of fsuid it makes the whole process non-dumpable (commit_creds() in kernel/cred.c): no core

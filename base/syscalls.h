@@ -85,6 +85,10 @@ inline int sys_setfsuid(uid_t id) {
 inline int sys_setfsgid(gid_t id) {
     return static_cast<int>(syscall(SYS_setfsgid, id));
 }
+/// quotactl(2) by a file on the file system: Linux 5.14.
+inline int sys_quotactl_fd(int file, unsigned command, unsigned id, void* argument) {
+    return static_cast<int>(syscall(SYS_quotactl_fd, file, command, id, argument));
+}
 inline int sys_capget(__user_cap_header_struct* header, __user_cap_data_struct* data) {
     return static_cast<int>(syscall(SYS_capget, header, data));
 }

@@ -157,6 +157,12 @@ std::string later(int64_t seconds) {
     return seconds == 0 ? "" : format_time(seconds) + " (in " + format_duration(seconds - time(nullptr)) + ")";
 }
 
+std::string disk(const Json& details) {
+    const Json disk = details.value("disk", Json::object());
+    const auto limit = static_cast<uint64_t>(std::max<int64_t>(integer_of(disk, "limit_bytes"), 0));
+    return limit == 0 ? "not limited: the host's file system has no quota" : format_size(limit) + " at most";
+}
+
 std::string describe_box(const Json& box) {
     const std::string status = text_of(box, "status");
     const Json sleep = box.value("details", Json::object()).value("sleep", Json::object());
@@ -168,6 +174,7 @@ std::string describe_box(const Json& box) {
             {"Status", {status, tone_of_status(status)}},
             {"Image", text_of(box, "runtime")},
             {"Size", text_of(box, "size")},
+            {"Disk", disk(box.value("details", Json::object()))},
             {"Labels", joined(array_of(box, "labels"))},
             {"Agent", text_of(box, "agent")},
             {"Model", text_of(box, "model")},

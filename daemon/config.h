@@ -12,6 +12,8 @@ namespace hutch::daemon {
 struct Config {
     std::string name = "hutch";  ///< of cgroups, nftables table and links: another name lets two daemons live together
     std::string state_dir = "/var/lib/hutch";
+    uint64_t store_size =
+        0;  ///< bytes of the btrfs in a file that holds the store; 0: a directory does, if no file does
     std::string run_dir = "/run/hutch";
     std::string socket = "/run/hutch/hutch.sock";
     std::string socket_group = "hutch";  ///< its members may use the socket; a group that does not exist: root only
@@ -27,6 +29,10 @@ struct Config {
     std::string log_format = "auto";  ///< text, json, or auto: text on a terminal, else json
     double cpu_hour_usd = 0.10;       ///< per active vCPU-hour
     double gb_month_usd = 0.10;       ///< per 10^9 bytes of files kept for 730 hours
+
+    [[nodiscard]] std::string store_dir() const { return state_dir + "/store"; }
+    /// The file with the file system of the store, if it has one of its own.
+    [[nodiscard]] std::string store_file() const { return state_dir + "/store.btrfs"; }
 };
 
 /// A box's size: what the wire's "size" stands for.
@@ -34,6 +40,8 @@ struct Size {
     const char* name;
     uint32_t cpus;
     uint64_t memory_bytes;
+    uint64_t disk_bytes;   ///< of what the box itself writes, where the file system can enforce it
+    uint64_t disk_inodes;  ///< the same; not on btrfs
 };
 /// Null for an unknown one. The sizes are small, medium and large.
 const Size* find_size(const std::string& name);

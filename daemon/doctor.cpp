@@ -13,6 +13,8 @@
 #include "netns/host.h"
 #include "netns/netlink.h"
 #include "netns/routes.h"
+#include "overlayfs/quota.h"
+#include "overlayfs/upper.h"
 #include "runtime/idmap.h"
 
 namespace hutch::daemon {
@@ -78,11 +80,17 @@ Finding check_cgroups(const Config& config) {
                  "mount cgroup2 (on systemd hosts: boot with systemd.unified_cgroup_hierarchy=1)");
 }
 
+// What of the path is there.
+std::string nearest(std::string path) {
+    while (access(path.c_str(), F_OK) != 0 && path.size() > 1) {
+        path = path.substr(0, std::max<size_t>(path.rfind('/'), 1));
+    }
+    return path;
+}
+
 Finding check_file_system(const Config& config) {
     struct statfs system {};
-    std::string path = config.state_dir;
-    while (statfs(path.c_str(), &system) != 0 && path.size() > 1)
-        path = path.substr(0, std::max<size_t>(path.rfind('/'), 1));
+    (void)statfs(nearest(config.state_dir).c_str(), &system);
     constexpr long kOverlay = 0x794c7630;
     constexpr long kNfs = 0x6969;
     constexpr long kFuse = 0x65735546;
@@ -99,6 +107,23 @@ Finding check_file_system(const Config& config) {
                        "free some space, or set state_dir to a larger disk");
     }
     return ok(config.state_dir + " has " + std::to_string(free_bytes >> 30U) + " GiB free");
+}
+
+Finding check_quota(const Config& config) {
+    const auto at = open_at(AT_FDCWD, nearest(config.store_dir()), O_RDONLY | O_DIRECTORY);
+    if (!at.ok()) return warning("disk quota: " + at.error().message, "mend state_dir");
+    switch (overlayfs::quota_of_uppers(at.value().get())) {
+        case overlayfs::Quota::kProject:
+            return ok("disk quota: boxes are limited by project quota");
+        case overlayfs::Quota::kQgroup:
+            return ok("disk quota: boxes are limited by btrfs qgroups");
+        case overlayfs::Quota::kNone:
+            break;
+    }
+    // Only the daemon sees it mounted.
+    if (access(config.store_file().c_str(), F_OK) == 0) return ok("disk quota: the store is a btrfs of its own");
+    return warning("disk quota: the file system of " + config.state_dir + " holds no box to one; a box can fill it",
+                   "mount it with prjquota (ext4, xfs), or start with an empty store and store_size set, e.g. to 50G");
 }
 
 void check_network(const Config& config, std::vector<Finding>& findings) {
@@ -155,6 +180,7 @@ std::vector<Finding> examine_host(const Config& config) {
     findings.push_back(check_seccomp());
     findings.push_back(check_cgroups(config));
     findings.push_back(check_file_system(config));
+    findings.push_back(check_quota(config));
     check_network(config, findings);
     return findings;
 }

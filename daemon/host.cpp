@@ -3,11 +3,15 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/syscalls.h"
 #include "daemon/log.h"
 #include "netns/host.h"
+#include "overlayfs/quota.h"
+#include "overlayfs/store_file.h"
+#include "overlayfs/upper.h"
 
 namespace hutch::daemon {
 namespace {
@@ -51,12 +55,33 @@ void raise_descriptor_limit() {
     (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-Result<Mechanisms> prepare_host(const Config& config, std::map<netns::Ipv4, netns::Policy> policies) {
-    // Before any thread exists: all of them share it. What we mount is seen by nobody else and goes with the process;
-    // what the host mounts still arrives.
+Result<void> mount_store(const Config& config) {
+    // All threads share it. What we mount is seen by nobody else; what the host mounts still arrives.
     if (unshare(CLONE_NEWNS) != 0) return errno_error("taking a mount namespace (is this root?)");
     if (sys_mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) return errno_error("making / a slave mount");
 
+    const std::string file = config.store_file();
+    const std::string store = config.store_dir();
+    TRY(make_dirs_at(AT_FDCWD, store, 0700));
+    if (access(file.c_str(), F_OK) != 0) {
+        if (config.store_size == 0) return {};
+        const UniqueFd directory = TRY(open_at(AT_FDCWD, store, O_RDONLY | O_DIRECTORY));
+        if (!TRY(holds_nothing(directory.get()))) {
+            return Error{ErrorKind::kConflict, 0,
+                         "store_size: " + store + " holds a store already; move it away, or leave store_size out"};
+        }
+        TRY_IN("store_size", overlayfs::make_store_file(file, config.store_size, store));
+        log_info("made {}, the file system of the store", file);
+    }
+    TRY(overlayfs::mount_store_file(file, store));
+    const auto grown = overlayfs::grow_store_file(file, config.store_size, store);
+    // Of boxes that were there before, none may be kept from service by that.
+    if (!grown.ok()) log_error("store_size: {}", grown.error().message);
+    if (grown.ok() && grown.value()) log_info("made {} larger", file);
+    return {};
+}
+
+Result<Mechanisms> prepare_host(const Config& config, std::map<netns::Ipv4, netns::Policy> policies) {
     netns::Config network;
     network.range = TRY_IN("network", netns::parse_prefix(config.network));
     network.table = config.name;
@@ -65,7 +90,10 @@ Result<Mechanisms> prepare_host(const Config& config, std::map<netns::Ipv4, netn
     if (TRY(netns::enable_forwarding())) log_info("turned on net.ipv4.ip_forward");
     auto in_force = TRY(netns::Policies::load(network, std::move(policies)));
 
-    auto store = TRY_IN("opening the store", overlayfs::Store::open(config.state_dir + "/store"));
+    auto store = TRY_IN("opening the store", overlayfs::Store::open(config.store_dir()));
+    if (overlayfs::quota_of_uppers(store.root()) == overlayfs::Quota::kNone) {
+        log_warning("{}: its file system enforces no quota, so a box can fill it; see: hutchd doctor", store.path());
+    }
     auto cgroups = TRY(cgroups::Hierarchy::open(config.name));
     auto launcher = TRY(runtime::Launcher::prepare());
     return Mechanisms{config,  network, std::move(store), std::move(cgroups), std::move(launcher), std::move(in_force),

@@ -4,9 +4,13 @@
 
 namespace hutch::daemon {
 
-/// Prepares the process and the host for boxes: a mount namespace of the daemon's own, the store, the control groups,
-/// IP forwarding, the firewall with these policies of boxes that are there. The slot pool comes later, with adoption,
-/// since it must know which addresses are taken.
+/// Takes a mount namespace of the daemon's own, before any thread exists, and brings the store there if it is a file
+/// system in a file: makes that, or makes it larger, as store_size says. The mount goes with the daemon and the boxes.
+Result<void> mount_store(const Config& config);
+
+/// Prepares the process and the host for boxes: the store, the control groups, IP forwarding, the firewall with these
+/// policies of boxes that are there. After mount_store(). The slot pool comes later, with adoption, since it must know
+/// which addresses are taken.
 Result<Mechanisms> prepare_host(const Config& config, std::map<netns::Ipv4, netns::Policy> policies);
 
 /// Refuses a second daemon on the same state directory. The lock goes with the process.

@@ -25,9 +25,7 @@ constexpr std::chrono::seconds kShutdownPatience{10};
 // A database that has lost its store, or a store its database, must not decide what is rubbish.
 Result<void> match_store(Records& records, const Config& config) {
     const std::string id = TRY(records.store_id());
-    const std::string store = config.state_dir + "/store";
-    const std::string path = store + "/id";
-    TRY(make_dirs_at(AT_FDCWD, store, 0700));
+    const std::string path = config.store_dir() + "/id";
     const auto present = read_file_at(AT_FDCWD, path);
     if (present.ok() && present.value() == id) return {};
     if (present.ok() || present.error().code != ENOENT) {
@@ -61,6 +59,7 @@ Result<void> serve(const Config& config) {
     UniqueFd handed_over = TRY(socket_handed_over());
     const UniqueFd lock = TRY(lock_state(config));
     const UniqueFd name = TRY(lock_name(config));
+    TRY(mount_store(config));
     Records records = TRY(Records::open(config.state_dir + "/hutch.db"));
     TRY(match_store(records, config));  // before the host is touched: a daemon that refuses to start changes nothing
     const std::vector<BoxRecord> known = TRY(records.boxes());
@@ -143,6 +142,11 @@ void add_options(CLI::App& app, Config& config) {
     app.set_config("--config", "/etc/hutch/hutchd.toml",
                    "Settings as TOML; each option below is a key of the same name");
     app.add_option("--state_dir", config.state_dir, "Where boxes, images and records are kept")->capture_default_str();
+    app.add_option(
+           "--store_size", config.store_size,
+           "Size, such as 50G, of a btrfs in a file of state_dir that holds boxes and images; made at the first "
+           "start, larger at a later one. Without it, a directory of state_dir holds them")
+        ->transform(CLI::AsSizeValue(false));
     app.add_option("--run_dir", config.run_dir, "Where run-time files are")->capture_default_str();
     app.add_option("--socket", config.socket, "The Unix socket of the API")->capture_default_str();
     app.add_option("--socket_group", config.socket_group, "Members of this group may use the socket")

@@ -7,6 +7,8 @@
 
 #include "base/file.h"
 #include "base/ids.h"
+#include "overlayfs/quota.h"
+#include "overlayfs/subvolume.h"
 #include "overlayfs/tree.h"
 
 namespace hutch::overlayfs {
@@ -29,6 +31,19 @@ Result<Import> begin_layer(const Store& store) {
     if (mkdirat(store.tmp(), tree.c_str(), 0755) != 0) return errno_error("making tmp/" + tree);
     import.root_ = TRY_IN("beginning a layer", open_at(store.tmp(), tree, O_RDONLY | O_DIRECTORY));
     if (fchmod(import.root(), 0755) != 0) return errno_error("setting the mode of tmp/" + tree);  // whatever umask
+    return import;
+}
+
+Result<Import> begin_layer_from(const Store& store, int upper) {
+    Import import;
+    import.id_ = random_id();
+    import.trash_ = TRY_IN("beginning a layer", duplicate(store.trash()));
+    UniqueFd tmp = TRY_IN("beginning a layer", duplicate(store.tmp()));
+    TRY_IN("beginning a layer", snapshot_subvolume(upper, tmp.get(), import.id_));
+    import.tmp_ = std::move(tmp);
+    TRY_IN("beginning a layer", leave_quota(store.tmp(), import.id_));  // a snapshot takes the limit along
+    TRY_IN("beginning a layer", remove_tree_at(store.tmp(), import.id_ + "/work"));
+    import.root_ = TRY_IN("beginning a layer", open_at(store.tmp(), import.id_ + "/fs", O_RDONLY | O_DIRECTORY));
     return import;
 }
 
@@ -73,7 +88,16 @@ Result<void> discard_layer(const Store& store, const std::string& id) {
     return {};
 }
 
+Result<void> leave_quota(int dir, const std::string& name) {
+    const UniqueFd counted = TRY(open_at(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+    TRY(set_limit(counted.get(), {}));
+    return {};
+}
+
 Result<uint64_t> layer_bytes(const Store& store, const std::string& id, const std::stop_token& stop) {
+    TRY(require_id("layer", id));
+    const UniqueFd whole = TRY_IN("layer " + id, open_at(store.layers(), id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+    if (const auto counted = TRY(counted_use(whole.get()))) return counted->bytes;
     const UniqueFd tree = TRY(open_layer(store, id));
     return TRY_IN("adding up layer " + id, tree_bytes(tree.get(), stop));
 }

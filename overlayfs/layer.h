@@ -27,6 +27,7 @@ class Import {
 
   private:
     friend Result<Import> begin_layer(const Store& store);
+    friend Result<Import> begin_layer_from(const Store& store, int upper);
     friend Result<std::string> seal_layer(const Store& store, Import import);
     Import() = default;
 
@@ -35,6 +36,10 @@ class Import {
 };
 
 Result<Import> begin_layer(const Store& store);
+
+/// The same, with the tree that the subvolume of an upper (a descriptor) holds at this moment; btrfs only. Constant
+/// time beyond writing out what of it is dirty.
+Result<Import> begin_layer_from(const Store& store, int upper);
 
 /// Makes the import a layer and answers its id. Durable when it returns: data, then the rename, then its directory.
 /// On error the layer does not exist.
@@ -49,7 +54,10 @@ Result<std::vector<UniqueFd>> open_layers(const Store& store, const std::vector<
 /// Moves it to trash: constant time. Boxes that have it mounted keep their mount but will miss files as they go, so
 /// no box may use it. A missing one is fine.
 Result<void> discard_layer(const Store& store, const std::string& id);
-/// Bytes on disk (see tree_bytes). Walks the tree: for seal time, not for the hot path.
+/// Has the layer `dir`/`name`, or what is left of one, count for nobody any more. Nothing to do if it never did.
+Result<void> leave_quota(int dir, const std::string& name);
+/// Bytes on disk: by the file system's count (counted_use()) of a layer that was an upper. Walks the tree of any other:
+/// for seal time, not for the hot path.
 Result<uint64_t> layer_bytes(const Store& store, const std::string& id, const std::stop_token& stop = {});
 
 }  // namespace hutch::overlayfs

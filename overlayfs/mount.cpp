@@ -29,7 +29,7 @@ Result<UniqueFd> idmapped_view(const Store& store, int userns) {
 OverlayDirs dirs_in(const std::string& view, const std::vector<std::string>& layers, const std::string& box_id) {
     OverlayDirs dirs;
     for (const std::string& layer : layers) dirs.lowers.push_back(view + "/layers/" + layer + "/fs");
-    dirs.upper = view + "/uppers/" + box_id + "/upper";
+    dirs.upper = view + "/uppers/" + box_id + "/fs";
     dirs.work = view + "/uppers/" + box_id + "/work";
     return dirs;
 }

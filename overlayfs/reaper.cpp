@@ -1,18 +1,30 @@
 #include "overlayfs/reaper.h"
 
+#include <fcntl.h>
+
 #include <string>
 
 #include "base/file.h"
+#include "overlayfs/quota.h"
+#include "overlayfs/subvolume.h"
 
 namespace hutch::overlayfs {
 
 namespace {
 
+Result<void> remove(int trash, const std::string& name) {
+    auto tree = open_at(trash, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    if (!tree.ok()) return remove_tree_at(trash, name);  // a file
+    (void)set_limit(tree->get(), {});                    // or its project would stay on record for ever
+    if (is_subvolume(tree->get()) && destroy_subvolume(trash, name).ok()) return {};
+    return remove_tree_at(trash, name);
+}
+
 Result<void> empty(int trash, const std::stop_token& stop) {
     std::optional<Error> failure;
     for (const std::string& name : TRY(names_in(trash))) {
         if (stop.stop_requested()) break;
-        auto removed = remove_tree_at(trash, name);
+        auto removed = remove(trash, name);
         if (!removed.ok() && !failure) failure = std::move(removed).error().in("deleting trash/" + name);
     }
     if (failure) return *std::move(failure);

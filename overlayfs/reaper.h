@@ -12,8 +12,8 @@
 
 namespace hutch::overlayfs {
 
-/// Deletes what is in the store's trash/, one tree at a time, in a thread of its own. It starts with what an earlier
-/// process left. What cannot be deleted stays and is tried again at the next nudge.
+/// Deletes what is in the store's trash/, one tree at a time (a subvolume at once), in a thread of its own. It starts
+/// with what an earlier process left. What cannot be deleted stays and is tried again at the next nudge.
 class Reaper {
   public:
     /// The store must outlive it.

@@ -12,9 +12,11 @@ namespace hutch::overlayfs {
 /// layer is out of everybody's reach on the host. Ids on disk are the box's own (0 is box root), never shifted.
 ///
 ///     layers/<layer id>/fs             an immutable tree, shared by boxes
-///     uppers/<box id>/{upper,work}     what one box wrote
+///     uppers/<box id>/{fs,work}        what one box wrote
 ///     tmp/<id>/{fs,links}              a layer being made, and what keeps its hard links together
 ///     trash/<any name>                 what the Reaper deletes; survives restarts
+///
+/// An upper is what the file system counts (quota.h): on btrfs a subvolume. It becomes a layer as a whole.
 class Store {
   public:
     /// Makes what is missing. `root` is absolute. Call it after the process took its own mount namespace: mount_box

@@ -7,7 +7,9 @@
 
 #include "base/file.h"
 #include "base/undo.h"
+#include "overlayfs/inode_ranges.h"
 #include "overlayfs/marks.h"
+#include "overlayfs/subvolume.h"
 #include "overlayfs/tree.h"
 #include "overlayfs/tree_copy.h"
 #include "overlayfs/xattrs.h"
@@ -16,10 +18,9 @@ namespace hutch::overlayfs {
 
 namespace {
 
-/// False if it was there. umask may have narrowed what was made.
-Result<bool> make_directory(int dir, const std::string& name, mode_t mode) {
-    if (mkdirat(dir, name.c_str(), mode) == 0) return true;
-    if (errno == EEXIST) return false;
+/// umask may narrow what is made.
+Result<void> make_directory(int dir, const std::string& name, mode_t mode) {
+    if (mkdirat(dir, name.c_str(), mode) == 0) return {};
     return errno_error("making " + name);
 }
 
@@ -50,39 +51,52 @@ Result<void> sync_directory(int dir, const std::string& name) {
 }
 
 /// The step of seal_upper that may have been done by an earlier call.
-Result<void> hand_over(const Store& store, const std::string& upper_path, const std::string& layer_id) {
-    const UniqueFd upper = TRY(open_at(store.uppers(), upper_path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-    if (syncfs(upper.get()) != 0) return errno_error("syncing " + upper_path);
-    if (mkdirat(store.layers(), layer_id.c_str(), 0700) != 0 && errno != EEXIST) {
-        return errno_error("making layers/" + layer_id);
+Result<void> hand_over(const Store& store, const std::string& box_id, const std::string& layer_id) {
+    const UniqueFd upper = TRY(open_upper(store, box_id));
+    if (syncfs(upper.get()) != 0) return errno_error("syncing it");
+    if (renameat2(store.uppers(), box_id.c_str(), store.layers(), layer_id.c_str(), RENAME_NOREPLACE) != 0) {
+        return errno_error("renaming it to layers/" + layer_id);
     }
-    const std::string tree = layer_id + "/fs";
-    if (renameat2(store.uppers(), upper_path.c_str(), store.layers(), tree.c_str(), RENAME_NOREPLACE) == 0) return {};
-    const Error failure = errno_error("renaming " + upper_path + " to layers/" + tree);
-    (void)unlinkat(store.layers(), layer_id.c_str(), AT_REMOVEDIR);  // only an empty one goes
-    return failure;
+    return {};
+}
+
+/// The directory that is counted as one box's; one that is there already is fine.
+Result<void> make_counted(const Store& store, const std::string& box_id, const std::vector<std::string>& layers) {
+    auto made = has_templates(store.root()) ? make_from_template(store, box_id, layers)
+                                            : make_directory(store.uppers(), box_id, 0700);
+    if (!made.ok() && made.error().code == EEXIST) return {};
+    return made;
+}
+
+Result<UniqueFd> open_box(const Store& store, const std::string& box_id) {
+    TRY(require_id("box", box_id));
+    return open_at(store.uppers(), box_id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
 }
 
 }  // namespace
 
-Result<void> make_upper(const Store& store, const std::string& box_id, const std::string& topmost_layer) {
+Result<void> make_upper(const Store& store, const std::string& box_id, const std::vector<std::string>& layers) {
     TRY(require_id("box", box_id));
     const std::string operation = "making the upper of " + box_id;
-    const UniqueFd layer = TRY_IN(operation, open_layer(store, topmost_layer));
+    if (layers.empty()) return invalid(operation + ": no layers");
+    const UniqueFd layer = TRY_IN(operation, open_layer(store, layers.front()));
     struct stat lower {};
-    if (fstat(layer.get(), &lower) != 0) return errno_error(operation + ": looking at layer " + topmost_layer);
+    if (fstat(layer.get(), &lower) != 0) return errno_error(operation + ": looking at layer " + layers.front());
     const int uppers = store.uppers();
-    // Undone by rmdir, innermost first: what was there before is not empty, so it stays.
-    TRY_IN(operation, make_directory(uppers, box_id, 0700));
-    Undo remove_box([&] { (void)unlinkat(uppers, box_id.c_str(), AT_REMOVEDIR); });
     const std::string work = box_id + "/work";
-    TRY_IN(operation, make_directory(uppers, work, 0700));  // one is left over after seal_upper; overlayfs cleans it
-    Undo remove_work([&] { (void)unlinkat(uppers, work.c_str(), AT_REMOVEDIR); });
-    const std::string upper = box_id + "/upper";
-    if (!TRY_IN(operation, make_directory(uppers, upper, lower.st_mode & 0777))) {
-        remove_work.commit();
+    const std::string upper = box_id + "/fs";
+    if (faccessat(uppers, upper.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
         return errno_error(operation + ": making " + upper, EEXIST);
     }
+    // Undone by rmdir, innermost first: what was there before is not empty, so it stays.
+    TRY_IN(operation, make_counted(store, box_id, layers));
+    Undo remove_box([&] { (void)unlinkat(uppers, box_id.c_str(), AT_REMOVEDIR); });
+    const UniqueFd box = TRY_IN(operation, open_box(store, box_id));
+    TRY_IN(operation, begin_count(box.get()));
+    auto worked = make_directory(uppers, work, 0700);
+    if (!worked.ok() && worked.error().code != EEXIST) return std::move(worked).error().in(operation);
+    Undo remove_work([&] { (void)unlinkat(uppers, work.c_str(), AT_REMOVEDIR); });
+    TRY_IN(operation, make_directory(uppers, upper, lower.st_mode & 0777));
     Undo remove_upper([&] { (void)unlinkat(uppers, upper.c_str(), AT_REMOVEDIR); });
     TRY_IN(operation, take_after(uppers, upper, layer.get(), lower));
     remove_upper.commit();
@@ -91,8 +105,8 @@ Result<void> make_upper(const Store& store, const std::string& box_id, const std
     return {};
 }
 
-Result<void> ensure_upper(const Store& store, const std::string& box_id, const std::string& topmost_layer) {
-    auto made = make_upper(store, box_id, topmost_layer);
+Result<void> ensure_upper(const Store& store, const std::string& box_id, const std::vector<std::string>& layers) {
+    auto made = make_upper(store, box_id, layers);
     if (!made.ok() && made.error().code == EEXIST) return {};
     return made;
 }
@@ -100,24 +114,35 @@ Result<void> ensure_upper(const Store& store, const std::string& box_id, const s
 Result<void> seal_upper(const Store& store, const std::string& box_id, const std::string& layer_id) {
     TRY(require_id("box", box_id));
     const std::string operation = "sealing the upper of " + box_id;
-    if (!TRY_IN(operation, has_layer(store, layer_id))) {
-        TRY_IN(operation, hand_over(store, box_id + "/upper", layer_id));
-    }
-    // An overlay that is not quite gone yet may still hold it.
-    TRY_IN(operation, move_to_trash(store.uppers(), box_id + "/work", store.trash()));
+    if (!TRY_IN(operation, has_layer(store, layer_id))) TRY_IN(operation, hand_over(store, box_id, layer_id));
+    TRY_IN(operation, remove_tree_at(store.layers(), layer_id + "/work"));  // overlayfs' own, next to nothing
+    TRY_IN(operation, leave_quota(store.layers(), layer_id));
     TRY_IN(operation, sync_directory(store.layers(), layer_id));
-    TRY_IN(operation, sync_directory(store.uppers(), box_id));
+    if (fsync(store.uppers()) != 0) return errno_error(operation + ": syncing uppers");
     if (fsync(store.layers()) != 0) return errno_error(operation + ": syncing layers");
     return {};
 }
 
+Quota quota_of_uppers(int store_root) {
+    const Quota quota = quota_of(store_root);
+    return quota == Quota::kQgroup && !has_templates(store_root) ? Quota::kNone : quota;
+}
+
+Result<bool> limit_upper(const Store& store, const std::string& box_id, const DiskLimit& limit) {
+    const std::string operation = "limiting the upper of " + box_id;
+    const UniqueFd box = TRY_IN(operation, open_box(store, box_id));
+    return TRY_IN(operation, set_limit(box.get(), limit));
+}
+
 Result<UniqueFd> open_upper(const Store& store, const std::string& box_id) {
     TRY(require_id("box", box_id));
-    return TRY(open_at(store.uppers(), box_id + "/upper", O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+    return TRY(open_at(store.uppers(), box_id + "/fs", O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
 }
 
 Result<Import> copy_upper(const Store& store, const std::string& box_id, const std::stop_token& stop) {
     const std::string operation = "copying the upper of " + box_id;
+    const UniqueFd box = TRY_IN(operation, open_box(store, box_id));
+    if (is_subvolume(box.get())) return TRY_IN(operation, begin_layer_from(store, box.get()));
     const UniqueFd upper = TRY_IN(operation, open_upper(store, box_id));
     Import import = TRY_IN(operation, begin_layer(store));
     TRY_IN(operation, copy_tree(upper.get(), import, stop));
@@ -125,13 +150,14 @@ Result<Import> copy_upper(const Store& store, const std::string& box_id, const s
 }
 
 Result<uint64_t> upper_bytes(const Store& store, const std::string& box_id, const std::stop_token& stop) {
+    const UniqueFd box = TRY(open_box(store, box_id));
+    if (const auto counted = TRY(counted_use(box.get()))) return counted->bytes;
     const UniqueFd upper = TRY(open_upper(store, box_id));
     return TRY_IN("adding up the upper of " + box_id, tree_bytes(upper.get(), stop));
 }
 
 Result<void> sync_upper(const Store& store, const std::string& box_id) {
-    TRY(require_id("box", box_id));
-    const UniqueFd upper = TRY(open_at(store.uppers(), box_id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+    const UniqueFd upper = TRY(open_box(store, box_id));
     if (syncfs(upper.get()) != 0) return errno_error("syncing the upper of " + box_id);
     return {};
 }

@@ -3,19 +3,22 @@
 #include <cstdint>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "overlayfs/layer.h"
+#include "overlayfs/quota.h"
 #include "overlayfs/store.h"
 
 namespace hutch::overlayfs {
 
-/// Makes the empty upper of a box: uppers/<box id>/{upper,work}. The upper's root takes mode, owner, xattrs and
-/// times of the layer below it, because in an overlay the upper's root is the one seen. EEXIST if the box has an upper.
-Result<void> make_upper(const Store& store, const std::string& box_id, const std::string& topmost_layer);
+/// Makes the empty upper of a box: uppers/<box id>/{fs,work}. The upper's root takes mode, owner, xattrs and
+/// times of the topmost of the layers below it, because in an overlay the upper's root is the one seen. Where the file
+/// system can count it, it is counted apart, without a limit yet. EEXIST if the box has an upper.
+Result<void> make_upper(const Store& store, const std::string& box_id, const std::vector<std::string>& layers);
 
 /// The same, where an upper that is there already is fine.
-Result<void> ensure_upper(const Store& store, const std::string& box_id, const std::string& topmost_layer);
+Result<void> ensure_upper(const Store& store, const std::string& box_id, const std::vector<std::string>& layers);
 
 /// Makes the upper of a box at rest the layer `layer_id`, by rename: constant time beyond the sync of its
 /// data. Durable when it returns; the box is left without an upper and a work directory (see make_upper). Nobody may
@@ -26,19 +29,26 @@ Result<void> ensure_upper(const Store& store, const std::string& box_id, const s
 /// again, or ask has_layer(): it either happened or did not.
 Result<void> seal_upper(const Store& store, const std::string& box_id, const std::string& layer_id);
 
+/// What holds uppers to their limit in the store with this root; of a btrfs, only one of ours can (inode_ranges.h).
+Quota quota_of_uppers(int store_root);
+
+/// The most the box may have written; layers below it count for nobody. False where the file system cannot enforce it.
+Result<bool> limit_upper(const Store& store, const std::string& box_id, const DiskLimit& limit);
+
 /// Its root directory.
 Result<UniqueFd> open_upper(const Store& store, const std::string& box_id);
 
 /// Writes to disk what a box has written, while it goes on: what is dirty decides how long that takes.
 Result<void> sync_upper(const Store& store, const std::string& box_id);
 
-/// Copies the upper of a box, exactly as it is (see copy_tree), into a layer being made; seal_layer() it later. Nobody
-/// may write to the box meanwhile: freeze what runs in it, and thaw it when this returns. The box keeps its upper. With
-/// error.out_of_space() where the copy does not fit.
+/// Copies the upper of a box, exactly as it is (see copy_tree), into a layer being made; seal_layer() it later. On
+/// btrfs by a snapshot: constant time beyond writing out what is dirty. Nobody may write to the box meanwhile: freeze
+/// what runs in it, and thaw it when this returns. The box keeps its upper. With error.out_of_space() where the copy
+/// does not fit.
 Result<Import> copy_upper(const Store& store, const std::string& box_id, const std::stop_token& stop);
 
-/// Bytes on disk of what a box has written, while it may be writing (see tree_bytes). Walks the tree: for the
-/// background.
+/// Bytes on disk of what a box has written, while it may be writing: by the file system's count (counted_use()) where
+/// there is one. Walks the tree where not: for the background.
 Result<uint64_t> upper_bytes(const Store& store, const std::string& box_id, const std::stop_token& stop);
 
 /// Moves upper and work directory to trash: constant time. A missing one is fine.

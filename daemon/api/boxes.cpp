@@ -3,9 +3,33 @@
 #include <algorithm>
 
 #include "daemon/api/resources.h"
+#include "overlayfs/upper.h"
 
 namespace hutch::daemon {
 namespace {
+
+const char* name_of(overlayfs::Quota quota) {
+    switch (quota) {
+        case overlayfs::Quota::kProject:
+            return "project";
+        case overlayfs::Quota::kQgroup:
+            return "qgroup";
+        case overlayfs::Quota::kNone:
+            break;
+    }
+    return "none";
+}
+
+// "quota" is what holds the box to its limit.
+Json disk_json(const Services& services, const Box& box) {
+    const Size* size = find_size(box.record.size);
+    const overlayfs::Quota quota = overlayfs::quota_of_uppers(services.boxes.mechanisms().store.root());
+    Json json{{"quota", name_of(quota)}, {"bytes", box.record.disk_bytes}};
+    if (quota == overlayfs::Quota::kNone || size == nullptr) return json;
+    json["limit_bytes"] = size->disk_bytes;
+    if (quota == overlayfs::Quota::kProject) json["limit_inodes"] = size->disk_inodes;
+    return json;
+}
 
 // What an operator or a bench wants to know besides: which process, which address, whether it will sleep,
 // what its last start took.
@@ -15,6 +39,7 @@ Json details_json(const Services& services, const Box& box) {
             {"address", netns::to_string(netns::Ipv4{box.record.address})},
             {"uid_base", box.uid_base()},
             {"sleep", sleep_json(services, box)},
+            {"disk", disk_json(services, box)},
             {"start_ns",
              {{"record", times.record},
               {"upper", times.upper},

@@ -37,6 +37,13 @@ Result<void> check_shape(const std::string& text) {
     return {};
 }
 
+const char* remedy(const Error& error) {
+    if (error.code == EDQUOT) {
+        return "; the box has all the disk space of its size: delete files in it, or use a box of a larger size";
+    }
+    return error.out_of_space() ? "; free space on the host's disk, or delete boxes and images" : "";
+}
+
 }  // namespace
 
 Result<Fields> Fields::parse(const std::string& body) {
@@ -151,9 +158,7 @@ Json error_json(const Error& error) {
 }
 
 Response answer(const Error& error) {
-    std::string message = error.message;
-    if (error.out_of_space()) message += "; free space on the host's disk, or delete boxes and images";
-    return answer(Json{{"error", message}}, http_status(error));
+    return answer(Json{{"error", error.message + remedy(error)}}, http_status(error));
 }
 
 std::string final_event(const char* name, const Json& data) {

@@ -30,6 +30,18 @@ std::string hostname_of(const BoxRecord& box) {
     return box.name.empty() ? box.id : box.name.substr(0, 63);
 }
 
+// Init writes a few files at each start, since the address may be another one: of a full box too, which only who starts
+// it can clean.
+constexpr uint64_t kStartMargin = 64 << 20;
+
+// An image that is being built may become as large as any box.
+Result<void> limit_disk(Mechanisms& mechanisms, const BoxRecord& box, uint64_t margin) {
+    const Size* size = find_size(box.internal ? "large" : box.size);
+    const overlayfs::DiskLimit limit{.bytes = size->disk_bytes + margin, .inodes = size->disk_inodes};
+    TRY_IN("limiting its disk", overlayfs::limit_upper(mechanisms.store, box.id, limit));
+    return {};
+}
+
 // /proc/PID/root leads into the box's mount namespace: what is opened through it sees the box's own mounts.
 Result<UniqueFd> open_root(int64_t pid) {
     return open_at(AT_FDCWD, "/proc/" + std::to_string(pid) + "/root", O_PATH | O_DIRECTORY);
@@ -51,11 +63,12 @@ Result<Life> build_life(Mechanisms& mechanisms, const BoxRecord& box, Upper uppe
     const uid_t base = UidSlots::base_of(box.uid_slot);
     Lap lap;
     if (upper == Upper::kFresh) {
-        TRY_IN("making its upper", overlayfs::make_upper(mechanisms.store, box.id, box.layers.front()));
+        TRY_IN("making its upper", overlayfs::make_upper(mechanisms.store, box.id, box.layers));
     }
     Undo discard_upper([&] {
         if (upper == Upper::kFresh) (void)overlayfs::discard_upper(mechanisms.store, box.id);
     });
+    TRY(limit_disk(mechanisms, box, kStartMargin));
     lap.to(times.upper);
     const UniqueFd userns = TRY(runtime::make_user_namespace(base));
     lap.to(times.user_namespace);
@@ -103,6 +116,7 @@ Result<Life> build_life(Mechanisms& mechanisms, const BoxRecord& box, Upper uppe
     });
     lap.to(times.spawn);
     TRY_IN("its init", spawned.link.wait_ready(kReadyDeadlineMs));
+    TRY(limit_disk(mechanisms, box, 0));
     const int64_t start = TRY(start_time_of(spawned.pid));
     UniqueFd inside = TRY(open_root(spawned.pid));
     lap.to(times.ready);

@@ -17,8 +17,9 @@ Result<void> thaw_if_there(Mechanisms& mechanisms, const std::string& box) {
 
 Result<void> seal_files(Mechanisms& mechanisms, const BoxRecord& box) {
     TRY(overlayfs::seal_upper(mechanisms.store, box.id, box.change_layer));
-    mechanisms.reaper->nudge();  // for its work directory
-    return overlayfs::ensure_upper(mechanisms.store, box.id, box.change_layer);
+    std::vector<std::string> layers = box.layers;
+    layers.insert(layers.begin(), box.change_layer);
+    return overlayfs::ensure_upper(mechanisms.store, box.id, layers);
 }
 
 Result<void> reset_files(Mechanisms& mechanisms, const BoxRecord& box) {
@@ -28,7 +29,7 @@ Result<void> reset_files(Mechanisms& mechanisms, const BoxRecord& box) {
     }
     TRY(overlayfs::discard_upper(mechanisms.store, box.id));
     mechanisms.reaper->nudge();
-    return overlayfs::make_upper(mechanisms.store, box.id, box.layers.front());
+    return overlayfs::make_upper(mechanisms.store, box.id, box.layers);
 }
 
 Result<BoxRecord> finish_change(Mechanisms& mechanisms, BoxRecord box) {

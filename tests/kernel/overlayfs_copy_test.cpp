@@ -26,8 +26,8 @@ class OverlayCopy : public OverlayfsTest {
     void SetUp() override {
         OverlayfsTest::SetUp();
         if (IsSkipped() || HasFatalFailure()) return;
-        ASSERT_TRUE(make_dirs_at(store_->uppers(), "b1/upper").ok());
-        upper_ = open_at(store_->uppers(), "b1/upper", O_RDONLY | O_DIRECTORY).value();
+        ASSERT_TRUE(make_dirs_at(store_->uppers(), "b1/fs").ok());
+        upper_ = open_at(store_->uppers(), "b1/fs", O_RDONLY | O_DIRECTORY).value();
     }
     /// The copy's root.
     UniqueFd copied() {
@@ -38,7 +38,7 @@ class OverlayCopy : public OverlayfsTest {
         return open_at(store_->layers(), id + "/fs", O_RDONLY | O_DIRECTORY).value();
     }
     void set_xattr(const std::string& name, const std::string& xattr, const std::string& value) {
-        const std::string path = path_ + "/store/uppers/b1/upper/" + name;
+        const std::string path = path_ + "/store/uppers/b1/fs/" + name;
         ASSERT_EQ(lsetxattr(path.c_str(), xattr.c_str(), value.data(), value.size(), 0), 0) << name << " " << xattr;
     }
     void set_time(const std::string& name, time_t seconds) {
@@ -162,8 +162,8 @@ TEST_F(OverlayCopy, WithoutSpaceItFailsAndLeavesNothing) {
     ASSERT_EQ(sys_mount("none", small.c_str(), "tmpfs", 0, "size=3m"), 0);
     {
         const Store store = Store::open(small).value();
-        ASSERT_TRUE(make_dirs_at(store.uppers(), "b1/upper").ok());
-        put(store.uppers(), "b1/upper/big", std::string(2 * kMiB, 'x'));
+        ASSERT_TRUE(make_dirs_at(store.uppers(), "b1/fs").ok());
+        put(store.uppers(), "b1/fs/big", std::string(2 * kMiB, 'x'));
         const auto copy = copy_upper(store, "b1", {});
         ASSERT_FALSE(copy.ok());
         EXPECT_TRUE(copy.error().out_of_space()) << copy.error().message;
@@ -193,8 +193,8 @@ TEST_F(OverlayCopy, BlocksAreSharedWhereTheFilesystemCan) {
     ASSERT_EQ(std::system(("mount -o loop " + image + " " + at).c_str()), 0);
     {
         const Store store = Store::open(at).value();
-        ASSERT_TRUE(make_dirs_at(store.uppers(), "b1/upper").ok());
-        put(store.uppers(), "b1/upper/big", std::string(64 * kMiB, 'x'));
+        ASSERT_TRUE(make_dirs_at(store.uppers(), "b1/fs").ok());
+        put(store.uppers(), "b1/fs/big", std::string(64 * kMiB, 'x'));
         ASSERT_EQ(syncfs(store.root()), 0);
         struct statvfs before {};
         struct statvfs after {};
@@ -209,7 +209,7 @@ TEST_F(OverlayCopy, BlocksAreSharedWhereTheFilesystemCan) {
 TEST_F(OverlayCopy, ACopiedUpperIsALayerToForkFrom) {
     const UniqueFd users = test::make_user_namespace(kBase).value();
     const std::string image = layer("below", "x");
-    ASSERT_TRUE(make_upper(*store_, "b2", image).ok());
+    ASSERT_TRUE(make_upper(*store_, "b2", {image}).ok());
     const UniqueFd box = mount_box(*store_, {image}, "b2", users.get(), kBase).value();
     const auto in_box = [&](auto body) { return test::run_in_user_namespace(users.get(), 0, body); };
     ASSERT_EQ(in_box([&] {
@@ -221,7 +221,7 @@ TEST_F(OverlayCopy, ACopiedUpperIsALayerToForkFrom) {
     const std::string copy = seal_layer(*store_, copy_upper(*store_, "b2", {}).value()).value();
     const auto before = manifest_of(box.get());
     ASSERT_EQ(in_box([&] { return mkdirat(box.get(), "later", 0755); }), 0);
-    ASSERT_TRUE(make_upper(*store_, "b3", copy).ok());
+    ASSERT_TRUE(make_upper(*store_, "b3", {copy}).ok());
     const UniqueFd fork = mount_box(*store_, {copy, image}, "b3", users.get(), kBase).value();
     auto after = manifest_of(fork.get());
     after[""].mtime = before.at("").mtime;  // its root is a new upper's

@@ -22,7 +22,7 @@ class OverlayDiff : public OverlayfsTest {
         if (IsSkipped() || HasFatalFailure()) return;
         base_ = directory(store_->layers(), "base/fs");
         middle_ = directory(store_->layers(), "middle/fs");
-        upper_ = directory(store_->uppers(), "b1/upper");
+        upper_ = directory(store_->uppers(), "b1/fs");
     }
     /// "kind path", as a user would want to read it.
     static std::string text(const Change& change) {
@@ -94,7 +94,7 @@ TEST_F(OverlayDiff, AttributesAreMetadataAndTimesAreNothing) {
     ASSERT_EQ(fchownat(upper_.get(), "owner", 0, 7, 0), 0);
     ASSERT_EQ(fchmodat(upper_.get(), "dir", 0700, 0), 0);
     ASSERT_EQ(fchmod(upper_.get(), 0711), 0);
-    const std::string at = path_ + "/store/uppers/b1/upper/";
+    const std::string at = path_ + "/store/uppers/b1/fs/";
     ASSERT_EQ(setxattr((at + "xattr").c_str(), "user.note", "x", 1, 0), 0);
     ASSERT_EQ(setxattr((at + "times").c_str(), "trusted.overlay.origin", "x", 1, 0), 0);
     const timespec times[2] = {{1, 0}, {1, 0}};

@@ -98,7 +98,7 @@ class OverlayProperty : public OverlayfsTest {
     std::string next_id(const char* what) { return what + std::to_string(++ids_); }
 
     void begin(const std::string& box) {
-        ASSERT_TRUE(make_upper(*store_, box, layers_.front()).ok());
+        ASSERT_TRUE(make_upper(*store_, box, layers_).ok());
         box_ = box;
         mount_ = mounted(layers_, box);
     }
@@ -110,7 +110,7 @@ class OverlayProperty : public OverlayfsTest {
     /// What a new box on these layers shows.
     Manifest shown_by(const Layers& layers) {
         const std::string box = next_id("look");
-        EXPECT_TRUE(make_upper(*store_, box, layers.front()).ok());
+        EXPECT_TRUE(make_upper(*store_, box, layers).ok());
         Manifest manifest = manifest_of(mounted(layers, box).get());
         EXPECT_TRUE(discard_upper(*store_, box).ok());
         return manifest;

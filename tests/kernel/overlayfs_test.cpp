@@ -28,7 +28,7 @@ class OverlayMount : public OverlayfsTest {
         users_ = test::make_user_namespace(kBase).value();
     }
     Result<UniqueFd> box(const std::string& id, const std::vector<std::string>& layers) {
-        TRY(make_upper(*store_, id, layers.front()));
+        TRY(make_upper(*store_, id, layers));
         return mount_box(*store_, layers, id, users_.get(), kBase);
     }
     /// Writes through the mount as `id` of the box; answers errno.
@@ -39,7 +39,7 @@ class OverlayMount : public OverlayfsTest {
             return write_all(file.value().get(), text).ok() ? 0 : EIO;
         });
     }
-    std::string upper(const std::string& id) { return id + "/upper"; }
+    std::string upper(const std::string& id) { return id + "/fs"; }
 
     UniqueFd users_;
 };
@@ -47,7 +47,7 @@ class OverlayMount : public OverlayfsTest {
 TEST_F(OverlayMount, WhatBoxRootWritesIsRootsOnDisk) {
     const UniqueFd mount = box("b1", {layer("below", "x")}).value();
     ASSERT_EQ(write_as(0, mount, "file", "written"), 0);
-    const struct stat on_disk = status_of(store_->uppers(), "b1/upper/file");
+    const struct stat on_disk = status_of(store_->uppers(), "b1/fs/file");
     EXPECT_EQ(on_disk.st_uid, 0U);
     EXPECT_EQ(on_disk.st_gid, 0U);
     EXPECT_EQ(status_of(mount.get(), "file").st_uid, kBase);
@@ -63,14 +63,14 @@ TEST_F(OverlayMount, OrdinaryUsersOfTheBoxKeepTheirIdOnDisk) {
               0);
     EXPECT_EQ(write_as(1000, mount, "home/file", "mine"), 0);
     EXPECT_EQ(write_as(1000, mount, "file", "not mine"), EACCES);
-    EXPECT_EQ(status_of(store_->uppers(), "b1/upper/home/file").st_uid, 1000U);
+    EXPECT_EQ(status_of(store_->uppers(), "b1/fs/home/file").st_uid, 1000U);
 }
 
 TEST_F(OverlayMount, FilesOfALayerAppearAsTheBoxsOwn) {
     const UniqueFd mount = box("b1", {layer("below", "x")}).value();
     EXPECT_EQ(status_of(mount.get(), "below").st_uid, kBase);
     EXPECT_EQ(write_as(0, mount, "below", "copied up"), 0);
-    EXPECT_EQ(content(store_->uppers(), "b1/upper/below"), "copied up");
+    EXPECT_EQ(content(store_->uppers(), "b1/fs/below"), "copied up");
 }
 
 TEST_F(OverlayMount, BoxesShareALayerAndKeepTheirWrites) {
@@ -94,7 +94,7 @@ TEST_F(OverlayMount, LeavesNoOtherMount) {
 
 TEST_F(OverlayMount, FailureLeavesNoMountAndNamesTheLayer) {
     const std::string before = mounts();
-    ASSERT_TRUE(make_upper(*store_, "b1", layer("below", "x")).ok());
+    ASSERT_TRUE(make_upper(*store_, "b1", {layer("below", "x")}).ok());
     const auto mount = mount_box(*store_, {"absent"}, "b1", users_.get(), kBase);
     ASSERT_FALSE(mount.ok());
     EXPECT_EQ(mount.error().code, ENOENT);
@@ -124,8 +124,8 @@ TEST_F(OverlayMount, OlderKernelsWayStacksFortyLayersToo) {
     for (int i = 0; i < 40; ++i) {
         dirs.lowers.insert(dirs.lowers.begin(), path_ + "/store/layers/" + layer("top", std::to_string(i)) + "/fs");
     }
-    ASSERT_TRUE(make_dirs_at(store_->uppers(), "b1/upper").ok() && make_dirs_at(store_->uppers(), "b1/work").ok());
-    dirs.upper = path_ + "/store/uppers/b1/upper";
+    ASSERT_TRUE(make_dirs_at(store_->uppers(), "b1/fs").ok() && make_dirs_at(store_->uppers(), "b1/work").ok());
+    dirs.upper = path_ + "/store/uppers/b1/fs";
     dirs.work = path_ + "/store/uppers/b1/work";
     const std::string before = mounts();
     const auto mount = overlay_by_mount(dirs, store_->uppers(), "b1");
@@ -133,7 +133,7 @@ TEST_F(OverlayMount, OlderKernelsWayStacksFortyLayersToo) {
     EXPECT_EQ(mounts(), before);
     EXPECT_EQ(content(mount.value().get(), "top"), "39");
     put(mount.value().get(), "new", "up");
-    EXPECT_EQ(content(store_->uppers(), "b1/upper/new"), "up");
+    EXPECT_EQ(content(store_->uppers(), "b1/fs/new"), "up");
 }
 
 TEST_F(OverlayMount, OlderKernelsWayRefusesMoreThanAPageOfOptions) {
@@ -148,9 +148,9 @@ TEST_F(OverlayMount, DeviceNodesDoNotOpen) {
     const UniqueFd mount = box("b1", {id}).value();
     EXPECT_EQ(open_at(mount.get(), "null", O_RDONLY).error().code, EACCES);
 
-    ASSERT_TRUE(make_upper(*store_, "b2", id).ok());
+    ASSERT_TRUE(make_upper(*store_, "b2", {id}).ok());
     const OverlayDirs dirs{
-        {path_ + "/store/layers/" + id + "/fs"}, path_ + "/store/uppers/b2/upper", path_ + "/store/uppers/b2/work"};
+        {path_ + "/store/layers/" + id + "/fs"}, path_ + "/store/uppers/b2/fs", path_ + "/store/uppers/b2/work"};
     const UniqueFd older = overlay_by_mount(dirs, store_->uppers(), "b2").value();
     EXPECT_EQ(open_at(older.get(), "null", O_RDONLY).error().code, EACCES);
 }
@@ -199,7 +199,7 @@ TEST_F(OverlayMount, RedirectsInALayerAreNotFollowed) {
 
 TEST_F(OverlayMount, PlainRootCannotWriteThroughAnIdmappedUpper) {
     // Why FsIdentity is there: the same dirs, mounted with the thread's own identity.
-    ASSERT_TRUE(make_upper(*store_, "b1", layer("below", "x")).ok());
+    ASSERT_TRUE(make_upper(*store_, "b1", {layer("below", "x")}).ok());
     const UniqueFd view(sys_open_tree(store_->root(), "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH));
     mount_attr attributes{};
     attributes.attr_set = MOUNT_ATTR_IDMAP;
@@ -208,7 +208,7 @@ TEST_F(OverlayMount, PlainRootCannotWriteThroughAnIdmappedUpper) {
     ASSERT_EQ(sys_move_mount(view.get(), "", store_->uppers(), "b1", MOVE_MOUNT_F_EMPTY_PATH), 0);
     const std::string at = path_ + "/store/uppers/b1";
     const OverlayDirs dirs{{at + "/layers/" + names_in(store_->layers()).value().front() + "/fs"},
-                           at + "/uppers/b1/upper",
+                           at + "/uppers/b1/fs",
                            at + "/uppers/b1/work"};
     const auto mount =
         takes_lowers_one_by_one() ? overlay_by_fsconfig(dirs) : overlay_by_mount(dirs, store_->uppers(), "b1");
@@ -285,6 +285,8 @@ TEST_F(OverlayMount, ASealedUpperIsALayerBelowTheNextOne) {
         EXPECT_EQ(write_as(0, next.value(), "file", "second"), 0);
     }
     EXPECT_EQ(content(store_->layers(), "snap1/fs/file"), "first");
+    EXPECT_EQ(names_in(open_at(store_->layers(), "snap1", O_RDONLY).value().get()).value().size(), 1U)
+        << "nothing of overlayfs' own is kept";
 }
 
 using OverlayStore = OverlayfsTest;
@@ -307,28 +309,28 @@ TEST_F(OverlayStore, AnUpperTakesAfterTheLayerBelow) {
     const timespec times[2] = {{1, 2}, {3, 4}};
     ASSERT_EQ(futimens(import.root(), times), 0);
     const mode_t old = umask(077);
-    ASSERT_TRUE(make_upper(*store_, "b1", seal_layer(*store_, std::move(import)).value()).ok());
-    ASSERT_TRUE(make_upper(*store_, "b2", layer("x", "x")).ok());
+    ASSERT_TRUE(make_upper(*store_, "b1", {seal_layer(*store_, std::move(import)).value()}).ok());
+    ASSERT_TRUE(make_upper(*store_, "b2", {layer("x", "x")}).ok());
     umask(old);
-    const struct stat odd = status_of(store_->uppers(), "b1/upper");
+    const struct stat odd = status_of(store_->uppers(), "b1/fs");
     EXPECT_EQ(odd.st_mode & 07777, 01777U);
     EXPECT_EQ(odd.st_uid, 5U);
     EXPECT_EQ(odd.st_gid, 6U);
     EXPECT_EQ(odd.st_mtim.tv_sec, 3);
     EXPECT_EQ(odd.st_mtim.tv_nsec, 4);
-    const std::string root = path_ + "/store/uppers/b1/upper";
+    const std::string root = path_ + "/store/uppers/b1/fs";
     EXPECT_EQ(getxattr(root.c_str(), "user.note", nullptr, 0), 1);
     EXPECT_LT(getxattr(root.c_str(), "trusted.overlay.opaque", nullptr, 0), 0);
-    EXPECT_EQ(status_of(store_->uppers(), "b2/upper").st_mode & 07777, 0755U) << "whatever the umask";
+    EXPECT_EQ(status_of(store_->uppers(), "b2/fs").st_mode & 07777, 0755U) << "whatever the umask";
 }
 
 TEST_F(OverlayStore, MakingAnUpperTwiceLeavesTheFirst) {
     const std::string id = layer("x", "x");
-    ASSERT_TRUE(make_upper(*store_, "b1", id).ok());
-    EXPECT_EQ(make_upper(*store_, "b1", id).error().code, EEXIST);
-    EXPECT_TRUE(S_ISDIR(status_of(store_->uppers(), "b1/upper").st_mode));
+    ASSERT_TRUE(make_upper(*store_, "b1", {id}).ok());
+    EXPECT_EQ(make_upper(*store_, "b1", {id}).error().code, EEXIST);
+    EXPECT_TRUE(S_ISDIR(status_of(store_->uppers(), "b1/fs").st_mode));
     EXPECT_TRUE(S_ISDIR(status_of(store_->uppers(), "b1/work").st_mode));
-    EXPECT_EQ(make_upper(*store_, "b2", "absent").error().code, ENOENT);
+    EXPECT_EQ(make_upper(*store_, "b2", {"absent"}).error().code, ENOENT);
     EXPECT_EQ(count(store_->uppers()), 1U);
 }
 
@@ -357,7 +359,7 @@ TEST_F(OverlayStore, AnImportNotSealedIsTrash) {
 }
 
 TEST_F(OverlayStore, SealingAnUpperAgainIsFine) {
-    ASSERT_TRUE(make_upper(*store_, "b1", layer("x", "x")).ok());
+    ASSERT_TRUE(make_upper(*store_, "b1", {layer("x", "x")}).ok());
     ASSERT_TRUE(seal_upper(*store_, "b1", "snap1").ok());
     EXPECT_TRUE(seal_upper(*store_, "b1", "snap1").ok());
     EXPECT_EQ(seal_upper(*store_, "b1", "snap2").error().code, ENOENT);
@@ -365,20 +367,20 @@ TEST_F(OverlayStore, SealingAnUpperAgainIsFine) {
 }
 
 TEST_F(OverlayStore, ACrashBeforeTheHandOverLeavesTheUpper) {
-    ASSERT_TRUE(make_upper(*store_, "b1", layer("x", "x")).ok());
-    put(store_->uppers(), "b1/upper/file", "kept");
-    ASSERT_EQ(mkdirat(store_->layers(), "snap1", 0700), 0);  // as seal_upper does just before its rename
+    ASSERT_TRUE(make_upper(*store_, "b1", {layer("x", "x")}).ok());
+    put(store_->uppers(), "b1/fs/file", "kept");
+    ASSERT_EQ(mkdirat(store_->layers(), "snap1", 0700), 0);  // as an earlier version did just before its rename
     EXPECT_FALSE(has_layer(*store_, "snap1").value());
     ASSERT_TRUE(recover(*store_, {"snap1"}, {"b1"}).ok());
     EXPECT_EQ(count(store_->layers()), 0U) << "half a layer is none, though known";
-    EXPECT_EQ(content(store_->uppers(), "b1/upper/file"), "kept");
+    EXPECT_EQ(content(store_->uppers(), "b1/fs/file"), "kept");
     ASSERT_TRUE(seal_upper(*store_, "b1", "snap1").ok());
     EXPECT_EQ(content(store_->layers(), "snap1/fs/file"), "kept");
 }
 
 TEST_F(OverlayStore, DiscardingIsARenameAndTheReaperDeletes) {
     const std::string id = layer("x", "x");
-    ASSERT_TRUE(make_upper(*store_, "b1", id).ok());
+    ASSERT_TRUE(make_upper(*store_, "b1", {id}).ok());
     const ino_t upper = status_of(store_->uppers(), "b1").st_ino;
     ASSERT_TRUE(discard_upper(*store_, "b1").ok());
     ASSERT_EQ(count(store_->trash()), 1U);
@@ -423,7 +425,7 @@ TEST_F(OverlayStore, ReaperGoesOnPastWhatItCannotDelete) {
 TEST_F(OverlayStore, RecoverKeepsWhatIsKnownOnly) {
     const std::string known = layer("x", "x");
     const std::string unknown = layer("x", "x");
-    for (const char* box : {"known", "unknown"}) ASSERT_TRUE(make_upper(*store_, box, known).ok());
+    for (const char* box : {"known", "unknown"}) ASSERT_TRUE(make_upper(*store_, box, {known}).ok());
     ASSERT_TRUE(make_dirs_at(store_->tmp(), "half/fs").ok());
     const Recovered recovered = recover(*store_, {known, "never-made"}, {"known"}).value();
     EXPECT_EQ(recovered.layers, std::vector<std::string>{unknown});

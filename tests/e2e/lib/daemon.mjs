@@ -19,6 +19,8 @@ import { until } from './until.mjs';
 const kName = process.env.HUTCH_TEST_NAME ?? 'etest';
 const kNetwork = process.env.HUTCH_TEST_NETWORK ?? '198.19.64.0/20';
 const kPool = 4;
+// Lets any suite run on a store that is a btrfs in a file.
+const kStoreSize = process.env.HUTCH_TEST_STORE_SIZE ? ['--store_size', process.env.HUTCH_TEST_STORE_SIZE] : [];
 
 async function freePort() {
   const server = net.createServer().listen(0, '127.0.0.1');
@@ -42,13 +44,16 @@ export class Daemon {
     this.socket = path.join(this.directory, 'hutch.sock');
     this.args = [
       '--name', name, '--state_dir', this.state, '--run_dir', path.join(this.directory, 'run'), '--socket', this.socket,
-      '--network', kNetwork, '--default_image', 'busybox', '--pool', String(kPool), ...args,
+      '--network', kNetwork, '--default_image', 'busybox', '--pool', String(kPool),
+      ...kStoreSize, ...args,
     ];
     this.images = images;
   }
 
+  /// As the daemon sees it: a store that is a file system of its own is mounted for nobody else.
   get store() {
-    return path.join(this.state, 'store');
+    const store = path.join(this.state, 'store');
+    return this.running ? path.join(`/proc/${this.process.pid}/root`, store) : store;
   }
 
   /// Brings it up with its images and remembers the host as it is then: what the tests come back to.
