@@ -14,6 +14,7 @@ enum class ErrorKind {
     kSystem,        ///< a kernel call failed; `code` is its errno
     kInvalid,       ///< the caller's input; the message names the field
     kUnauthorized,  ///< who asks is not known, or may not
+    kForbidden,     ///< who asks is known, and may not
     kNotFound,
     kConflict,  ///< the object's state does not allow it now
     kTooLarge,

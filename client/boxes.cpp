@@ -111,25 +111,31 @@ void add_create(CLI::App& app, Program& program) {
 
 struct ListOptions {
     std::string label;
+    bool all = false;
     bool json = false;
 };
 
 Result<int> list(const Program& program, const ListOptions& options) {
-    const std::string query = options.label.empty() ? "" : "?label=" + percent_encode(options.label);
+    std::string query = options.label.empty() ? "" : "?label=" + percent_encode(options.label);
+    if (options.all) query += query.empty() ? "?all=1" : "&all=1";
     const Api api = TRY(program.api());
     const Json boxes = TRY(api.get("/v2/box" + query));
     if (options.json) return show_json(boxes);
-    Table table({"NAME", "ID", "STATUS", "IMAGE", "SIZE", "AGE", "CPU", "COST"});
+    std::vector<std::string> heads{"NAME", "ID", "STATUS", "IMAGE", "SIZE", "AGE", "CPU", "COST"};
+    if (options.all) heads.emplace_back("CUSTOMER");
+    Table table(heads);
     for (const Json& box : boxes) {
         const std::string status = text_of(box, "status");
-        table.add({text_of(box, "name"),
-                   text_of(box, "id"),
-                   {status, tone_of_status(status)},
-                   text_of(box, "runtime"),
-                   text_of(box, "size"),
-                   format_duration(time(nullptr) - integer_of(box, "created_at")),
-                   format_cpu(cpu_of(box)),
-                   format_cost(cost_of(box))});
+        std::vector<Cell> row{text_of(box, "name"),
+                              text_of(box, "id"),
+                              {status, tone_of_status(status)},
+                              text_of(box, "runtime"),
+                              text_of(box, "size"),
+                              format_duration(time(nullptr) - integer_of(box, "created_at")),
+                              format_cpu(cpu_of(box)),
+                              format_cost(cost_of(box))};
+        if (options.all) row.emplace_back(text_of(box, "customer_id"));
+        table.add(std::move(row));
     }
     return show(table.text(colour_for(STDOUT_FILENO)));
 }
@@ -138,6 +144,7 @@ void add_list(CLI::App& app, Program& program) {
     const auto options = std::make_shared<ListOptions>();
     CLI::App* command = add_command(app, "ls", "List the boxes", "hutch ls --label ci");
     command->add_option("--label", options->label, "Only those with this label")->type_name("LABEL");
+    command->add_flag("--all", options->all, "Those of all customers; over the Unix socket only");
     add_json_flag(*command, options->json);
     command->callback(
         [&program, options] { program.action = [&program, options] { return list(program, *options); }; });

@@ -41,6 +41,7 @@ void add_commands(CLI::App& app, Program& program) {
     add_network_command(app, program);
     add_label_commands(app, program);
     add_env_commands(app, program);
+    add_key_commands(app, program);
     add_event_command(app, program);
     add_copy_command(app, program);
     add_image_commands(app, program);

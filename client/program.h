@@ -51,6 +51,7 @@ void run_on(CLI::App* command, Program& program, std::shared_ptr<Options> option
 void add_box_commands(CLI::App& app, Program& program);
 void add_env_commands(CLI::App& app, Program& program);
 void add_network_command(CLI::App& app, Program& program);
+void add_key_commands(CLI::App& app, Program& program);
 void add_label_commands(CLI::App& app, Program& program);
 void add_run_commands(CLI::App& app, Program& program);
 void add_usage_command(CLI::App& app, Program& program);

@@ -18,7 +18,7 @@ struct Config {
     std::string socket = "/run/hutch/hutch.sock";
     std::string socket_group = "hutch";  ///< its members may use the socket; a group that does not exist: root only
     std::string listen;                  ///< "127.0.0.1:8080", or empty for no TCP
-    std::string api_key_file;            ///< one key per line; needed for TCP
+    std::string api_key_file;            ///< one key per line, each the host's own customer's
     std::string network = "198.18.0.0/16";
     std::string default_image = "debian";
     uint32_t pool = 8;     ///< network slots kept ready

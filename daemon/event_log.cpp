@@ -47,12 +47,17 @@ const char* name_of(EventType type) {
 
 void EventLog::publish(EventType type, const BoxRecord& box, std::string reason) {
     if (box.internal) return;
-    keep({.type = type, .box = box.id, .name = box.name, .reason = shortened(std::move(reason))});
+    keep({.type = type,
+          .customer = box.customer,
+          .box = box.id,
+          .name = box.name,
+          .reason = shortened(std::move(reason))});
 }
 
 void EventLog::publish(EventType type, const BoxRecord& box, const RunRecord& run) {
     if (box.internal) return;
     keep({.type = type,
+          .customer = box.customer,
           .box = box.id,
           .name = box.name,
           .reason = shortened(run.error),

@@ -30,9 +30,10 @@ struct EventRecord {
     uint64_t id = 0;      ///< one more than that of the event before; of a gap: of the last event in it
     int64_t time_ms = 0;  ///< Unix
     EventType type = EventType::kGap;
-    std::string box{};     ///< its id; empty when it is not about a box
-    std::string name{};    ///< of the box, or of the image
-    std::string reason{};  ///< why, in a few words; may be empty
+    std::string customer{};  ///< whose box; empty for what all may know
+    std::string box{};       ///< its id; empty when it is not about a box
+    std::string name{};      ///< of the box, or of the image
+    std::string reason{};    ///< why, in a few words; may be empty
     struct Run {
         std::string id;
         std::string prompt;

@@ -74,7 +74,7 @@ Result<void> serve(const Config& config) {
     Layers layers(mechanisms);
     Manager boxes(loop.get_executor(), mechanisms, records, workers, layers, meter, runs, events);
     TRY(boxes.adopt());
-    TRY(runs.adopt(boxes.list("")));
+    TRY(runs.adopt(boxes.list()));
     Images images(boxes, runs);
     TRY(images.load());
     Snapshots snapshots(boxes);
@@ -103,7 +103,12 @@ Result<void> serve(const Config& config) {
     add_usage_routes(router, services);
     add_snapshot_routes(router, services);
     add_unbuilt_routes(router);
-    const Auth auth = TRY(Auth::load(config.api_key_file, config.socket_group));
+    router.set_guard([&services](const Exchange& exchange, const Params& params) {
+        return check_route(services, exchange, params);
+    });
+    KeyRing keys = TRY(KeyRing::load(records));
+    add_key_routes(router, keys);
+    const Auth auth = TRY(Auth::load(config.api_key_file, config.socket_group, keys));
     Server server(loop.get_executor(), router, auth);
     if (handed_over) {
         TRY(server.listen_on(std::move(handed_over)));
@@ -119,7 +124,7 @@ Result<void> serve(const Config& config) {
     asio::co_spawn(loop, serve_dns(*dns), asio::detached);
     asio::co_spawn(loop, shut_down(server, snapshots, boxes, events, loop), asio::detached);
     asio::co_spawn(loop, feed_watchdog(), asio::detached);
-    asio::co_spawn(loop, meter.keep_books([&boxes] { return boxes.list(""); }, [&snapshots] { snapshots.book(); }),
+    asio::co_spawn(loop, meter.keep_books([&boxes] { return boxes.list(); }, [&snapshots] { snapshots.book(); }),
                    asio::detached);
     notify_ready();
     loop.run();
@@ -151,7 +156,7 @@ void add_options(CLI::App& app, Config& config) {
     app.add_option("--socket", config.socket, "The Unix socket of the API")->capture_default_str();
     app.add_option("--socket_group", config.socket_group, "Members of this group may use the socket")
         ->capture_default_str();
-    app.add_option("--listen", config.listen, "ADDRESS:PORT of the API over TCP; needs api_key_file");
+    app.add_option("--listen", config.listen, "ADDRESS:PORT of the API over TCP, for who has an API key");
     app.add_option("--api_key_file", config.api_key_file, "File of API keys, one per line, chmod 600");
     app.add_option("--network", config.network, "IPv4 range of the boxes' addresses")->capture_default_str();
     app.add_option("--default_image", config.default_image, "Image of boxes that name none")->capture_default_str();

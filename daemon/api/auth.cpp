@@ -14,8 +14,8 @@
 
 namespace hutch::daemon {
 
-Result<Auth> Auth::load(const std::string& key_file, const std::string& socket_group) {
-    Auth auth;
+Result<Auth> Auth::load(const std::string& key_file, const std::string& socket_group, const KeyRing& keys) {
+    Auth auth(keys);
     if (const struct group* found = getgrnam(socket_group.c_str()); found != nullptr) auth.group_ = found->gr_gid;
     if (key_file.empty()) return auth;
     struct stat status {};
@@ -34,13 +34,14 @@ Result<Caller> Auth::by_peer(int socket) const {
     ucred peer{};
     socklen_t size = sizeof(peer);
     if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return errno_error("reading who asks");
-    if (peer.uid == 0) return Caller{kLocalCustomer};
+    if (peer.uid == 0) return Caller{kLocalCustomer, true};
     std::vector<gid_t> groups(256);
     size = static_cast<socklen_t>(groups.size() * sizeof(gid_t));
     if (getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, groups.data(), &size) != 0) size = 0;
     groups.resize(size / sizeof(gid_t));
     groups.push_back(peer.gid);
-    if (group_ != 0 && std::find(groups.begin(), groups.end(), group_) != groups.end()) return Caller{kLocalCustomer};
+    if (group_ != 0 && std::find(groups.begin(), groups.end(), group_) != groups.end())
+        return Caller{kLocalCustomer, true};
     return Error{ErrorKind::kUnauthorized, 0,
                  "user " + std::to_string(peer.uid) + " may not use this socket; join its group"};
 }
@@ -51,6 +52,7 @@ Result<Caller> Auth::by_key(const std::string& key) const {
         known |= candidate.size() == key.size() && CRYPTO_memcmp(candidate.data(), key.data(), key.size()) == 0;
     }
     if (known) return Caller{kLocalCustomer};
+    if (const auto customer = ring_->owner_of(key)) return Caller{*customer};
     return Error{
         ErrorKind::kUnauthorized, 0,
         key.empty() ? "X-Box-Api-Key: send your API key in this header" : "X-Box-Api-Key: the key is not known"};

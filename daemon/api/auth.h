@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "daemon/api/exchange.h"
+#include "daemon/api/key_ring.h"
 
 namespace hutch::daemon {
 
@@ -14,16 +15,19 @@ class Auth {
   public:
     /// Reads the keys, one per line, '#' for comments. The file must not be readable by others: kInvalid says how to
     /// mend it.
-    static Result<Auth> load(const std::string& key_file, const std::string& socket_group);
+    static Result<Auth> load(const std::string& key_file, const std::string& socket_group, const KeyRing& keys);
 
     /// On the Unix socket: root, and members of the socket's group (SO_PEERCRED, SO_PEERGROUPS: unix(7)).
     [[nodiscard]] Result<Caller> by_peer(int socket) const;
-    /// On TCP. Every key is compared, each in constant time.
+    /// On TCP. A key of the file is the host's own customer, one of the ring the customer it was made for. Every key is
+    /// compared, each in constant time.
     [[nodiscard]] Result<Caller> by_key(const std::string& key) const;
-    [[nodiscard]] bool has_keys() const { return !keys_.empty(); }
+    [[nodiscard]] bool has_keys() const { return !keys_.empty() || !ring_->list().empty(); }
     [[nodiscard]] gid_t group() const { return group_; }
 
   private:
+    explicit Auth(const KeyRing& keys) : ring_(&keys) {}
+    const KeyRing* ring_;
     std::vector<std::string> keys_;
     gid_t group_ = 0;
 };

@@ -86,7 +86,7 @@ Task<Result<std::optional<Response>>> remove_many(Services& services, Exchange& 
     std::vector<std::shared_ptr<Box>> boxes;
     CO_TRY_LET(const std::vector<std::string> ids, fields.texts("ids"));
     for (const std::string& id : ids) {
-        CO_TRY_LET(auto box, services.boxes.find(id));
+        CO_TRY_LET(auto box, find_box(services, exchange, id));
         boxes.push_back(std::move(box));
     }
     for (const auto& box : boxes) {
@@ -96,7 +96,7 @@ Task<Result<std::optional<Response>>> remove_many(Services& services, Exchange& 
 }
 
 Task<Result<std::optional<Response>>> logs(Services& services, Exchange& exchange, const Params& params) {
-    CO_TRY_LET(const auto box, services.boxes.find(params.at("id")));
+    CO_TRY_LET(const auto box, find_box(services, exchange, params));
     CO_TRY_LET(const int64_t offset, query_number(exchange.request(), "offset", 0, Records::kMaxLogs));
     CO_TRY_LET(const int64_t limit, query_number(exchange.request(), "limit", 100, Records::kMaxLogs));
     Json lines = Json::array();
@@ -191,8 +191,8 @@ Task<Result<Fields>> read_fields(Exchange& exchange) {
     co_return Fields::parse(body);
 }
 
-Task<Result<std::shared_ptr<Box>>> awake_box(Services& services, const Params& params) {
-    CO_TRY_LET(auto box, services.boxes.find(params.at("id")));
+Task<Result<std::shared_ptr<Box>>> awake_box(Services& services, const Exchange& exchange, const Params& params) {
+    CO_TRY_LET(auto box, find_box(services, exchange, params));
     const auto use = std::make_shared<Box::Use>(box);
     CO_TRY(co_await services.boxes.wake(box));
     co_return std::shared_ptr<Box>(use, box.get());  // owns the use, which owns the box
@@ -210,8 +210,9 @@ void add_box_routes(Router& router, Services& services) {
     router.add("GET", "/v2/box", [&services](Exchange& exchange, const Params&) -> Answer {
         const auto label = exchange.request().query.find("label");
         Json list = Json::array();
-        for (const auto& box : services.boxes.list(label == exchange.request().query.end() ? "" : label->second)) {
-            list.push_back(box_json(services, *box));
+        for (const auto& box : listed_boxes(services, exchange)) {
+            const bool wanted = label == exchange.request().query.end() || contains(box->record.labels, label->second);
+            if (wanted) list.push_back(box_json(services, *box));
         }
         co_return std::optional(answer(list));
     });
@@ -219,15 +220,15 @@ void add_box_routes(Router& router, Services& services) {
         co_return co_await remove_many(services, exchange);
     });
     router.add("GET", "/v2/box/{id}", [&services](Exchange& exchange, const Params& params) -> Answer {
-        CO_TRY_LET(const auto box, services.boxes.find(params.at("id")));
+        CO_TRY_LET(const auto box, find_box(services, exchange, params));
         co_return std::optional(answer_box(services, exchange, *box, 200));
     });
-    router.add("GET", "/v2/box/{id}/status", [&services](Exchange&, const Params& params) -> Answer {
-        CO_TRY_LET(const auto box, services.boxes.find(params.at("id")));
+    router.add("GET", "/v2/box/{id}/status", [&services](Exchange& exchange, const Params& params) -> Answer {
+        CO_TRY_LET(const auto box, find_box(services, exchange, params));
         co_return std::optional(answer(Json{{"status", name_of(box->status())}}));
     });
     router.add("DELETE", "/v2/box/{id}", [&services](Exchange& exchange, const Params& params) -> Answer {
-        CO_TRY_LET(const auto box, services.boxes.find(params.at("id")));
+        CO_TRY_LET(const auto box, find_box(services, exchange, params));
         CO_TRY_LET(const auto times, co_await services.boxes.remove(box));
         Json json = Json::object();
         if (times && wants_details(exchange)) json["details"] = delete_details_json(*times);

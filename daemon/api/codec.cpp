@@ -137,6 +137,8 @@ int http_status(const Error& error) {
             return 400;
         case ErrorKind::kUnauthorized:
             return 401;
+        case ErrorKind::kForbidden:
+            return 403;
         case ErrorKind::kNotFound:
             return 404;
         case ErrorKind::kConflict:

@@ -240,6 +240,7 @@ Task<Result<std::optional<Response>>> handle(HttpExchange& exchange, const Conne
         co_return std::optional(match.status == 405 ? refusal(405, what + ": this method is not for this path")
                                                     : refusal(404, what + ": there is no such call"));
     }
+    CO_TRY(rules.router.check(exchange, match.params));
     co_return co_await (*match.handler)(exchange, match.params);
 }
 

@@ -57,7 +57,8 @@ Result<Wanted> decode_wanted(const Request& request, const EventLog& log) {
     return wanted;
 }
 
-bool fits(const EventRecord& event, const std::string& box) {
+bool fits(const EventRecord& event, const std::string& box, const Exchange& exchange) {
+    if (!event.customer.empty() && !is_listed(exchange, event.customer)) return false;
     return box.empty() || event.type == EventType::kGap || event.box == box ||
            (!event.box.empty() && event.name == box);
 }
@@ -95,7 +96,7 @@ Task<Result<void>> tell(EventLog& log, Wanted wanted, Exchange& exchange) {
         bool more = true;
         while (more && piece.size() < kPiece) {
             const auto event = reader.next();
-            if (event && fits(*event, wanted.box)) piece += event_text(*event, log.start());
+            if (event && fits(*event, wanted.box, exchange)) piece += event_text(*event, log.start());
             more = event && event->id < last;
         }
         CO_TRY(co_await exchange.write(piece));

@@ -13,6 +13,8 @@ namespace hutch::daemon {
 /// Who asks. Peer credentials decide on the Unix socket, the API key on TCP.
 struct Caller {
     std::string customer;
+    /// Of the host: who may use the Unix socket. Makes keys, lists what is others', and reaches it by id.
+    bool is_operator = false;
 };
 
 struct Request {

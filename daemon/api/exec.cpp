@@ -39,7 +39,7 @@ Task<Result<std::shared_ptr<Run>>> start(Services& services, std::shared_ptr<Box
 Task<Result<std::optional<Response>>> exec(Services& services, Exchange& exchange, const Params& params,
                                            Decode decode) {
     CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
-    CO_TRY_LET(const auto box, co_await awake_box(services, params));
+    CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
     CO_TRY_LET(Work work, decode(services, *box, fields));
     CO_TRY_LET(const auto detach, fields.flag("detach"));
     work.command.detached = detach.value_or(false);
@@ -62,7 +62,7 @@ Task<Result<std::optional<Response>>> exec(Services& services, Exchange& exchang
 Task<Result<std::optional<Response>>> exec_stream(Services& services, Exchange& exchange, const Params& params,
                                                   Decode decode) {
     CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
-    CO_TRY_LET(const auto box, co_await awake_box(services, params));
+    CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
     CO_TRY_LET(Work work, decode(services, *box, fields));
     CO_TRY_LET(const auto detach, fields.flag("detach"));
     work.command.detached = detach.value_or(false);

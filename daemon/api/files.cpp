@@ -28,7 +28,7 @@ Answer read(Services& services, Exchange& exchange, const Params& params) {
     const std::string path = query_text(exchange, "path");
     const std::string encoding = query_text(exchange, "encoding");
     if (!encoding.empty() && encoding != "base64") co_return invalid("encoding: must be base64, or left out for text");
-    CO_TRY_LET(const auto box, co_await awake_box(services, params));
+    CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
     CO_TRY_LET(const Files files, Files::of(*box));
     CO_TRY_LET(const std::string content,
                co_await services.boxes.workers().run([&] { return files.read(path, kMaxRead); }));
@@ -45,7 +45,7 @@ Answer write(Services& services, Exchange& exchange, const Params& params) {
     if (!encoding.empty()) {
         CO_TRY_LET(content, decode_base64("content", content));
     }
-    CO_TRY_LET(const auto box, co_await awake_box(services, params));
+    CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
     CO_TRY_LET(const Files files, Files::of(*box));
     CO_TRY(co_await services.boxes.workers().run([&] { return files.write(path, content); }));
     co_return std::optional(Response{});
@@ -53,7 +53,7 @@ Answer write(Services& services, Exchange& exchange, const Params& params) {
 
 Answer list(Services& services, Exchange& exchange, const Params& params) {
     const std::string folder = query_text(exchange, "folder");
-    CO_TRY_LET(const auto box, co_await awake_box(services, params));
+    CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
     CO_TRY_LET(const Files files, Files::of(*box));
     CO_TRY_LET(const auto entries, co_await services.boxes.workers().run(
                                        [&] { return files.list(folder.empty() ? std::string(kHome) : folder); }));
@@ -110,7 +110,7 @@ Result<void> apply(const Files& files, Upload& upload, const Multipart::Event& e
 
 Answer upload(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(Multipart multipart, Multipart::open(exchange.request().header("content-type")));
-    CO_TRY_LET(const auto box, co_await awake_box(services, params));
+    CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
     CO_TRY_LET(const Files files, Files::of(*box));
     Upload upload;
     for (;;) {
@@ -157,7 +157,7 @@ Answer download_directory(Services& services, Exchange& exchange, const std::sha
 
 Answer download(Services& services, Exchange& exchange, const Params& params) {
     const std::string path = query_text(exchange, "folder");
-    CO_TRY_LET(const auto box, co_await awake_box(services, params));
+    CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
     CO_TRY_LET(const Files files, Files::of(*box));
     CO_TRY_LET(const bool directory, co_await services.boxes.workers().run([&] { return files.is_directory(path); }));
     if (directory) {

@@ -59,7 +59,7 @@ Answer clone(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const std::string given, fields.required_text("repo"));
     CO_TRY_LET(const std::string repo, checked_repo("repo", given));
     CO_TRY_LET(const auto branch, decode_branch(fields));
-    CO_TRY_LET(const auto box, co_await awake_box(services, params));
+    CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
     CO_TRY_LET(Git git, git_of(services, box, fields));
     CO_TRY(co_await git.clone(repo, branch));
     CO_TRY(services.boxes.change(*box, [&given](BoxRecord& record) { record.clone_repo = given; }));
@@ -73,21 +73,21 @@ Answer exec(Services& services, Exchange& exchange, const Params& params) {
     for (const std::string& argument : args) {
         if (argument.find('\0') != std::string::npos) co_return invalid("args: contains a NUL character");
     }
-    CO_TRY_LET(const auto box, co_await awake_box(services, params));
+    CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
     CO_TRY_LET(Git git, git_of(services, box, fields));
     CO_TRY_LET(std::string output, co_await git.exec(args));
     co_return std::optional(answer(Json{{"output", std::move(output)}}));
 }
 
 Answer status(Services& services, Exchange& exchange, const Params& params) {
-    CO_TRY_LET(const auto box, co_await awake_box(services, params));
+    CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
     CO_TRY_LET(Git git, git_of(services, box, exchange));
     CO_TRY_LET(std::string status, co_await git.status());
     co_return std::optional(answer(Json{{"status", std::move(status)}}));
 }
 
 Answer diff(Services& services, Exchange& exchange, const Params& params) {
-    CO_TRY_LET(const auto box, co_await awake_box(services, params));
+    CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
     CO_TRY_LET(Git git, git_of(services, box, exchange));
     CO_TRY_LET(std::string diff, co_await git.diff());
     co_return std::optional(answer(Json{{"diff", std::move(diff)}}));
@@ -108,7 +108,7 @@ Result<Commit> decode_commit(const Fields& fields) {
 Answer commit(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
     CO_TRY_LET(const Commit commit, decode_commit(fields));
-    CO_TRY_LET(const auto box, co_await awake_box(services, params));
+    CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
     CO_TRY_LET(Git git, git_of(services, box, fields));
     CO_TRY_LET(const std::string sha, co_await git.commit(commit));
     co_return std::optional(answer(Json{{"sha", sha}, {"message", commit.message}}));
@@ -118,7 +118,7 @@ Answer checkout(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
     CO_TRY_LET(const std::string branch, fields.required_text("branch"));
     CO_TRY(check_branch("branch", branch));
-    CO_TRY_LET(const auto box, co_await awake_box(services, params));
+    CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
     CO_TRY_LET(Git git, git_of(services, box, fields));
     CO_TRY(co_await git.checkout(branch));
     co_return std::optional(Response{});
@@ -129,7 +129,7 @@ Answer configure(Services& services, Exchange& exchange, const Params& params) {
     Identity identity;
     CO_TRY_LET(identity.name, line_or_nothing(fields, "git_user_name"));
     CO_TRY_LET(identity.email, line_or_nothing(fields, "git_user_email"));
-    CO_TRY_LET(const auto box, co_await awake_box(services, params));
+    CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
     CO_TRY_LET(Git git, git_of(services, box, fields));
     CO_TRY_LET(const Identity effective, co_await git.identify(identity));
     co_return std::optional(answer(Json{{"git_user_name", effective.name}, {"git_user_email", effective.email}}));

@@ -8,23 +8,30 @@
 namespace hutch::daemon {
 
 void add_host_routes(Router& router, Services& services) {
-    router.add("GET", "/v2/host", [&services](Exchange&, const Params&) -> Task<Result<std::optional<Response>>> {
-        const auto findings = co_await services.boxes.workers().run([&] { return examine_host(services.config); });
-        Json rows = Json::array();
-        for (const Finding& finding : findings) {
-            rows.push_back({{"level", name_of(finding.level)}, {"what", finding.what}, {"fix", finding.fix}});
-        }
-        utsname kernel{};
-        uname(&kernel);
-        const Mechanisms& mechanisms = services.boxes.mechanisms();
-        co_return std::optional(answer(Json{{"version", HUTCH_VERSION},
-                                            {"kernel", kernel.release},
-                                            {"cgroups", mechanisms.cgroups.hybrid() ? "hybrid" : "unified"},
-                                            {"boxes", services.boxes.list("").size()},
-                                            {"deleting", services.boxes.leaving()},
-                                            {"slots_ready", mechanisms.slots->ready()},
-                                            {"findings", std::move(rows)}}));
+    router.add("GET", "/v2", [&router](Exchange&, const Params&) -> Task<Result<std::optional<Response>>> {
+        Json all = Json::object();
+        all["calls"] = router.routes();
+        co_return std::optional(answer(all));
     });
+    router.add(
+        "GET", "/v2/host", [&services](Exchange& exchange, const Params&) -> Task<Result<std::optional<Response>>> {
+            CO_TRY(check_local(exchange));
+            const auto findings = co_await services.boxes.workers().run([&] { return examine_host(services.config); });
+            Json rows = Json::array();
+            for (const Finding& finding : findings) {
+                rows.push_back({{"level", name_of(finding.level)}, {"what", finding.what}, {"fix", finding.fix}});
+            }
+            utsname kernel{};
+            uname(&kernel);
+            const Mechanisms& mechanisms = services.boxes.mechanisms();
+            co_return std::optional(answer(Json{{"version", HUTCH_VERSION},
+                                                {"kernel", kernel.release},
+                                                {"cgroups", mechanisms.cgroups.hybrid() ? "hybrid" : "unified"},
+                                                {"boxes", services.boxes.list().size()},
+                                                {"deleting", services.boxes.leaving()},
+                                                {"slots_ready", mechanisms.slots->ready()},
+                                                {"findings", std::move(rows)}}));
+        });
 }
 
 }  // namespace hutch::daemon

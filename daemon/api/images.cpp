@@ -22,6 +22,7 @@ Json image_json(const ImageRecord& image) {
 }
 
 Answer import(Services& services, Exchange& exchange, const Params& params) {
+    CO_TRY(check_local(exchange));
     ImportImage command;
     command.name = params.at("name");
     const auto& query = exchange.request().query;
@@ -33,6 +34,7 @@ Answer import(Services& services, Exchange& exchange, const Params& params) {
 }
 
 Answer build(Services& services, Exchange& exchange, const Params& params) {
+    CO_TRY(check_local(exchange));
     CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
     BuildImage command;
     command.name = params.at("name");
@@ -65,7 +67,8 @@ void add_image_routes(Router& router, Services& services) {
         CO_TRY_LET(const ImageRecord image, services.images.find(params.at("name")));
         co_return std::optional(answer(image_json(image)));
     });
-    router.add("DELETE", "/v2/images/{name}", [&services](Exchange&, const Params& params) -> Answer {
+    router.add("DELETE", "/v2/images/{name}", [&services](Exchange& exchange, const Params& params) -> Answer {
+        CO_TRY(check_local(exchange));
         CO_TRY(services.images.remove(params.at("name")));
         co_return std::optional(Response{});
     });

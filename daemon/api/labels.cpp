@@ -28,15 +28,15 @@ Result<std::optional<Response>> set_labels(Services& services, Box& box, std::ve
 Answer add(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
     CO_TRY_LET(const std::string label, fields.required_text("label"));
-    CO_TRY_LET(const auto box, services.boxes.find(params.at("id")));
+    CO_TRY_LET(const auto box, find_box(services, exchange, params));
     std::vector<std::string> labels = box->record.labels;
     labels.push_back(label);
     CO_TRY_LET(labels, checked_labels("label", std::move(labels)));
     co_return set_labels(services, *box, std::move(labels));
 }
 
-Answer remove(Services& services, const Params& params) {
-    CO_TRY_LET(const auto box, services.boxes.find(params.at("id")));
+Answer remove(Services& services, Exchange& exchange, const Params& params) {
+    CO_TRY_LET(const auto box, find_box(services, exchange, params));
     std::vector<std::string> labels = box->record.labels;
     const std::string& label = params.at("label");
     if (std::erase(labels, label) == 0) {
@@ -63,7 +63,7 @@ void add_label_routes(Router& router, Services& services) {
     router.add("POST", "/v2/box/{id}/config/labels",
                [&services](Exchange& exchange, const Params& params) { return add(services, exchange, params); });
     router.add("DELETE", "/v2/box/{id}/config/labels/{label}",
-               [&services](Exchange&, const Params& params) { return remove(services, params); });
+               [&services](Exchange& exchange, const Params& params) { return remove(services, exchange, params); });
 }
 
 }  // namespace hutch::daemon

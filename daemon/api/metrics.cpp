@@ -48,7 +48,7 @@ size_t open_descriptors() {
 }
 
 std::string metrics(Services& services) {
-    const auto boxes = services.boxes.list("");
+    const auto boxes = services.boxes.list();
     Text text;
     text.family("hutch_build_info", "gauge", "The version of hutchd.");
     text.value("hutch_build_info", "{version=\"" HUTCH_VERSION "\"}", 1);
@@ -76,9 +76,11 @@ std::string metrics(Services& services) {
 }  // namespace
 
 void add_metrics_routes(Router& router, Services& services) {
-    router.add("GET", "/metrics", [&services](Exchange&, const Params&) -> Task<Result<std::optional<Response>>> {
-        co_return std::optional(Response{200, metrics(services), "text/plain; version=0.0.4"});
-    });
+    router.add("GET", "/metrics",
+               [&services](Exchange& exchange, const Params&) -> Task<Result<std::optional<Response>>> {
+                   CO_TRY(check_local(exchange));
+                   co_return std::optional(Response{200, metrics(services), "text/plain; version=0.0.4"});
+               });
 }
 
 }  // namespace hutch::daemon

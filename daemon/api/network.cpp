@@ -46,7 +46,7 @@ Result<std::vector<std::string>> decode_networks(const Fields& fields, const cha
 Answer set(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
     CO_TRY_LET(const NetworkPolicy policy, decode_network(fields));
-    CO_TRY_LET(const auto box, services.boxes.find(params.at("id")));
+    CO_TRY_LET(const auto box, find_box(services, exchange, params));
     CO_TRY(co_await services.boxes.set_network(box, policy));
     services.boxes.note(*box, "info", std::string("network policy ") + name_of(policy.mode));
     co_return std::optional(answer(network_json(policy)));

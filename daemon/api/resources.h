@@ -1,6 +1,7 @@
 #pragma once
 
 #include "daemon/api/codec.h"
+#include "daemon/api/key_ring.h"
 #include "daemon/api/router.h"
 #include "daemon/box/manager.h"
 #include "daemon/event_log.h"
@@ -22,6 +23,7 @@ struct Services {
 };
 
 // One file per resource of the API.
+void add_key_routes(Router& router, KeyRing& keys);
 void add_box_routes(Router& router, Services& services);
 void add_env_routes(Router& router, Services& services);
 void add_label_routes(Router& router, Services& services);
@@ -43,8 +45,24 @@ void add_unbuilt_routes(Router& router);
 
 constexpr size_t kMaxJsonBody = 1024 * 1024;
 
+// customers.cpp: who may see what. Others' boxes and snapshots do not exist: kNotFound.
+bool may_see(const Exchange& exchange, const std::string& customer);
+/// Whether a list holds what is this customer's: an operator's own too, unless asked for ?all=1.
+bool is_listed(const Exchange& exchange, const std::string& customer);
+/// The box a path or a body names by id or, the caller's own, by name.
+Result<std::shared_ptr<Box>> find_box(const Services& services, const Exchange& exchange, const std::string& id);
+Result<std::shared_ptr<Box>> find_box(const Services& services, const Exchange& exchange, const Params& params);
+Result<SnapshotRecord> find_snapshot(const Services& services, const Exchange& exchange, const std::string& id);
+std::vector<std::shared_ptr<Box>> listed_boxes(const Services& services, const Exchange& exchange);
+/// kForbidden for customers other than the host's own: what is the host's, and images, which all share.
+Result<void> check_local(const Exchange& exchange);
+/// kForbidden for who asks by an API key.
+Result<void> check_operator(const Exchange& exchange);
+/// Before any handler, for each route: an {id} that is another's box. Whatever a handler forgets, it is not told of it.
+Result<void> check_route(const Services& services, const Exchange& exchange, const Params& params);
+
 /// The box a path names, woken for work. It does not fall asleep by itself while what is answered is held.
-Task<Result<std::shared_ptr<Box>>> awake_box(Services& services, const Params& params);
+Task<Result<std::shared_ptr<Box>>> awake_box(Services& services, const Exchange& exchange, const Params& params);
 Task<Result<Fields>> read_fields(Exchange& exchange);
 /// ?details=1: what an operator or a bench wants to know besides.
 bool wants_details(const Exchange& exchange);

@@ -27,6 +27,12 @@ class Router {
     };
     [[nodiscard]] Match match(const std::string& method, const std::string& path) const;
     [[nodiscard]] std::vector<std::string> routes() const;
+    /// Asked before every handler; its error is then the answer.
+    using Guard = std::function<Result<void>(const Exchange&, const Params&)>;
+    void set_guard(Guard guard) { guard_ = std::move(guard); }
+    [[nodiscard]] Result<void> check(const Exchange& exchange, const Params& params) const {
+        return guard_ ? guard_(exchange, params) : Result<void>();
+    }
 
   private:
     struct Route {
@@ -35,6 +41,7 @@ class Router {
         Handler handler;
     };
     std::vector<Route> routes_;
+    Guard guard_;
 };
 
 }  // namespace hutch::daemon

@@ -34,16 +34,16 @@ Json kept_json(const Journal& journal) {
     return {{"begin", journal.begin()}, {"end", journal.end()}};
 }
 
-Answer list(Services& services, const Params& params) {
-    CO_TRY_LET(const auto box, services.boxes.find(params.at("id")));
+Answer list(Services& services, Exchange& exchange, const Params& params) {
+    CO_TRY_LET(const auto box, find_box(services, exchange, params));
     CO_TRY_LET(const auto records, services.runs.list(*box));
     Json runs = Json::array();
     for (const RunRecord& record : records) runs.push_back(run_json(services, *box, record));
     co_return std::optional(answer(Json{{"runs", std::move(runs)}}));
 }
 
-Answer get(Services& services, const Params& params) {
-    CO_TRY_LET(const auto box, services.boxes.find(params.at("id")));
+Answer get(Services& services, Exchange& exchange, const Params& params) {
+    CO_TRY_LET(const auto box, find_box(services, exchange, params));
     CO_TRY_LET(const RunRecord record, services.runs.record(*box, params.at("run")));
     Json json = run_json(services, *box, record);
     json["exit_code"] = record.exit_code ? Json(*record.exit_code) : Json();
@@ -99,7 +99,7 @@ Result<void> check_offset(uint64_t offset, const Journal& kept) {
 
 Answer output(Services& services, Exchange& exchange, const Params& params) {
     using namespace asio::experimental::awaitable_operators;
-    CO_TRY_LET(const auto box, services.boxes.find(params.at("id")));
+    CO_TRY_LET(const auto box, find_box(services, exchange, params));
     CO_TRY_LET(const RunRecord record, services.runs.record(*box, params.at("run")));
     CO_TRY_LET(const Wanted wanted, decode_wanted(exchange.request(), record));
     CO_TRY(co_await exchange.read_body(kMaxJsonBody));
@@ -133,8 +133,8 @@ Answer output(Services& services, Exchange& exchange, const Params& params) {
 }
 
 // The box is woken: a frozen init could not tell how the killed ended.
-Answer cancel(Services& services, const Params& params) {
-    CO_TRY_LET(const auto box, services.boxes.find(params.at("id")));
+Answer cancel(Services& services, Exchange& exchange, const Params& params) {
+    CO_TRY_LET(const auto box, find_box(services, exchange, params));
     CO_TRY_LET(const RunRecord found, services.runs.record(*box, params.at("run")));
     if (found.status == RunStatus::kRunning) {
         CO_TRY(co_await services.boxes.wake(box));
@@ -169,13 +169,13 @@ const char* name_of(RunStatus status) {
 
 void add_run_routes(Router& router, Services& services) {
     router.add("GET", "/v2/box/{id}/runs",
-               [&services](Exchange&, const Params& params) { return list(services, params); });
+               [&services](Exchange& exchange, const Params& params) { return list(services, exchange, params); });
     router.add("GET", "/v2/box/{id}/runs/{run}",
-               [&services](Exchange&, const Params& params) { return get(services, params); });
+               [&services](Exchange& exchange, const Params& params) { return get(services, exchange, params); });
     router.add("GET", "/v2/box/{id}/runs/{run}/output",
                [&services](Exchange& exchange, const Params& params) { return output(services, exchange, params); });
     router.add("POST", "/v2/box/{id}/runs/{run}/cancel",
-               [&services](Exchange&, const Params& params) { return cancel(services, params); });
+               [&services](Exchange& exchange, const Params& params) { return cancel(services, exchange, params); });
 }
 
 }  // namespace hutch::daemon

@@ -123,7 +123,7 @@ Result<void> Server::listen_on(UniqueFd socket) {
 }
 
 Result<void> Server::listen_tcp(const std::string& address) {
-    if (!state_->auth.has_keys()) return invalid("listen: TCP needs API keys; name a file of them with api_key_file");
+    if (!state_->auth.has_keys()) log_warning("no API key exists yet: make one with `hutch key add NAME`");
     const size_t colon = address.rfind(':');
     boost::system::error_code failed;
     const auto ip = asio::ip::make_address(address.substr(0, colon), failed);

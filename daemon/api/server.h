@@ -21,7 +21,7 @@ class Server {
     Result<void> listen_unix(const std::string& path);
     /// A listening Unix socket made by others, who own its path and who may open it.
     Result<void> listen_on(UniqueFd socket);
-    /// "127.0.0.1:8080". kInvalid without API keys.
+    /// "127.0.0.1:8080". Every request there needs an API key.
     Result<void> listen_tcp(const std::string& address);
     /// Stops accepting, and waits for requests under way for at most `patience`; then cuts their connections.
     Task<> close(std::chrono::milliseconds patience);

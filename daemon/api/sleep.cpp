@@ -30,8 +30,8 @@ Result<std::string> checked_init_command(std::string text) {
     return text;
 }
 
-Result<std::shared_ptr<Box>> kept_box(Services& services, const Params& params) {
-    auto box = TRY(services.boxes.find(params.at("id")));
+Result<std::shared_ptr<Box>> kept_box(Services& services, const Exchange& exchange, const Params& params) {
+    auto box = TRY(find_box(services, exchange, params));
     if (box->record.keep_alive) return box;
     return Error{ErrorKind::kConflict, 0,
                  "box " + box->record.id + " has no init command: only one made with keep_alive can have it"};
@@ -98,29 +98,29 @@ Json sleep_json(const Services& services, const Box& box) {
 
 void add_sleep_routes(Router& router, Services& services) {
     services.boxes.on_started([&services](const std::shared_ptr<Box>& box) { start_init_command(services, box); });
-    router.add("POST", "/v2/box/{id}/pause", [&services](Exchange&, const Params& params) -> Answer {
-        CO_TRY_LET(const auto box, services.boxes.find(params.at("id")));
+    router.add("POST", "/v2/box/{id}/pause", [&services](Exchange& exchange, const Params& params) -> Answer {
+        CO_TRY_LET(const auto box, find_box(services, exchange, params));
         CO_TRY(co_await services.boxes.pause(box));
         co_return std::optional(Response{});
     });
-    router.add("POST", "/v2/box/{id}/resume", [&services](Exchange&, const Params& params) -> Answer {
-        CO_TRY_LET(const auto box, services.boxes.find(params.at("id")));
+    router.add("POST", "/v2/box/{id}/resume", [&services](Exchange& exchange, const Params& params) -> Answer {
+        CO_TRY_LET(const auto box, find_box(services, exchange, params));
         CO_TRY(co_await services.boxes.resume(box));
         co_return std::optional(Response{});
     });
-    router.add("GET", "/v2/box/{id}/startup", [&services](Exchange&, const Params& params) -> Answer {
-        CO_TRY_LET(const auto box, kept_box(services, params));
+    router.add("GET", "/v2/box/{id}/startup", [&services](Exchange& exchange, const Params& params) -> Answer {
+        CO_TRY_LET(const auto box, kept_box(services, exchange, params));
         co_return std::optional(answer_init_command(*box));
     });
     router.add("PUT", "/v2/box/{id}/startup", [&services](Exchange& exchange, const Params& params) -> Answer {
         CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
         CO_TRY_LET(std::string text, fields.required_text("init_command"));
         CO_TRY_LET(text, checked_init_command(std::move(text)));
-        CO_TRY_LET(const auto box, kept_box(services, params));
+        CO_TRY_LET(const auto box, kept_box(services, exchange, params));
         co_return set_init_command(services, *box, text);
     });
-    router.add("DELETE", "/v2/box/{id}/startup", [&services](Exchange&, const Params& params) -> Answer {
-        CO_TRY_LET(const auto box, kept_box(services, params));
+    router.add("DELETE", "/v2/box/{id}/startup", [&services](Exchange& exchange, const Params& params) -> Answer {
+        CO_TRY_LET(const auto box, kept_box(services, exchange, params));
         co_return set_init_command(services, *box, "");
     });
 }

@@ -39,7 +39,7 @@ Response answer_list(const std::vector<SnapshotRecord>& snapshots) {
 }
 
 Answer take(Services& services, Exchange& exchange, const Params& params) {
-    CO_TRY_LET(const auto box, services.boxes.find(params.at("id")));
+    CO_TRY_LET(const auto box, find_box(services, exchange, params));
     CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
     CO_TRY_LET(std::string name, fields.required_text("name"));
     if (name.empty() || name.size() > 128 || name.find('\0') != std::string::npos) {
@@ -53,21 +53,28 @@ Answer take(Services& services, Exchange& exchange, const Params& params) {
 }
 
 // A snapshot outlives its box, and is then found by the box's id.
-Answer list_of_box(Services& services, const Params& params) {
-    const auto box = services.boxes.find(params.at("id"));
-    const auto snapshots = services.snapshots.list(box.ok() ? box.value()->record.id : params.at("id"));
+Answer list_of_box(Services& services, Exchange& exchange, const Params& params) {
+    const auto box = find_box(services, exchange, params);
+    auto snapshots = services.snapshots.list(box.ok() ? box.value()->record.id : params.at("id"));
+    std::erase_if(snapshots, [&exchange](const auto& snapshot) { return !may_see(exchange, snapshot.customer); });
     if (!box.ok() && snapshots.empty()) co_return box.error();
     co_return std::optional(answer_list(snapshots));
 }
 
-Answer remove_one(Services& services, const Params& params) {
-    const auto box = services.boxes.find(params.at("id"));
-    CO_TRY_LET(const SnapshotRecord snapshot, services.snapshots.find(params.at("snapshot")));
+Answer remove_one(Services& services, Exchange& exchange, const Params& params) {
+    const auto box = find_box(services, exchange, params);
+    CO_TRY_LET(const SnapshotRecord snapshot, find_snapshot(services, exchange, params.at("snapshot")));
     if (snapshot.box != (box.ok() ? box.value()->record.id : params.at("id"))) {
         co_return Error{ErrorKind::kNotFound, 0, "snapshot " + snapshot.id + " is of another box"};
     }
     CO_TRY(services.snapshots.remove(std::vector{snapshot.id}));
     co_return std::optional(Response{});
+}
+
+std::vector<SnapshotRecord> listed_snapshots(const Services& services, const Exchange& exchange) {
+    auto snapshots = services.snapshots.list();
+    std::erase_if(snapshots, [&exchange](const auto& snapshot) { return !is_listed(exchange, snapshot.customer); });
+    return snapshots;
 }
 
 // Those named, or all when none are: none is deleted if one of them is not there.
@@ -78,7 +85,10 @@ Answer remove_many(Services& services, Exchange& exchange) {
         CO_TRY_LET(const auto named, fields.texts("ids"));
         ids.insert(named.begin(), named.end());
     } else {
-        for (const SnapshotRecord& snapshot : services.snapshots.list()) ids.insert(snapshot.id);
+        for (const SnapshotRecord& snapshot : listed_snapshots(services, exchange)) ids.insert(snapshot.id);
+    }
+    for (const std::string& id : ids) {
+        CO_TRY(find_snapshot(services, exchange, id));
     }
     CO_TRY(services.snapshots.remove({ids.begin(), ids.end()}));
     co_return std::optional(answer(Json{{"deleted", ids.size()}}));
@@ -87,7 +97,7 @@ Answer remove_many(Services& services, Exchange& exchange) {
 Answer create(Services& services, Exchange& exchange) {
     CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
     CO_TRY_LET(const std::string id, fields.required_text("snapshot_id"));
-    CO_TRY_LET(const SnapshotRecord snapshot, services.snapshots.find(id));
+    CO_TRY_LET(const SnapshotRecord snapshot, find_snapshot(services, exchange, id));
     CO_TRY_LET(const std::string runtime, fields.text_or("runtime", snapshot.image));
     if (runtime != snapshot.image) {
         co_return invalid("runtime: snapshot " + id + " is of a box of image " + snapshot.image + "; leave it out");
@@ -99,7 +109,7 @@ Answer create(Services& services, Exchange& exchange) {
 
 // With a name they are called name-1, name-2, ...; everything else that create takes applies to each of them.
 Answer fork(Services& services, Exchange& exchange, const Params& params) {
-    CO_TRY_LET(const auto box, services.boxes.find(params.at("id")));
+    CO_TRY_LET(const auto box, find_box(services, exchange, params));
     CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
     CO_TRY_LET(const auto asked, fields.number("count"));
     const int64_t count = asked.value_or(1);
@@ -121,9 +131,10 @@ Answer fork(Services& services, Exchange& exchange, const Params& params) {
 }
 
 Answer roll_back(Services& services, Exchange& exchange, const Params& params) {
-    CO_TRY_LET(const auto box, services.boxes.find(params.at("id")));
+    CO_TRY_LET(const auto box, find_box(services, exchange, params));
     CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
     CO_TRY_LET(const std::string id, fields.required_text("snapshot_id"));
+    CO_TRY(find_snapshot(services, exchange, id));
     CO_TRY(co_await services.snapshots.roll_back(box, id));
     co_return std::optional(Response{});
 }
@@ -149,9 +160,10 @@ const char* type_of(mode_t mode) {
 }
 
 // The layers that the box's changes are told against: of its image, or of any snapshot.
-Result<std::vector<std::string>> base_of(const Services& services, const Box& box, const Request& request) {
-    const auto against = request.query.find("against");
-    if (against != request.query.end()) return TRY_IN("against", services.snapshots.find(against->second)).layers;
+Result<std::vector<std::string>> base_of(const Services& services, const Exchange& exchange, const Box& box) {
+    const auto& query = exchange.request().query;
+    const auto against = query.find("against");
+    if (against != query.end()) return TRY_IN("against", find_snapshot(services, exchange, against->second)).layers;
     return TRY(services.images.find(box.record.image)).layers;
 }
 
@@ -165,10 +177,10 @@ Answer diff_archive(Services& services, Exchange& exchange, const std::shared_pt
 }
 
 Answer diff(Services& services, Exchange& exchange, const Params& params) {
-    CO_TRY_LET(const auto found, services.boxes.find(params.at("id")));
+    CO_TRY_LET(const auto found, find_box(services, exchange, params));
     co_await found->unchanged();
-    CO_TRY_LET(const auto box, services.boxes.find(params.at("id")));  // it may be gone by now
-    CO_TRY_LET(auto base, base_of(services, *box, exchange.request()));
+    CO_TRY_LET(const auto box, find_box(services, exchange, params));  // it may be gone by now
+    CO_TRY_LET(auto base, base_of(services, exchange, *box));
     const auto format = exchange.request().query.find("format");
     if (format != exchange.request().query.end() && format->second == "tar") {
         co_return co_await diff_archive(services, exchange, box, std::move(base));
@@ -194,12 +206,14 @@ Answer diff(Services& services, Exchange& exchange, const Params& params) {
 void add_snapshot_routes(Router& router, Services& services) {
     router.add("POST", "/v2/box/{id}/snapshots",
                [&services](Exchange& exchange, const Params& params) { return take(services, exchange, params); });
-    router.add("GET", "/v2/box/{id}/snapshots",
-               [&services](Exchange&, const Params& params) { return list_of_box(services, params); });
-    router.add("DELETE", "/v2/box/{id}/snapshots/{snapshot}",
-               [&services](Exchange&, const Params& params) { return remove_one(services, params); });
-    router.add("GET", "/v2/box/snapshots", [&services](Exchange&, const Params&) -> Answer {
-        co_return std::optional(answer_list(services.snapshots.list()));
+    router.add("GET", "/v2/box/{id}/snapshots", [&services](Exchange& exchange, const Params& params) {
+        return list_of_box(services, exchange, params);
+    });
+    router.add("DELETE", "/v2/box/{id}/snapshots/{snapshot}", [&services](Exchange& exchange, const Params& params) {
+        return remove_one(services, exchange, params);
+    });
+    router.add("GET", "/v2/box/snapshots", [&services](Exchange& exchange, const Params&) -> Answer {
+        co_return std::optional(answer_list(listed_snapshots(services, exchange)));
     });
     router.add("DELETE", "/v2/box/snapshots",
                [&services](Exchange& exchange, const Params&) { return remove_many(services, exchange); });

@@ -128,7 +128,7 @@ Task<Result<Outcome>> converse(Services& services, const std::shared_ptr<Session
 }
 
 Task<Result<std::optional<Response>>> terminal(Services& services, Exchange& exchange, const Params& params) {
-    CO_TRY_LET(const auto box, co_await awake_box(services, params));
+    CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
     const auto session = std::make_shared<Session>();
     CO_TRY_LET(session->socket, co_await exchange.upgrade());
     CO_TRY_LET(const auto first, co_await session->socket->read());

@@ -62,11 +62,12 @@ void add(std::vector<UsageRecord>& months, const UsageRecord& pending) {
     }
 }
 
-Answer of_box(Services& services, const Params& params) {
-    const auto box = services.boxes.find(params.at("id"));
+Answer of_box(Services& services, Exchange& exchange, const Params& params) {
+    const auto box = find_box(services, exchange, params);
     // A bill is to be explained when the box is gone too: then by its id.
     const std::string id = box.ok() ? box.value()->record.id : params.at("id");
     CO_TRY_LET(auto months, services.boxes.records().usage_of(id));
+    std::erase_if(months, [&exchange](const UsageRecord& month) { return !may_see(exchange, month.customer); });
     if (!box.ok() && months.empty()) co_return box.error();
     if (box.ok()) {
         add(months, services.meter.pending(*box.value()));
@@ -103,19 +104,20 @@ struct Row {
 };
 
 // By name, then id.
-Result<std::vector<Row>> rows_of(Services& services, const std::string& period) {
+Result<std::vector<Row>> rows_of(Services& services, const Exchange& exchange, const std::string& period) {
     std::map<std::string, Row> by_box;
     for (UsageRecord& usage : TRY(services.boxes.records().usage_during(period))) {
+        if (!is_listed(exchange, usage.customer)) continue;
         const std::string box = usage.box;
         by_box[box].usage = std::move(usage);
     }
     const auto add_pending = [&](const UsageRecord& pending) {
-        if (pending.period != period) return;
+        if (pending.period != period || !is_listed(exchange, pending.customer)) return;
         const auto [row, is_new] = by_box.try_emplace(pending.box, Row{pending});
         if (!is_new) join(row->second.usage, pending);
     };
     for (const UsageRecord& held : services.snapshots.pending()) add_pending(held);
-    for (const auto& box : services.boxes.list("")) {
+    for (const auto& box : services.boxes.list()) {
         add_pending(services.meter.pending(*box));
         const auto row = by_box.find(box->record.id);
         if (row != by_box.end()) row->second.deleted = false;
@@ -131,7 +133,7 @@ Answer of_all(Services& services, Exchange& exchange) {
     const auto asked = query.find("period");
     const std::string period = asked == query.end() ? period_of(unix_now_ms()) : asked->second;
     if (!is_month(period)) co_return invalid("period: must be a month such as 2026-11");
-    CO_TRY_LET(const auto rows, rows_of(services, period));
+    CO_TRY_LET(const auto rows, rows_of(services, exchange, period));
     Sum total;
     Json boxes = Json::array();
     for (const Row& row : rows) {
@@ -154,7 +156,7 @@ Answer of_all(Services& services, Exchange& exchange) {
 
 void add_usage_routes(Router& router, Services& services) {
     router.add("GET", "/v2/box/{id}/usage",
-               [&services](Exchange&, const Params& params) { return of_box(services, params); });
+               [&services](Exchange& exchange, const Params& params) { return of_box(services, exchange, params); });
     router.add("GET", "/v2/usage",
                [&services](Exchange& exchange, const Params&) { return of_all(services, exchange); });
 }

@@ -73,12 +73,12 @@ Result<void> Manager::save(Box& box) {
 
 void Manager::enlist(const std::shared_ptr<Box>& box) {
     boxes_[box->record.id] = box;
-    if (!box->record.name.empty()) names_[box->record.name] = box->record.id;
+    if (!box->record.name.empty()) names_[{box->record.customer, box->record.name}] = box->record.id;
 }
 
 void Manager::strike(const Box& box) {
     boxes_.erase(box.record.id);
-    if (!box.record.name.empty()) names_.erase(box.record.name);
+    if (!box.record.name.empty()) names_.erase({box.record.customer, box.record.name});
 }
 
 void Manager::note(const Box& box, const std::string& level, const std::string& message) {
@@ -86,12 +86,20 @@ void Manager::note(const Box& box, const std::string& level, const std::string& 
     if (!noted.ok()) log_warning("box {}: cannot keep a log line: {}", box.record.id, noted.error().message);
 }
 
-Result<std::shared_ptr<Box>> Manager::find(const std::string& id_or_name) {
-    const auto named = names_.find(id_or_name);
-    const auto found = boxes_.find(named == names_.end() ? id_or_name : named->second);
-    if (found == boxes_.end() || found->second->record.internal) {
-        return Error{ErrorKind::kNotFound, 0, "no box has the id or name \"" + id_or_name + "\""};
-    }
+static Error no_box(const std::string& id_or_name) {
+    return {ErrorKind::kNotFound, 0, "no box has the id or name \"" + id_or_name + "\""};
+}
+
+Result<std::shared_ptr<Box>> Manager::find(const std::string& customer, const std::string& id_or_name) {
+    const auto named = names_.find({customer, id_or_name});
+    auto box = find_of_any(named == names_.end() ? id_or_name : named->second);
+    if (box.ok() && box.value()->record.customer == customer) return box;
+    return no_box(id_or_name);
+}
+
+Result<std::shared_ptr<Box>> Manager::find_of_any(const std::string& id) {
+    const auto found = boxes_.find(id);
+    if (found == boxes_.end() || found->second->record.internal) return no_box(id);
     return found->second;
 }
 
@@ -120,12 +128,10 @@ Task<Result<void>> Manager::set_network(std::shared_ptr<Box> box, NetworkPolicy 
     co_return done;
 }
 
-std::vector<std::shared_ptr<Box>> Manager::list(const std::string& label) {
+std::vector<std::shared_ptr<Box>> Manager::list() {
     std::vector<std::shared_ptr<Box>> found;
     for (const auto& [id, box] : boxes_) {
-        const auto& labels = box->record.labels;
-        if (box->record.internal) continue;
-        if (label.empty() || std::find(labels.begin(), labels.end(), label) != labels.end()) found.push_back(box);
+        if (!box->record.internal) found.push_back(box);
     }
     std::stable_sort(found.begin(), found.end(),
                      [](const auto& a, const auto& b) { return a->record.created_at < b->record.created_at; });
@@ -160,7 +166,8 @@ Task<Result<std::shared_ptr<Box>>> Manager::create(CreateBox command) {
                         "this host is set to hold at most " + std::to_string(mechanisms_.config.max_boxes) +
                             " boxes; delete some, or raise max_boxes"};
     }
-    if (!command.name.empty() && (names_.contains(command.name) || boxes_.contains(command.name))) {
+    if (!command.name.empty() &&
+        (names_.contains({command.customer, command.name}) || find(command.customer, command.name).ok())) {
         co_return Error{ErrorKind::kConflict, 0, "name: a box called \"" + command.name + "\" exists; choose another"};
     }
     BoxRecord record{.id = random_id(),

@@ -52,12 +52,14 @@ class Manager {
 
     /// A living box. On failure nothing of it remains.
     Task<Result<std::shared_ptr<Box>>> create(CreateBox command);
-    /// By id or name. kNotFound names what was asked for.
-    Result<std::shared_ptr<Box>> find(const std::string& id_or_name);
+    /// A customer's, by id or name. kNotFound names what was asked for.
+    Result<std::shared_ptr<Box>> find(const std::string& customer, const std::string& id_or_name);
+    /// Whosever it is, by id.
+    Result<std::shared_ptr<Box>> find_of_any(const std::string& id);
     /// Those that stand on this layer.
     std::vector<std::shared_ptr<Box>> on_layer(const std::string& layer);
-    /// Those with this label; all for an empty one. In order of creation.
-    std::vector<std::shared_ptr<Box>> list(const std::string& label);
+    /// Those of all customers, in order of creation.
+    std::vector<std::shared_ptr<Box>> list();
     /// Sees to it that the box is awake, and notes the activity.
     Task<Result<void>> wake(std::shared_ptr<Box> box);
     /// Stops all its processes where they are; runs under way go on when it is woken. kConflict when they do not come
@@ -149,8 +151,8 @@ class Manager {
     BoxListener& listener_;
     EventLog& events_;
     UidSlots uid_slots_;
-    std::map<std::string, std::shared_ptr<Box>> boxes_;    ///< by id
-    std::map<std::string, std::string> names_;             ///< to id
+    std::map<std::string, std::shared_ptr<Box>> boxes_;                 ///< by id
+    std::map<std::pair<std::string, std::string>, std::string> names_;  ///< customer and name, to id
     std::map<std::string, std::shared_ptr<Box>> leaving_;  ///< being taken apart; for callers they do not exist
     std::function<void(const std::shared_ptr<Box>&)> started_;
     Gate work_;

@@ -71,7 +71,7 @@ ImageRecord Snapshots::as_image(const SnapshotRecord& snapshot) {
     return image;
 }
 
-Result<SnapshotRecord> Snapshots::find(const std::string& id) {
+Result<SnapshotRecord> Snapshots::find_of_any(const std::string& id) {
     const auto found = snapshots_.find(id);
     if (found != snapshots_.end()) return found->second.record;
     return Error{ErrorKind::kNotFound, 0, "no snapshot has the id \"" + id + "\""};
@@ -152,7 +152,7 @@ void Snapshots::stop() {
 }
 
 Result<void> Snapshots::remove(const std::vector<std::string>& ids) {
-    for (const std::string& id : ids) TRY(find(id));
+    for (const std::string& id : ids) TRY(find_of_any(id));
     TRY(boxes_.records().durably([&]() -> Result<void> {
         for (const std::string& id : ids) {
             TRY(boxes_.records().add_usage(unbooked(snapshots_.at(id))));
@@ -182,7 +182,7 @@ Task<> Snapshots::add_up(std::string id) {
 
 Task<Result<void>> Snapshots::roll_back(std::shared_ptr<Box> box, std::string id) {
     CO_TRY_LET(auto claim, co_await boxes_.claim(box));
-    CO_TRY_LET(const SnapshotRecord snapshot, find(id));  // after the wait: it may have been deleted meanwhile
+    CO_TRY_LET(const SnapshotRecord snapshot, find_of_any(id));  // after the wait: it may have been deleted meanwhile
     if (snapshot.box != box->record.id) {
         co_return invalid("snapshot_id: " + id + " is not of this box; make a box from it instead");
     }

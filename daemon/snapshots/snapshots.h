@@ -56,8 +56,8 @@ class Snapshots {
 
     /// Oldest first; of this box only, if one is named.
     std::vector<SnapshotRecord> list(const std::string& box_id = "");
-    /// kNotFound names what was asked for.
-    Result<SnapshotRecord> find(const std::string& id);
+    /// Whosever it is. kNotFound names what was asked for.
+    Result<SnapshotRecord> find_of_any(const std::string& id);
     /// Boxes made from it keep its files.
     Result<void> remove(const std::vector<std::string>& ids);
     /// What a box made from it is made of.

@@ -16,4 +16,23 @@ Result<void> Records::put_env(const std::string& customer, const Pairs& env) {
         .run();
 }
 
+Result<void> Records::add_key(const KeyRecord& key) {
+    return database_.query("INSERT INTO keys VALUES (?, ?, ?)")
+        .bind(key.customer)
+        .bind(key.hash)
+        .bind(key.created_at)
+        .run();
+}
+
+Result<void> Records::drop_key(const std::string& customer) {
+    return database_.query("DELETE FROM keys WHERE customer = ?").bind(customer).run();
+}
+
+Result<std::vector<KeyRecord>> Records::keys() {
+    std::vector<KeyRecord> keys;
+    Query query = database_.query("SELECT customer, hash, created_at FROM keys ORDER BY customer");
+    while (TRY(query.step())) keys.push_back({query.text(0), query.text(1), query.number(2)});
+    return keys;
+}
+
 }  // namespace hutch::daemon

@@ -101,6 +101,9 @@ ALTER TABLE boxes ADD COLUMN denied_cidrs TEXT NOT NULL DEFAULT '';
 ALTER TABLE boxes ADD COLUMN clone_repo TEXT NOT NULL DEFAULT '';
 ALTER TABLE boxes ADD COLUMN git_token TEXT NOT NULL DEFAULT '';
 )sql",
+    R"sql(
+CREATE TABLE keys (customer TEXT PRIMARY KEY, hash TEXT NOT NULL UNIQUE, created_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+)sql",
 };
 
 }  // namespace

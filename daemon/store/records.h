@@ -17,6 +17,13 @@ using Pairs = std::vector<std::pair<std::string, std::string>>;
 /// Whose boxes are those of the host's operator. Other customers are named by their API key.
 constexpr const char* kLocalCustomer = "local";
 
+/// An API key, of which only this is kept.
+struct KeyRecord {
+    std::string customer;
+    std::string hash;  ///< SHA-256, 32 bytes in hexadecimal
+    int64_t created_at = 0;
+};
+
 /// How far a box's making or unmaking has come. Written before the kernel is touched, so that a start after a crash
 /// knows what may be there.
 enum class Phase : int64_t { kCreating = 0, kReady = 1, kDeleting = 2 };
@@ -207,6 +214,9 @@ class Records {
     // customer_records.cpp
     Result<Pairs> env_of(const std::string& customer);  ///< variables for all its boxes
     Result<void> put_env(const std::string& customer, const Pairs& env);
+    Result<void> add_key(const KeyRecord& key);
+    Result<void> drop_key(const std::string& customer);
+    Result<std::vector<KeyRecord>> keys();  ///< by customer
 
     // usage_records.cpp
     /// Adds it to what is there of this box and period.

@@ -97,6 +97,7 @@ TEST(Fields, RefuseWhatIsNoObject) {
 TEST(Codec, ErrorsBecomeTheDocumentedStatus) {
     EXPECT_EQ(http_status({ErrorKind::kInvalid, 0, ""}), 400);
     EXPECT_EQ(http_status({ErrorKind::kUnauthorized, 0, ""}), 401);
+    EXPECT_EQ(http_status({ErrorKind::kForbidden, 0, ""}), 403);
     EXPECT_EQ(http_status({ErrorKind::kNotFound, 0, ""}), 404);
     EXPECT_EQ(http_status({ErrorKind::kConflict, 0, ""}), 409);
     EXPECT_EQ(http_status({ErrorKind::kTooLarge, 0, ""}), 413);
