@@ -275,6 +275,22 @@ calls('snapshots are taken, listed, restored and deleted', async () => {
   assert.deepEqual(await Box.deleteSnapshots(), { deleted: 0 });
 });
 
+calls('code without its program says which image has it', async () => {
+  const box = await Box.create();
+  await refuses(400, /^language: js needs the program node/, () => box.exec.code({ code: '1', lang: 'js' }));
+});
+
+calls('a key of its own is a customer of its own', async () => {
+  const { key: apiKey } = await daemon.json('POST', '/v2/keys', { name: 'alice' }, 201);
+  const box = await Box.create({ name: 'web', apiKey });
+  assert.equal((await box.exec.command('echo mine')).result, 'mine\n');
+  assert.deepEqual(await Box.list(), []);
+  await refuses(404, new RegExp(box.id), () => Box.get(box.id));
+  await refuses(404, new RegExp(box.id), () => Box.delete({ boxIds: box.id }));
+  await Box.delete({ boxIds: box.id, apiKey });
+  await daemon.json('DELETE', '/v2/keys/alice');
+});
+
 calls('what is not built yet says so', async () => {
   const box = await Box.create();
   const fields = {
@@ -288,7 +304,6 @@ calls('what is not built yet says so', async () => {
     await refuses(501, new RegExp(`^${field}: not supported`), () => Box.create(config));
   }
   const unbuilt = [
-    () => box.exec.code({ code: '1', lang: 'js' }), () => box.exec.streamCode({ code: '1', lang: 'js' }),
     () => box.configureModel('anthropic/claude-sonnet-5'),
     () => box.skills.add('owner/repo'), () => box.skills.remove('owner/repo'), () => box.skills.remove('owner/repo/skill'),
     () => box.git.push(), () => box.git.createPR({ title: 't' }),
