@@ -16,6 +16,12 @@
 
 namespace hutch::overlayfs {
 
+namespace {
+
+constexpr uint64_t kLongest = uint64_t{1} << 40;  // bytes of one file: holes are written as zeros
+
+}  // namespace
+
 void ChangeArchive::Free::operator()(archive* archive) const {
     archive_write_fail(archive);  // else it would write the end of an archive that was given up
     archive_write_free(archive);
@@ -32,8 +38,8 @@ Error ChangeArchive::failure() const {
             "writing an archive of changes: " + std::string(words != nullptr ? words : "unknown error")};
 }
 
-Result<ChangeArchive> ChangeArchive::open(int fd) {
-    ChangeArchive changes;
+Result<ChangeArchive> ChangeArchive::open(int fd, std::stop_token stop) {
+    ChangeArchive changes(std::move(stop));
     changes.archive_.reset(archive_write_new());
     changes.entry_.reset(archive_entry_new());
     if (!changes.archive_ || !changes.entry_) return errno_error("beginning an archive of changes", ENOMEM);
@@ -91,6 +97,7 @@ Result<void> ChangeArchive::describe(const Change& change, const struct stat& st
 Result<void> ChangeArchive::write_content(const UniqueFd& file, uint64_t size) {
     std::vector<char> buffer(size_t{256} << 10);
     while (size > 0) {
+        if (stop_.stop_requested()) return errno_error("reading", ECANCELED);
         const ssize_t got = ::read(file.get(), buffer.data(), std::min<uint64_t>(buffer.size(), size));
         if (got < 0) return errno_error("reading");
         if (got == 0) break;  // what is missing becomes zeros
@@ -102,18 +109,29 @@ Result<void> ChangeArchive::write_content(const UniqueFd& file, uint64_t size) {
 
 Result<void> ChangeArchive::add(const Change& change) {
     if (change.kind == Change::Kind::kDeleted) return add_whiteout(change.path);
+    if (change.path.starts_with(".wh.") || change.path.find("/.wh.") != std::string::npos) {
+        return invalid("/" + change.path + ": an archive of changes cannot hold a file called so; rename it");
+    }
     const auto added = [&]() -> Result<void> {
         struct stat status {};
-        if (fstatat(change.dir, change.name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return errno_error("looking");
-        if (S_ISSOCK(status.st_mode)) return {};
         UniqueFd file;
-        if (S_ISREG(status.st_mode)) file = TRY(open_at(change.dir, change.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
+        if (S_ISREG(change.type)) {
+            file = TRY(open_at(change.dir, change.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
+            if (fstat(file.get(), &status) != 0) return errno_error("looking");
+        } else if (fstatat(change.dir, change.name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
+            return errno_error("looking");
+        }
+        if ((status.st_mode & S_IFMT) != change.type || S_ISSOCK(status.st_mode)) return {};
+        if (file && static_cast<uint64_t>(status.st_size) > kLongest) {
+            return Error{ErrorKind::kTooLarge, 0, "longer than an archive of changes takes, 1 TiB with its holes"};
+        }
         TRY(describe(change, status));
         TRY(write_header());
         if (!file || archive_entry_hardlink(entry_.get()) != nullptr) return {};
         return write_content(file, static_cast<uint64_t>(status.st_size));
     }();
-    if (!added.ok() && added.error().code == ENOENT) return {};
+    const int code = added.ok() ? 0 : added.error().code;
+    if (code == ENOENT || code == ELOOP || code == ENXIO || code == EINVAL) return {};  // another file by now, or none
     if (!added.ok()) return Error(added.error()).in("archiving /" + change.path);
     return {};
 }

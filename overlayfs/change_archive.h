@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <utility>
 
@@ -17,12 +18,13 @@ struct archive_entry;
 namespace hutch::overlayfs {
 
 /// A tar archive (pax) of changes, in the form of an OCI image layer (image-spec, layer.md): what was added or modified
-/// as it is now, and for what was deleted an empty file called ".wh." and its name. Owners are the box's own numbers,
-/// names any bytes; sockets, which no archive can hold, are left out. On one thread from beginning to end.
+/// as it is now, and for what was deleted an empty file called ".wh." and its name; files that are called so are
+/// kInvalid. Owners are the box's own numbers, names any bytes; sockets, which no archive can hold, are left out. On
+/// one thread from beginning to end.
 class ChangeArchive {
   public:
     /// Goes to `fd`, which stays the caller's.
-    static Result<ChangeArchive> open(int fd);
+    static Result<ChangeArchive> open(int fd, std::stop_token stop);
     /// With Change::dir and Change::name as the sink of diff() gets them. A file that shrinks meanwhile is filled up
     /// with zeros; one that is gone is left out.
     Result<void> add(const Change& change);
@@ -33,13 +35,14 @@ class ChangeArchive {
         void operator()(archive* archive) const;
         void operator()(archive_entry* entry) const;
     };
-    ChangeArchive() = default;
+    explicit ChangeArchive(std::stop_token stop) : stop_(std::move(stop)) {}
     Result<void> add_whiteout(const std::string& path);
     Result<void> describe(const Change& change, const struct stat& status);
     Result<void> write_header();
     Result<void> write_content(const UniqueFd& file, uint64_t size);
     [[nodiscard]] Error failure() const;
 
+    std::stop_token stop_;
     std::unique_ptr<PlainLocale> locale_ = std::make_unique<PlainLocale>();  // libarchive asks for it as it goes
     std::unique_ptr<archive, Free> archive_;
     std::unique_ptr<archive_entry, Free> entry_;

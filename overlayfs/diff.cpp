@@ -31,7 +31,11 @@ struct File {
 
 Result<UniqueFd> open_file(const File& file) {
     // O_NONBLOCK: it may be a FIFO by now.
-    UniqueFd fd = TRY(open_at(file.dir, file.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOATIME));
+    auto opened = open_at(file.dir, file.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOATIME);
+    const int code = opened.ok() ? 0 : opened.error().code;
+    if (code == ELOOP || code == ENXIO)
+        return errno_error("opening " + file.name, ENOENT);  // a link, a whiteout by now
+    UniqueFd fd = TRY(std::move(opened));
     struct stat status {};
     if (fstat(fd.get(), &status) != 0) return errno_error("looking at " + file.name);
     if (!S_ISREG(status.st_mode)) return errno_error("opening " + file.name, ENOENT);  // another file than was seen
@@ -220,18 +224,23 @@ size_t common_layers(const std::vector<std::string>& one, const std::vector<std:
 
 }  // namespace
 
-Result<void> diff(const Store& store, const Stack& now, const std::vector<std::string>& before,
-                  const std::stop_token& stop, const ChangeSink& sink) {
+Result<OpenStacks> open_stacks(const Store& store, const Stack& now, const std::vector<std::string>& before) {
     if (before.empty()) return invalid("a diff needs layers to compare with");
     const std::string operation = "comparing with layer " + before.front();
-    std::vector<UniqueFd> roots = TRY_IN(operation, open_layers(store, now.layers));
-    if (now.box) roots.insert(roots.begin(), TRY_IN(operation, open_upper(store, *now.box)));
-    if (roots.empty()) return invalid("a diff needs layers to compare");
-    const std::vector<UniqueFd> old_roots = TRY_IN(operation, open_layers(store, before));
-    const size_t common = common_layers(now.layers, before);
-    Side now_side{TRY_IN(operation, MergedTree::begin(roots)), roots.size() - common};
-    Side before_side{TRY_IN(operation, MergedTree::begin(old_roots)), old_roots.size() - common};
-    TRY_IN(operation, Diff(std::move(now_side), std::move(before_side), stop, sink).run());
+    OpenStacks stacks;
+    stacks.now = TRY_IN(operation, open_layers(store, now.layers));
+    if (now.box) stacks.now.insert(stacks.now.begin(), TRY_IN(operation, open_upper(store, *now.box)));
+    if (stacks.now.empty()) return invalid("a diff needs layers to compare");
+    stacks.before = TRY_IN(operation, open_layers(store, before));
+    stacks.common = common_layers(now.layers, before);
+    return stacks;
+}
+
+Result<void> diff(const OpenStacks& stacks, const std::stop_token& stop, const ChangeSink& sink) {
+    const std::string operation = "comparing files";
+    Side now{TRY_IN(operation, MergedTree::begin(stacks.now)), stacks.now.size() - stacks.common};
+    Side before{TRY_IN(operation, MergedTree::begin(stacks.before)), stacks.before.size() - stacks.common};
+    TRY_IN(operation, Diff(std::move(now), std::move(before), stop, sink).run());
     return {};
 }
 

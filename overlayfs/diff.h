@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/unique_fd.h"
 #include "overlayfs/store.h"
 
 namespace hutch::overlayfs {
@@ -39,11 +40,19 @@ struct Stack {
     std::vector<std::string> layers;  ///< below it
 };
 
+/// The directories of two stacks, held open: whatever becomes of the names by which they are found, a diff of these
+/// compares what was there when they were opened.
+struct OpenStacks {
+    std::vector<UniqueFd> now;     ///< topmost first
+    std::vector<UniqueFd> before;  ///< the same
+    size_t common = 0;             ///< how many at the bottom of both are the same
+};
+Result<OpenStacks> open_stacks(const Store& store, const Stack& now, const std::vector<std::string>& before);
+
 /// How the tree of `now` differs from that of the layers `before`: in order of the paths, each directory followed by
 /// what is in it. Looks only where layers have something that are not at the bottom of both, so it costs what those
 /// hold, not what is common; files of equal length are compared by content. Mounts nothing and blocks on nothing, and
 /// the box may write meanwhile: what vanishes under it is left out. ECANCELED when told to stop.
-Result<void> diff(const Store& store, const Stack& now, const std::vector<std::string>& before,
-                  const std::stop_token& stop, const ChangeSink& sink);
+Result<void> diff(const OpenStacks& stacks, const std::stop_token& stop, const ChangeSink& sink);
 
 }  // namespace hutch::overlayfs

@@ -169,8 +169,10 @@ Result<std::vector<std::string>> base_of(const Services& services, const Exchang
 
 Answer diff_archive(Services& services, Exchange& exchange, const std::shared_ptr<Box>& box,
                     std::vector<std::string> base) {
-    CO_TRY(co_await exchange.begin(200, "application/x-tar"));
-    const auto write = [&exchange](std::string_view piece) { return exchange.write(piece); };
+    const auto write = [&exchange](std::string_view piece) -> Task<Result<void>> {
+        if (!exchange.begun()) CO_TRY(co_await exchange.begin(200, "application/x-tar"));
+        co_return co_await exchange.write(piece);
+    };
     CO_TRY(co_await services.snapshots.archive_diff(box, std::move(base), write));  // else it is cut: no last chunk
     CO_TRY(co_await exchange.end());
     co_return std::optional<Response>();

@@ -113,6 +113,7 @@ class Box : public std::enable_shared_from_this<Box> {
     std::shared_ptr<Event> changing;  ///< set when who has it lets it go
     /// Waits until nobody has it. Decide at once what to do: after the next wait somebody may.
     Task<> unchanged();
+    uint64_t files_lost = 0;     ///< how often its upper was thrown away, under whoever reads it
     std::stop_source interrupt;  ///< of a copy of its files that is under way
     /// Of the life before, whose file system is let go behind: that takes the kernel as long as the box has files
     /// cached.

@@ -76,6 +76,7 @@ Task<Result<std::optional<DeleteTimes>>> Manager::remove(std::shared_ptr<Box> bo
     Lap lap;
     (void)save(*box);  // with a full disk too: the files go all the same, and a crash now only leaves work to repeat
     lap.to(removal->times.record);
+    ++box->files_lost;
     leaving_[box->record.id] = box;
     asio::co_spawn(executor_, finish_removal(box, removal), asio::detached);
     using namespace asio::experimental::awaitable_operators;

@@ -5,6 +5,8 @@
 
 #include <set>
 
+#include "base/undo.h"
+#include "daemon/log.h"
 #include "daemon/snapshots/snapshots.h"
 #include "overlayfs/change_archive.h"
 
@@ -46,11 +48,15 @@ Task<Result<void>> pour(asio::any_io_executor executor, UniqueFd from, Snapshots
 
 }  // namespace
 
+// The roots are opened at once, before anything is waited for: later the upper may be another one, under its name.
 Task<Result<std::vector<overlayfs::Change>>> Snapshots::diff(std::shared_ptr<Box> box, std::vector<std::string> base) {
+    CO_TRY_LET(const auto pass, boxes_.enter());
     const overlayfs::Stack now{box->record.id, box->record.layers};
     // A box or a snapshot that goes, or is flattened, must not take them away meanwhile.
     const InHand held(*this, now.layers);
     const InHand held_base(*this, base);
+    CO_TRY_LET(const auto stacks, overlayfs::open_stacks(boxes_.mechanisms().store, now, base));
+    const Reader reader(*this, *box);
     std::vector<overlayfs::Change> changes;
     const auto take = [&](const overlayfs::Change& change) -> Result<void> {
         if (changes.size() >= kMostChanges) {
@@ -61,37 +67,52 @@ Task<Result<std::vector<overlayfs::Change>>> Snapshots::diff(std::shared_ptr<Box
         if (!is_of_init(change)) changes.push_back(change);
         return {};
     };
-    CO_TRY(co_await adders_.run(
-        [&] { return overlayfs::diff(boxes_.mechanisms().store, now, base, stop_.get_token(), take); }));
+    CO_TRY(co_await adders_.run([&] { return overlayfs::diff(stacks, stop_.get_token(), take); }));
+    CO_TRY(reader.check());
     co_return changes;
 }
 
 Task<Result<void>> Snapshots::archive_diff(std::shared_ptr<Box> box, std::vector<std::string> base, Taker taker) {
-    CO_TRY_LET(Pipe pipe, make_pipe());
+    CO_TRY_LET(const auto pass, boxes_.enter());
+    if (archiving_ >= kMostArchives) {  // each holds a thread for as long as its client reads
+        co_return Error{ErrorKind::kLimit, 0,
+                        "as many archives are being read as may be, " + std::to_string(kMostArchives) +
+                            "; try again when one of them is done"};
+    }
+    ++archiving_;
+    const Undo done([this] { --archiving_; });
     const overlayfs::Stack now{box->record.id, box->record.layers};
     const InHand held(*this, now.layers);
     const InHand held_base(*this, base);
+    CO_TRY_LET(const auto stacks, overlayfs::open_stacks(boxes_.mechanisms().store, now, base));
+    const Reader reader(*this, *box);
+    CO_TRY_LET(Pipe pipe, make_pipe());
     const auto write = [&]() -> Result<void> {
         const UniqueFd to = std::move(pipe.write);  // closed at the end: that is the reader's
-        auto archive = TRY(overlayfs::ChangeArchive::open(to.get()));
-        TRY(overlayfs::diff(boxes_.mechanisms().store, now, base, stop_.get_token(),
-                            [&](const overlayfs::Change& change) -> Result<void> {
-                                if (is_of_init(change)) return {};
-                                return archive.add(change);
-                            }));
+        auto archive = TRY(overlayfs::ChangeArchive::open(to.get(), stop_.get_token()));
+        TRY(overlayfs::diff(stacks, stop_.get_token(), [&](const overlayfs::Change& change) -> Result<void> {
+            if (is_of_init(change)) return {};
+            return archive.add(change);
+        }));
         return archive.finish();
     };
-    Result<void> written;
+    Result<void> written = errno_error("writing an archive", ENOMEM);
     Event over(boxes_.executor());
     const auto write_behind = [&]() -> Task<> {
+        const Undo finish([&over] { over.set(); });  // whatever it throws
         written = co_await archivers_.run(write);
-        over.set();
     };
     asio::co_spawn(boxes_.executor(), write_behind(), asio::detached);
-    const auto poured = co_await pour(boxes_.executor(), std::move(pipe.read), std::move(taker));
+    Result<void> poured = errno_error("passing an archive on", ENOMEM);
+    try {
+        poured = co_await pour(boxes_.executor(), std::move(pipe.read), std::move(taker));
+    } catch (const std::exception& thrown) {
+        log_warning("passing an archive on: {}", thrown.what());
+    }
     co_await over.wait();  // with nobody to read it ends by itself
-    if (!poured.ok()) co_return poured.error();
-    co_return written;
+    CO_TRY(std::move(poured));
+    CO_TRY(std::move(written));
+    co_return reader.check();
 }
 
 }  // namespace hutch::daemon

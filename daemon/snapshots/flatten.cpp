@@ -17,7 +17,7 @@ namespace {
 
 using Layers = std::vector<std::string>;
 
-constexpr size_t kHigh = 16;  // from here on it is worth a copy
+constexpr size_t kHigh = 16;  // as many layers above the image are worth a copy
 
 /// What is above the layers of the highest image that `stack` stands on: those are shared, and stay so. If the image
 /// is gone, the lowest layer is taken for it.
@@ -43,23 +43,32 @@ Layers with_flat(Layers stack, const Layers& range, const std::string& flat) {
 
 }  // namespace
 
+Result<bool> Snapshots::stands(const Box& box, Height height) {
+    const Stack& layers = box.record.layers;
+    if (height == Height::kTooHigh) return layers.size() >= kMostLayers;
+    if (layers.size() < kHigh) return false;
+    return above_images(layers, TRY(boxes_.records().images())).size() >= kHigh;
+}
+
 void Snapshots::flatten_behind(const std::shared_ptr<Box>& box) {
-    if (box->record.layers.size() <= kHigh) return;
+    if (box->record.layers.size() < kHigh) return;
     asio::co_spawn(
         boxes_.executor(),
         [this, box]() -> Task<> {
-            const auto done = co_await flatten(box, kHigh);
+            const auto done = co_await flatten(box, Height::kHigh);
             if (!done.ok() && done.error().code != ECANCELED) log_warning("{}", done.error().message);
         },
         asio::detached);
 }
 
-/// Until the box stands on at most `most` layers. One at a time: what is made for one box may be under others too.
-Task<Result<void>> Snapshots::flatten(std::shared_ptr<Box> box, size_t most) {
-    if (box->record.layers.size() <= most) co_return Result<void>();
+/// Until the box does not stand so high. One at a time: what is made for one box may be under others too.
+Task<Result<void>> Snapshots::flatten(std::shared_ptr<Box> box, Height height) {
+    CO_TRY_LET(const bool before, stands(*box, height));
+    if (!before) co_return Result<void>();
     CO_TRY_LET(const auto pass, boxes_.enter());
     while (const auto under_way = flattening_) co_await under_way->wait();
-    if (box->record.layers.size() <= most) co_return Result<void>();
+    CO_TRY_LET(const bool still, stands(*box, height));
+    if (!still) co_return Result<void>();
     flattening_ = std::make_shared<Event>(boxes_.executor());
     const Undo over([this] { std::exchange(flattening_, nullptr)->set(); });
     const auto done = co_await flatten_now(box);
@@ -71,7 +80,10 @@ Task<Result<void>> Snapshots::flatten_now(std::shared_ptr<Box> box) {
     CO_TRY_LET(const auto images, boxes_.records().images());
     const Stack stack = box->record.layers;
     const Stack range = above_images(stack, images);
-    if (range.size() < 2) co_return Result<void>();  // of many images, each made from the one before
+    if (range.size() < 2) {
+        co_return Error{ErrorKind::kConflict, 0,
+                        "its image alone has " + std::to_string(stack.size()) + " layers; make one of fewer steps"};
+    }
     const Stack below(stack.begin() + static_cast<std::ptrdiff_t>(range.size()), stack.end());
     const InHand held(*this, stack);
     const auto& store = boxes_.mechanisms().store;

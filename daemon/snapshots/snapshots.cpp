@@ -42,7 +42,28 @@ Snapshots::InHand::~InHand() {
     snapshots_.boxes_.layers().drop_unused(layers_);
 }
 
+Snapshots::Reader::Reader(Snapshots& snapshots, const Box& box)
+    : snapshots_(snapshots), box_(box), id_(box.record.id), lost_(box.files_lost) {
+    ++snapshots_.readers_[id_].count;
+}
+
+Snapshots::Reader::~Reader() {
+    const auto found = snapshots_.readers_.find(id_);
+    if (--found->second.count > 0) return;
+    const Stack sealed = std::move(found->second.sealed);
+    snapshots_.readers_.erase(found);
+    snapshots_.boxes_.layers().drop_unused(sealed);
+}
+
+Result<void> Snapshots::Reader::check() const {
+    if (box_.files_lost == lost_) return {};
+    return Error{ErrorKind::kConflict, 0,
+                 "box " + id_ + ": its files were deleted or rolled back while they were compared"};
+}
+
 bool Snapshots::uses_layer(const std::string& layer) const {
+    const auto sealed = [&layer](const auto& entry) { return contains(entry.second.sealed, layer); };
+    if (std::any_of(readers_.begin(), readers_.end(), sealed)) return true;
     return in_hand_.contains(layer) || std::any_of(snapshots_.begin(), snapshots_.end(), [&layer](const auto& entry) {
                return contains(entry.second.record.layers, layer);
            });
@@ -88,7 +109,7 @@ std::vector<SnapshotRecord> Snapshots::list(const std::string& box_id) {
 }
 
 Task<Result<SnapshotRecord>> Snapshots::take(std::shared_ptr<Box> box, std::string name, KeepTimes& times) {
-    CO_TRY(co_await flatten(box, kMostLayers - 1));
+    CO_TRY(co_await flatten(box, Height::kTooHigh));
     co_await sync(*box, times);
     CO_TRY_LET(auto claim, co_await boxes_.claim(box));
     const bool was_awake = box->alive() && !box->sleep();
@@ -196,6 +217,7 @@ Task<Result<void>> Snapshots::roll_back(std::shared_ptr<Box> box, std::string id
         record.change = FilesChange::kNone;
         co_return begun.error();
     }
+    ++box->files_lost;
     // From here on there is no way back: what fails now is finished by the box's next start.
     Result<void> done;
     if (box->alive()) done = co_await boxes_.end(box);

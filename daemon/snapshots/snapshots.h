@@ -89,6 +89,26 @@ class Snapshots {
         Snapshots& snapshots_;
         const Stack layers_;
     };
+    /// Somebody who reads a box's files as they were when it came: what its upper becomes meanwhile stays too.
+    class Reader {
+      public:
+        Reader(Snapshots& snapshots, const Box& box);
+        Reader(const Reader&) = delete;
+        Reader& operator=(const Reader&) = delete;
+        ~Reader();
+        /// kConflict if they were thrown away meanwhile, and what was read may be a part.
+        [[nodiscard]] Result<void> check() const;
+
+      private:
+        Snapshots& snapshots_;
+        const Box& box_;
+        const std::string id_;
+        const uint64_t lost_;
+    };
+    struct Readers {
+        size_t count = 0;
+        Stack sealed;  ///< since the first of them came
+    };
     /// Writes down, in the transaction that ends the making of a stack, what it was made for.
     using Commit = std::function<Result<void>(const Stack&)>;
 
@@ -100,15 +120,18 @@ class Snapshots {
     Task<Result<std::vector<std::shared_ptr<Box>>>> create_all(std::vector<CreateBox> commands);
     Task<> add_up(std::string id);
     void flatten_behind(const std::shared_ptr<Box>& box);
-    Task<Result<void>> flatten(std::shared_ptr<Box> box, size_t most);
+    enum class Height { kHigh, kTooHigh };  ///< worth a copy, or more than there may be
+    Result<bool> stands(const Box& box, Height height);
+    Task<Result<void>> flatten(std::shared_ptr<Box> box, Height height);
     Task<Result<void>> flatten_now(std::shared_ptr<Box> box);
     Task<> put_on(std::shared_ptr<Box> box, Stack range, std::string flat);
     Result<void> book(Kept& kept);
     [[nodiscard]] bool uses_layer(const std::string& layer) const;
 
     Manager& boxes_;
-    std::map<std::string, Kept> snapshots_;  ///< by id
-    std::multiset<std::string> in_hand_;     ///< layers of which no record tells yet
+    std::map<std::string, Kept> snapshots_;   ///< by id
+    std::multiset<std::string> in_hand_;      ///< layers of which no record tells yet
+    std::map<std::string, Readers> readers_;  ///< by the box's id
     std::set<std::shared_ptr<Box>> copying_;
     std::shared_ptr<Event> flattening_;  ///< set when that which is under way is done
     std::stop_source stop_;
@@ -116,7 +139,9 @@ class Snapshots {
     Workers copiers_{2};
     Workers adders_{1};
     Workers flatteners_{1};
-    Workers archivers_{4};  // each as slow as a client reads
+    static constexpr size_t kMostArchives = 4;
+    size_t archiving_ = 0;
+    Workers archivers_{kMostArchives};  // each as slow as a client reads
 };
 
 }  // namespace hutch::daemon

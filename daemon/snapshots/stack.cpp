@@ -98,6 +98,9 @@ Task<Result<Snapshots::Stack>> Snapshots::seal(std::shared_ptr<Box> box, Commit 
     }
     lap.to(times.seal);
     record.layers.insert(record.layers.begin(), record.change_layer);
+    if (const auto found = readers_.find(record.id); found != readers_.end()) {
+        found->second.sealed.push_back(record.change_layer);
+    }
     record.change = FilesChange::kNone;
     record.change_layer.clear();
     record.disk_bytes = 0;
@@ -152,7 +155,8 @@ Task<Result<Snapshots::Stack>> Snapshots::copy(std::shared_ptr<Box> box, Commit 
 Task<Result<std::vector<std::shared_ptr<Box>>>> Snapshots::fork(std::shared_ptr<Box> box,
                                                                 std::vector<CreateBox> commands) {
     KeepTimes times;
-    CO_TRY(co_await flatten(box, kMostLayers - 1));
+    CO_TRY_LET(const auto pass, boxes_.enter());
+    CO_TRY(co_await flatten(box, Height::kTooHigh));
     co_await sync(*box, times);
     CO_TRY_LET(auto claim, co_await boxes_.claim(box));
     const bool was_awake = box->alive() && !box->sleep();

@@ -30,7 +30,7 @@ class OverlayDiff : public OverlayfsTest {
     }
     Lines lines(const Stack& now, const std::vector<std::string>& base) {
         Lines told;
-        const auto done = diff(*store_, now, base, {}, [&](const Change& change) -> Result<void> {
+        const auto done = compare_stacks(*store_, now, base, {}, [&](const Change& change) -> Result<void> {
             told.push_back(text(change));
             return {};
         });
@@ -54,7 +54,7 @@ TEST_F(OverlayDiff, ToldWithTypeAndSizeInOrderOfThePaths) {
     ASSERT_EQ(symlinkat("target", upper_.get(), "d/link"), 0);
     ASSERT_EQ(mkfifoat(upper_.get(), "\xff\n", 0600), 0);
     std::vector<Change> told;
-    ASSERT_TRUE(diff(*store_, {"b1", {"base"}}, {"base"}, {}, [&](const Change& change) -> Result<void> {
+    ASSERT_TRUE(compare_stacks(*store_, {"b1", {"base"}}, {"base"}, {}, [&](const Change& change) -> Result<void> {
                     told.push_back(change);
                     return {};
                 }).ok());
@@ -213,10 +213,10 @@ TEST_F(OverlayDiff, EndsWhenToldAndWithTheSinksError) {
     std::stop_source source;
     source.request_stop();
     const auto refuse = [](const Change& change) -> Result<void> { return invalid("enough of " + change.path); };
-    EXPECT_EQ(diff(*store_, {"b1", {"base"}}, {"base"}, source.get_token(), refuse).error().code, ECANCELED);
-    EXPECT_EQ(diff(*store_, {"b1", {"base"}}, {"base"}, {}, refuse).error().kind, ErrorKind::kInvalid);
-    EXPECT_EQ(diff(*store_, {"b1", {"base"}}, {}, {}, refuse).error().kind, ErrorKind::kInvalid);
-    EXPECT_EQ(diff(*store_, {"b1", {"absent", "base"}}, {"base"}, {}, refuse).error().code, ENOENT);
+    EXPECT_EQ(compare_stacks(*store_, {"b1", {"base"}}, {"base"}, source.get_token(), refuse).error().code, ECANCELED);
+    EXPECT_EQ(compare_stacks(*store_, {"b1", {"base"}}, {"base"}, {}, refuse).error().kind, ErrorKind::kInvalid);
+    EXPECT_EQ(compare_stacks(*store_, {"b1", {"base"}}, {}, {}, refuse).error().kind, ErrorKind::kInvalid);
+    EXPECT_EQ(compare_stacks(*store_, {"b1", {"absent", "base"}}, {"base"}, {}, refuse).error().code, ENOENT);
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "overlayfs/diff.h"
 #include "overlayfs/layer.h"
 #include "overlayfs/store.h"
 #include "overlayfs/tree.h"
@@ -21,6 +22,13 @@ namespace hutch::overlayfs {
 constexpr uid_t kBase = 600'000'000;  // of no real user
 
 /// A store of the test's own in a mount namespace of its own, and a canary beside it that nobody may change.
+/// Opened and compared in one go.
+inline Result<void> compare_stacks(const Store& store, const Stack& now, const std::vector<std::string>& before,
+                                   const std::stop_token& stop, const ChangeSink& sink) {
+    const OpenStacks stacks = TRY(open_stacks(store, now, before));
+    return diff(stacks, stop, sink);
+}
+
 class OverlayfsTest : public ::testing::Test {
   protected:
     void SetUp() override {

@@ -173,7 +173,7 @@ class OverlayProperty : public OverlayfsTest {
             told.push_back(line("AMmD"[static_cast<int>(change.kind)], change.path, change.type, change.size));
             return {};
         };
-        const auto done = diff(*store_, {box_, layers_}, base, {}, sink);
+        const auto done = compare_stacks(*store_, {box_, layers_}, base, {}, sink);
         ASSERT_TRUE(done.ok()) << done.error().message;
         const auto expected = expected_diff(shown_by(base), manifest_of(mount_.get()));
         const auto [found, wanted] = std::mismatch(told.begin(), told.end(), expected.begin(), expected.end());
