@@ -33,6 +33,13 @@ struct Config {
     [[nodiscard]] std::string store_dir() const { return state_dir + "/store"; }
     /// The file with the file system of the store, if it has one of its own.
     [[nodiscard]] std::string store_file() const { return state_dir + "/store.btrfs"; }
+    uint32_t idle_timeout = 1800;                   ///< seconds without work after which a box is paused; 0: never
+    uint32_t reclaim_after = 10;                    ///< seconds of a pause after which the box's memory is asked back
+    std::string log_format = "auto";                ///< text, json, or auto: text on a terminal, else json
+    std::string github_url = "https://github.com";  ///< the one server that tokens of boxes are told to
+    std::string github_api_url = "https://api.github.com";  ///< where it takes pull requests
+    double cpu_hour_usd = 0.10;                             ///< per active vCPU-hour
+    double gb_month_usd = 0.10;                             ///< per 10^9 bytes of files kept for 730 hours
 };
 
 /// A box's size: what the wire's "size" stands for.

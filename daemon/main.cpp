@@ -143,6 +143,11 @@ int show_findings(const Config& config) {
     return worst;
 }
 
+std::string is_server(const std::string& url) {
+    const bool known = url.starts_with("https://") || url.starts_with("http://");
+    return known && url.back() != '/' ? "" : "must be an address like https://github.com, without a slash at its end";
+}
+
 void add_options(CLI::App& app, Config& config) {
     app.set_config("--config", "/etc/hutch/hutchd.toml",
                    "Settings as TOML; each option below is a key of the same name");
@@ -177,6 +182,13 @@ void add_options(CLI::App& app, Config& config) {
     app.add_option("--log_format", config.log_format,
                    "Of the log on standard error; auto: text on a terminal, else json")
         ->check(CLI::IsMember({"auto", "text", "json"}))
+        ->capture_default_str();
+    app.add_option("--github_url", config.github_url,
+                   "The server that the tokens of boxes are for, and are told to alone")
+        ->check(is_server)
+        ->capture_default_str();
+    app.add_option("--github_api_url", config.github_api_url, "Its API, for pull requests")
+        ->check(is_server)
         ->capture_default_str();
     app.add_option("--cpu_hour_usd", config.cpu_hour_usd, "Price of an active vCPU-hour")
         ->check(CLI::NonNegativeNumber)

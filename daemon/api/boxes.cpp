@@ -66,8 +66,8 @@ Result<void> refuse_unsupported(const Fields& fields) {
     const auto unsupported = [](const std::string& field) {
         return Error{ErrorKind::kUnsupported, 0, field + ": not supported by this version of hutchd; leave it out"};
     };
-    for (const char* field : {"agent", "model", "attach_headers", "skills", "mcp_servers", "custom_runner",
-                              "github_token", "git_user_name", "git_user_email", "agent_api_key"}) {
+    for (const char* field :
+         {"agent", "model", "attach_headers", "skills", "mcp_servers", "custom_runner", "agent_api_key"}) {
         if (fields.has(field)) return unsupported(field);
     }
     return {};
@@ -162,6 +162,7 @@ Result<CreateBox> decode_create(const Exchange& exchange, const Fields& fields, 
         command.network = TRY_IN("network_policy", decode_network(*network));
     }
     TRY(decode_lifetime(fields, command));
+    command.git_token = TRY(decode_git_token(fields));
     TRY(refuse_unsupported(fields));
     command.image = std::move(image);
     return command;
@@ -204,7 +205,9 @@ void add_box_routes(Router& router, Services& services) {
         CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
         CO_TRY_LET(ImageRecord image, decode_runtime(services, fields));
         CO_TRY_LET(CreateBox command, decode_create(exchange, fields, std::move(image), "small"));
+        CO_TRY_LET(const Identity identity, decode_identity(fields));
         CO_TRY_LET(const auto box, co_await services.boxes.create(std::move(command)));
+        CO_TRY(co_await introduce(services, std::vector(1, box), identity));
         co_return std::optional(answer_box(services, exchange, *box, 201));
     });
     router.add("GET", "/v2/box", [&services](Exchange& exchange, const Params&) -> Answer {

@@ -4,7 +4,7 @@
 
 #include "daemon/api/resources.h"
 #include "daemon/files/files.h"
-#include "daemon/git/git.h"
+#include "daemon/git/forge.h"
 
 namespace hutch::daemon {
 namespace {
@@ -33,18 +33,21 @@ Result<std::string> decode_folder(const std::string& folder) {
     return absolute_path(folder);
 }
 
-Result<Git> git_in(Services& services, const std::shared_ptr<Box>& box, const std::string& folder) {
-    return Git(services.runs, box, TRY(decode_folder(folder)), TRY(environment_of(services, *box)), Credential{});
+// The token of the call, or else of the box, for the one server it is for.
+Result<Git> git_in(Services& services, const std::shared_ptr<Box>& box, const std::string& folder,
+                   const std::string& token) {
+    return Git(services.runs, box, TRY(decode_folder(folder)), TRY(environment_of(services, *box)),
+               Credential{services.config.github_url, token.empty() ? box->record.git_token : token});
 }
 
 Result<Git> git_of(Services& services, const std::shared_ptr<Box>& box, const Fields& fields) {
-    return git_in(services, box, TRY(fields.text_or("folder", "")));
+    return git_in(services, box, TRY(fields.text_or("folder", "")), TRY(decode_git_token(fields)));
 }
 
 Result<Git> git_of(Services& services, const std::shared_ptr<Box>& box, const Exchange& exchange) {
     const auto& query = exchange.request().query;
     const auto folder = query.find("folder");
-    return git_in(services, box, folder == query.end() ? "" : folder->second);
+    return git_in(services, box, folder == query.end() ? "" : folder->second, "");
 }
 
 Result<std::optional<std::string>> decode_branch(const Fields& fields) {
@@ -124,18 +127,142 @@ Answer checkout(Services& services, Exchange& exchange, const Params& params) {
     co_return std::optional(Response{});
 }
 
+Answer push(Services& services, Exchange& exchange, const Params& params) {
+    CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
+    CO_TRY_LET(const auto branch, decode_branch(fields));
+    CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
+    CO_TRY_LET(Git git, git_of(services, box, fields));
+    CO_TRY(co_await git.push(branch));
+    co_return std::optional(Response{});
+}
+
 Answer configure(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
-    Identity identity;
-    CO_TRY_LET(identity.name, line_or_nothing(fields, "git_user_name"));
-    CO_TRY_LET(identity.email, line_or_nothing(fields, "git_user_email"));
+    CO_TRY_LET(const Identity identity, decode_identity(fields));
     CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
     CO_TRY_LET(Git git, git_of(services, box, fields));
     CO_TRY_LET(const Identity effective, co_await git.identify(identity));
     co_return std::optional(answer(Json{{"git_user_name", effective.name}, {"git_user_email", effective.email}}));
 }
 
+struct PullRequest {
+    std::string title;
+    std::string body;
+    std::string base;  ///< empty: the repository's default branch
+};
+
+Result<PullRequest> decode_pull_request(const Fields& fields) {
+    PullRequest request;
+    request.title = TRY(fields.required_text("title"));
+    if (request.title.empty()) return invalid("title: must not be empty");
+    request.body = TRY(fields.text_or("body", ""));
+    request.base = TRY(fields.text_or("base", ""));
+    if (!request.base.empty()) TRY(check_branch("base", request.base));
+    return request;
+}
+
+// Of an answer of another's making: "" where it is not there.
+std::string text_in(const Json& object, const char* key) {
+    return object.is_object() && object.contains(key) && object[key].is_string() ? object[key].get<std::string>() : "";
+}
+
+// "Validation Failed: A pull request already exists for you:branch."
+std::string complaint_of(const Json& said) {
+    std::string text = text_in(said, "message");
+    const bool listed = said.is_object() && said.contains("errors") && said["errors"].is_array();
+    for (const Json& error : listed ? said["errors"] : Json::array()) {
+        const std::string more = text_in(error, "message");
+        if (!more.empty()) text += ": " + more;
+    }
+    return text;
+}
+
+// An answer of the forge with the status it should have.
+Task<Result<Json>> ask_forge(Services& services, ForgeCall call, int64_t expected) {
+    CO_TRY_LET(const ForgeAnswer said, co_await services.boxes.workers().run([&] { return call_forge(call); }));
+    const Json json = Json::parse(said.body, nullptr, false);
+    if (said.status == expected && json.is_object()) co_return json;
+    const std::string status = said.status == expected ? "what is no JSON" : std::to_string(said.status);
+    co_return Error{ErrorKind::kConflict, 0, call.url + " answered " + status + ": " + complaint_of(json)};
+}
+
+Answer open_pull_request(Services& services, Exchange& exchange, const Params& params) {
+    CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
+    CO_TRY_LET(PullRequest request, decode_pull_request(fields));
+    CO_TRY_LET(std::string token, decode_git_token(fields));
+    CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
+    if (token.empty()) token = box->record.git_token;
+    if (token.empty())
+        co_return invalid("github_token: a pull request needs one; say it here, or when the box is made");
+    CO_TRY_LET(Git git, git_of(services, box, fields));
+    CO_TRY_LET(const Origin origin, co_await git.origin());
+    if (origin.repo.host != host_of(services.config.github_url)) {
+        co_return Error{ErrorKind::kConflict, 0,
+                        "origin: is on " + origin.repo.host + "; pull requests are for " + services.config.github_url};
+    }
+    ForgeCall call;
+    call.token = token;
+    call.url = services.config.github_api_url + "/repos/" + origin.repo.owner + "/" + origin.repo.name;
+    if (request.base.empty()) {
+        CO_TRY_LET(const Json repository, co_await ask_forge(services, call, 200));
+        request.base = text_in(repository, "default_branch");
+    }
+    call.url += "/pulls";
+    call.body =
+        dump({{"title", request.title}, {"body", request.body}, {"head", origin.branch}, {"base", request.base}});
+    CO_TRY_LET(const Json made, co_await ask_forge(services, call, 201));
+    Json json{{"url", text_in(made, "html_url")}, {"title", request.title}, {"base", request.base}};
+    json["number"] = made.value("number", Json(0));
+    co_return std::optional(answer(json));
+}
+
+// In quotes, as git-config(1) reads them.
+std::string quoted(const std::string& value) {
+    std::string text = "\"";
+    for (const char c : value) text += (c == '"' || c == '\\' ? "\\" : "") + std::string(1, c);
+    return text + "\"";
+}
+
+// At the end of boxuser's settings, where the last word is: the image may have no git yet, so git is not asked to.
+Result<void> append_identity(const Files& files, const Identity& identity) {
+    constexpr const char* kSettings = "/home/boxuser/.gitconfig";
+    auto settings = files.read(kSettings, kMaxJsonBody);
+    if (!settings.ok() && settings.error().kind != ErrorKind::kNotFound) return std::move(settings).error();
+    std::string text = settings.ok() ? settings.value() + "\n[user]\n" : "[user]\n";
+    if (!identity.name.empty()) text += "\tname = " + quoted(identity.name) + "\n";
+    if (!identity.email.empty()) text += "\temail = " + quoted(identity.email) + "\n";
+    return files.write(kSettings, text);
+}
+
+Task<Result<void>> introduce_one(Services& services, std::shared_ptr<Box> box, Identity identity) {
+    CO_TRY(co_await services.boxes.wake(box));
+    CO_TRY_LET(const Files files, Files::of(*box));
+    co_return co_await services.boxes.workers().run([&] { return append_identity(files, identity); });
+}
+
 }  // namespace
+
+Result<std::string> decode_git_token(const Fields& fields) {
+    std::string token = TRY(fields.text_or("github_token", ""));
+    if (!token.empty()) TRY(check_token("github_token", token));
+    return token;
+}
+
+Result<Identity> decode_identity(const Fields& fields) {
+    return Identity{TRY(line_or_nothing(fields, "git_user_name")), TRY(line_or_nothing(fields, "git_user_email"))};
+}
+
+Task<Result<void>> introduce(Services& services, std::vector<std::shared_ptr<Box>> boxes, Identity identity) {
+    if (identity.name.empty() && identity.email.empty()) co_return Result<void>();
+    Result<void> told;
+    for (const auto& box : boxes) {
+        told = co_await introduce_one(services, box, identity);
+        if (!told.ok()) break;
+    }
+    if (told.ok()) co_return told;
+    for (const auto& box : boxes) (void)co_await services.boxes.remove(box);
+    co_return std::move(told).error().in("git_user_name, git_user_email");
+}
 
 void add_git_routes(Router& router, Services& services) {
     const auto add = [&](const char* method, const char* name, Answer (*handler)(Services&, Exchange&, const Params&)) {
@@ -150,6 +277,8 @@ void add_git_routes(Router& router, Services& services) {
     add("GET", "git/diff", diff);
     add("POST", "git/commit", commit);
     add("POST", "git/checkout", checkout);
+    add("POST", "git/push", push);
+    add("POST", "git/create-pr", open_pull_request);
     add("PUT", "git-config", configure);
 }
 

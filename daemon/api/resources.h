@@ -5,6 +5,7 @@
 #include "daemon/api/router.h"
 #include "daemon/box/manager.h"
 #include "daemon/event_log.h"
+#include "daemon/git/git.h"
 #include "daemon/images/images.h"
 #include "daemon/run/runs.h"
 #include "daemon/snapshots/snapshots.h"
@@ -89,6 +90,12 @@ Result<std::vector<std::string>> checked_labels(const std::string& field, std::v
 Result<Pairs> checked_env(const std::string& field, Pairs env);
 /// What every command in the box finds: its customer's variables, then its own, the later one winning.
 Result<Pairs> environment_of(const Services& services, const Box& box);
+/// `github_token`; empty when there is none.
+Result<std::string> decode_git_token(const Fields& fields);
+/// `git_user_name` and `git_user_email`, each empty when it is not said.
+Result<Identity> decode_identity(const Fields& fields);
+/// Tells the boxes, which were just made, who commits in them; all of them are removed if one cannot be told.
+Task<Result<void>> introduce(Services& services, std::vector<std::shared_ptr<Box>> boxes, Identity identity);
 Result<NetworkPolicy> decode_network(const Fields& fields);
 Json network_json(const NetworkPolicy& policy);
 /// The object of the contract.

@@ -103,7 +103,9 @@ Answer create(Services& services, Exchange& exchange) {
         co_return invalid("runtime: snapshot " + id + " is of a box of image " + snapshot.image + "; leave it out");
     }
     CO_TRY_LET(CreateBox command, decode_create(exchange, fields, Snapshots::as_image(snapshot), snapshot.size));
+    CO_TRY_LET(const Identity identity, decode_identity(fields));
     CO_TRY_LET(const auto box, co_await services.boxes.create(std::move(command)));
+    CO_TRY(co_await introduce(services, std::vector(1, box), identity));
     co_return std::optional(answer(box_json(services, *box), 201));
 }
 
@@ -117,12 +119,16 @@ Answer fork(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(CreateBox model, decode_create(exchange, fields, ImageRecord{}, box->record.size));
     // A copy of a box that must not talk does not begin to.
     if (!fields.has("network_policy")) model.network = box->record.network;
+    if (!fields.has("github_token")) model.git_token = box->record.git_token;
+    model.clone_repo = box->record.clone_repo;
+    CO_TRY_LET(const Identity identity, decode_identity(fields));
     std::vector<CreateBox> commands(static_cast<size_t>(count), model);
     for (size_t i = 0; i < commands.size() && !model.name.empty(); ++i) {
         commands[i].name = model.name + "-" + std::to_string(i + 1);
         CO_TRY(check_name("name", commands[i].name));
     }
     CO_TRY_LET(const auto forks, co_await services.snapshots.fork(box, std::move(commands)));
+    CO_TRY(co_await introduce(services, forks, identity));
     Json boxes = Json::array();
     for (const auto& made : forks) boxes.push_back(box_json(services, *made));
     Json all = Json::object();

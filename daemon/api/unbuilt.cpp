@@ -18,8 +18,6 @@ void add_unbuilt_routes(Router& router) {
         {"POST", "/v2/box/{id}/config/skills"},
         {"DELETE", "/v2/box/{id}/config/skills/{owner}/{repo}"},
         {"DELETE", "/v2/box/{id}/config/skills/{owner}/{repo}/{skill}"},
-        {"POST", "/v2/box/{id}/git/push"},
-        {"POST", "/v2/box/{id}/git/create-pr"},
         {"POST", "/v2/box/{id}/schedules"},
         {"GET", "/v2/box/{id}/schedules"},
         {"GET", "/v2/box/{id}/schedules/{schedule}"},

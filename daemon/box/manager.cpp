@@ -181,6 +181,8 @@ Task<Result<std::shared_ptr<Box>>> Manager::create(CreateBox command) {
                      .env = command.image.env};
     for (auto& variable : command.env) record.env.push_back(std::move(variable));
     record.network = command.network;
+    record.clone_repo = command.clone_repo;
+    record.git_token = command.git_token;
     record.keep_alive = command.keep_alive;
     record.init_command = command.init_command;
     record.idle_timeout = command.idle_timeout;

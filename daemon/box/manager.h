@@ -29,6 +29,8 @@ struct CreateBox {
     ImageRecord image;
     bool internal = false;
     NetworkPolicy network;
+    std::string clone_repo{};
+    std::string git_token{};
     bool keep_alive = false;
     std::string init_command;
     int64_t idle_timeout = -1;  ///< seconds; 0: never, -1: as the daemon is set

@@ -90,6 +90,17 @@ Task<Result<void>> Git::push(std::optional<std::string> branch) {
     co_return Result<void>();
 }
 
+Task<Result<Origin>> Git::origin() {
+    CO_TRY_LET(GitAnswer remote, co_await look(words("remote", "get-url", "origin")));
+    CO_TRY_LET(std::string url, output_of(std::move(remote)));
+    Origin origin;
+    CO_TRY_LET(origin.repo, parse_remote(without_line_end(std::move(url))));
+    CO_TRY_LET(GitAnswer head, co_await look(words("symbolic-ref", "--short", "HEAD")));
+    CO_TRY_LET(std::string branch, output_of(std::move(head)));
+    origin.branch = without_line_end(std::move(branch));
+    co_return origin;
+}
+
 Task<Result<Identity>> Git::identify(Identity identity) {
     const std::pair<const char*, std::string*> settings[] = {{"user.name", &identity.name},
                                                              {"user.email", &identity.email}};

@@ -20,6 +20,12 @@ struct Identity {
     std::string email;
 };
 
+/// What a pull request is about.
+struct Origin {
+    RepoName repo;
+    std::string branch;  ///< that is checked out
+};
+
 /// Git in one folder of a living box. Errors are those of run_step() and output_of(). What it is given has been checked
 /// by the functions of names.h. Outlives its coroutines. Event loop thread only.
 class Git {
@@ -45,6 +51,8 @@ class Git {
     Task<Result<void>> checkout(std::string branch);
     /// To the origin; the present branch if none is named.
     Task<Result<void>> push(std::optional<std::string> branch);
+    /// kConflict where there is no origin, or no branch is checked out.
+    Task<Result<Origin>> origin();
     /// Sets what is not empty, for every repository of the box; what then holds.
     Task<Result<Identity>> identify(Identity identity);
 

@@ -38,11 +38,6 @@ Result<UniqueFd> answer_for_helper(const std::string& token) {
     return fd;
 }
 
-std::string host_of(const std::string& server) {
-    const size_t begin = server.find("://");
-    return server.substr(begin == std::string::npos ? 0 : begin + 3);
-}
-
 // The empty helper first: helpers of the box's own would be asked too, and told the token to store.
 std::vector<std::string> options_of(const Credential& credential) {
     if (credential.token.empty()) return {};
@@ -88,6 +83,11 @@ Error no_git(const Box& box) {
 
 }  // namespace
 
+std::string host_of(const std::string& server) {
+    const size_t begin = server.find("://");
+    return server.substr(begin == std::string::npos ? 0 : begin + 3);
+}
+
 Task<Result<GitAnswer>> run_step(Runs& runs, std::shared_ptr<Box> box, GitStep step) {
     UniqueFd input;
     if (!step.credential.token.empty()) {
@@ -105,9 +105,9 @@ Task<Result<GitAnswer>> run_step(Runs& runs, std::shared_ptr<Box> box, GitStep s
 std::string reason_of(const GitAnswer& answer) {
     std::istringstream lines(answer.errors.empty() ? answer.output : answer.errors);
     std::string last;
-    std::string cause;  // hints may follow it
+    std::string cause;  // what comes of it, and hints, may follow
     for (std::string line; std::getline(lines, line);) {
-        if (line.starts_with("fatal: ") || line.starts_with("error: ")) cause = line;
+        if (cause.empty() && (line.starts_with("fatal: ") || line.starts_with("error: "))) cause = line;
         if (!line.empty()) last = line;
     }
     if (!cause.empty()) return cause;

@@ -14,6 +14,9 @@ struct Credential {
     std::string token;   ///< empty: none
 };
 
+/// "github.com" of "https://github.com".
+std::string host_of(const std::string& server);
+
 /// Who commits in a box whose git was not told.
 constexpr const char* kGitName = "Hutch Box";
 constexpr const char* kGitEmail = "box@hutch.local";

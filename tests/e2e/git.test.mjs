@@ -2,12 +2,15 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import fs from 'node:fs';
+import http from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before } from 'node:test';
+import { complains, output } from './lib/command.mjs';
 import { gitCore, gitImage } from './lib/git-image.mjs';
-import { kOutside, kPort, Outside } from './lib/outside.mjs';
+import { kOther, kOutside, kPort, Outside } from './lib/outside.mjs';
 import { leakless, needs, skip, suite } from './lib/suite.mjs';
 import { until } from './lib/until.mjs';
 
@@ -18,7 +21,7 @@ const kToken = 'ghp_thisIsTheSecretOfTheTest0123456789';
 const kServer = `http://${kOutside}:${kPort}`;
 const directory = fs.mkdtempSync('/var/tmp/hutch-git-');
 const repositories = path.join(directory, 'repositories');
-const outside = new Outside([process.execPath, new URL('lib/git-server.mjs', import.meta.url).pathname, repositories, String(kPort), kToken]);
+const outside = new Outside([process.execPath, new URL('lib/git-server.mjs', import.meta.url).pathname, repositories, String(kPort)]);
 
 const onHost = (...args) => execFileSync('git', ['-c', 'user.name=Host', '-c', 'user.email=host@example.com', '-c', 'safe.directory=*', ...args], {
   encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'], env: { PATH: process.env.PATH, HOME: os.tmpdir() },
@@ -41,15 +44,32 @@ function publish(name) {
   fs.rmSync(work, { recursive: true });
 }
 
+// What the daemon takes for GitHub's API.
+const asked = [];
+let answers = [];
+const forge = http.createServer(async (request, response) => {
+  let body = '';
+  for await (const piece of request) body += piece;
+  asked.push({ call: `${request.method} ${request.url}`, authorization: request.headers.authorization, ...(body && { body: JSON.parse(body) }) });
+  const { status, headers = {}, json = {} } = answers.shift() ?? { status: 500 };
+  response.writeHead(status, { 'Content-Type': 'application/json', Connection: 'close', ...headers });
+  response.end(JSON.stringify(json));
+});
+forge.listen(0, '127.0.0.1');
+await once(forge, 'listening');
+const kForge = `http://127.0.0.1:${forge.address().port}`;
+
 before(() => {
-  for (const name of ['public/project.git', 'private/project.git']) publish(name);
+  for (const name of ['public/project.git', 'private/project.git', 'private/held.git']) publish(name);
+  fs.writeFileSync(path.join(repositories, 'token'), kToken);
   outside.open();
 });
 after(() => {
+  forge.close();
   outside.close();
   fs.rmSync(directory, { recursive: true });
 });
-const daemon = suite({ import: { git: gitImage(directory) } });
+const daemon = suite({ import: { git: gitImage(directory) }, args: ['--github_url', kServer, '--github_api_url', kForge] });
 
 const post = (box, call, body, status = 200) => daemon.json('POST', `${box.path}/git/${call}`, body, status);
 const get = async (box, call, folder) => (await daemon.json('GET', `${box.path}/git/${call}?folder=${folder}`))[call];
@@ -147,4 +167,144 @@ leakless(daemon, 'what cannot be is said', async () => {
   await refuses(box, 400, /^branch: /, 'clone', { repo: `${kServer}/public/project`, branch: '--bare' });
   await refuses(box, 409, /^git: fatal: /, 'clone', { repo: `${kServer}/public/none.git` });
   await daemon.refuses(400, /^git_user_name: /, 'PUT', `${box.path}/git-config`, { body: { git_user_name: 1 } });
+});
+
+/// Where on the host, and in the box, the token can be read: in no process's words or variables, and in no file but the database.
+async function whereTokenIs(box) {
+  const found = [];
+  for (const pid of fs.readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    for (const file of ['cmdline', 'environ']) {
+      try {
+        if (fs.readFileSync(`/proc/${pid}/${file}`).includes(kToken)) found.push(`/proc/${pid}/${file}`);
+      } catch {
+        // it has ended
+      }
+    }
+  }
+  const walk = (place) => {
+    for (const entry of fs.readdirSync(place, { withFileTypes: true })) {
+      const file = path.join(place, entry.name);
+      if (entry.isDirectory()) walk(file);
+      else if (entry.isFile() && !entry.name.startsWith('hutch.db') && fs.readFileSync(file).includes(kToken)) found.push(file);
+    }
+  };
+  walk(daemon.state);
+  const inside = await box.exec(['sh', '-c', 'grep -rl "thisIsTheSecret[O]fTheTest" /tmp /dev/shm /home /workspace /run /var 2>/dev/null']);
+  return [...found, ...inside.output.split('\n').filter(Boolean)];
+}
+
+leakless(daemon, 'a token opens a private repository, and is nowhere to be read', async () => {
+  const box = await gitBox({ github_token: kToken });
+  assert.doesNotMatch(JSON.stringify(await daemon.json('GET', box.path)), new RegExp(kToken));
+  await git(box, '', 'config', '--global', 'credential.helper', 'store'); // which would write down what it is told
+  const cloned = post(box, 'clone', { repo: `${kServer}/private/held.git` });
+  await until('the server is asked', () => fs.existsSync(path.join(repositories, 'asked')));
+  assert.deepEqual(await whereTokenIs(box), [], 'while git is at work');
+  fs.writeFileSync(path.join(repositories, 'go'), '');
+  await cloned;
+  assert.equal(await box.read('held/README'), 'one\n');
+  assert.deepEqual(await whereTokenIs(box), [], 'afterwards');
+  assert.equal(await git(box, 'held', 'remote', 'get-url', 'origin'), `${kServer}/private/held.git`);
+  await refuses(box, 409, /^git: fatal: /, 'exec', { args: ['fetch'], folder: 'held' }); // any command; the token is not for it
+});
+
+leakless(daemon, 'who has no token is not let in, and one that is sent is for that call', async () => {
+  const box = await gitBox();
+  const repo = `${kServer}/private/project.git`;
+  await refuses(box, 409, /^git: fatal: could not read Username/, 'clone', { repo });
+  await refuses(box, 409, /^git: fatal: Authentication failed/, 'clone', { repo, github_token: 'wrong' });
+  await post(box, 'clone', { repo, github_token: kToken });
+  await box.write('project/new', 'new\n');
+  await post(box, 'commit', { message: 'new', folder: 'project' });
+  await refuses(box, 409, /^git: fatal: could not read Username/, 'push', { folder: 'project' });
+  for (const github_token of ['a b', 'a\nhost=evil', 'x'.repeat(2000)]) await refuses(box, 400, /^github_token: /, 'clone', { repo, github_token });
+});
+
+leakless(daemon, 'the token is told to the one server it is for', async () => {
+  const box = await gitBox({ github_token: kToken });
+  await refuses(box, 409, /^git: fatal: could not read Username/, 'clone', { repo: `http://${kOther}:${kPort}/private/project.git` });
+  const seen = fs.readFileSync(path.join(repositories, 'seen'), 'utf8');
+  assert.doesNotMatch(seen, new RegExp(kOther));
+  assert.match(seen, new RegExp(kOutside));
+});
+
+leakless(daemon, 'with a token the forms of ssh go by https', async () => {
+  const box = await gitBox({ github_token: kToken });
+  await post(box, 'clone', { repo: `git@${kOutside}:${kPort}:private/project.git` });
+  await box.sh('rm -r project');
+  await post(box, 'clone', { repo: `ssh://git@${kOutside}:${kPort}/private/project.git` });
+  assert.equal(await box.read('project/README'), 'one\n');
+});
+
+leakless(daemon, 'a branch is pushed, and a pull request made of it', async () => {
+  const box = await gitBox({ github_token: kToken, git_user_name: 'Jane "J" \\ Doe', git_user_email: 'jane@example.com' });
+  await post(box, 'clone', { repo: `${kServer}/private/project.git` });
+  await post(box, 'checkout', { branch: 'feature/one', folder: 'project' });
+  await box.write('project/feature', 'feature\n');
+  const { sha } = await post(box, 'commit', { message: 'a feature', folder: 'project' });
+  await post(box, 'push', { folder: 'project' });
+  const bare = path.join(repositories, 'private/project.git');
+  assert.equal(onHost('-C', bare, 'rev-parse', 'feature/one'), sha);
+  assert.equal(onHost('-C', bare, 'log', '-1', '--format=%an|%ae', 'feature/one'), 'Jane "J" \\ Doe|jane@example.com');
+  await refuses(box, 409, /^git: error: src refspec refs\/heads\/none does not match any/, 'push', { branch: 'none', folder: 'project' });
+  await refuses(box, 400, /^branch: /, 'push', { branch: '--force', folder: 'project' });
+
+  const authorization = `Bearer ${kToken}`;
+  const made = { status: 201, json: { html_url: 'https://example.com/7', number: 7, title: 'One' } };
+  answers = [{ status: 200, json: { default_branch: 'main' } }, made];
+  asked.length = 0;
+  assert.deepEqual(await post(box, 'create-pr', { title: 'One', folder: 'project' }), { url: 'https://example.com/7', number: 7, title: 'One', base: 'main' });
+  assert.deepEqual(asked, [
+    { call: 'GET /repos/private/project', authorization },
+    { call: 'POST /repos/private/project/pulls', authorization, body: { title: 'One', body: '', head: 'feature/one', base: 'main' } },
+  ]);
+  answers = [made];
+  assert.equal((await post(box, 'create-pr', { title: 'One', body: 'more', base: 'other', folder: 'project' })).base, 'other');
+
+  answers = [{ status: 422, json: { message: 'Validation Failed', errors: [{ message: 'A pull request already exists' }] } }];
+  await refuses(box, 409, /answered 422: Validation Failed: A pull request already exists/, 'create-pr', { title: 'One', base: 'main', folder: 'project' });
+  asked.length = 0;
+  answers = [{ status: 307, headers: { Location: `${kForge}/elsewhere` } }];
+  await refuses(box, 409, /answered 307/, 'create-pr', { title: 'One', base: 'main', folder: 'project' });
+  assert.equal(asked.length, 1, 'the token is not carried on');
+  await refuses(box, 400, /^title: /, 'create-pr', { folder: 'project' });
+  await git(box, 'project', 'remote', 'set-url', 'origin', 'https://elsewhere.example.com/private/project');
+  await refuses(box, 409, /^origin: is on elsewhere\.example\.com/, 'create-pr', { title: 'One', folder: 'project' });
+  const poor = await gitBox();
+  await refuses(poor, 400, /^github_token: /, 'create-pr', { title: 'One' });
+});
+
+leakless(daemon, 'a fork has the token and the repository of its box', async () => {
+  const box = await gitBox({ github_token: kToken });
+  await post(box, 'clone', { repo: `${kServer}/private/project.git` });
+  await daemon.end('SIGKILL');
+  await daemon.launch(); // and the records have both
+  const { boxes: [fork] } = await daemon.json('POST', `${box.path}/fork`, { git_user_name: 'Fork' }, 201);
+  assert.equal(fork.clone_repo, `${kServer}/private/project.git`);
+  const at = `/v2/box/${fork.id}/git`;
+  await daemon.json('POST', `${at}/push`, { branch: 'main', folder: 'project' });
+  const { output: name } = await daemon.json('POST', `${at}/exec`, { args: ['config', 'user.name'] });
+  assert.equal(name, 'Fork\n');
+});
+
+leakless(daemon, 'hutch git', async () => {
+  await gitBox({ name: 'dev' });
+  const env = { GITHUB_TOKEN: kToken };
+  const run = (...args) => output(daemon, ['git', ...args], { env });
+  const at = ['dev', '--folder', 'project'];
+  await run('clone', 'dev', `${kServer}/private/project.git`, '--branch', 'other');
+  await run('checkout', ...at, 'mend-parser');
+  await output(daemon, ['exec', 'dev', '--', 'sh', '-c', 'echo mended > project/parser']);
+  assert.equal(await run('status', ...at), '?? parser\n');
+  assert.equal(await run('config', 'dev', '--name', 'Jane Doe'), 'Jane Doe <box@hutch.local>\n');
+  const sha = await run('commit', ...at, '-m', 'mend the parser', '--author', 'John Doe <john@example.com>');
+  assert.match(sha, /^[0-9a-f]{40}\n$/);
+  assert.equal(await run('exec', ...at, '--', 'log', '-1', '--format=%H %an %cn'), `${sha.trim()} John Doe Jane Doe\n`);
+  await output(daemon, ['exec', 'dev', '--', 'sh', '-c', 'echo again > project/parser']);
+  assert.match(await run('diff', ...at), /\n-mended\n\+again\n/);
+  await run('push', ...at);
+  answers = [{ status: 201, json: { html_url: 'https://example.com/8', number: 8 } }];
+  assert.equal(await run('pr', ...at, '--title', 'Mend', '--base', 'main'), 'https://example.com/8\n');
+  await complains(daemon, 2, /--author/, ['git', 'commit', ...at, '-m', 'x', '--author', 'John']);
+  await complains(daemon, 1, /not a git repository/, ['git', 'status', 'dev']);
 });

@@ -298,7 +298,6 @@ calls('what is not built yet says so', async () => {
     attach_headers: { attachHeaders: { 'example.org': { 'X-Token': 'x' } } },
     skills: { skills: ['owner/repo'] },
     mcp_servers: { mcpServers: [{ name: 'files', package: 'some-package' }] },
-    git_user_name: { git: { userName: 'Jane' } },
   };
   for (const [field, config] of Object.entries(fields)) {
     await refuses(501, new RegExp(`^${field}: not supported`), () => Box.create(config));
@@ -306,7 +305,6 @@ calls('what is not built yet says so', async () => {
   const unbuilt = [
     () => box.configureModel('anthropic/claude-sonnet-5'),
     () => box.skills.add('owner/repo'), () => box.skills.remove('owner/repo'), () => box.skills.remove('owner/repo/skill'),
-    () => box.git.push(), () => box.git.createPR({ title: 't' }),
     () => box.schedule.exec({ cron: '* * * * *', command: ['true'] }), () => box.schedule.list(), () => box.schedule.get('s'),
     () => box.schedule.pause('s'), () => box.schedule.resume('s'), () => box.schedule.delete('s'),
     () => box.getPublicURL(80), () => box.listPublicURLs(), () => box.deletePublicURL(80),

@@ -4,7 +4,9 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
+import { after } from 'node:test';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { gitImage } from '../e2e/lib/git-image.mjs';
 import { leakless, needs, skip, suite } from '../e2e/lib/suite.mjs';
 
 const kUnreachable = /\b(EAI_AGAIN|ENOTFOUND|ECONNREFUSED|ECONNRESET|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|ERR_SOCKET_TIMEOUT)\b/;
@@ -27,9 +29,11 @@ function install() {
   return path.join(installed, exports['.'].import);
 }
 
-needs();
+needs('git', 'ldd');
 export const sdk = await import(pathToFileURL(install()));
-export const daemon = suite({ tcp: true });
+const directory = fs.mkdtempSync('/var/tmp/hutch-sdk-');
+after(() => fs.rmSync(directory, { recursive: true }));
+export const daemon = suite({ tcp: true, import: { git: gitImage(directory) } });
 
 /// Ends the connections that fetch keeps for its next calls, which the daemon would hold on to as well.
 function disconnect() {

@@ -2,3 +2,4 @@
 
 import './boxes.mjs';
 import './files.mjs';
+import './git.mjs';

@@ -1,21 +1,38 @@
 // A server of git repositories: git's own http-backend behind HTTP. Those below /private/ are for who sends the token.
 //
-//     node git-server.mjs DIRECTORY PORT TOKEN
+//     node git-server.mjs DIRECTORY PORT
+//
+// DIRECTORY/token holds the token; DIRECTORY/seen gets a line for each token that is sent: to which host, and which.
+// The content of /private/held.git is sent when DIRECTORY/go is there; DIRECTORY/asked is, when it was asked for.
 
 import { execFileSync, spawn } from 'node:child_process';
+import fs from 'node:fs';
 import http from 'node:http';
 
-const [directory, port, token] = process.argv.slice(2);
+const [directory, port] = process.argv.slice(2);
 const backend = `${execFileSync('git', ['--exec-path'], { encoding: 'utf8' }).trim()}/git-http-backend`;
+const token = fs.readFileSync(`${directory}/token`, 'utf8');
 const allowed = `Basic ${Buffer.from(`x-access-token:${token}`).toString('base64')}`;
 
-http.createServer((request, response) => {
+function gate() {
+  fs.writeFileSync(`${directory}/asked`, '');
+  return new Promise((resolve) => {
+    const watcher = fs.watch(directory, () => open());
+    const open = () => fs.existsSync(`${directory}/go`) && (watcher.close(), resolve());
+    open();
+  });
+}
+
+http.createServer(async (request, response) => {
   const url = new URL(request.url, 'http://server');
-  if (url.pathname.startsWith('/private/') && request.headers.authorization !== allowed) {
+  const { authorization, host } = request.headers;
+  if (authorization) fs.appendFileSync(`${directory}/seen`, `${host} ${authorization === allowed}\n`);
+  if (url.pathname.startsWith('/private/') && authorization !== allowed) {
     response.writeHead(401, { 'WWW-Authenticate': 'Basic realm="git"' });
     response.end();
     return;
   }
+  if (url.pathname === '/private/held.git/git-upload-pack') await gate();
   const git = spawn(backend, [], {
     stdio: ['pipe', 'pipe', 'inherit'],
     env: {
