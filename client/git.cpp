@@ -164,7 +164,7 @@ void add_remote(const Commands& commands) {
                            "hutch git push dev --folder project", push);
     command->add_option("BRANCH", options.branch, "The one that is checked out, if none is named");
     command = commands.add("pr",
-                           "Ask for the branch that is checked out, and pushed, to be pulled; print where\n\nWith "
+                           "Open a pull request of the branch that is checked out\n\nIts address is printed. With "
                            "GITHUB_TOKEN of hutch's own environment, or else the token of the box.",
                            "hutch git pr dev --folder project --title \"Mend the parser\"", pull_request);
     command->add_option("--title", options.title, "Its title")->required();

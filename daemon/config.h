@@ -24,15 +24,6 @@ struct Config {
     uint32_t pool = 8;     ///< network slots kept ready
     uint32_t workers = 4;  ///< threads for blocking kernel calls
     uint32_t max_boxes = 10000;
-    uint32_t idle_timeout = 1800;     ///< seconds without work after which a box is paused; 0: never
-    uint32_t reclaim_after = 10;      ///< seconds of a pause after which the box's memory is asked back
-    std::string log_format = "auto";  ///< text, json, or auto: text on a terminal, else json
-    double cpu_hour_usd = 0.10;       ///< per active vCPU-hour
-    double gb_month_usd = 0.10;       ///< per 10^9 bytes of files kept for 730 hours
-
-    [[nodiscard]] std::string store_dir() const { return state_dir + "/store"; }
-    /// The file with the file system of the store, if it has one of its own.
-    [[nodiscard]] std::string store_file() const { return state_dir + "/store.btrfs"; }
     uint32_t idle_timeout = 1800;                   ///< seconds without work after which a box is paused; 0: never
     uint32_t reclaim_after = 10;                    ///< seconds of a pause after which the box's memory is asked back
     std::string log_format = "auto";                ///< text, json, or auto: text on a terminal, else json
@@ -40,6 +31,10 @@ struct Config {
     std::string github_api_url = "https://api.github.com";  ///< where it takes pull requests
     double cpu_hour_usd = 0.10;                             ///< per active vCPU-hour
     double gb_month_usd = 0.10;                             ///< per 10^9 bytes of files kept for 730 hours
+
+    [[nodiscard]] std::string store_dir() const { return state_dir + "/store"; }
+    /// The file with the file system of the store, if it has one of its own.
+    [[nodiscard]] std::string store_file() const { return state_dir + "/store.btrfs"; }
 };
 
 /// A box's size: what the wire's "size" stands for.

@@ -22,6 +22,7 @@ export function gitImage(directory) {
   for (const file of new Set([...programs, ...libraries])) put(file);
   fs.symlinkSync('git-remote-http', path.join(root, gitCore(), 'git-remote-https'));
   fs.symlinkSync('/usr/bin/git', path.join(root, gitCore(), 'git')); // what git starts when it starts itself
+  for (const name of ['git-upload-pack', 'git-receive-pack']) fs.symlinkSync('git', path.join(root, 'usr/bin', name)); // a repository in the box
   const archive = path.join(directory, 'git.tar');
   run('tar', '-C', root, '--owner=0', '--group=0', '--numeric-owner', '-cf', archive, '.');
   fs.rmSync(root, { recursive: true });
