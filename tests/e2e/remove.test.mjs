@@ -32,7 +32,7 @@ async function killInit(box) {
 /// It is without an init, and without its files.
 async function ruin(box) {
   await killInit(box);
-  const away = `${daemon.directory}/${box.id}`;
+  const away = `${daemon.store}/tmp/${box.id}`; // the store may be a file system of its own
   fs.renameSync(upper(box), away);
   fs.rmSync(away, { recursive: true });
 }
