@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -50,6 +51,18 @@ Result<void> write_value_at(int dir, const std::string& path, std::string_view v
         return errno_error("writing \"" + std::string(value) + "\" to " + path);
     }
     return {};
+}
+
+Result<UniqueFd> sealed_memory(const char* name, std::string_view content, unsigned flags) {
+    const std::string operation = "making the memfd " + std::string(name);
+    UniqueFd memory(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | flags));
+    if (!memory) return errno_error(operation);
+    TRY_IN(operation, write_all(memory.get(), content));
+    constexpr int kSeals = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+    if (lseek(memory.get(), 0, SEEK_SET) != 0 || fcntl(memory.get(), F_ADD_SEALS, kSeals) != 0) {
+        return errno_error(operation);
+    }
+    return memory;
 }
 
 Result<void> write_all(int fd, std::string_view data) {

@@ -21,6 +21,9 @@ Result<UniqueFd> open_beneath(int dir, const std::string& path, int flags, mode_
 Result<std::string> read_file_at(int dir, const std::string& path, size_t limit = 1 << 20);
 /// One write(2) of a small value into an existing (kernel) file; the error names path and value.
 Result<void> write_value_at(int dir, const std::string& path, std::string_view value);
+/// Memory without a name that holds `content` and that nobody can change any more, at its beginning. `flags`: more of
+/// memfd_create(2)'s; EINVAL for one that the kernel does not know.
+Result<UniqueFd> sealed_memory(const char* name, std::string_view content, unsigned flags = 0);
 /// Writes all of `data`, going on after short writes and EINTR.
 Result<void> write_all(int fd, std::string_view data);
 /// mkdir -p below `dir`; an existing directory is fine.

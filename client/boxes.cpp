@@ -105,8 +105,7 @@ void add_create(CLI::App& app, Program& program) {
         ->type_name("MODE");
     add_networks(*command, options->network);
     add_json_flag(*command, options->json);
-    command->callback(
-        [&program, options] { program.action = [&program, options] { return create(program, *options); }; });
+    run_on(command, program, options, create);
 }
 
 struct ListOptions {
@@ -146,8 +145,7 @@ void add_list(CLI::App& app, Program& program) {
     command->add_option("--label", options->label, "Only those with this label")->type_name("LABEL");
     command->add_flag("--all", options->all, "Those of all customers; over the Unix socket only");
     add_json_flag(*command, options->json);
-    command->callback(
-        [&program, options] { program.action = [&program, options] { return list(program, *options); }; });
+    run_on(command, program, options, list);
 }
 
 struct BoxOptions {
@@ -212,8 +210,7 @@ void add_inspect(CLI::App& app, Program& program) {
                                     "hutch inspect web | jq .status");
     add_box(*command, options->box);
     add_json_flag(*command, options->json);
-    command->callback(
-        [&program, options] { program.action = [&program, options] { return inspect(program, *options); }; });
+    run_on(command, program, options, inspect);
 }
 
 /// A command that makes one call for each of its boxes.
@@ -255,8 +252,7 @@ void add_remove(CLI::App& app, Program& program) {
     CLI::App* command = add_command(app, "rm", "Delete boxes with all that is in them", "hutch rm web worker");
     command->add_option("BOX", options->boxes, "Names or ids of the boxes")->required();
     command->add_flag("-f,--force", options->force, "A box that does not exist is no error");
-    command->callback(
-        [&program, options] { program.action = [&program, options] { return remove(program, *options); }; });
+    run_on(command, program, options, remove);
 }
 
 struct LogOptions {
@@ -299,8 +295,7 @@ void add_logs(CLI::App& app, Program& program) {
         ->type_name("COUNT")
         ->check(CLI::Range(1U, 1000000U));
     add_json_flag(*command, options->json);
-    command->callback(
-        [&program, options] { program.action = [&program, options] { return logs(program, *options); }; });
+    run_on(command, program, options, logs);
 }
 
 /// For shell completion, hence silent where there is no daemon.

@@ -52,8 +52,7 @@ void add_code_command(CLI::App& app, Program& program) {
         ->type_name("SECONDS")
         ->check(CLI::Range(1U, 604800U).description(""));
     command->add_option("-w,--workdir", options->folder, "Directory to run it in")->type_name("DIR");
-    command->callback(
-        [&program, options] { program.action = [&program, options] { return run_code(program, *options); }; });
+    run_on(command, program, options, run_code);
 }
 
 }  // namespace hutch::client

@@ -178,8 +178,7 @@ void add_copy_command(CLI::App& app, Program& program) {
                     "hutch cp report.pdf web:docs/\n  hutch cp web:/var/log ./log\n  hutch cp web:notes.txt - | less");
     command->add_option("SRC", options->from, "What to copy; `-` is standard input")->required();
     command->add_option("DST", options->to, "Where to; `-` is standard output")->required();
-    command->callback(
-        [&program, options] { program.action = [&program, options] { return copy(program, *options); }; });
+    run_on(command, program, options, copy);
 }
 
 }  // namespace hutch::client

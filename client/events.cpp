@@ -95,8 +95,7 @@ void add_event_command(CLI::App& app, Program& program) {
     command->add_option("--after", options->after, "Only what came after this one: START-ID of its JSON")
         ->type_name("START-ID");
     command->add_flag("--json", options->json, "One JSON object a line, for programs");
-    command->callback(
-        [&program, options] { program.action = [&program, options] { return events(program, *options); }; });
+    run_on(command, program, options, events);
 }
 
 }  // namespace hutch::client

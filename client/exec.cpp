@@ -83,8 +83,7 @@ void add_exec_command(CLI::App& app, Program& program) {
         ->type_name("SECONDS")
         ->check(CLI::Range(1U, 604800U).description(""));
     command->add_option("-w,--workdir", options->folder, "Directory to run it in")->type_name("DIR");
-    command->callback(
-        [&program, options] { program.action = [&program, options] { return exec(program, *options); }; });
+    run_on(command, program, options, exec);
 }
 
 }  // namespace hutch::client

@@ -32,8 +32,7 @@ using Command = Result<int> (*)(const Program&, const ImageOptions&);
 CLI::App* add_image_command(CLI::App& parent, Program& program, Command run, const Options& options,
                             const std::string& name, const std::string& description, const std::string& example) {
     CLI::App* command = add_command(parent, name, description, example);
-    command->callback(
-        [&program, options, run] { program.action = [&program, options, run] { return run(program, *options); }; });
+    run_on(command, program, options, run);
     return command;
 }
 

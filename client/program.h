@@ -40,9 +40,8 @@ void add_json_flag(CLI::App& command, bool& json);
 CLI::Option* add_box(CLI::App& command, std::string& box);
 
 /// What the command does when it is the one called.
-template <typename Options>
-void run_on(CLI::App* command, Program& program, std::shared_ptr<Options> options,
-            Result<int> (*act)(const Program&, const Options&)) {
+template <typename Options, typename Act>
+void run_on(CLI::App* command, Program& program, std::shared_ptr<Options> options, Act act) {
     command->callback(
         [&program, options, act] { program.action = [&program, options, act] { return act(program, *options); }; });
 }

@@ -97,20 +97,16 @@ void add_run_commands(CLI::App& app, Program& program) {
     };
     const auto [runs, listed] = add("runs", "List what was run in a box, newest first", "hutch runs web");
     add_json_flag(*runs, listed->json);
-    runs->callback(
-        [&program, listed = listed] { program.action = [&program, listed] { return list(program, *listed); }; });
+    run_on(runs, program, listed, list);
     const auto [attached, followed] =
         add("attach", "Show what a run has said and follow it to its end\n\nThe run's exit code becomes that of hutch.",
             "hutch attach web l7lrqr1dcaslkt");
     attached->add_option("RUN", followed->run, "Its id, of `hutch runs` or `hutch exec --detach`")->required();
-    attached->callback([&program, followed = followed] {
-        program.action = [&program, followed] { return attach(program, *followed); };
-    });
+    run_on(attached, program, followed, attach);
     const auto [cancelled, ended] =
         add("cancel", "Kill a run with all that it started", "hutch cancel web l7lrqr1dcaslkt");
     cancelled->add_option("RUN", ended->run, "Its id, of `hutch runs`")->required();
-    cancelled->callback(
-        [&program, ended = ended] { program.action = [&program, ended] { return cancel(program, *ended); }; });
+    run_on(cancelled, program, ended, cancel);
 }
 
 }  // namespace hutch::client

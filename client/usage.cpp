@@ -107,8 +107,7 @@ void add_usage_command(CLI::App& app, Program& program) {
     command->add_option("--period", options->period, "A month by UTC; default: this one, or all of a box's time")
         ->type_name("YYYY-MM");
     add_json_flag(*command, options->json);
-    command->callback(
-        [&program, options] { program.action = [&program, options] { return usage(program, *options); }; });
+    run_on(command, program, options, usage);
 }
 
 }  // namespace hutch::client

@@ -18,13 +18,10 @@ Result<UniqueFd> init_image() {
 #ifndef MFD_EXEC
     constexpr unsigned MFD_EXEC = 0x0010U;  // Linux 6.3; older kernels refuse it and need nothing
 #endif
-    UniqueFd image(memfd_create("hutch-init", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC));
-    if (!image && errno == EINVAL) image = UniqueFd(memfd_create("hutch-init", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-    if (!image) return errno_error("creating the memfd of hutch-init");
-    TRY(write_all(image.get(), {hutch_init_begin, static_cast<size_t>(hutch_init_end - hutch_init_begin)}));
-    if (fcntl(image.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
-        return errno_error("sealing the memfd of hutch-init");
-    }
+    const std::string_view bytes{hutch_init_begin, static_cast<size_t>(hutch_init_end - hutch_init_begin)};
+    auto made = sealed_memory("hutch-init", bytes, MFD_EXEC);
+    if (!made.ok() && made.error().code == EINVAL) made = sealed_memory("hutch-init", bytes);
+    const UniqueFd image = TRY(std::move(made));
     // A read-only description of it: a writable one would make execve answer ETXTBSY.
     return open_at(AT_FDCWD, "/proc/self/fd/" + std::to_string(image.get()), O_RDONLY);
 }

@@ -1,10 +1,6 @@
 // A piece of code: the language's own program reads it as its standard input, so that it is neither in a file nor in an
 // argument of the box.
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include "base/file.h"
 #include "daemon/api/resources.h"
 
@@ -29,18 +25,6 @@ const Language* find_language(const std::string& name) {
     return nullptr;
 }
 
-/// Sealed, so that what is run is what was sent. Never blocks, whatever its size.
-Result<UniqueFd> input_of(const std::string& text) {
-    UniqueFd file(memfd_create("code", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-    if (!file) return errno_error("keeping the code");
-    TRY_IN("keeping the code", write_all(file.get(), text));
-    if (lseek(file.get(), 0, SEEK_SET) != 0 ||
-        fcntl(file.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0) {
-        return errno_error("keeping the code");
-    }
-    return file;
-}
-
 }  // namespace
 
 Result<Work> decode_code(const Services& services, const Box& box, const Fields& fields) {
@@ -51,10 +35,10 @@ Result<Work> decode_code(const Services& services, const Box& box, const Fields&
     Work work;
     work.command.argv = language->argv;
     TRY(decode_surroundings(services, box, fields, work.command));
-    work.input = TRY(input_of(code));
-    work.without_program = "language: " + name + " needs the program " + language->argv.front() + ", which image " +
-                           box.record.image + " does not have; make the box with runtime " + language->image +
-                           ", or install it";
+    work.input = TRY_IN("keeping the code", sealed_memory("code", code));
+    work.command.without_program = "language: " + name + " needs the program " + language->argv.front() +
+                                   ", which image " + box.record.image + " does not have; make the box with runtime " +
+                                   language->image + ", or install it";
     return work;
 }
 

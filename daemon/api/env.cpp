@@ -105,10 +105,8 @@ void add_env_routes(Router& router, Services& services) {
                [&services](Exchange& exchange, const Params&) { return get(services, exchange); });
     router.add("PUT", "/v2/box/settings/env",
                [&services](Exchange& exchange, const Params&) { return replace(services, exchange); });
-    router.add("PUT", "/v2/box/settings/env/{key}",
-               [&services](Exchange& exchange, const Params& params) { return put(services, exchange, params); });
-    router.add("DELETE", "/v2/box/settings/env/{key}",
-               [&services](Exchange& exchange, const Params& params) { return remove(services, exchange, params); });
+    router.add("PUT", "/v2/box/settings/env/{key}", with(services, put));
+    router.add("DELETE", "/v2/box/settings/env/{key}", with(services, remove));
 }
 
 }  // namespace hutch::daemon

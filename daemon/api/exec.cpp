@@ -26,14 +26,7 @@ Response answer_detached(const Run& run) {
 using Decode = Result<Work> (*)(const Services&, const Box&, const Fields&);
 
 Result<Work> decode_bare(const Services& services, const Box& box, const Fields& fields) {
-    return Work{TRY(decode_command(services, box, fields)), UniqueFd(), ""};
-}
-
-Task<Result<std::shared_ptr<Run>>> start(Services& services, std::shared_ptr<Box> box, Work work) {
-    auto run = co_await services.runs.start(box, std::move(work.command), std::move(work.input));
-    const bool no_program = !run.ok() && run.error().code == ENOENT && run.error().message.starts_with("command:");
-    if (no_program && !work.without_program.empty()) co_return invalid(work.without_program);
-    co_return run;
+    return Work{TRY(decode_command(services, box, fields)), UniqueFd()};
 }
 
 Task<Result<std::optional<Response>>> exec(Services& services, Exchange& exchange, const Params& params,
@@ -44,7 +37,7 @@ Task<Result<std::optional<Response>>> exec(Services& services, Exchange& exchang
     CO_TRY_LET(const auto detach, fields.flag("detach"));
     work.command.detached = detach.value_or(false);
     work.command.errors = Errors::kSeparate;
-    CO_TRY_LET(const auto run, co_await start(services, box, std::move(work)));
+    CO_TRY_LET(const auto run, co_await services.runs.start(box, std::move(work.command), std::move(work.input)));
     if (detach.value_or(false)) co_return std::optional(answer_detached(*run));
     Collector out;
     Collector err;
@@ -66,7 +59,7 @@ Task<Result<std::optional<Response>>> exec_stream(Services& services, Exchange& 
     CO_TRY_LET(Work work, decode(services, *box, fields));
     CO_TRY_LET(const auto detach, fields.flag("detach"));
     work.command.detached = detach.value_or(false);
-    const auto run = co_await start(services, box, std::move(work));
+    const auto run = co_await services.runs.start(box, std::move(work.command), std::move(work.input));
     if (detach.value_or(false)) {
         CO_TRY(run);
         co_return std::optional(answer_detached(*run.value()));
@@ -104,9 +97,8 @@ Result<Command> decode_command(const Services& services, const Box& box, const F
 
 Result<void> decode_surroundings(const Services& services, const Box& box, const Fields& fields, Command& command) {
     const std::string folder = TRY(fields.text("folder")).value_or("");
-    if (folder.find('\0') != std::string::npos) return invalid("folder: must not contain a NUL character");
     const auto image = services.images.find(box.record.image);  // may have been replaced or removed since
-    command.work_dir = folder.empty() && image.ok() ? image.value().work_dir : absolute_path(folder);
+    command.work_dir = folder.empty() && image.ok() ? image.value().work_dir : TRY(checked_folder(folder));
     command.user = TRY(find_user(image.ok() ? image.value().user : "boxuser"));
     command.env = TRY(environment_of(services, box));
     const auto timeout = TRY(fields.number("timeout"));
@@ -115,6 +107,11 @@ Result<void> decode_surroundings(const Services& services, const Box& box, const
     }
     if (timeout) command.timeout = std::chrono::milliseconds(*timeout);
     return {};
+}
+
+Result<std::string> checked_folder(const std::string& folder) {
+    if (folder.find('\0') != std::string::npos) return invalid("folder: must not contain a NUL character");
+    return absolute_path(folder);
 }
 
 Json outcome_json(const Outcome& outcome) {

@@ -183,10 +183,7 @@ Answer download(Services& services, Exchange& exchange, const Params& params) {
 
 void add_file_routes(Router& router, Services& services) {
     const auto add = [&](const char* method, const char* name, Answer (*handler)(Services&, Exchange&, const Params&)) {
-        router.add(method, std::string("/v2/box/{id}/files/") + name,
-                   [&services, handler](Exchange& exchange, const Params& params) {
-                       return handler(services, exchange, params);
-                   });
+        router.add(method, std::string("/v2/box/{id}/files/") + name, with(services, handler));
     };
     add("GET", "read", read);
     add("POST", "write", write);

@@ -28,15 +28,10 @@ Result<std::string> line_or_nothing(const Fields& fields, const char* field) {
     return text;
 }
 
-Result<std::string> decode_folder(const std::string& folder) {
-    if (folder.find('\0') != std::string::npos) return invalid("folder: must not contain a NUL character");
-    return absolute_path(folder);
-}
-
 // The token of the call, or else of the box, for the one server it is for.
 Result<Git> git_in(Services& services, const std::shared_ptr<Box>& box, const std::string& folder,
                    const std::string& token) {
-    return Git(services.runs, box, TRY(decode_folder(folder)), TRY(environment_of(services, *box)),
+    return Git(services.runs, box, TRY(checked_folder(folder)), TRY(environment_of(services, *box)),
                Credential{services.config.github_url, token.empty() ? box->record.git_token : token});
 }
 
@@ -266,10 +261,7 @@ Task<Result<void>> introduce(Services& services, std::vector<std::shared_ptr<Box
 
 void add_git_routes(Router& router, Services& services) {
     const auto add = [&](const char* method, const char* name, Answer (*handler)(Services&, Exchange&, const Params&)) {
-        router.add(method, std::string("/v2/box/{id}/") + name,
-                   [&services, handler](Exchange& exchange, const Params& params) {
-                       return handler(services, exchange, params);
-                   });
+        router.add(method, std::string("/v2/box/{id}/") + name, with(services, handler));
     };
     add("POST", "git/clone", clone);
     add("POST", "git/exec", exec);

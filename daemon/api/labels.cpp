@@ -60,10 +60,8 @@ Result<std::vector<std::string>> checked_labels(const std::string& field, std::v
 }
 
 void add_label_routes(Router& router, Services& services) {
-    router.add("POST", "/v2/box/{id}/config/labels",
-               [&services](Exchange& exchange, const Params& params) { return add(services, exchange, params); });
-    router.add("DELETE", "/v2/box/{id}/config/labels/{label}",
-               [&services](Exchange& exchange, const Params& params) { return remove(services, exchange, params); });
+    router.add("POST", "/v2/box/{id}/config/labels", with(services, add));
+    router.add("DELETE", "/v2/box/{id}/config/labels/{label}", with(services, remove));
 }
 
 }  // namespace hutch::daemon

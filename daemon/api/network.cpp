@@ -81,8 +81,7 @@ Json network_json(const NetworkPolicy& policy) {
 }
 
 void add_network_routes(Router& router, Services& services) {
-    router.add("PUT", "/v2/box/{id}/config/network-policy",
-               [&services](Exchange& exchange, const Params& params) { return set(services, exchange, params); });
+    router.add("PUT", "/v2/box/{id}/config/network-policy", with(services, set));
 }
 
 }  // namespace hutch::daemon

@@ -23,6 +23,12 @@ struct Services {
     const Config& config;
 };
 
+/// The handler of a route from a function that answers it.
+inline Handler with(Services& services,
+                    Task<Result<std::optional<Response>>> (*answer)(Services&, Exchange&, const Params&)) {
+    return [&services, answer](Exchange& exchange, const Params& params) { return answer(services, exchange, params); };
+}
+
 // One file per resource of the API.
 void add_key_routes(Router& router, KeyRing& keys);
 void add_box_routes(Router& router, Services& services);
@@ -69,6 +75,8 @@ Task<Result<Fields>> read_fields(Exchange& exchange);
 bool wants_details(const Exchange& exchange);
 /// `command`, `folder` and `timeout`, with the user, the environment and the defaults of the box's image.
 Result<Command> decode_command(const Services& services, const Box& box, const Fields& fields);
+/// Of `folder`, the absolute path in the box.
+Result<std::string> checked_folder(const std::string& folder);
 /// All of that but `command`.
 Result<void> decode_surroundings(const Services& services, const Box& box, const Fields& fields, Command& command);
 
@@ -76,7 +84,6 @@ Result<void> decode_surroundings(const Services& services, const Box& box, const
 struct Work {
     Command command;
     UniqueFd input;
-    std::string without_program;  ///< what to say if the box has no such program
 };
 /// `code` and `language`: a program of the box's image that reads the code.
 Result<Work> decode_code(const Services& services, const Box& box, const Fields& fields);

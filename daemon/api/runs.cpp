@@ -168,14 +168,10 @@ const char* name_of(RunStatus status) {
 }
 
 void add_run_routes(Router& router, Services& services) {
-    router.add("GET", "/v2/box/{id}/runs",
-               [&services](Exchange& exchange, const Params& params) { return list(services, exchange, params); });
-    router.add("GET", "/v2/box/{id}/runs/{run}",
-               [&services](Exchange& exchange, const Params& params) { return get(services, exchange, params); });
-    router.add("GET", "/v2/box/{id}/runs/{run}/output",
-               [&services](Exchange& exchange, const Params& params) { return output(services, exchange, params); });
-    router.add("POST", "/v2/box/{id}/runs/{run}/cancel",
-               [&services](Exchange& exchange, const Params& params) { return cancel(services, exchange, params); });
+    router.add("GET", "/v2/box/{id}/runs", with(services, list));
+    router.add("GET", "/v2/box/{id}/runs/{run}", with(services, get));
+    router.add("GET", "/v2/box/{id}/runs/{run}/output", with(services, output));
+    router.add("POST", "/v2/box/{id}/runs/{run}/cancel", with(services, cancel));
 }
 
 }  // namespace hutch::daemon

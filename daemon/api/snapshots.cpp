@@ -212,14 +212,9 @@ Answer diff(Services& services, Exchange& exchange, const Params& params) {
 }  // namespace
 
 void add_snapshot_routes(Router& router, Services& services) {
-    router.add("POST", "/v2/box/{id}/snapshots",
-               [&services](Exchange& exchange, const Params& params) { return take(services, exchange, params); });
-    router.add("GET", "/v2/box/{id}/snapshots", [&services](Exchange& exchange, const Params& params) {
-        return list_of_box(services, exchange, params);
-    });
-    router.add("DELETE", "/v2/box/{id}/snapshots/{snapshot}", [&services](Exchange& exchange, const Params& params) {
-        return remove_one(services, exchange, params);
-    });
+    router.add("POST", "/v2/box/{id}/snapshots", with(services, take));
+    router.add("GET", "/v2/box/{id}/snapshots", with(services, list_of_box));
+    router.add("DELETE", "/v2/box/{id}/snapshots/{snapshot}", with(services, remove_one));
     router.add("GET", "/v2/box/snapshots", [&services](Exchange& exchange, const Params&) -> Answer {
         co_return std::optional(answer_list(listed_snapshots(services, exchange)));
     });
@@ -227,12 +222,9 @@ void add_snapshot_routes(Router& router, Services& services) {
                [&services](Exchange& exchange, const Params&) { return remove_many(services, exchange); });
     router.add("POST", "/v2/box/from-snapshot",
                [&services](Exchange& exchange, const Params&) { return create(services, exchange); });
-    router.add("POST", "/v2/box/{id}/fork",
-               [&services](Exchange& exchange, const Params& params) { return fork(services, exchange, params); });
-    router.add("GET", "/v2/box/{id}/diff",
-               [&services](Exchange& exchange, const Params& params) { return diff(services, exchange, params); });
-    router.add("POST", "/v2/box/{id}/rollback",
-               [&services](Exchange& exchange, const Params& params) { return roll_back(services, exchange, params); });
+    router.add("POST", "/v2/box/{id}/fork", with(services, fork));
+    router.add("GET", "/v2/box/{id}/diff", with(services, diff));
+    router.add("POST", "/v2/box/{id}/rollback", with(services, roll_back));
 }
 
 }  // namespace hutch::daemon

@@ -142,8 +142,7 @@ Task<Result<std::optional<Response>>> terminal(Services& services, Exchange& exc
 }  // namespace
 
 void add_terminal_routes(Router& router, Services& services) {
-    router.add("GET", "/v2/box/{id}/exec-tty",
-               [&services](Exchange& exchange, const Params& params) { return terminal(services, exchange, params); });
+    router.add("GET", "/v2/box/{id}/exec-tty", with(services, terminal));
 }
 
 }  // namespace hutch::daemon

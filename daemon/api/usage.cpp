@@ -155,8 +155,7 @@ Answer of_all(Services& services, Exchange& exchange) {
 }  // namespace
 
 void add_usage_routes(Router& router, Services& services) {
-    router.add("GET", "/v2/box/{id}/usage",
-               [&services](Exchange& exchange, const Params& params) { return of_box(services, exchange, params); });
+    router.add("GET", "/v2/box/{id}/usage", with(services, of_box));
     router.add("GET", "/v2/usage",
                [&services](Exchange& exchange, const Params&) { return of_all(services, exchange); });
 }

@@ -1,7 +1,5 @@
 #include "daemon/git/step.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <sstream>
@@ -28,13 +26,8 @@ constexpr const char* kHelper = "!f() { test \"$1\" = get && cat /proc/self/fd/9
 // The token's way into the box: memory without a name, which nobody can write to, gone when the last process of the
 // step has ended. Not an argument, not a variable, not a file: those are seen by others, or stay.
 Result<UniqueFd> answer_for_helper(const std::string& token) {
-    UniqueFd fd(memfd_create("git-credential", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-    if (!fd) return errno_error("making memory for git's credential");
-    TRY(write_all(fd.get(), "username=x-access-token\npassword=" + token + "\n"));
-    constexpr int kSeals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
-    if (fchmod(fd.get(), 0444) != 0 || fcntl(fd.get(), F_ADD_SEALS, kSeals) != 0) {
-        return errno_error("sealing git's credential");
-    }
+    UniqueFd fd = TRY(sealed_memory("git-credential", "username=x-access-token\npassword=" + token + "\n"));
+    if (fchmod(fd.get(), 0444) != 0) return errno_error("opening git's credential to the box");
     return fd;
 }
 

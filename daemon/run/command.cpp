@@ -41,8 +41,11 @@ Error said_plainly(const runtime::Reply& failed, const Command& command) {
             "folder: cannot enter \"" + command.work_dir + "\" in the box: " + std::strerror(failure.code);
     } else if (failed.stage == runtime::Stage::kCommand) {
         failure.kind = ErrorKind::kInvalid;
-        failure.message = "command: cannot run \"" + command.argv[0] + "\" in the box: " +
-                          (failure.code == ENOENT ? "no such program in its PATH" : std::strerror(failure.code));
+        failure.message =
+            failure.code == ENOENT && !command.without_program.empty()
+                ? command.without_program
+                : "command: cannot run \"" + command.argv[0] + "\" in the box: " +
+                      (failure.code == ENOENT ? "no such program in its PATH" : std::strerror(failure.code));
     }
     if (failed.code == EAGAIN || failed.code == EMFILE) {
         failure.kind = ErrorKind::kLimit;

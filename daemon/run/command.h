@@ -34,6 +34,7 @@ struct Command {
     std::optional<runtime::RunSpec::Terminal> terminal;  ///< all of its output is the terminal's
     std::optional<std::chrono::milliseconds> timeout;    ///< then its whole tree is killed
     bool detached = false;                               ///< nobody reads along: without a record it is not started
+    std::string without_program{};                       ///< what to say where the box has no such program
     std::string prompt{};                                ///< how its record shows it, where that is not its argv
     bool recorded = true;  ///< false for what serves another call: no record of it is kept, its output only passes
 };
