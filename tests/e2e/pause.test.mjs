@@ -3,13 +3,15 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { PassThrough } from 'node:stream';
+import { Clock } from './lib/clock.mjs';
 import { groupOf as group, pids, stuckOptions, whileStuck } from './lib/processes.mjs';
 import { leakless, needs, suite } from './lib/suite.mjs';
 import { until } from './lib/until.mjs';
 
 needs();
-const kIdleTimeout = 1000;
-const daemon = suite({ args: ['--idle_timeout', String(kIdleTimeout), '--reclaim_after', '0'] });
+const kIdleTimeout = 1800; // the default
+const clock = new Clock();
+const daemon = suite({ args: ['--reclaim_after', '0'], env: clock.env });
 
 const frozen = (box) => /^frozen 1$/m.test(fs.readFileSync(`${group(box)}/cgroup.events`, 'utf8'));
 const pause = (box) => daemon.json('POST', `${box.path}/pause`);
@@ -174,43 +176,55 @@ leakless(daemon, 'a freeze that a killed daemon had only begun is taken back', s
 
 // --- falling asleep by itself ---
 
-const seconds = () => Math.floor(Date.now() / 1000);
+const pass = (seconds) => clock.pass(seconds, daemon);
 const sleepOf = async (box) => (await daemon.json('GET', `${box.path}?details=1`)).details.sleep;
 const asleep = (box) => until(`box ${box.id} is paused`, async () => await box.status() === 'paused');
 const logOf = async (box) => (await daemon.json('GET', `${box.path}/logs`)).logs.map((entry) => entry.message);
 
 leakless(daemon, 'a box without work for its idle_timeout is paused, and a command wakes it', async () => {
-  const box = await daemon.box({ idle_timeout: 1 });
+  const [box, sooner] = [await daemon.box(), await daemon.box({ idle_timeout: kIdleTimeout - 60 })];
+  await pass(kIdleTimeout - 60);
+  await asleep(sooner);
+  assert.equal(await box.status(), 'idle');
+  await pass(60);
   await asleep(box);
   assert.ok(frozen(box));
   assert.ok((await logOf(box)).includes('paused: nobody needed it'));
   assert.equal(await box.sh('echo awake'), 'awake');
+  await pass(kIdleTimeout);
   await asleep(box);
 });
 
 leakless(daemon, 'a run keeps a box awake; its end begins a new timeout', async () => {
-  const [busy, clock] = [await daemon.box({ idle_timeout: 1 }), await daemon.box({ idle_timeout: 3 })];
+  const [busy, idle] = [await daemon.box(), await daemon.box()];
   const session = await busy.session({ command: ['cat'] });
   await until('it runs', async () => await busy.status() === 'running');
-  await asleep(clock); // three times its own timeout
+  await pass(3 * kIdleTimeout);
+  await asleep(idle);
   assert.equal(await busy.status(), 'running');
   assert.equal((await sleepOf(busy)).awake_because, 'a command runs in it');
   session.text({ eof: true });
   assert.equal((await session.finish()).exit_code, 0);
+  await until('it is over', async () => await busy.status() === 'idle');
+  await pass(kIdleTimeout - 60);
+  assert.equal(await busy.status(), 'idle');
+  await pass(60);
   await asleep(busy);
 });
 
 leakless(daemon, 'a request that works with the box keeps it awake', async () => {
-  const [used, clock] = [await daemon.box({ idle_timeout: 1 }), await daemon.box({ idle_timeout: 3 })];
+  const [used, idle] = [await daemon.box({ idle_timeout: 5 }), await daemon.box({ idle_timeout: 5 })];
   const stream = new PassThrough();
   const uploaded = daemon.ask('POST', `${used.path}/files/upload`,
     { stream, headers: { 'content-type': 'multipart/form-data; boundary=XX' } });
   stream.write('--XX\r\nContent-Disposition: form-data; name="paths"\r\n\r\nfile\r\n');
   await until('it has begun', async () => (await sleepOf(used)).awake_because === 'a request uses it');
-  await asleep(clock);
+  await pass(5);
+  await asleep(idle);
   assert.equal(await used.status(), 'idle');
   stream.end('--XX\r\nContent-Disposition: form-data; name="files"; filename="f"\r\n\r\nwhole\r\n--XX--\r\n');
   assert.equal((await uploaded).status, 200);
+  await pass(5);
   await asleep(used);
   assert.equal(await used.read('file'), 'whole');
 });
@@ -220,19 +234,21 @@ leakless(daemon, 'a box tells why it is awake and when it will sleep', async () 
   const sleep = await sleepOf(box);
   assert.equal(sleep.awake_because, 'it was used a short while ago');
   assert.equal(sleep.idle_timeout, kIdleTimeout);
-  assert.ok(Math.abs(sleep.sleeps_at - seconds() - kIdleTimeout) <= 60, JSON.stringify(sleep));
+  assert.ok(Math.abs(sleep.sleeps_at - clock.now() - kIdleTimeout) <= 60, JSON.stringify(sleep));
   const never = await sleepOf(await daemon.box({ idle_timeout: 0 }));
   assert.deepEqual(never, { idle_timeout: 0, awake_because: 'its idle_timeout is 0' });
   await pause(box);
   const { paused_at, awake_because } = await sleepOf(box);
-  assert.ok(Math.abs(paused_at - seconds()) <= 60);
+  assert.ok(Math.abs(paused_at - clock.now()) <= 60);
   assert.equal(awake_because, undefined);
 });
 
 leakless(daemon, 'a box keeps its own timeout across daemons', async () => {
-  const box = await daemon.box({ idle_timeout: 1 });
+  const [box, other] = [await daemon.box({ idle_timeout: 60 }), await daemon.box()];
   await crash();
+  await pass(60);
   await asleep(box);
+  assert.equal(await other.status(), 'idle');
 });
 
 leakless(daemon, 'a pause gives the page cache back, and says how much', async () => {
@@ -254,10 +270,11 @@ leakless(daemon, 'a pause gives the page cache back, and says how much', async (
 // --- kept alive ---
 
 leakless(daemon, 'a keep_alive box is never paused', async () => {
-  const [kept, clock] = [await daemon.box({ keep_alive: true }), await daemon.box({ idle_timeout: 1 })];
+  const [kept, other] = [await daemon.box({ keep_alive: true }), await daemon.box()];
   assert.equal(kept.data.keep_alive, true);
   await daemon.refuses(409, new RegExp(`${kept.id}: keep_alive`), 'POST', `${kept.path}/pause`);
-  await asleep(clock);
+  await pass(10 * kIdleTimeout);
+  await asleep(other);
   assert.equal(await kept.status(), 'idle');
   assert.equal((await sleepOf(kept)).awake_because, 'keep_alive is set');
 });
@@ -310,21 +327,27 @@ leakless(daemon, 'a keep_alive box whose init ended while no daemon ran is start
 const gone = (box) => until(`box ${box.id} is gone`, async () => (await daemon.ask('GET', box.path)).status === 404);
 
 leakless(daemon, 'an ephemeral box says when it ends, and is gone then', async () => {
-  const box = await daemon.box({ ephemeral: true, ttl: 1 });
-  assert.equal(box.data.ephemeral, true);
-  assert.equal(box.data.expires_at - box.data.created_at, 1);
-  await pause(box);
-  await gone(box);
-  const { data } = await daemon.box({ ephemeral: true });
-  assert.equal(data.expires_at - data.created_at, 3 * 24 * 3600);
+  const [brief, longest] = [await daemon.box({ ephemeral: true, ttl: 60 }), await daemon.box({ ephemeral: true })];
+  assert.equal(brief.data.ephemeral, true);
+  assert.equal(brief.data.expires_at - brief.data.created_at, 60);
+  assert.equal(longest.data.expires_at - longest.data.created_at, 3 * 24 * 3600);
+  await pause(brief);
+  await pass(60);
+  await gone(brief);
+  await pass(3 * 24 * 3600 - 120);
+  assert.equal((await daemon.ask('GET', longest.path)).status, 200);
+  await pass(120);
+  await gone(longest);
 });
 
 leakless(daemon, 'an ephemeral box ends in the time of the next daemon, or at its start', async () => {
-  const [later, first] = [await daemon.box({ ephemeral: true, ttl: 3 }), await daemon.box({ ephemeral: true, ttl: 1 })];
+  const [later, first] = [await daemon.box({ ephemeral: true, ttl: 600 }), await daemon.box({ ephemeral: true, ttl: 60 })];
   await daemon.end('SIGKILL');
-  await until('the first is over', () => Date.now() > first.data.expires_at * 1000);
+  await pass(60);
   await daemon.launch();
   await gone(first);
+  assert.equal(await later.status(), 'idle');
+  await pass(540);
   await gone(later);
 });
 

@@ -1,0 +1,43 @@
+// Preloaded into hutchd: its clocks are ahead of the host's by the seconds that a file says, named by HUTCH_CLOCK,
+// eight bytes of it, as a test moves them on. So half an hour takes no time. Asio finds no timerfd, and without one
+// looks at its clock at each turn of the event loop, of which any request is one.
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdint>
+#include <cstdlib>
+
+namespace {
+
+const std::atomic<int64_t>* shared() {
+    const int file = open(getenv("HUTCH_CLOCK"), O_RDONLY | O_CLOEXEC);
+    void* const map = mmap(nullptr, sizeof(int64_t), PROT_READ, MAP_SHARED, file, 0);
+    if (file < 0 || map == MAP_FAILED) abort();
+    return static_cast<const std::atomic<int64_t>*>(map);
+}
+
+}  // namespace
+
+extern "C" int clock_gettime(clockid_t clock, timespec* now) noexcept {
+    using Real = int(clockid_t, timespec*);
+    static auto* const real = reinterpret_cast<Real*>(dlsym(RTLD_NEXT, "clock_gettime"));
+    static const std::atomic<int64_t>* const ahead = shared();
+    const int result = real(clock, now);
+    if (result == 0 && (clock == CLOCK_MONOTONIC || clock == CLOCK_REALTIME)) now->tv_sec += ahead->load();
+    return result;
+}
+
+// Asio's; the DNS forwarder's does not block, and keeps the host's time.
+extern "C" int timerfd_create(int clock, int flags) noexcept {
+    if ((flags & TFD_NONBLOCK) != 0) return static_cast<int>(syscall(SYS_timerfd_create, clock, flags));
+    errno = ENOSYS;
+    return -1;
+}

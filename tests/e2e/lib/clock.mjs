@@ -1,0 +1,37 @@
+// Time that a test moves on: a hutchd with this environment has clocks that run ahead of the host's (../clock.cpp).
+
+import fs from 'node:fs';
+import { after } from 'node:test';
+import { skip } from './suite.mjs';
+
+export class Clock {
+  constructor() {
+    if (!fs.existsSync(process.env.TEST_CLOCK ?? '')) skip('needs TEST_CLOCK, the library to preload');
+    this.file = `/var/tmp/hutch-clock-${process.pid}`;
+    this.ahead = 0;
+    this.write();
+    after(() => fs.rmSync(this.file, { force: true }));
+    this.env = { LD_PRELOAD: process.env.TEST_CLOCK, HUTCH_CLOCK: this.file };
+  }
+
+  write() {
+    const bytes = Buffer.alloc(8);
+    bytes.writeBigInt64LE(BigInt(this.ahead));
+    const file = fs.openSync(this.file, fs.existsSync(this.file) ? 'r+' : 'w+'); // the same file: the daemon has it mapped
+    fs.writeSync(file, bytes, 0, 8, 0);
+    fs.closeSync(file);
+  }
+
+  /// Seconds since 1970, for the daemon.
+  now() {
+    return Math.floor(Date.now() / 1000) + this.ahead;
+  }
+
+  /// So many seconds pass, and the daemon, if it runs, has looked at its clock. What is due then has begun.
+  async pass(seconds, daemon) {
+    this.ahead += seconds;
+    this.write();
+    if (!daemon.running) return;
+    for (let turn = 0; turn < 2; ++turn) await daemon.ask('GET', '/v2'); // the turn after this one's is over too
+  }
+}
