@@ -37,6 +37,7 @@ void add_commands(CLI::App& app, Program& program) {
     add_code_command(app, program);
     add_run_commands(app, program);
     add_usage_command(app, program);
+    add_df_command(app, program);
     add_snapshot_commands(app, program);
     add_git_commands(app, program);
     add_network_command(app, program);

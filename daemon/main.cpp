@@ -70,8 +70,8 @@ Result<void> serve(const Config& config) {
     Workers workers(config.workers);
     EventLog events(loop.get_executor(), unix_now_ms());
     Runs runs(loop.get_executor(), records, events, config.state_dir + "/runs");
-    Meter meter(loop.get_executor(), mechanisms, records);
-    Layers layers(mechanisms);
+    Layers layers(loop.get_executor(), mechanisms, records);
+    Meter meter(loop.get_executor(), mechanisms, records, layers);
     Manager boxes(loop.get_executor(), mechanisms, records, workers, layers, meter, runs, events);
     TRY(boxes.adopt());
     TRY(runs.adopt(boxes.list()));
@@ -79,6 +79,9 @@ Result<void> serve(const Config& config) {
     TRY(images.load());
     Snapshots snapshots(boxes);
     TRY(snapshots.load());
+    TRY(layers.load());
+    images.claim_layers();
+    for (const auto& box : boxes.list()) meter.weigh(box);
     const auto dns = TRY_IN("starting the DNS forwarder",
                             netns::DnsForwarder::open(mechanisms.network, [&mechanisms](netns::Ipv4 box) {
                                 return mechanisms.policies->may_resolve(box);
@@ -102,6 +105,7 @@ Result<void> serve(const Config& config) {
     add_metrics_routes(router, services);
     add_usage_routes(router, services);
     add_snapshot_routes(router, services);
+    add_space_routes(router, services);
     add_unbuilt_routes(router);
     router.set_guard([&services](const Exchange& exchange, const Params& params) {
         return check_route(services, exchange, params);
@@ -129,6 +133,7 @@ Result<void> serve(const Config& config) {
     notify_ready();
     loop.run();
     meter.stop();
+    layers.stop();
     workers.join();  // before what they work on goes
     return {};
 }

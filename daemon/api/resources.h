@@ -47,6 +47,7 @@ void add_host_routes(Router& router, Services& services);
 void add_metrics_routes(Router& router, Services& services);
 void add_usage_routes(Router& router, Services& services);
 void add_snapshot_routes(Router& router, Services& services);
+void add_space_routes(Router& router, Services& services);
 /// Last: where two routes are equally good, the first is taken.
 void add_unbuilt_routes(Router& router);
 

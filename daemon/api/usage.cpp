@@ -87,7 +87,10 @@ Answer of_box(Services& services, Exchange& exchange, const Params& params) {
     json["box_id"] = months.front().box;
     json["name"] = months.back().name;
     json["deleted"] = !box.ok();
-    if (box.ok()) json["disk_bytes"] = box.value()->record.disk_bytes;
+    if (box.ok()) {
+        json["disk_bytes"] = box.value()->record.disk_bytes;
+        json["layer_bytes"] = box.value()->layer_bytes;
+    }
     json["periods"] = std::move(periods);
     json["rates"] = rates_json(services.config);
     co_return std::optional(answer(json));

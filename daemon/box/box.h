@@ -92,6 +92,7 @@ class Box : public std::enable_shared_from_this<Box> {
     int64_t ending_cpu_ns = 0;          ///< of a life that is over and has not joined the past yet
     Moment booked_at;                   ///< record.booked_ms by the monotonic clock
     std::optional<Moment> measured_at;  ///< when its files were last added up
+    int64_t layer_bytes = 0;            ///< its share of the layers that only boxes hold, as last looked at
 
     std::optional<Moment> expires_at;  ///< of an ephemeral one: record.expires_at by the monotonic clock
 

@@ -63,7 +63,8 @@ Manager::Manager(asio::any_io_executor executor, Mechanisms& mechanisms, Records
       events_(events),
       work_(executor_),
       alarm_(executor_, [this](Moment now) { return look_at_clock(now); }) {
-    layers_.add_user([this](const std::string& layer) { return uses_layer(layer); });
+    layers_.set_boxes([this](const std::string& layer) { return uses_layer(layer); },
+                      [this](const std::string& layer) { return count_on_layer(layer); });
 }
 
 Result<void> Manager::save(Box& box) {
@@ -152,6 +153,19 @@ bool Manager::uses_layer(const std::string& layer) const {
         return contains(record.layers, layer) || contains(record.mounted, layer);
     };
     return std::any_of(boxes_.begin(), boxes_.end(), uses) || std::any_of(leaving_.begin(), leaving_.end(), uses);
+}
+
+size_t Manager::count_on_layer(const std::string& layer) const {
+    return static_cast<size_t>(std::count_if(boxes_.begin(), boxes_.end(), [&layer](const auto& entry) {
+        return contains(entry.second->record.layers, layer);
+    }));
+}
+
+void Manager::weigh_those_on(const std::vector<std::string>& layers) {
+    for (const auto& [id, box] : boxes_) {
+        const auto held = [&layers](const std::string& layer) { return contains(layers, layer); };
+        if (std::any_of(box->record.layers.begin(), box->record.layers.end(), held)) meter_.weigh(box);
+    }
 }
 
 Result<Gate::Pass> Manager::enter() {

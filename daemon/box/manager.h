@@ -98,6 +98,9 @@ class Manager {
     Result<void> change(Box& box, const std::function<void(BoxRecord&)>& edit);
     /// What it may talk to, from the moment this answers, and at every start.
     Task<Result<void>> set_network(std::shared_ptr<Box> box, NetworkPolicy policy);
+    /// Has the meter look again at who holds these layers.
+    void weigh_those_on(const std::vector<std::string>& layers);
+
     /// Called with each box whose init has been started, not taken over; replaces what was set before.
     void on_started(std::function<void(const std::shared_ptr<Box>&)> call) { started_ = std::move(call); }
 
@@ -140,6 +143,7 @@ class Manager {
     Result<void> leave_kernel(const Box& box);
     Result<void> save(Box& box);
     [[nodiscard]] bool uses_layer(const std::string& layer) const;
+    [[nodiscard]] size_t count_on_layer(const std::string& layer) const;
     void enlist(const std::shared_ptr<Box>& box);
     void strike(const Box& box);
     void on_init_gone(const std::shared_ptr<Box>& box);

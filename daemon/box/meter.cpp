@@ -39,8 +39,14 @@ std::chrono::milliseconds held(const Box& box) {
 
 }  // namespace
 
-Meter::Meter(asio::any_io_executor executor, Mechanisms& mechanisms, Records& records)
-    : executor_(std::move(executor)), mechanisms_(mechanisms), records_(records) {}
+Meter::Meter(asio::any_io_executor executor, Mechanisms& mechanisms, Records& records, Layers& layers)
+    : executor_(std::move(executor)), mechanisms_(mechanisms), records_(records), layers_(layers) {}
+
+UsageRecord Meter::since_booked(const Box& box, const LifeUse& used) {
+    UsageRecord usage = unbooked(box.record, used, held(box), unix_now_ms());
+    usage.storage_byte_seconds += byte_seconds(box.layer_bytes, held(box));
+    return usage;
+}
 
 LifeUse Meter::used_by(const Box& box) const {
     if (!box.alive()) return {};
@@ -51,14 +57,14 @@ LifeUse Meter::used_by(const Box& box) const {
 }
 
 UsageRecord Meter::pending(const Box& box) const {
-    return unbooked(box.record, used_by(box), held(box), unix_now_ms());
+    return since_booked(box, used_by(box));
 }
 
 // All of it or nothing: the record in memory goes with that on disk.
 Result<void> Meter::write(Box& box, const LifeUse& used) {
     BoxRecord& record = box.record;
     const int64_t now_ms = unix_now_ms();
-    const UsageRecord usage = unbooked(record, used, held(box), now_ms);
+    const UsageRecord usage = since_booked(box, used);
     const Counters booked = record.booked;
     const int64_t booked_ms = record.booked_ms;
     record.booked += usage.counters;
@@ -97,7 +103,18 @@ Result<void> Meter::close(Box& box, const LifeUse& last) {
     return written;
 }
 
+void Meter::weigh(const std::shared_ptr<Box>& box) {
+    layers_.add_up(box->record.layers, [this, box] {
+        const int64_t share = layers_.share(box->record.layers);
+        if (share == box->layer_bytes || box->record.phase != Phase::kReady) return;
+        const auto booked = book(*box);  // until now it held what was found before
+        if (booked.ok()) box->layer_bytes = share;
+        if (!booked.ok()) log_warning("box {}: {}", box->record.id, booked.error().message);
+    });
+}
+
 Task<> Meter::measure(std::shared_ptr<Box> box) {
+    weigh(box);
     const Moment asleep_since = box->sleep() ? box->sleep()->since : box->activity().last;
     const bool asleep = !box->alive() || box->sleep();
     if (asleep && box->measured_at && *box->measured_at > asleep_since) co_return;

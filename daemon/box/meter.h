@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "daemon/box/box.h"
+#include "daemon/box/layers.h"
 #include "daemon/box/mechanisms.h"
 #include "daemon/store/records.h"
 #include "daemon/workers.h"
@@ -29,7 +30,7 @@ UsageRecord unbooked(const BoxRecord& box, const LifeUse& used, std::chrono::mil
 /// of a life. Event loop thread only.
 class Meter {
   public:
-    Meter(asio::any_io_executor executor, Mechanisms& mechanisms, Records& records);
+    Meter(asio::any_io_executor executor, Mechanisms& mechanisms, Records& records, Layers& layers);
 
     /// What the box has used that is not in the records, as it is now.
     [[nodiscard]] UsageRecord pending(const Box& box) const;
@@ -39,6 +40,8 @@ class Meter {
     Result<void> close(Box& box, const LifeUse& last);
     /// Adds up the files of a box in the background, if it may have changed any since that was last done.
     Task<> measure(std::shared_ptr<Box> box);
+    /// Looks again at what the box holds of its layers: after somebody else who held them has gone.
+    void weigh(const std::shared_ptr<Box>& box);
     /// At each full hour: books and measures all of these, and has `others` book what is theirs; until the loop ends.
     Task<> keep_books(std::function<std::vector<std::shared_ptr<Box>>()> boxes, std::function<void()> others);
     /// What is being measured is given up; before the end of the loop.
@@ -46,11 +49,13 @@ class Meter {
 
   private:
     [[nodiscard]] LifeUse used_by(const Box& box) const;
+    [[nodiscard]] static UsageRecord since_booked(const Box& box, const LifeUse& used);
     Result<void> write(Box& box, const LifeUse& used);
 
     asio::any_io_executor executor_;
     Mechanisms& mechanisms_;
     Records& records_;
+    Layers& layers_;
     std::stop_source stop_;
     Workers measurers_{1};  ///< not the workers of requests: a large tree takes seconds
 };

@@ -185,9 +185,16 @@ Task<Result<ImageRecord>> Images::keep(ImageRecord image) {
     std::vector<std::string> replaced;
     if (const auto old = images_.find(image.name); old != images_.end()) replaced = old->second.layers;
     images_[image.name] = image;
+    claim_layers();
     manager_.events().publish(EventType::kImageBuilt, image);
     manager_.layers().drop_unused(replaced);
     co_return image;
+}
+
+void Images::claim_layers() {
+    for (const auto& [name, image] : images_) {
+        for (const std::string& layer : image.layers) manager_.layers().belongs_to_image(layer);
+    }
 }
 
 bool Images::uses_layer(const std::string& layer) const {

@@ -40,6 +40,8 @@ class Images {
 
     /// Reads the rows; with those whose layers are gone from the store said and left out.
     Result<void> load();
+    /// Has their layers known as nobody's to pay for; when it is known which layers are in use.
+    void claim_layers();
     Result<ImageRecord> find(const std::string& name);
     std::vector<ImageRecord> list();
     /// Replaces an image of that name; boxes made from the old one keep it.

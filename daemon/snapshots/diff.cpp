@@ -67,7 +67,7 @@ Task<Result<std::vector<overlayfs::Change>>> Snapshots::diff(std::shared_ptr<Box
         if (!is_of_init(change)) changes.push_back(change);
         return {};
     };
-    CO_TRY(co_await adders_.run([&] { return overlayfs::diff(stacks, stop_.get_token(), take); }));
+    CO_TRY(co_await comparers_.run([&] { return overlayfs::diff(stacks, stop_.get_token(), take); }));
     CO_TRY(reader.check());
     co_return changes;
 }

@@ -70,6 +70,7 @@ bool Snapshots::uses_layer(const std::string& layer) const {
 }
 
 Result<void> Snapshots::load() {
+    Stack unmeasured;
     for (SnapshotRecord& snapshot : TRY(boxes_.records().snapshots())) {
         if (const auto missing = boxes_.layers().missing(snapshot.layers)) {
             log_error("snapshot {}: its layer {} is not in the store; it cannot be used", snapshot.id, *missing);
@@ -79,8 +80,9 @@ Result<void> Snapshots::load() {
         const Moment booked_at = moment_of(snapshot.booked_ms);
         const bool measured = snapshot.measured;
         snapshots_[id] = {std::move(snapshot), booked_at};
-        if (!measured) asio::co_spawn(boxes_.executor(), add_up(id), asio::detached);
+        if (!measured) unmeasured.push_back(id);
     }
+    for (const std::string& id : unmeasured) add_up(id);
     return {};
 }
 
@@ -126,7 +128,7 @@ Task<Result<SnapshotRecord>> Snapshots::take(std::shared_ptr<Box> box, std::stri
     snapshots_[snapshot.id] = {snapshot, Moment::clock::now()};
     boxes_.note(*box, "info", "snapshot " + snapshot.id + " taken");
     flatten_behind(box);
-    asio::co_spawn(boxes_.executor(), add_up(snapshot.id), asio::detached);
+    add_up(snapshot.id);
     co_return snapshot;
 }
 
@@ -184,18 +186,22 @@ Result<void> Snapshots::remove(const std::vector<std::string>& ids) {
     std::vector<SnapshotRecord> gone;
     for (const std::string& id : ids) gone.push_back(snapshots_.extract(id).mapped().record);
     for (const SnapshotRecord& snapshot : gone) boxes_.layers().drop_unused(snapshot.layers);
+    for (const SnapshotRecord& snapshot : gone) boxes_.weigh_those_on(snapshot.layers);
     return {};
 }
 
-// In the background, and never asked for by whoever waits: a large layer takes seconds.
-Task<> Snapshots::add_up(std::string id) {
-    const std::string layer = snapshots_.at(id).record.layers.front();
-    const auto bytes = co_await adders_.run(
-        [&] { return overlayfs::layer_bytes(boxes_.mechanisms().store, layer, stop_.get_token()); });
+void Snapshots::add_up(const std::string& id) {
+    const Stack top{snapshots_.at(id).record.layers.front()};
+    boxes_.layers().add_up(top, [this, id] { note_size(id); });
+}
+
+void Snapshots::note_size(const std::string& id) {
     const auto found = snapshots_.find(id);
-    if (!bytes.ok() || found == snapshots_.end()) co_return;
+    if (found == snapshots_.end()) return;
+    const auto bytes = boxes_.layers().bytes(found->second.record.layers.front());
+    if (!bytes) return;
     auto recorded = book(found->second);  // until now the estimate counted
-    found->second.record.bytes = static_cast<int64_t>(bytes.value());
+    found->second.record.bytes = *bytes;
     found->second.record.measured = true;
     if (recorded.ok()) recorded = boxes_.records().put_snapshot(found->second.record);
     if (!recorded.ok()) log_warning("snapshot {}: its size cannot be recorded: {}", id, recorded.error().message);

@@ -58,7 +58,7 @@ class Snapshots {
     std::vector<SnapshotRecord> list(const std::string& box_id = "");
     /// Whosever it is. kNotFound names what was asked for.
     Result<SnapshotRecord> find_of_any(const std::string& id);
-    /// Boxes made from it keep its files.
+    /// Boxes made from it keep its files, and pay for them from then on.
     Result<void> remove(const std::vector<std::string>& ids);
     /// What a box made from it is made of.
     static ImageRecord as_image(const SnapshotRecord& snapshot);
@@ -118,7 +118,8 @@ class Snapshots {
     Task<> sync(const Box& box, KeepTimes& times);
     Task<Result<overlayfs::Import>> copy_frozen(std::shared_ptr<Box> box, KeepTimes& times);
     Task<Result<std::vector<std::shared_ptr<Box>>>> create_all(std::vector<CreateBox> commands);
-    Task<> add_up(std::string id);
+    void add_up(const std::string& id);
+    void note_size(const std::string& id);
     void flatten_behind(const std::shared_ptr<Box>& box);
     enum class Height { kHigh, kTooHigh };  ///< worth a copy, or more than there may be
     Result<bool> stands(const Box& box, Height height);
@@ -137,7 +138,7 @@ class Snapshots {
     std::stop_source stop_;
     // Not the workers of requests: a large tree takes seconds.
     Workers copiers_{2};
-    Workers adders_{1};
+    Workers comparers_{1};
     Workers flatteners_{1};
     static constexpr size_t kMostArchives = 4;
     size_t archiving_ = 0;

@@ -174,8 +174,11 @@ Task<Result<std::vector<std::shared_ptr<Box>>>> Snapshots::fork(std::shared_ptr<
     if (!kept.ok()) co_return Result<void>(kept.error()).error().in("fork of box " + box->record.id);
     for (CreateBox& command : commands) command.image = as_image(moment);
     flatten_behind(box);
-    const InHand held(*this, moment.layers);
-    co_return co_await create_all(std::move(commands));
+    std::optional<InHand> held(std::in_place, *this, moment.layers);
+    auto made = co_await create_all(std::move(commands));
+    held.reset();
+    boxes_.weigh_those_on({moment.layers.front()});
+    co_return made;
 }
 
 // As many at a time as there are workers; the first failure is answered, and takes the others with it.

@@ -104,6 +104,9 @@ ALTER TABLE boxes ADD COLUMN git_token TEXT NOT NULL DEFAULT '';
     R"sql(
 CREATE TABLE keys (customer TEXT PRIMARY KEY, hash TEXT NOT NULL UNIQUE, created_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 )sql",
+    R"sql(
+CREATE TABLE layers (id TEXT PRIMARY KEY, bytes INTEGER, of_image INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+)sql",
 };
 
 }  // namespace

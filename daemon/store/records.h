@@ -136,6 +136,13 @@ struct SnapshotRecord {
     int64_t created_ms = 0;  ///< Unix milliseconds
 };
 
+/// A layer of the store that was added up, or is an image's own.
+struct LayerRecord {
+    std::string id;
+    std::optional<int64_t> bytes;  ///< on disk; none: not known yet
+    bool of_image = false;         ///< whoever stands on it does not pay for it
+};
+
 struct LogRecord {
     int64_t timestamp = 0;
     std::string level;   ///< info, warn, error
@@ -210,6 +217,11 @@ class Records {
     Result<void> put_snapshot(const SnapshotRecord& snapshot);  ///< inserts, or replaces what changes: bytes, booked_ms
     Result<void> drop_snapshot(const std::string& id);
     Result<std::vector<SnapshotRecord>> snapshots();  ///< oldest first
+
+    // layer_records.cpp
+    Result<void> put_layer(const LayerRecord& layer);  ///< inserts or replaces
+    Result<void> drop_layer(const std::string& id);
+    Result<std::vector<LayerRecord>> layers();
 
     // customer_records.cpp
     Result<Pairs> env_of(const std::string& customer);  ///< variables for all its boxes

@@ -130,6 +130,48 @@ leakless(daemon, 'storage is billed by its size and time, measured when a pause 
   assert.ok(restarted.storage_byte_hours >= later.storage_byte_hours, 'the time without a daemon counts too');
 });
 
+leakless(daemon, 'a layer is paid for once: by its snapshot, and when that is gone by the boxes on it, in equal parts', async () => {
+  const box = await daemon.box();
+  await box.sh('dd if=/dev/zero of=file bs=1M count=8 2> /dev/null; sync');
+  const snapshot = await daemon.json('POST', `${box.path}/snapshots`, { name: 'kept' }, 201);
+  const copy = await daemon.json('POST', '/v2/box/from-snapshot', { snapshot_id: snapshot.id }, 201);
+  const held = async (id) => (await daemon.json('GET', `/v2/box/${id}/usage`)).layer_bytes;
+  assert.deepEqual([await held(box.id), await held(copy.id)], [0, 0]);
+  await daemon.json('DELETE', `/v2/box/snapshots`, { ids: [snapshot.id] });
+  const shared = await until('the boxes pay', async () => (await held(box.id)) > 0 && (await held(copy.id)));
+  assert.equal(await held(box.id), shared);
+  assert.ok(shared >= 4 << 20 && shared < 4.5 * (1 << 20), `${shared} bytes`);
+  await crash();
+  assert.equal(await until('it is known again', () => held(box.id)), shared);
+  const { boxes } = await daemon.json('POST', `${box.path}/fork`, { count: 2 }, 201);
+  const quarter = await until('four pay', async () => (await held(boxes[1].id)) || null);
+  assert.ok(quarter >= shared / 2 && quarter < shared / 2 + 65536, `${quarter} bytes, with its part of what was forked`);
+  await daemon.json('DELETE', '/v2/box', { ids: [copy.id, ...boxes.map(({ id }) => id)] });
+});
+
+leakless(daemon, 'hutch df tells what takes how much disk, and what deleting it gives back', async () => {
+  const box = await daemon.box({ name: 'heavy' });
+  await box.sh('dd if=/dev/zero of=file bs=1M count=8 2> /dev/null; sync');
+  const snapshot = await daemon.json('POST', `${box.path}/snapshots`, { name: 'kept' }, 201);
+  const space = await until('all is added up', async () => {
+    const now = await json(daemon, ['df']);
+    return now.holders.every(({ measured }) => measured) && now;
+  });
+  const row = (kind, name) => space.holders.find((holder) => holder.kind === kind && holder.name === name);
+  const image = row('image', (await daemon.json('GET', '/v2/images')).images[0].name);
+  assert.equal(image.unique_bytes, 0, 'a box stands on it');
+  const kept = row('snapshot', 'kept');
+  assert.ok(kept.bytes - image.bytes >= 8 << 20, 'the image and what the box wrote');
+  assert.equal(kept.unique_bytes, 0, 'the box stands on it too');
+  assert.deepEqual(row('box', 'heavy').shared_bytes, kept.bytes);
+  assert.ok(space.layer_bytes >= kept.bytes && space.free_bytes > 0 && space.total_bytes >= space.free_bytes);
+  await box.remove();
+  const alone = (await json(daemon, ['df'])).holders.find(({ kind }) => kind === 'snapshot');
+  assert.equal(alone.unique_bytes, kept.bytes - image.bytes, 'the image is still there');
+  assert.match(await output(daemon, ['df']), /^KIND +NAME +ID +SIZE +SHARED +UNIQUE\nimage .*\nsnapshot +kept .*\n\n\d+ layers, .* are free in \//s);
+  await daemon.json('DELETE', '/v2/box/snapshots', { ids: [snapshot.id] });
+});
+
 leakless(daemon, 'network traffic is counted both ways, over lives', async () => {
   const box = await daemon.box();
   // A question to the name server is answered, if only by "no".
