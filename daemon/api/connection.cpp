@@ -6,6 +6,7 @@
 #include <boost/beast/websocket.hpp>
 
 #include "daemon/api/codec.h"
+#include "daemon/api/framing.h"
 #include "daemon/api/url.h"
 #include "daemon/log.h"
 
@@ -20,12 +21,19 @@ using Stream = beast::basic_stream<asio::generic::stream_protocol>;
 constexpr std::chrono::seconds kHeaderTimeout{60};  // of an idle connection too
 constexpr std::chrono::seconds kBodyTimeout{60};    // for each piece
 constexpr std::chrono::seconds kLingerTimeout{2};
-constexpr uint32_t kHeaderLimit = 16 * 1024;
 constexpr size_t kBufferLimit = 256 * 1024;  // of what is not parsed yet: else a chunk's extension grows without end
+constexpr size_t kHeadPiece = 4 * 1024;
 constexpr size_t kPiece = 64 * 1024;
 constexpr size_t kMaxFrame = 1024 * 1024;
 
+// What the client sent is no HTTP, as opposed to a connection that ended or broke.
+bool is_protocol_error(const beast::error_code& code) {
+    return code && code.category() == make_error_code(http::error::bad_method).category() &&
+           code != http::error::end_of_stream && code != http::error::partial_message;
+}
+
 Error gone(const beast::error_code& code) {
+    if (is_protocol_error(code)) return {ErrorKind::kInvalid, 0, "body: " + code.message()};
     return {ErrorKind::kSystem, ECONNRESET, "client: " + code.message()};
 }
 
@@ -61,15 +69,33 @@ class WebSocket final : public Socket {
 class HttpExchange final : public Exchange {
   public:
     explicit HttpExchange(Stream& stream, beast::flat_buffer& buffer) : stream_(stream), buffer_(buffer) {
-        parser_.header_limit(kHeaderLimit);
+        parser_.header_limit(HeadScan::kMostBytes);
         parser_.body_limit(boost::none);  // whoever reads the body sets the limit
     }
 
-    Task<beast::error_code> read_header() {
+    /// What the client sent: a request, none (it ended or broke), or what is refused.
+    struct Head {
+        bool whole = false;
+        std::optional<Refusal> refusal;
+    };
+    Task<Head> read_head() {
         stream_.expires_after(kHeaderTimeout);
-        const auto [failed, size] = co_await http::async_read_header(stream_, buffer_, parser_, kAwait);
+        HeadScan scan;
+        for (;;) {
+            const auto received = buffer_.data();
+            if (auto refusal = scan.look({static_cast<const char*>(received.data()), received.size()})) {
+                co_return Head{false, std::move(refusal)};
+            }
+            if (scan.size() != 0) break;
+            const auto [failed, size] = co_await stream_.async_read_some(buffer_.prepare(kHeadPiece), kAwait);
+            if (failed) co_return Head{};
+            buffer_.commit(size);
+        }
         stream_.expires_never();
-        co_return failed;
+        beast::error_code failed;
+        buffer_.consume(parser_.put(asio::buffer(buffer_.data(), scan.size()), failed));
+        if (failed) co_return Head{false, Refusal{400, "request: " + failed.message()}};
+        co_return Head{true, std::nullopt};
     }
 
     /// Fills request(); an error for a target that is none.
@@ -94,10 +120,11 @@ class HttpExchange final : public Exchange {
     [[nodiscard]] bool finished() const { return finished_; }
     /// The client may still be sending: an answer came before the end of the request.
     [[nodiscard]] bool unread() const { return !parser_.is_done(); }
-    [[nodiscard]] bool keep_alive() const { return parser_.is_done() && parser_.keep_alive() && finished_; }
+    [[nodiscard]] bool keep_alive() const { return parser_.is_done() && parser_.keep_alive() && finished_ && chunked_; }
 
     Task<Result<std::string>> read_some() override {
-        if (!continued_ && beast::iequals(parser_.get()[http::field::expect], "100-continue")) {
+        if (!continued_ && parser_.get().version() >= 11 &&
+            beast::iequals(parser_.get()[http::field::expect], "100-continue")) {
             constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
             const auto [failed, size] = co_await asio::async_write(stream_, asio::buffer(kContinue), kAwait);
             if (failed) co_return gone(failed);
@@ -140,8 +167,9 @@ class HttpExchange final : public Exchange {
         http::response<http::empty_body> response(static_cast<http::status>(status), parser_.get().version());
         response.set(http::field::content_type, content_type);
         for (const auto& [name, value] : headers) response.set(name, value);
-        response.keep_alive(parser_.keep_alive());
-        response.chunked(true);
+        chunked_ = parser_.get().version() >= 11;  // to HTTP/1.0 the end of the connection is the end of the answer
+        response.keep_alive(chunked_ && parser_.keep_alive());
+        response.chunked(chunked_);
         http::response_serializer<http::empty_body> serializer(response);
         begun_ = true;
         const auto [failed, size] = co_await http::async_write_header(stream_, serializer, kAwait);
@@ -150,10 +178,11 @@ class HttpExchange final : public Exchange {
     }
     Task<Result<void>> write(std::string_view piece) override {
         if (piece.empty()) co_return Result<void>();  // an empty chunk would end the stream
+        if (!chunked_) co_return co_await put(asio::buffer(piece));
         co_return co_await put(http::make_chunk(asio::buffer(piece)));
     }
     Task<Result<void>> end() override {
-        CO_TRY(co_await put(http::make_chunk_last()));
+        if (chunked_) CO_TRY(co_await put(http::make_chunk_last()));
         finished_ = true;
         co_return Result<void>();
     }
@@ -211,6 +240,7 @@ class HttpExchange final : public Exchange {
     Request request_;
     std::optional<beast::error_code> broken_;  ///< how a write failed
     bool continued_ = false;
+    bool chunked_ = true;  ///< an answer of many pieces; not to HTTP/1.0
     bool begun_ = false;
     bool finished_ = false;
     bool upgraded_ = false;
@@ -262,12 +292,6 @@ Task<bool> serve_one(HttpExchange& exchange, const ConnectionRules& rules, const
     co_return exchange.keep_alive();
 }
 
-// What the client sent is no HTTP, as opposed to a connection that ended or broke.
-bool is_protocol_error(const beast::error_code& code) {
-    return code && code.category() == make_error_code(http::error::bad_method).category() &&
-           code != http::error::end_of_stream && code != http::error::partial_message;
-}
-
 // Closing over bytes the client has sent would reset the connection, and the answer would be lost with it (RFC
 // 9112, 9.6).
 Task<> take_rest(Stream& stream) {
@@ -289,16 +313,13 @@ Task<> serve_connection(asio::generic::stream_protocol::socket socket, Connectio
     bool unread = false;
     for (bool more = true; more;) {
         HttpExchange exchange(stream, buffer);
-        const beast::error_code failed = co_await exchange.read_header();
-        if (failed == http::error::header_limit) {
-            const Response response = refusal(431, "headers: larger than 16384 bytes");
-            co_await exchange.send(response);
-        } else if (is_protocol_error(failed)) {
-            const Response response = refusal(400, "request: " + failed.message());
+        const HttpExchange::Head head = co_await exchange.read_head();
+        if (head.refusal) {
+            const Response response = refusal(head.refusal->status, head.refusal->sentence);
             co_await exchange.send(response);
         }
-        unread = is_protocol_error(failed);
-        if (failed) break;
+        unread = head.refusal.has_value();
+        if (!head.whole) break;
         on_busy(true);
         more = co_await serve_one(exchange, rules, peer);
         on_busy(false);

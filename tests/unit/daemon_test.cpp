@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "daemon/api/codec.h"
+#include "daemon/api/framing.h"
 #include "daemon/api/multipart.h"
 #include "daemon/api/router.h"
 #include "daemon/api/url.h"
@@ -47,6 +48,27 @@ Handler named(std::string& called, const std::string& name) {
         called = name;
         co_return std::optional<Response>();
     };
+}
+
+TEST(HeadScan, FindsTheSameEndInPiecesOfAnySize) {
+    const std::string head = "GET / HTTP/1.1\r\nHost: x\r\nA: \xff b\r\n\r\n";
+    const std::string all = head + "body\n\n";
+    for (size_t piece = 1; piece <= all.size(); ++piece) {
+        HeadScan scan;
+        for (size_t end = piece; scan.size() == 0 && end < all.size() + piece; end += piece) {
+            ASSERT_FALSE(scan.look(std::string_view(all).substr(0, end)));
+        }
+        EXPECT_EQ(scan.size(), head.size()) << piece;
+    }
+}
+
+TEST(HeadScan, RefusesAsSoonAsItCanBeKnown) {
+    HeadScan scan;
+    EXPECT_FALSE(scan.look("GET / HTTP/1.1\r"));
+    EXPECT_TRUE(scan.look("GET / HTTP/1.1\rH"));
+    HeadScan endless;
+    EXPECT_FALSE(endless.look(std::string(HeadScan::kMostBytes, 'a')));
+    EXPECT_EQ(endless.look(std::string(HeadScan::kMostBytes + 1, 'a')).value().status, 431);
 }
 
 TEST(Router, FixedSegmentsWinOverNames) {

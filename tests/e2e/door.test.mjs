@@ -1,0 +1,148 @@
+// The HTTP door itself: what is no HTTP, or could be read in two ways, is refused and its connection closed, while
+// others are served.
+
+import assert from 'node:assert/strict';
+import net from 'node:net';
+import { RawConnection } from './lib/raw.mjs';
+import { leakless, needs, suite } from './lib/suite.mjs';
+
+needs();
+const daemon = suite({ tcp: true });
+
+const connect = () => new RawConnection(net.connect(daemon.socket));
+const kGet = 'GET /v2/host HTTP/1.1\r\n';
+const kPost = 'POST /v2/box HTTP/1.1\r\nHost: x\r\n';
+const kJson = (body) => `${kPost}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+
+/// It must be refused with that status and a sentence about it, and nothing more must be served on its connection,
+/// while a neighbour is served.
+async function refuses(status, about, bytes) {
+  const neighbour = connect();
+  const connection = connect();
+  connection.write(bytes);
+  connection.write(`${kGet}Host: x\r\n\r\n`);
+  const answers = await connection.finish();
+  const what = JSON.stringify(bytes.toString('latin1').slice(0, 200));
+  assert.equal(answers.length, 1, `${what}: ${JSON.stringify(answers)}`);
+  assert.equal(answers[0].status, status, `${what}: ${answers[0].body}`);
+  assert.match(JSON.parse(answers[0].body).error, about, what);
+  neighbour.write(`${kGet}Host: x\r\nConnection: close\r\n\r\n`);
+  assert.deepEqual((await neighbour.finish()).map((answer) => answer.status), [200]);
+}
+
+leakless(daemon, 'a request of one reading only', async () => {
+  const length = (...values) => values.map((value) => `Content-Length: ${value}\r\n`).join('');
+  for (const values of [['2', '3'], ['2', '2'], ['2, 2'], ['+2'], ['-1'], ['0x2'], ['2 2'], [''], ['99999999999999999999']]) {
+    await refuses(400, /^Content-Length: /, `${kPost}${length(...values)}\r\n{}`);
+  }
+  await refuses(400, /^Content-Length: must not be there/, `${kPost}Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`);
+  await refuses(400, /^Content-Length: must not be there/, `${kPost}Transfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n0\r\n\r\n`);
+  for (const value of ['gzip', 'gzip, chunked', 'chunked, chunked', 'xchunked', '"chunked"', 'identity', '']) {
+    await refuses(400, /^Transfer-Encoding: /, `${kPost}Transfer-Encoding: ${value}\r\n\r\n0\r\n\r\n`);
+  }
+  await refuses(400, /^Transfer-Encoding: is there twice/, `${kPost}Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`);
+});
+
+leakless(daemon, 'one Host, and who asks said once', async () => {
+  await refuses(400, /^Host: is required/, `${kGet}\r\n`);
+  await refuses(400, /^Host: is there twice/, `${kGet}Host: a\r\nHost: b\r\n\r\n`);
+  await refuses(400, /^Host: must be one/, `${kGet}Host: a, b\r\n\r\n`);
+  await refuses(400, /^Host: must be one/, `${kGet}Host: me@b\r\n\r\n`);
+  await refuses(400, /^X-Box-Api-Key: is there twice/, `${kGet}Host: a\r\nX-Box-Api-Key: a\r\nX-Box-Api-Key: b\r\n\r\n`);
+  await refuses(400, /^Origin: is there twice/, `${kGet}Host: a\r\nOrigin:\r\nOrigin: http://b\r\n\r\n`);
+});
+
+leakless(daemon, 'lines and fields as they must be', async () => {
+  await refuses(400, /CR and LF/, 'GET /v2/host HTTP/1.1\nHost: x\n\n');
+  await refuses(400, /CR and LF/, `${kGet}Host: x\nA: b\r\n\r\n`);
+  await refuses(400, /CR and LF/, `${kGet}Host: x\rA: b\r\n\r\n`);
+  await refuses(400, /second line/, `${kGet}Host: x\r\nA: b\r\n c\r\n\r\n`);
+  await refuses(400, /second line/, `${kGet} Host: x\r\n\r\n`);
+  for (const byte of ['\0', '\x01', '\x0b', '\x1b', '\x7f']) {
+    await refuses(400, /control byte/, `${kGet}Host: x\r\nA: b${byte}c\r\n\r\n`);
+  }
+  await refuses(400, /control byte/, Buffer.from('16030100a5010000a10303', 'hex')); // TLS where there is none
+  for (const field of ['A : b', ': b', 'A', 'A\tB: c', 'A(b): c', '\xe4: b']) {
+    await refuses(400, /NAME: VALUE/, Buffer.from(`${kGet}Host: x\r\n${field}\r\n\r\n`, 'latin1'));
+  }
+  await refuses(400, /empty line/, `\r\n${kGet}Host: x\r\n\r\n`);
+});
+
+leakless(daemon, 'a request line as it must be', async () => {
+  const host = 'Host: x\r\n\r\n';
+  for (const target of ['http://x/v2/host', '*', 'x:80', 'v2/host', '?a']) {
+    await refuses(400, /begin with '\/'/, `GET ${target} HTTP/1.1\r\n${host}`);
+  }
+  await refuses(400, /METHOD TARGET/, `GET  HTTP/1.1\r\n${host}`.replace('  ', ' '));
+  await refuses(400, /escaped/, `GET /v2/ host HTTP/1.1\r\n${host}`);
+  await refuses(400, /escaped/, Buffer.from(`GET /v2/\xff HTTP/1.1\r\n${host}`, 'latin1'));
+  await refuses(400, /word/, `G(T /v2/host HTTP/1.1\r\n${host}`);
+  for (const version of ['HTTP/1.2', 'HTTP/2.0', 'HTTP/0.9', 'http/1.1', 'HTTP/1.1 ', 'HTTP/11']) {
+    await refuses(505, /HTTP\/1\.1/, `GET /v2/host ${version}\r\n${host}`);
+  }
+  await refuses(505, /HTTP\/1\.1/, 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+  await refuses(417, /^Expect: /, `${kPost}Expect: the moon\r\nContent-Length: 2\r\n\r\n{}`);
+});
+
+leakless(daemon, 'heads of bounded size', async () => {
+  await refuses(431, /16384 bytes/, `${kGet}Host: x\r\nA: ${'b'.repeat(17_000)}\r\n\r\n`);
+  await refuses(431, /16384 bytes/, `GET /${'b'.repeat(17_000)}`); // without an end
+  await refuses(431, /more than 100/, `${kGet}Host: x\r\n${'A: b\r\n'.repeat(100)}\r\n`);
+  const connection = connect();
+  connection.write(`${kGet}Host: x\r\nConnection: close\r\n${'A: b\r\n'.repeat(98)}\r\n`);
+  assert.deepEqual((await connection.finish()).map((answer) => answer.status), [200]);
+});
+
+leakless(daemon, 'chunks as they must be', async () => {
+  const chunked = (body) => `${kPost}Transfer-Encoding: chunked\r\n\r\n${body}`;
+  for (const body of ['x\r\n{}\r\n0\r\n\r\n', '-1\r\n', '\r\n', ' 2\r\n{}\r\n0\r\n\r\n', '2\r\n{}0\r\n\r\n', '0x2\r\n{}\r\n0\r\n\r\n',
+    '10000000000000002\r\n{}\r\n0\r\n\r\n', '2;"\r\n{}\r\n0\r\n\r\n', '2 \r\n{}\r\n0\r\n\r\n', '2\n{}\n0\n\n', '2\r\n{}\r\n0\r\nbad\r\n\r\n']) {
+    await refuses(400, /^body: /, chunked(body));
+  }
+  await refuses(400, /^body: /, chunked(`2;${'a'.repeat(400_000)}`)); // an extension without an end
+  await refuses(400, /^body: /, chunked(`2\r\n{}\r\n0\r\n${'A: b\r\n'.repeat(60_000)}`)); // trailers without an end
+  await refuses(413, /^body: larger/, chunked('fffffff\r\n' + ' '.repeat(2_000_000)));
+});
+
+leakless(daemon, 'JSON of bounded depth, and numbers and text as they must be', async () => {
+  const box = await daemon.box();
+  const ask = (text) => daemon.ask('POST', `${box.path}/exec`, { body: text });
+  for (const [about, text] of [
+    [/deeper than 64/, '['.repeat(500_000)],
+    [/deeper than 64/, `{"command":${'[{"a":'.repeat(40)}`],
+    [/100000 values/, `{"command":[${'0,'.repeat(200_000)}0]}`],
+    [/^body: not valid JSON/, '{"command":["true"],"timeout":1e400}'],
+    [/^body: not valid JSON/, `{"command":["true"],"timeout":${'9'.repeat(400)}}`],
+    [/^timeout: /, '{"command":["true"],"timeout":18446744073709551617}'],
+    [/^timeout: /, '{"command":["true"],"timeout":18446744073709551615}'],
+    [/^timeout: /, '{"command":["true"],"timeout":-9223372036854775808}'],
+    [/^body: not valid JSON/, Buffer.from('{"command":["\xff\xfe"]}', 'latin1')],
+    [/^body: not valid JSON/, Buffer.from('{"command":["\xed\xa0\x80"]}', 'latin1')],
+    [/^body: not valid JSON/, '{"command":["\\ud800"]}'],
+    [/^body: not valid JSON/, '{"command":["a\nb"]}'],
+    [/^body: not valid JSON/, '{"command":["a"]} {}'],
+    [/^body: must be a JSON object/, '[]'],
+  ]) {
+    const { status, json } = await ask(text);
+    assert.deepEqual([status, about.test(json.error)], [400, true], `${text.toString().slice(0, 100)}: ${json.error}`);
+  }
+});
+
+leakless(daemon, 'an answer of unknown length to HTTP/1.0 ends with its connection', async () => {
+  const box = await daemon.box();
+  const body = JSON.stringify({ command: ['echo', 'hello'] });
+  const connection = connect();
+  connection.write(`POST ${box.path}/exec-stream HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+  const [{ status, body: output }] = await connection.finish();
+  assert.equal(status, 200);
+  assert.match(output, /^hello\nevent: exit\ndata: \{.*\}\n\n$/);
+});
+
+leakless(daemon, 'requests one behind another are answered in turn', async () => {
+  const connection = connect();
+  const body = '{"labels":[5]}';
+  connection.write(`${kGet}Host: x\r\n\r\n${kJson(body)}`);
+  connection.write(`${kPost}Transfer-Encoding: chunked\r\n\r\n${body.length.toString(16)};a=b\r\n${body}\r\n0\r\nA: b\r\n\r\n`);
+  connection.write(`${kGet}Host: x\r\nConnection: close\r\n\r\n`);
+  assert.deepEqual((await connection.finish()).map((answer) => answer.status), [200, 400, 400, 200]);
+});
