@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/inotify.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -75,6 +76,20 @@ Daemon::Daemon() {
 void Daemon::crash() {
     kill(pid_, SIGKILL);
     waitpid(pid_, nullptr, 0);
+}
+
+void Daemon::settle() const {
+    const UniqueFd watch(inotify_init1(IN_CLOEXEC));
+    const std::string path = directory_ + "/state/store/trash";
+    const UniqueFd trash(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!watch || !trash || inotify_add_watch(watch.get(), path.c_str(), IN_DELETE) < 0) die("watching " + path);
+    for (;;) {
+        const auto empty = holds_nothing(trash.get());
+        if (!empty.ok()) die(empty.error().message);
+        if (empty.value()) return;
+        char events[4096];
+        if (read(watch.get(), events, sizeof(events)) <= 0) die("watching " + path);
+    }
 }
 
 void Daemon::start() {

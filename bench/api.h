@@ -30,6 +30,8 @@ class Daemon {
     void crash();
     /// The next one on the same state; returns when it serves.
     void start();
+    /// Returns when what was deleted before is gone from the disk, and no longer in the way of what is measured next.
+    void settle() const;
     /// The image's tree on the host, for the floor to stand on.
     [[nodiscard]] const std::string& rootfs() const { return rootfs_; }
 
