@@ -1,11 +1,13 @@
 // Snapshots, forks and rollback: files kept exactly, of boxes that rest and of boxes at work, and what a crash leaves.
 
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
 import { json, output } from './lib/command.mjs';
 import { Box } from './lib/box.mjs';
+import { open } from './lib/http.mjs';
 import { leakless, needs, suite } from './lib/suite.mjs';
 import { until } from './lib/until.mjs';
 
@@ -261,6 +263,32 @@ leakless(daemon, 'diff as an archive holds exactly what has changed, and what wa
   assert.equal(seen, '711 1000 1000 2 981158400\n1\nd/one\nfifo\n600\n');
   await daemon.refuses(400, /^format: /, 'GET', `${box.path}/diff?format=zip`);
   fs.rmSync(unpacked, { recursive: true });
+});
+
+leakless(daemon, 'an archive that is being read stays whole while its box is sealed, and is cut when its files go', async () => {
+  const box = await daemon.box();
+  const sum = await box.sh('dd if=/dev/urandom of=big bs=1M count=64 2> /dev/null; md5sum < big');
+  const first = await take(box);
+  await box.sh('dd if=/dev/urandom of=more bs=1M count=64 2> /dev/null');
+  const begin = async () => {
+    const archive = await open(daemon.socket, 'GET', `${box.path}/diff?format=tar`);
+    assert.equal(archive.statusCode, 200);
+    return archive; // and nobody reads on: it is far larger than what is on its way
+  };
+  const archive = await begin();
+  await take(box);
+  const tar = spawn('sh', ['-c', 'tar -xO workspace/home/big | md5sum'], { stdio: ['pipe', 'pipe', 'inherit'] });
+  archive.pipe(tar.stdin);
+  assert.equal(String((await once(tar.stdout, 'data'))[0]).trim(), sum.trim());
+  for (const lose of [() => rollBack(box, first), () => box.remove()]) {
+    await box.sh('dd if=/dev/urandom of=yet bs=1M count=64 2> /dev/null');
+    const cut = await begin();
+    await lose();
+    await assert.rejects(async () => {
+      for await (const piece of cut) assert.ok(piece.length > 0);
+    }, /aborted|ECONNRESET/);
+  }
+  await dropAll();
 });
 
 leakless(daemon, 'bad requests are named', async () => {
