@@ -18,7 +18,8 @@ enum class ErrorKind {
     kNotFound,
     kConflict,  ///< the object's state does not allow it now
     kTooLarge,
-    kLimit,  ///< a limit of the caller or of the host is reached
+    kLimit,    ///< a limit of the caller or of the host is reached
+    kTimeout,  ///< the caller took too long
     kUnsupported,
 };
 

@@ -147,6 +147,8 @@ int http_status(const Error& error) {
             return 413;
         case ErrorKind::kLimit:
             return 429;
+        case ErrorKind::kTimeout:
+            return 408;
         case ErrorKind::kUnsupported:
             return 501;
         case ErrorKind::kSystem:

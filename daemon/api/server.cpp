@@ -1,5 +1,6 @@
 #include "daemon/api/server.h"
 
+#include <netinet/tcp.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -25,7 +26,18 @@ static size_t connection_limit() {
     return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? std::min<size_t>(kMost, limit.rlim_cur / 2) : kMost;
 }
 
-using Socket_ = asio::generic::stream_protocol::socket;
+using Socket_ = Wire::Socket;
+
+void set_tcp_options(Socket_& socket) {
+    boost::system::error_code ignored;
+    // A stream's small pieces must not wait for the client's delayed acknowledgement: 40 ms each.
+    socket.set_option(asio::ip::tcp::no_delay(true), ignored);
+    // Who has vanished without a word is noticed, in about two minutes, though there is nothing to be said to it.
+    socket.set_option(asio::socket_base::keep_alive(true), ignored);
+    for (const auto& [option, value] : {std::pair(TCP_KEEPIDLE, 60), {TCP_KEEPINTVL, 15}, {TCP_KEEPCNT, 4}}) {
+        (void)setsockopt(socket.native_handle(), IPPROTO_TCP, option, &value, sizeof(value));
+    }
+}
 
 struct Server::State : std::enable_shared_from_this<Server::State> {
     State(asio::any_io_executor its_executor, const Router& its_router, const Auth& its_auth)
@@ -54,9 +66,7 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
             }
             // Closed at once. Over TCP anybody may connect: the operator's socket keeps half of the room.
             if (connections.size() >= max_connections / (keyed ? 2 : 1)) continue;
-            // A stream's small pieces must not wait for the client's delayed acknowledgement: 40 ms each.
-            boost::system::error_code ignored;
-            if (keyed) socket.set_option(asio::ip::tcp::no_delay(true), ignored);
+            if (keyed) set_tcp_options(socket);
             asio::co_spawn(
                 executor,
                 [self, socket = std::move(socket), keyed]() mutable { return self->serve(std::move(socket), keyed); },
@@ -70,7 +80,8 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
         connections.insert(fd);
         const Undo leave([&self, fd] { self->connections.erase(fd); });
         std::optional<Gate::Pass> pass;
-        co_await serve_connection(std::move(socket), {router, auth, keyed}, [&](bool busy) {
+        const Result<Caller> peer = keyed ? Result<Caller>(Caller{}) : auth.by_peer(fd);
+        co_await serve_connection(Wire(std::move(socket), nullptr), {router, auth, keyed}, peer, [&](bool busy) {
             if (busy) {
                 pass.emplace(requests.enter());
             } else {

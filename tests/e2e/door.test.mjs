@@ -2,15 +2,20 @@
 // others are served.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import net from 'node:net';
+import { Clock } from './lib/clock.mjs';
+import * as host from './lib/host.mjs';
 import { RawConnection } from './lib/raw.mjs';
 import { leakless, needs, suite } from './lib/suite.mjs';
+import { until } from './lib/until.mjs';
 
 needs();
-const daemon = suite({ tcp: true });
+const clock = new Clock();
+const daemon = suite({ tcp: true, env: clock.env });
 
 const connect = () => new RawConnection(net.connect(daemon.socket));
-const kGet = 'GET /v2/host HTTP/1.1\r\n';
+const kGet = 'GET /v2 HTTP/1.1\r\n';
 const kPost = 'POST /v2/box HTTP/1.1\r\nHost: x\r\n';
 const kJson = (body) => `${kPost}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
 
@@ -53,7 +58,7 @@ leakless(daemon, 'one Host, and who asks said once', async () => {
 });
 
 leakless(daemon, 'lines and fields as they must be', async () => {
-  await refuses(400, /CR and LF/, 'GET /v2/host HTTP/1.1\nHost: x\n\n');
+  await refuses(400, /CR and LF/, 'GET /v2 HTTP/1.1\nHost: x\n\n');
   await refuses(400, /CR and LF/, `${kGet}Host: x\nA: b\r\n\r\n`);
   await refuses(400, /CR and LF/, `${kGet}Host: x\rA: b\r\n\r\n`);
   await refuses(400, /second line/, `${kGet}Host: x\r\nA: b\r\n c\r\n\r\n`);
@@ -78,7 +83,7 @@ leakless(daemon, 'a request line as it must be', async () => {
   await refuses(400, /escaped/, Buffer.from(`GET /v2/\xff HTTP/1.1\r\n${host}`, 'latin1'));
   await refuses(400, /word/, `G(T /v2/host HTTP/1.1\r\n${host}`);
   for (const version of ['HTTP/1.2', 'HTTP/2.0', 'HTTP/0.9', 'http/1.1', 'HTTP/1.1 ', 'HTTP/11']) {
-    await refuses(505, /HTTP\/1\.1/, `GET /v2/host ${version}\r\n${host}`);
+    await refuses(505, /HTTP\/1\.1/, `GET /v2 ${version}\r\n${host}`);
   }
   await refuses(505, /HTTP\/1\.1/, 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
   await refuses(417, /^Expect: /, `${kPost}Expect: the moon\r\nContent-Length: 2\r\n\r\n{}`);
@@ -145,4 +150,99 @@ leakless(daemon, 'requests one behind another are answered in turn', async () =>
   connection.write(`${kPost}Transfer-Encoding: chunked\r\n\r\n${body.length.toString(16)};a=b\r\n${body}\r\n0\r\nA: b\r\n\r\n`);
   connection.write(`${kGet}Host: x\r\nConnection: close\r\n\r\n`);
   assert.deepEqual((await connection.finish()).map((answer) => answer.status), [200, 400, 400, 200]);
+});
+
+const pass = (seconds) => clock.pass(seconds, daemon);
+/// The daemon has read what was written before.
+const taken = () => pass(0);
+/// What a connection of the daemon's was told until it was closed, as it must be by now.
+const statuses = async (connection) => (await connection.finish()).map((answer) => answer.status);
+
+leakless(daemon, 'who sends no request is left after two minutes, and not before', async () => {
+  const fresh = connect();
+  const used = connect();
+  used.write(`${kGet}Host: x\r\n\r\n`);
+  await taken();
+  await pass(119);
+  fresh.write(`${kGet}Host: x\r\n\r\n`);
+  await taken();
+  await pass(119);
+  assert.deepEqual(await statuses(used), [200]);
+  fresh.write(`${kGet}Host: x\r\n\r\n`);
+  await taken();
+  await pass(121);
+  assert.deepEqual(await statuses(fresh), [200, 200]);
+});
+
+leakless(daemon, 'a head must be whole in time, however often a byte of it comes', async () => {
+  const slow = connect();
+  slow.write('GET ');
+  await taken();
+  await pass(8);
+  slow.write('/v2 HTTP/1.1\r\n');
+  await taken();
+  await pass(8);
+  const [{ status, body }] = await slow.finish();
+  assert.deepEqual([status, JSON.parse(body)], [408, { error: 'request: its head was not whole after 15 seconds' }]);
+});
+
+leakless(daemon, 'a body must come at a pace', async () => {
+  const size = 100_000;
+  const head = `${kPost}Connection: close\r\nContent-Length: ${size}\r\n\r\n`;
+  const [silent, dribbling, steady] = [connect(), connect(), connect()];
+  for (const connection of [silent, dribbling, steady]) connection.write(head);
+  await taken();
+  for (let piece = 0; piece < 2; ++piece) {
+    await pass(45);
+    dribbling.write('{');
+    steady.write(' '.repeat(size / 2));
+    await taken();
+  }
+  assert.deepEqual(await statuses(steady), [400]); // all of it came: it is no JSON
+  for (const connection of [silent, dribbling]) {
+    const [{ status, body }] = await connection.finish();
+    assert.deepEqual([status, /^body: came too slowly/.test(JSON.parse(body).error)], [408, true], body);
+  }
+});
+
+leakless(daemon, 'who does not read its answer is left, and nobody waits for it meanwhile', async () => {
+  const box = await daemon.box();
+  // More than the kernel takes for a client that does not read.
+  await box.sh("head -c 67108864 /dev/zero | tr '\\0' a > /workspace/home/large");
+  const stalled = [];
+  const stall = (head) => {
+    const socket = net.connect(daemon.port, '127.0.0.1').pause();
+    socket.write(`${head}Host: x\r\nX-Box-Api-Key: ${daemon.key}\r\n`);
+    stalled.push(socket);
+    return socket;
+  };
+  for (let i = 0; i < 6; ++i) {
+    stall(`GET ${box.path}/files/download?folder=large HTTP/1.1\r\n`).write('\r\n');
+  }
+  stall(`GET ${box.path}/files/read?path=large HTTP/1.1\r\n`).write('\r\n');
+  stall(`GET ${box.path}/files/download?folder=. HTTP/1.1\r\n`).write('\r\n');
+  stall(`GET ${box.path}/diff?format=tar HTTP/1.1\r\n`).write('\r\n');
+  const body = JSON.stringify({ command: ['yes'] });
+  stall(`POST ${box.path}/exec-stream HTTP/1.1\r\n`).write(`Content-Length: ${body.length}\r\n\r\n${body}`);
+  for (const socket of stalled) await once(socket, 'readable'); // each has begun to be answered
+  await box.write('small', 'x');
+  assert.equal(await box.read('small'), 'x');
+  assert.deepEqual(await box.sh('echo hello'), 'hello');
+  await pass(299);
+  assert.ok(host.connections(daemon.socket, daemon.port) >= stalled.length, 'none is left before its time');
+  // More than once, since the kernel may have taken some more of an answer after the first time.
+  for (let times = 0; host.connections(daemon.socket, daemon.port) > 0; ++times) {
+    assert.ok(times < 20, 'they are left');
+    await pass(301);
+  }
+  for (const socket of stalled) socket.destroy();
+});
+
+leakless(daemon, 'a terminal whose client answers nothing is left', async () => {
+  const box = await daemon.box();
+  const session = await box.session({ command: ['sh', '-c', 'echo ready; exec sleep 100000'], tty: true });
+  await session.until(/ready/);
+  for (let pings = 0; pings < 3; ++pings) await pass(151);
+  await until('it is left', () => host.connections(daemon.socket) === 0);
+  session.abandon();
 });

@@ -8,6 +8,7 @@
 #include "daemon/api/codec.h"
 #include "daemon/api/framing.h"
 #include "daemon/api/multipart.h"
+#include "daemon/api/patience.h"
 #include "daemon/api/router.h"
 #include "daemon/api/url.h"
 #include "daemon/box/agenda.h"
@@ -69,6 +70,22 @@ TEST(HeadScan, RefusesAsSoonAsItCanBeKnown) {
     HeadScan endless;
     EXPECT_FALSE(endless.look(std::string(HeadScan::kMostBytes, 'a')));
     EXPECT_EQ(endless.look(std::string(HeadScan::kMostBytes + 1, 'a')).value().status, 431);
+}
+
+TEST(Pace, IsAByteInAMillisecondWithPauses) {
+    using namespace std::chrono_literals;
+    Pace steady(10s);
+    for (int second = 0; second < 1000; ++second) steady.add(1s, 1024);
+    EXPECT_EQ(steady.left(), 10s);
+    steady.add(9s, 0);
+    EXPECT_EQ(steady.left(), 1s);
+    steady.add(1ms, 500);
+    EXPECT_EQ(steady.left(), 1499ms);
+    Pace slow(10s);
+    for (int second = 0; second < 19; ++second) slow.add(1s, 500);
+    EXPECT_GT(slow.left(), 0s);
+    for (int second = 0; second < 2; ++second) slow.add(1s, 500);
+    EXPECT_EQ(slow.left(), 0s);
 }
 
 TEST(Router, FixedSegmentsWinOverNames) {

@@ -1,0 +1,215 @@
+#include "daemon/api/http_exchange.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "daemon/api/url.h"
+#include "daemon/api/web_socket.h"
+
+namespace hutch::daemon {
+namespace {
+
+namespace beast = boost::beast;
+namespace http = beast::http;
+using Clock = std::chrono::steady_clock;
+
+constexpr size_t kFirstPiece = 1024;  // all of most heads: what an idle connection holds
+constexpr size_t kHeadPiece = 4 * 1024;
+constexpr size_t kPiece = 64 * 1024;
+constexpr size_t kMostTogether = 64 * 1024;  // of a body that is copied behind its head, to be sent in one call
+
+Millis since(Clock::time_point begin) {
+    return std::chrono::duration_cast<Millis>(Clock::now() - begin);
+}
+
+Refusal too_slow(Millis limit) {
+    return {408, fmt::format("request: its head was not whole after {} seconds", limit.count() / 1000)};
+}
+
+}  // namespace
+
+HttpExchange::HttpExchange(Wire& wire, beast::flat_buffer& buffer, const Patience& patience)
+    : wire_(wire), buffer_(buffer), patience_(patience), pace_(patience.body) {
+    parser_.header_limit(HeadScan::kMostBytes);
+    parser_.body_limit(boost::none);  // whoever reads the body sets the limit
+}
+
+Task<Result<size_t>> HttpExchange::receive(size_t room, Millis patience) {
+    const auto space = buffer_.prepare(room);
+    CO_TRY_LET(const size_t size, co_await wire_.read_some(space.data(), space.size(), patience));
+    buffer_.commit(size);
+    co_return size;
+}
+
+Task<HttpExchange::Head> HttpExchange::read_head() {
+    HeadScan scan;
+    auto begin = Clock::now();
+    for (;;) {
+        const auto received = buffer_.data();
+        if (auto refusal = scan.look({static_cast<const char*>(received.data()), received.size()})) {
+            co_return Head{false, std::move(refusal)};
+        }
+        if (scan.size() != 0) break;
+        const bool idle = received.size() == 0;
+        const Millis left = idle ? patience_.idle : std::max(patience_.head - since(begin), Millis::zero());
+        const auto came = co_await receive(idle ? kFirstPiece : kHeadPiece, left);
+        if (!came.ok() && came.error().kind == ErrorKind::kTimeout && !idle) {
+            co_return Head{false, too_slow(patience_.head)};
+        }
+        if (!came.ok() || came.value() == 0) co_return Head{};
+        if (idle) begin = Clock::now();
+    }
+    beast::error_code failed;
+    buffer_.consume(parser_.put(asio::buffer(buffer_.data(), scan.size()), failed));
+    if (failed) co_return Head{false, Refusal{400, "request: " + failed.message()}};
+    old_ = parser_.get().version() < 11;
+    co_return Head{true, std::nullopt};
+}
+
+Result<void> HttpExchange::understand() {
+    const auto& header = parser_.get();
+    request_.method = header.method_string();
+    for (const auto& field : header) {
+        std::string name(field.name_string());
+        for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+        request_.headers.emplace(std::move(name), field.value());
+    }
+    Target target = TRY(parse_target(std::string(header.target())));
+    request_.path = std::move(target.path);
+    request_.query = std::move(target.query);
+    return {};
+}
+
+Task<Result<void>> HttpExchange::receive_body() {
+    if (buffer_.size() + kPiece > buffer_.max_size()) co_return invalid("body: a line of a chunk has no end");
+    const auto begin = Clock::now();
+    const auto came = co_await receive(kPiece, pace_.left());
+    if (!came.ok() && came.error().kind != ErrorKind::kTimeout) co_return came.error();
+    if (came.ok() && came.value() == 0) co_return Error{ErrorKind::kSystem, ECONNRESET, "client: left within a body"};
+    if (came.ok()) pace_.add(since(begin), came.value());
+    if (!came.ok() || pace_.left() == Millis::zero()) {
+        co_return Error{
+            ErrorKind::kTimeout, 0,
+            fmt::format("body: came too slowly; send 1 KiB a second at least, with pauses of at most {} seconds",
+                        patience_.body.count() / 1000)};
+    }
+    co_return Result<void>();
+}
+
+Task<Result<std::string>> HttpExchange::read_some() {
+    if (!continued_ && !old_ && !parser_.is_done() && !request_.header("expect").empty()) {
+        CO_TRY(co_await put("HTTP/1.1 100 Continue\r\n\r\n"));
+    }
+    continued_ = true;
+    std::string piece;
+    bool starved = buffer_.size() == 0;
+    while (piece.empty() && !parser_.is_done()) {
+        if (starved) CO_TRY(co_await receive_body());
+        piece.resize(kPiece);
+        auto& body = parser_.get().body();
+        body.data = piece.data();
+        body.size = piece.size();
+        beast::error_code failed;
+        buffer_.consume(parser_.put(buffer_.data(), failed));
+        piece.resize(piece.size() - body.size);
+        starved = failed == http::error::need_more || buffer_.size() == 0;
+        if (failed && failed != http::error::need_buffer && failed != http::error::need_more) {
+            co_return invalid("body: " + failed.message());
+        }
+    }
+    co_return piece;
+}
+
+Task<Result<std::string>> HttpExchange::read_body(size_t limit) {
+    const auto too_large = [limit] {
+        return Error{ErrorKind::kTooLarge, 0, "body: larger than " + std::to_string(limit) + " bytes"};
+    };
+    const auto length = parser_.content_length();
+    if (length && *length > limit) co_return too_large();
+    std::string whole;
+    for (;;) {
+        CO_TRY_LET(const std::string piece, co_await read_some());
+        if (piece.empty()) co_return whole;
+        whole += piece;
+        if (whole.size() > limit) co_return too_large();
+    }
+}
+
+std::string HttpExchange::head_of(int status, std::map<std::string, std::string> headers) const {
+    if (!stays_) headers["Connection"] = "close";
+    if (stays_ && old_) headers["Connection"] = "keep-alive";
+    const auto reason = http::obsolete_reason(static_cast<http::status>(status));
+    std::string head =
+        fmt::format("HTTP/1.{} {} {}\r\n", old_ ? 0 : 1, status, std::string_view(reason.data(), reason.size()));
+    for (const auto& [name, value] : headers) head += name + ": " + value + "\r\n";
+    return head + "\r\n";
+}
+
+Task<Result<void>> HttpExchange::begin(int status, const std::string& content_type,
+                                       std::map<std::string, std::string> headers) {
+    begun_ = true;
+    // To HTTP/1.0 the end of the connection is the end of the answer.
+    stays_ = !old_ && parser_.is_done() && parser_.keep_alive();
+    headers["Content-Type"] = content_type;
+    if (!old_) headers["Transfer-Encoding"] = "chunked";
+    co_return co_await put(head_of(status, std::move(headers)));
+}
+
+Task<Result<void>> HttpExchange::write(std::string_view piece) {
+    if (piece.empty()) co_return Result<void>();  // an empty chunk would end the stream
+    if (old_) co_return co_await put(std::string(piece));
+    std::string chunk = fmt::format("{:x}\r\n", piece.size());
+    chunk.reserve(chunk.size() + piece.size() + 2);
+    chunk.append(piece).append("\r\n");
+    co_return co_await put(std::move(chunk));
+}
+
+Task<Result<void>> HttpExchange::end() {
+    if (!old_) CO_TRY(co_await put("0\r\n\r\n"));
+    finished_ = true;
+    co_return Result<void>();
+}
+
+// What it sends meanwhile is its next request, kept for then. More of it than is read for a request would hide its end:
+// who sends that much unasked is taken to stay.
+Task<> HttpExchange::client_gone() {
+    while (buffer_.size() < HeadScan::kMostBytes) {
+        const auto came = co_await receive(kHeadPiece, Wire::kForever);
+        if (!came.ok() || came.value() == 0) co_return;
+    }
+    asio::steady_timer never(wire_.get_executor(), asio::steady_timer::time_point::max());
+    co_await never.async_wait(kAwait);
+}
+
+Task<Result<std::unique_ptr<Socket>>> HttpExchange::upgrade() {
+    if (!is_web_socket(request_)) co_return invalid("this call is a WebSocket: send an upgrade request");
+    upgraded_ = begun_ = true;
+    co_return co_await open_web_socket(std::move(wire_), request_, patience_);
+}
+
+Task<> HttpExchange::send(const Response& response) {
+    begun_ = true;
+    // An unread body would be taken for the next request. keep_alive() may be asked only after the header.
+    stays_ = parser_.is_done() && parser_.keep_alive();
+    std::string bytes = head_of(response.status, {{"Content-Type", response.content_type},
+                                                  {"Content-Length", std::to_string(response.body.size())}});
+    // Of an answer to HEAD the length stays, and the body does not (RFC 9110, 9.3.2).
+    const std::string_view body = parser_.get().method() == http::verb::head ? "" : std::string_view(response.body);
+    const bool together = body.size() <= kMostTogether;
+    if (together) bytes += body;
+    auto sent = co_await put(std::move(bytes));
+    if (sent.ok() && !together) sent = co_await wire_.write(body, patience_.answer);
+    finished_ = sent.ok();
+}
+
+// After a write that failed the next would hang: Asio waits for a change of the socket before it tries again
+// (epoll_reactor, done_and_exhausted), and after the hang-up none comes.
+Task<Result<void>> HttpExchange::put(std::string bytes) {
+    if (broken_) co_return *broken_;
+    auto written = co_await wire_.write(bytes, patience_.answer);
+    if (!written.ok()) broken_ = written.error();
+    co_return written;
+}
+
+}  // namespace hutch::daemon

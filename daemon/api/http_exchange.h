@@ -1,0 +1,68 @@
+#pragma once
+
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http/buffer_body.hpp>
+#include <boost/beast/http/parser.hpp>
+
+#include "daemon/api/exchange.h"
+#include "daemon/api/framing.h"
+#include "daemon/api/wire.h"
+
+namespace hutch::daemon {
+
+/// One request of a connection, and its answer.
+class HttpExchange final : public Exchange {
+  public:
+    /// `buffer`: what has come and is not used yet; the next request's goes on with it.
+    HttpExchange(Wire& wire, boost::beast::flat_buffer& buffer, const Patience& patience);
+
+    /// What the client sent: a request, none (it ended or broke), or what is refused.
+    struct Head {
+        bool whole = false;
+        std::optional<Refusal> refusal;
+    };
+    Task<Head> read_head();
+    /// Fills request(); an error for a target that is none.
+    Result<void> understand();
+    Task<> send(const Response& response);
+
+    Request& mutable_request() { return request_; }
+    [[nodiscard]] bool upgraded() const { return upgraded_; }
+    /// The client may still be sending: an answer came before the end of the request.
+    [[nodiscard]] bool unread() const { return !parser_.is_done(); }
+    [[nodiscard]] bool keep_alive() const { return stays_ && finished_; }
+
+    [[nodiscard]] const Request& request() const override { return request_; }
+    [[nodiscard]] bool begun() const override { return begun_; }
+    Task<Result<std::string>> read_some() override;
+    Task<Result<std::string>> read_body(size_t limit) override;
+    using Exchange::begin;
+    Task<Result<void>> begin(int status, const std::string& content_type,
+                             std::map<std::string, std::string> headers) override;
+    Task<Result<void>> write(std::string_view piece) override;
+    Task<Result<void>> end() override;
+    Task<> client_gone() override;
+    Task<Result<std::unique_ptr<Socket>>> upgrade() override;
+
+  private:
+    [[nodiscard]] std::string head_of(int status, std::map<std::string, std::string> headers) const;
+    Task<Result<size_t>> receive(size_t room, Millis patience);
+    Task<Result<void>> receive_body();
+    Task<Result<void>> put(std::string bytes);
+
+    Wire& wire_;
+    boost::beast::flat_buffer& buffer_;
+    const Patience& patience_;
+    boost::beast::http::request_parser<boost::beast::http::buffer_body> parser_;
+    Pace pace_;
+    Request request_;
+    std::optional<Error> broken_;  ///< how a write failed
+    bool old_ = false;             ///< HTTP/1.0, which knows no chunks
+    bool continued_ = false;
+    bool begun_ = false;
+    bool finished_ = false;
+    bool stays_ = false;  ///< the connection does, after the answer
+    bool upgraded_ = false;
+};
+
+}  // namespace hutch::daemon

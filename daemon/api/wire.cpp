@@ -1,0 +1,138 @@
+#include "daemon/api/wire.h"
+
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/error.hpp>
+#include <boost/asio/ssl/stream.hpp>
+#include <optional>
+
+#include "base/undo.h"
+
+namespace hutch::daemon {
+
+namespace ssl = asio::ssl;
+using boost::system::error_code;
+
+struct Wire::State : std::enable_shared_from_this<Wire::State> {
+    State(Socket its_socket, std::shared_ptr<ssl::context> its_tls)
+        : socket(std::move(its_socket)), context(std::move(its_tls)), alarm(socket.get_executor()) {
+        if (context) tls.emplace(socket, *context);
+    }
+
+    Socket socket;
+    std::shared_ptr<ssl::context> context;  ///< of this connection, whatever certificate the next ones get
+    std::optional<ssl::stream<Socket&>> tls;
+    asio::steady_timer alarm;
+    uint64_t turn = 0;  ///< of the alarm: one that rang while its wait came to an end must not end the next
+    bool late = false;
+
+    /// One wait with a deadline at a time. One without may go on beside it, and ends with it if it is late.
+    auto arm(Millis patience) {
+        const bool armed = patience != kForever;
+        if (armed) {
+            late = false;
+            alarm.expires_after(patience);
+            alarm.async_wait([self = shared_from_this(), mine = ++turn](const error_code& failed) {
+                if (failed || mine != self->turn) return;
+                self->late = true;
+                error_code ignored;
+                self->socket.cancel(ignored);
+            });
+        }
+        return Undo([this, armed] {
+            if (!armed) return;
+            ++turn;
+            alarm.cancel();
+        });
+    }
+
+    [[nodiscard]] Error failure(const error_code& code) const {
+        if (late) return {ErrorKind::kTimeout, ETIMEDOUT, "client: too slow"};
+        return {ErrorKind::kSystem, ECONNRESET, "client: " + code.message()};
+    }
+};
+
+Wire::Wire(Socket socket, std::shared_ptr<ssl::context> tls)
+    : state_(std::make_shared<State>(std::move(socket), std::move(tls))) {}
+
+Wire::executor_type Wire::get_executor() {
+    return state_->socket.get_executor();
+}
+
+Task<Result<void>> Wire::shake_hands(Millis patience) {
+    const auto state = state_;
+    if (!state->tls) co_return Result<void>();
+    const auto deadline = state->arm(patience);
+    const auto [failed] = co_await state->tls->async_handshake(ssl::stream_base::server, kAwait);
+    if (failed) co_return state->failure(failed);
+    co_return Result<void>();
+}
+
+Task<Result<size_t>> Wire::read_some(void* into, size_t room, Millis patience) {
+    const auto state = state_;
+    const auto deadline = state->arm(patience);
+    error_code failed;
+    size_t size = 0;
+    if (state->tls) {
+        std::tie(failed, size) = co_await state->tls->async_read_some(asio::buffer(into, room), kAwait);
+    } else {
+        std::tie(failed, size) = co_await state->socket.async_read_some(asio::buffer(into, room), kAwait);
+    }
+    // Who ends TLS without saying so has ended: lengths and last chunks tell whether something is missing.
+    if (failed == asio::error::eof || failed == ssl::error::stream_truncated) co_return size_t{0};
+    if (failed) co_return state->failure(failed);
+    co_return size;
+}
+
+Task<Result<void>> Wire::write(std::string_view data, Millis patience) {
+    const auto state = state_;
+    while (!data.empty()) {
+        const auto deadline = state->arm(patience);
+        error_code failed;
+        size_t size = 0;
+        if (state->tls) {
+            std::tie(failed, size) = co_await state->tls->async_write_some(asio::buffer(data), kAwait);
+        } else {
+            std::tie(failed, size) = co_await state->socket.async_write_some(asio::buffer(data), kAwait);
+        }
+        if (failed) co_return state->failure(failed);
+        data.remove_prefix(size);
+    }
+    co_return Result<void>();
+}
+
+Task<> Wire::say_farewell(Millis patience) {
+    const auto state = state_;
+    const auto deadline = state->arm(patience);
+    error_code ignored;
+    if (state->tls) co_await state->tls->async_shutdown(kAwait);
+    state->socket.shutdown(asio::socket_base::shutdown_send, ignored);
+    std::string dropped(4096, '\0');
+    while (!state->late) {
+        const auto [failed, size] = co_await state->socket.async_read_some(asio::buffer(dropped), kAwait);
+        if (failed) co_return;
+    }
+}
+
+void Wire::break_off() {
+    error_code ignored;
+    state_->socket.shutdown(asio::socket_base::shutdown_both, ignored);
+    state_->socket.cancel(ignored);
+}
+
+void Wire::start_reading(Pieces<asio::mutable_buffer> pieces, asio::any_completion_handler<Moved> handler) {
+    if (state_->tls) {
+        state_->tls->async_read_some(pieces, std::move(handler));
+    } else {
+        state_->socket.async_read_some(pieces, std::move(handler));
+    }
+}
+
+void Wire::start_writing(Pieces<asio::const_buffer> pieces, asio::any_completion_handler<Moved> handler) {
+    if (state_->tls) {
+        state_->tls->async_write_some(pieces, std::move(handler));
+    } else {
+        state_->socket.async_write_some(pieces, std::move(handler));
+    }
+}
+
+}  // namespace hutch::daemon

@@ -1,0 +1,76 @@
+#pragma once
+
+#include <boost/asio/any_completion_handler.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "daemon/api/patience.h"
+#include "daemon/async.h"
+
+namespace boost::asio::ssl {
+class context;
+}
+
+namespace hutch::daemon {
+
+/// One connection's bytes, in clear or by TLS, with a deadline for each wait. Event loop thread only.
+class Wire {
+  public:
+    using Socket = asio::generic::stream_protocol::socket;
+    using executor_type = asio::any_io_executor;
+    using Moved = void(boost::system::error_code, size_t);
+    static constexpr Millis kForever = Millis::max();
+
+    /// `tls`: null for a connection in clear.
+    Wire(Socket socket, std::shared_ptr<asio::ssl::context> tls);
+
+    /// Of TLS; nothing to do in clear.
+    Task<Result<void>> shake_hands(Millis patience);
+    /// What has come, at least a byte; 0 at the end of the client's stream. kTimeout.
+    Task<Result<size_t>> read_some(void* into, size_t room, Millis patience);
+    /// All of it. kTimeout when the client takes nothing for that long: from then on nothing can be written.
+    Task<Result<void>> write(std::string_view data, Millis patience);
+    /// Nothing more will be written. What the client still sends is dropped until it has closed its side too, for at
+    /// most `patience`: closing over bytes it has sent would reset the connection, and lose the last answer (RFC
+    /// 9112, 9.6).
+    Task<> say_farewell(Millis patience);
+    /// Ends every wait with an error.
+    void break_off();
+
+    [[nodiscard]] executor_type get_executor();
+
+    // As Beast's WebSocket wants a stream; it has deadlines of its own.
+    template <typename Buffers, typename Token>
+    auto async_read_some(const Buffers& buffers, Token&& token) {
+        return asio::async_initiate<Token, Moved>(
+            [this](auto handler, Pieces<asio::mutable_buffer> pieces) {
+                start_reading(std::move(pieces), std::move(handler));
+            },
+            token, list<asio::mutable_buffer>(buffers));
+    }
+    template <typename Buffers, typename Token>
+    auto async_write_some(const Buffers& buffers, Token&& token) {
+        return asio::async_initiate<Token, Moved>(
+            [this](auto handler, Pieces<asio::const_buffer> pieces) {
+                start_writing(std::move(pieces), std::move(handler));
+            },
+            token, list<asio::const_buffer>(buffers));
+    }
+
+  private:
+    template <typename Buffer>
+    using Pieces = std::vector<Buffer>;
+    template <typename Buffer, typename Buffers>
+    static Pieces<Buffer> list(const Buffers& buffers) {
+        return {asio::buffer_sequence_begin(buffers), asio::buffer_sequence_end(buffers)};
+    }
+    void start_reading(Pieces<asio::mutable_buffer> pieces, asio::any_completion_handler<Moved> handler);
+    void start_writing(Pieces<asio::const_buffer> pieces, asio::any_completion_handler<Moved> handler);
+
+    struct State;
+    std::shared_ptr<State> state_;
+};
+
+}  // namespace hutch::daemon
