@@ -29,8 +29,9 @@ struct Config {
     std::string log_format = "auto";                ///< text, json, or auto: text on a terminal, else json
     std::string github_url = "https://github.com";  ///< the one server that tokens of boxes are told to
     std::string github_api_url = "https://api.github.com";  ///< where it takes pull requests
-    double cpu_hour_usd = 0.10;                             ///< per active vCPU-hour
-    double gb_month_usd = 0.10;                             ///< per 10^9 bytes of files kept for 730 hours
+    bool private_webhooks = false;  ///< whether webhooks may go to loopback and private addresses
+    double cpu_hour_usd = 0.10;     ///< per active vCPU-hour
+    double gb_month_usd = 0.10;     ///< per 10^9 bytes of files kept for 730 hours
 
     [[nodiscard]] std::string store_dir() const { return state_dir + "/store"; }
     /// The file with the file system of the store, if it has one of its own.

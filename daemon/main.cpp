@@ -87,7 +87,14 @@ Result<void> serve(const Config& config) {
                                 return mechanisms.policies->may_resolve(box);
                             }));
 
-    Services services{boxes, runs, images, snapshots, meter, events, config};
+    Agents agents(
+        boxes, runs,
+        [](const Box&, const AgentRecord&, const Harness&, const std::string&) {
+            return Result<std::optional<ModelAccess>>(std::optional<ModelAccess>());
+        },
+        [](const std::string&) {});
+    TRY(agents.adopt());
+    Services services{boxes, runs, images, snapshots, agents, meter, events, config};
     Router router;
     add_box_routes(router, services);
     add_env_routes(router, services);
@@ -106,6 +113,8 @@ Result<void> serve(const Config& config) {
     add_usage_routes(router, services);
     add_snapshot_routes(router, services);
     add_space_routes(router, services);
+    add_agent_routes(router, services);
+    add_prompt_routes(router, services);
     add_unbuilt_routes(router);
     router.set_guard([&services](const Exchange& exchange, const Params& params) {
         return check_route(services, exchange, params);
@@ -195,6 +204,9 @@ void add_options(CLI::App& app, Config& config) {
     app.add_option("--github_api_url", config.github_api_url, "Its API, for pull requests")
         ->check(is_server)
         ->capture_default_str();
+    app.add_flag(
+        "--private_webhooks", config.private_webhooks,
+        "Webhooks of prompts may go to loopback and private addresses, behind which lies what trusts this host");
     app.add_option("--cpu_hour_usd", config.cpu_hour_usd, "Price of an active vCPU-hour")
         ->check(CLI::NonNegativeNumber)
         ->capture_default_str();

@@ -66,8 +66,7 @@ Result<void> refuse_unsupported(const Fields& fields) {
     const auto unsupported = [](const std::string& field) {
         return Error{ErrorKind::kUnsupported, 0, field + ": not supported by this version of hutchd; leave it out"};
     };
-    for (const char* field :
-         {"agent", "model", "attach_headers", "skills", "mcp_servers", "custom_runner", "agent_api_key"}) {
+    for (const char* field : {"attach_headers", "skills", "mcp_servers"}) {
         if (fields.has(field)) return unsupported(field);
     }
     return {};
@@ -113,6 +112,8 @@ Task<Result<std::optional<Response>>> logs(Services& services, Exchange& exchang
 Json box_json(const Services& services, const Box& box) {
     const BoxRecord& record = box.record;
     const int64_t cpu_ns = box.cpu_ns();
+    const auto known = services.agents.of(record.id);
+    const AgentRecord agent = known.ok() ? known.value() : AgentRecord();
     Json json{
         {"id", record.id},
         {"customer_id", record.customer},
@@ -120,22 +121,22 @@ Json box_json(const Services& services, const Box& box) {
         {"labels", record.labels},
         {"size", record.size},
         {"keep_alive", record.keep_alive},
-        {"model", ""},
-        {"agent", ""},
+        {"model", agent.model},
+        {"agent", agent.harness},
         {"enabled_skills", Json::array()},
         {"runtime", record.image},
         {"status", name_of(box.status())},
         {"network_policy", network_json(record.network)},
         {"clone_repo", record.clone_repo},
-        {"total_input_tokens", 0},
-        {"total_output_tokens", 0},
-        {"total_prompts", 0},
-        {"session_id", ""},
+        {"total_input_tokens", agent.input_tokens},
+        {"total_output_tokens", agent.output_tokens},
+        {"total_prompts", agent.prompts},
+        {"session_id", agent.session},
         {"agent_id", ""},
         {"total_cpu_ns", cpu_ns},
         {"total_compute_cost_usd", cost_usd(services.config, cpu_ns)},
-        {"total_token_cost_usd", 0},
-        {"use_managed_key", false},
+        {"total_token_cost_usd", static_cast<double>(agent.cost_nano_usd) / 1e9},
+        {"use_managed_key", !agent.harness.empty() && agent.api_key.empty()},
         {"last_activity_at", record.last_activity_at},
         {"created_at", record.created_at},
         {"updated_at", record.updated_at},
@@ -206,7 +207,9 @@ void add_box_routes(Router& router, Services& services) {
         CO_TRY_LET(ImageRecord image, decode_runtime(services, fields));
         CO_TRY_LET(CreateBox command, decode_create(exchange, fields, std::move(image), "small"));
         CO_TRY_LET(const Identity identity, decode_identity(fields));
+        CO_TRY_LET(const auto agent, decode_agent(fields));
         CO_TRY_LET(const auto box, co_await services.boxes.create(std::move(command)));
+        CO_TRY(co_await equip(services, std::vector(1, box), agent));
         CO_TRY(co_await introduce(services, std::vector(1, box), identity));
         co_return std::optional(answer_box(services, exchange, *box, 201));
     });

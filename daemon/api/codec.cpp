@@ -122,6 +122,25 @@ Result<std::optional<Fields>> Fields::object(const char* field) const {
     return std::optional(Fields(*value));
 }
 
+Result<std::vector<Fields>> Fields::objects(const char* field) const {
+    const Json* value = find(field);
+    std::vector<Fields> items;
+    if (value == nullptr) return items;
+    if (!value->is_array()) return wrong_type(field, "an array of objects");
+    for (const Json& item : *value) {
+        if (!item.is_object()) return wrong_type(field, "an array of objects");
+        items.push_back(Fields(item));
+    }
+    return items;
+}
+
+Result<Json> Fields::any_object(const char* field) const {
+    const Json* value = find(field);
+    if (value == nullptr) return Json();
+    if (!value->is_object()) return wrong_type(field, "an object");
+    return *value;
+}
+
 std::string dump(const Json& json) {
     return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }

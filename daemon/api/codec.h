@@ -28,6 +28,9 @@ class Fields {
     [[nodiscard]] Result<std::vector<std::string>> texts(const char* field) const;
     [[nodiscard]] Result<Pairs> pairs(const char* field) const;
     [[nodiscard]] Result<std::optional<Fields>> object(const char* field) const;
+    [[nodiscard]] Result<std::vector<Fields>> objects(const char* field) const;
+    /// An object as it is, whatever is in it; null for none.
+    [[nodiscard]] Result<Json> any_object(const char* field) const;
     [[nodiscard]] bool has(const char* field) const { return find(field) != nullptr; }
 
   private:

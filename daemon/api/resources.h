@@ -1,5 +1,6 @@
 #pragma once
 
+#include "daemon/agent/agents.h"
 #include "daemon/api/codec.h"
 #include "daemon/api/key_ring.h"
 #include "daemon/api/router.h"
@@ -18,6 +19,7 @@ struct Services {
     Runs& runs;
     Images& images;
     Snapshots& snapshots;
+    Agents& agents;
     Meter& meter;
     EventLog& events;
     const Config& config;
@@ -47,6 +49,8 @@ void add_host_routes(Router& router, Services& services);
 void add_metrics_routes(Router& router, Services& services);
 void add_usage_routes(Router& router, Services& services);
 void add_snapshot_routes(Router& router, Services& services);
+void add_agent_routes(Router& router, Services& services);
+void add_prompt_routes(Router& router, Services& services);
 void add_space_routes(Router& router, Services& services);
 /// Last: where two routes are equally good, the first is taken.
 void add_unbuilt_routes(Router& router);
@@ -104,6 +108,12 @@ Result<std::string> decode_git_token(const Fields& fields);
 Result<Identity> decode_identity(const Fields& fields);
 /// Tells the boxes, which were just made, who commits in them; all of them are removed if one cannot be told.
 Task<Result<void>> introduce(Services& services, std::vector<std::shared_ptr<Box>> boxes, Identity identity);
+/// agent, model, custom_runner and agent_api_key; nothing when a box is to have no agent of its own.
+Result<std::optional<AgentRecord>> decode_agent(const Fields& fields);
+/// Gives these boxes, which were just made, that agent; or else the one of `like`, a box or a snapshot. All of them are
+/// removed if one cannot be told.
+Task<Result<void>> equip(Services& services, std::vector<std::shared_ptr<Box>> boxes, std::optional<AgentRecord> agent,
+                         std::string like = "");
 Result<NetworkPolicy> decode_network(const Fields& fields);
 Json network_json(const NetworkPolicy& policy);
 /// The object of the contract.

@@ -30,6 +30,28 @@ Json run_json(const Services& services, const Box& box, const RunRecord& run) {
     return json;
 }
 
+// What an agent's run has besides. It has ended when its agent has, and been written down; and failed when that says
+// so.
+void add_prompt(const Config& config, Json& json, const RunRecord& run, const PromptRecord& prompt) {
+    const double tokens = static_cast<double>(prompt.cost_nano_usd) / 1e9;
+    json["type"] = "agent";
+    json["model"] = prompt.model;
+    json["input_tokens"] = prompt.input_tokens;
+    json["output_tokens"] = prompt.output_tokens;
+    json["cached_input_tokens"] = prompt.cached_input_tokens;
+    json["cost_usd"] = tokens + cost_usd(config, run.cpu_ns);
+    if (!prompt.session.empty()) json["session_id"] = prompt.session;
+    if (!prompt.ended) {
+        json["status"] = name_of(RunStatus::kRunning);
+        json.erase("completed_at");
+        return;
+    }
+    json["output"] = prompt.output;
+    if (prompt.error.empty()) return;
+    json["error_message"] = prompt.error;
+    if (run.status == RunStatus::kCompleted) json["status"] = name_of(RunStatus::kFailed);
+}
+
 Json kept_json(const Journal& journal) {
     return {{"begin", journal.begin()}, {"end", journal.end()}};
 }
@@ -38,7 +60,18 @@ Answer list(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const auto box, find_box(services, exchange, params));
     CO_TRY_LET(const auto records, services.runs.list(*box));
     Json runs = Json::array();
-    for (const RunRecord& record : records) runs.push_back(run_json(services, *box, record));
+    std::map<std::string, PromptRecord> prompts;
+    CO_TRY_LET(auto asked, services.boxes.records().prompts_of(box->record.id));
+    for (PromptRecord& prompt : asked) {
+        const std::string run = prompt.run;
+        prompts[run] = std::move(prompt);
+    }
+    for (const RunRecord& record : records) {
+        Json json = run_json(services, *box, record);
+        const auto prompt = prompts.find(record.id);
+        if (prompt != prompts.end()) add_prompt(services.config, json, record, prompt->second);
+        runs.push_back(std::move(json));
+    }
     co_return std::optional(answer(Json{{"runs", std::move(runs)}}));
 }
 
@@ -48,6 +81,8 @@ Answer get(Services& services, Exchange& exchange, const Params& params) {
     Json json = run_json(services, *box, record);
     json["exit_code"] = record.exit_code ? Json(*record.exit_code) : Json();
     if (!record.error.empty()) json["error_message"] = record.error;
+    CO_TRY_LET(const auto prompt, services.agents.record(record.id));
+    if (prompt) add_prompt(services.config, json, record, *prompt);
     const auto active = services.runs.find(*box, record.id);
     if (active) {
         json["output_kept"] = kept_json(active->output().journal());

@@ -47,6 +47,7 @@ Answer take(Services& services, Exchange& exchange, const Params& params) {
     }
     KeepTimes times;
     CO_TRY_LET(const SnapshotRecord snapshot, co_await services.snapshots.take(box, std::move(name), times));
+    CO_TRY(services.agents.inherit(box->record.id, snapshot.id));
     Json json = snapshot_json(snapshot);
     if (wants_details(exchange)) json["details"] = details_json(times);
     co_return std::optional(answer(json, 201));
@@ -104,7 +105,9 @@ Answer create(Services& services, Exchange& exchange) {
     }
     CO_TRY_LET(CreateBox command, decode_create(exchange, fields, Snapshots::as_image(snapshot), snapshot.size));
     CO_TRY_LET(const Identity identity, decode_identity(fields));
+    CO_TRY_LET(const auto agent, decode_agent(fields));
     CO_TRY_LET(const auto box, co_await services.boxes.create(std::move(command)));
+    CO_TRY(co_await equip(services, std::vector(1, box), agent, snapshot.id));
     CO_TRY(co_await introduce(services, std::vector(1, box), identity));
     co_return std::optional(answer(box_json(services, *box), 201));
 }
@@ -122,6 +125,7 @@ Answer fork(Services& services, Exchange& exchange, const Params& params) {
     if (!fields.has("github_token")) model.git_token = box->record.git_token;
     model.clone_repo = box->record.clone_repo;
     CO_TRY_LET(const Identity identity, decode_identity(fields));
+    CO_TRY_LET(const auto agent, decode_agent(fields));
     std::vector<CreateBox> commands(static_cast<size_t>(count), model);
     for (size_t i = 0; i < commands.size() && !model.name.empty(); ++i) {
         commands[i].name = model.name + "-" + std::to_string(i + 1);
@@ -129,6 +133,7 @@ Answer fork(Services& services, Exchange& exchange, const Params& params) {
     }
     CO_TRY_LET(const auto forks, co_await services.snapshots.fork(box, std::move(commands)));
     CO_TRY(co_await introduce(services, forks, identity));
+    CO_TRY(co_await equip(services, forks, agent, box->record.id));
     Json boxes = Json::array();
     for (const auto& made : forks) boxes.push_back(box_json(services, *made));
     Json all = Json::object();

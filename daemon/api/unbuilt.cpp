@@ -11,10 +11,6 @@ void add_unbuilt_routes(Router& router) {
         const char* path;
     };
     static const Call kCalls[] = {
-        {"POST", "/v2/box/{id}/run"},
-        {"POST", "/v2/box/{id}/run/stream"},
-        {"PUT", "/v2/box/{id}/config/model"},
-        {"PUT", "/v2/box/{id}/config/custom-runner"},
         {"POST", "/v2/box/{id}/config/skills"},
         {"DELETE", "/v2/box/{id}/config/skills/{owner}/{repo}"},
         {"DELETE", "/v2/box/{id}/config/skills/{owner}/{repo}/{skill}"},

@@ -33,7 +33,7 @@ Result<std::array<UniqueFd, 2>> make_pipe() {
 
 RunRecord new_record(const Box& box, const Command& command, uint64_t number) {
     RunRecord record;
-    record.id = random_id();
+    record.id = command.run_id.empty() ? random_id() : command.run_id;
     record.box = box.record.id;
     record.number = static_cast<int64_t>(number);
     record.prompt = prompt_of(command);

@@ -107,6 +107,23 @@ CREATE TABLE keys (customer TEXT PRIMARY KEY, hash TEXT NOT NULL UNIQUE, created
     R"sql(
 CREATE TABLE layers (id TEXT PRIMARY KEY, bytes INTEGER, of_image INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 )sql",
+    R"sql(
+CREATE TABLE agents (
+    owner TEXT PRIMARY KEY, harness TEXT NOT NULL, model TEXT NOT NULL, command TEXT NOT NULL, args TEXT NOT NULL,
+    api_key TEXT NOT NULL, session TEXT NOT NULL, prompts INTEGER NOT NULL, input_tokens INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL, cost_nano_usd INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE prompts (
+    run TEXT PRIMARY KEY, box TEXT NOT NULL, harness TEXT NOT NULL, model TEXT NOT NULL, ended INTEGER NOT NULL,
+    output TEXT NOT NULL, error TEXT NOT NULL, session TEXT NOT NULL, input_tokens INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL, cached_input_tokens INTEGER NOT NULL, cost_nano_usd INTEGER NOT NULL,
+    webhook_url TEXT NOT NULL, webhook_headers TEXT NOT NULL) STRICT;
+CREATE INDEX prompts_of_box ON prompts (box);
+CREATE INDEX prompts_open ON prompts (run) WHERE ended = 0 OR webhook_url != '';
+CREATE TRIGGER prompt_goes_with_run AFTER DELETE ON runs BEGIN DELETE FROM prompts WHERE run = OLD.id; END;
+CREATE TRIGGER agent_goes_with_box AFTER DELETE ON boxes BEGIN DELETE FROM agents WHERE owner = OLD.id; END;
+CREATE TRIGGER agent_goes_with_snapshot AFTER DELETE ON snapshots BEGIN
+    DELETE FROM agents WHERE owner = OLD.id; END;
+)sql",
 };
 
 }  // namespace

@@ -136,6 +136,39 @@ struct SnapshotRecord {
     int64_t created_ms = 0;  ///< Unix milliseconds
 };
 
+/// How a box, or what is made from a snapshot, works with an agent; and what that has taken so far.
+struct AgentRecord {
+    std::string owner;    ///< the id of a box or of a snapshot
+    std::string harness;  ///< "claude-code"; empty: none
+    std::string model;    ///< with its provider: "anthropic/claude-sonnet-4-5"
+    std::string command;  ///< of a harness of one's own
+    std::vector<std::string> args{};
+    std::string api_key{};  ///< the box's own, for its model; never shown
+    std::string session{};  ///< that the next prompt goes on with
+    int64_t prompts = 0;
+    int64_t input_tokens = 0;
+    int64_t output_tokens = 0;
+    int64_t cost_nano_usd = 0;
+};
+
+/// A prompt that an agent was given: what its run's record does not tell.
+struct PromptRecord {
+    std::string run;  ///< the run's id
+    std::string box;
+    std::string harness;
+    std::string model;
+    bool ended = false;  ///< the agent has, and this is complete
+    std::string output{};
+    std::string error{};  ///< why it failed; empty: it did not
+    std::string session{};
+    int64_t input_tokens = 0;
+    int64_t output_tokens = 0;
+    int64_t cached_input_tokens = 0;
+    int64_t cost_nano_usd = 0;
+    std::string webhook_url{};  ///< to be told of the end; empty once it was
+    Pairs webhook_headers{};
+};
+
 /// A layer of the store that was added up, or is an image's own.
 struct LayerRecord {
     std::string id;
@@ -217,6 +250,15 @@ class Records {
     Result<void> put_snapshot(const SnapshotRecord& snapshot);  ///< inserts, or replaces what changes: bytes, booked_ms
     Result<void> drop_snapshot(const std::string& id);
     Result<std::vector<SnapshotRecord>> snapshots();  ///< oldest first
+
+    // agent_records.cpp
+    Result<void> put_agent(const AgentRecord& agent);     ///< inserts or replaces
+    Result<AgentRecord> agent(const std::string& owner);  ///< an empty one for who has none
+    Result<void> put_prompt(const PromptRecord& prompt);  ///< inserts or replaces; goes with its run
+    Result<void> drop_prompt(const std::string& run);
+    Result<std::optional<PromptRecord>> prompt(const std::string& run);
+    Result<std::vector<PromptRecord>> prompts_of(const std::string& box);
+    Result<std::vector<PromptRecord>> open_prompts();  ///< that have not ended, or whose webhook was not told
 
     // layer_records.cpp
     Result<void> put_layer(const LayerRecord& layer);  ///< inserts or replaces

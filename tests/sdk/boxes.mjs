@@ -294,7 +294,6 @@ calls('a key of its own is a customer of its own', async () => {
 calls('what is not built yet says so', async () => {
   const box = await Box.create();
   const fields = {
-    agent: { agent: { harness: Agent.ClaudeCode, model: 'anthropic/claude-sonnet-5' } },
     attach_headers: { attachHeaders: { 'example.org': { 'X-Token': 'x' } } },
     skills: { skills: ['owner/repo'] },
     mcp_servers: { mcpServers: [{ name: 'files', package: 'some-package' }] },
@@ -303,7 +302,6 @@ calls('what is not built yet says so', async () => {
     await refuses(501, new RegExp(`^${field}: not supported`), () => Box.create(config));
   }
   const unbuilt = [
-    () => box.configureModel('anthropic/claude-sonnet-5'),
     () => box.skills.add('owner/repo'), () => box.skills.remove('owner/repo'), () => box.skills.remove('owner/repo/skill'),
     () => box.schedule.exec({ cron: '* * * * *', command: ['true'] }), () => box.schedule.list(), () => box.schedule.get('s'),
     () => box.schedule.pause('s'), () => box.schedule.resume('s'), () => box.schedule.delete('s'),

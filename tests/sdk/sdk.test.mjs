@@ -1,5 +1,6 @@
 // All of the client in one process, with one daemon.
 
+import './agent.mjs';
 import './boxes.mjs';
 import './files.mjs';
 import './git.mjs';

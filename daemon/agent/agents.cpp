@@ -1,0 +1,229 @@
+#include "daemon/agent/agents.h"
+
+#include <cmath>
+
+#include "base/file.h"
+#include "base/ids.h"
+#include "base/undo.h"
+#include "daemon/files/files.h"
+#include "daemon/log.h"
+
+namespace hutch::daemon {
+namespace {
+
+constexpr size_t kMostOutput = 4 << 20;       // bytes of an answer that its record keeps
+constexpr size_t kMostComplaint = 64 * 1024;  // of the end of standard error
+
+// What of a program's complaints tells why it failed: the last line that says something.
+std::string last_line(const std::string& text) {
+    const size_t end = text.find_last_not_of(" \r\n\t");
+    if (end == std::string::npos) return "";
+    const size_t begin = text.find_last_of('\n', end);
+    const size_t first = begin == std::string::npos ? 0 : begin + 1;
+    constexpr size_t kMost = 1000;
+    return text.substr(first, std::min(end + 1 - first, kMost));
+}
+
+std::string reason_of(const AgentResult& result, const RunRecord& run, const std::string& complaint) {
+    if (run.status == RunStatus::kCancelled) return "cancelled";
+    if (!run.error.empty()) return run.error;
+    if (result.error) return result.error->empty() ? "the agent failed and did not say why" : *result.error;
+    if (result.finished && run.exit_code == 0) return "";
+    const std::string how = "the agent's program ended with exit status " + std::to_string(run.exit_code.value_or(-1));
+    const std::string why = complaint.empty() ? "" : ": " + complaint;
+    return how + (result.finished ? "" : " before its answer was complete") + why;
+}
+
+PromptRecord new_record(const Box& box, const AgentRecord& agent, const std::optional<Webhook>& webhook) {
+    PromptRecord record;
+    record.run = random_id();
+    record.box = box.record.id;
+    record.harness = agent.harness;
+    record.model = agent.model;
+    if (webhook) record.webhook_url = webhook->url;
+    if (webhook) record.webhook_headers = webhook->headers;
+    return record;
+}
+
+}  // namespace
+
+Agents::Agents(Manager& boxes, Runs& runs, Access access, Close close)
+    : boxes_(boxes), runs_(runs), access_(std::move(access)), close_(std::move(close)) {}
+
+Result<void> Agents::inherit(const std::string& from, const std::string& to) {
+    AgentRecord agent = TRY(of(from));
+    if (agent.harness.empty()) return {};
+    agent.owner = to;
+    agent.prompts = agent.input_tokens = agent.output_tokens = agent.cost_nano_usd = 0;
+    return configure(agent);
+}
+
+std::shared_ptr<PromptRun> Agents::find(const std::string& run) const {
+    const auto found = under_way_.find(run);
+    return found == under_way_.end() ? nullptr : found->second;
+}
+
+Result<std::optional<PromptRecord>> Agents::record(const std::string& run) {
+    return boxes_.records().prompt(run);
+}
+
+Task<Result<std::shared_ptr<PromptRun>>> Agents::start(std::shared_ptr<Box> box, Prompt prompt, Command surroundings,
+                                                       std::optional<Webhook> webhook) {
+    CO_TRY_LET(const AgentRecord agent, of(box->record.id));
+    if (agent.harness.empty()) {
+        co_return Error{ErrorKind::kConflict, 0,
+                        "box " + box->record.id + " has no agent; name one when it is made (agent, model)"};
+    }
+    for (const auto& [run, other] : under_way_) {
+        if (other->record.box != box->record.id) continue;
+        co_return Error{
+            ErrorKind::kConflict, 0,
+            "box " + box->record.id + ": its agent is at work on run " + run + "; wait for it, or cancel it"};
+    }
+    CO_TRY_LET(const Harness* const harness, find_harness(agent.harness));
+    CO_TRY(harness->check(prompt.options));
+    prompt.model = agent.model;
+    prompt.session = agent.session;
+    auto started = std::make_shared<PromptRun>(boxes_.executor(), new_record(*box, agent, webhook));
+    const std::string id = started->record.run;
+    started->harness = harness;
+    under_way_[id] = started;
+    Undo forget([&] {
+        under_way_.erase(id);
+        close_(id);
+        (void)boxes_.records().drop_prompt(id);
+    });
+    surroundings.run_id = id;
+    surroundings.prompt = prompt.text;
+    surroundings.errors = Errors::kSeparate;
+    surroundings.detached = true;  // nobody is to lose what it costs
+    CO_TRY(boxes_.records().put_prompt(started->record));
+    CO_TRY_LET(std::optional<ModelAccess> access, access_(*box, agent, *harness, id));
+    const Invocation how = harness->invoke(agent, prompt, access ? &*access : nullptr);
+    CO_TRY_LET(Command command, co_await prepare(box, how, std::move(surroundings)));
+    UniqueFd input;
+    if (!how.input.empty()) {
+        CO_TRY_LET(input, sealed_memory("prompt", how.input));
+    }
+    CO_TRY_LET(started->run, co_await runs_.start(box, std::move(command), std::move(input)));
+    forget.commit();
+    asio::co_spawn(boxes_.executor(), account(started), asio::detached);
+    co_return started;
+}
+
+Task<Result<Command>> Agents::prepare(std::shared_ptr<Box> box, const Invocation& how, Command command) {
+    command.argv = how.argv;
+    command.env.insert(command.env.end(), how.env.begin(), how.env.end());
+    if (!how.program.empty()) {
+        command.without_program = "agent: its program " + how.program + " is not in image " + box->record.image +
+                                  "; make the box with runtime agents (hutch image build agents), or install it";
+    }
+    if (how.files.empty()) co_return command;
+    CO_TRY_LET(const Files files, Files::of(*box));
+    CO_TRY(co_await boxes_.workers().run([&]() -> Result<void> {
+        for (const auto& [path, content] : how.files) TRY(files.write(path, content));
+        return {};
+    }));
+    co_return command;
+}
+
+// Whoever listens or not: reads along to the end, and writes down what it came to.
+Task<> Agents::account(std::shared_ptr<PromptRun> prompt) {
+    const auto transcript = prompt->harness->transcript();
+    const Transcript::Take nothing = [](const AgentEvent&) {};
+    const auto read = [&](std::string_view piece) -> Task<Result<void>> {
+        transcript->feed(piece, nothing);
+        co_return Result<void>();
+    };
+    (void)co_await prompt->run->output().follow(0, read);
+    (void)co_await prompt->run->outcome();
+    transcript->end(nothing);
+    std::string complaints;
+    if (Stream* errors = prompt->run->errors()) {
+        const auto keep = [&complaints](std::string_view piece) -> Task<Result<void>> {
+            complaints += piece;
+            if (complaints.size() > 2 * kMostComplaint) complaints.erase(0, complaints.size() - kMostComplaint);
+            co_return Result<void>();
+        };
+        (void)co_await errors->copy(errors->journal().begin(), keep);
+    }
+    conclude(*prompt, transcript->result(), prompt->run->record(), last_line(complaints));
+}
+
+void Agents::conclude(PromptRun& prompt, const AgentResult& result, const RunRecord& run,
+                      const std::string& complaint) {
+    PromptRecord& record = prompt.record;
+    record.ended = true;
+    record.output = result.output.substr(0, kMostOutput);
+    record.error = reason_of(result, run, complaint);
+    record.session = result.session;
+    record.input_tokens = result.input_tokens;
+    record.output_tokens = result.output_tokens;
+    record.cached_input_tokens = result.cached_input_tokens;
+    record.cost_nano_usd = std::llround(result.cost_usd * 1e9);
+    const auto written = boxes_.records().together([&]() -> Result<void> {
+        TRY(boxes_.records().put_prompt(record));
+        AgentRecord agent = TRY(of(record.box));
+        if (agent.harness.empty()) return {};  // the box is being deleted
+        ++agent.prompts;
+        agent.input_tokens += record.input_tokens;
+        agent.output_tokens += record.output_tokens;
+        agent.cost_nano_usd += record.cost_nano_usd;
+        if (!record.session.empty() && agent.harness == record.harness) agent.session = record.session;
+        return configure(agent);
+    });
+    if (!written.ok()) log_error("run {}: its end cannot be recorded: {}", record.run, written.error().message);
+    close_(record.run);
+    const auto kept = under_way_.find(record.run);
+    const auto self = kept == under_way_.end() ? nullptr : kept->second;  // until all who wait have been told
+    under_way_.erase(record.run);
+    prompt.ended.set();
+    if (!record.webhook_url.empty()) asio::co_spawn(boxes_.executor(), tell(record), asio::detached);
+}
+
+Result<void> Agents::adopt() {
+    for (PromptRecord& record : TRY(boxes_.records().open_prompts())) {
+        if (record.ended) {
+            asio::co_spawn(boxes_.executor(), tell(std::move(record)), asio::detached);
+        } else {
+            asio::co_spawn(boxes_.executor(), take_back(std::move(record)), asio::detached);
+        }
+    }
+    return {};
+}
+
+// What an earlier daemon left: it runs on, or has ended meanwhile.
+Task<> Agents::take_back(PromptRecord record) {
+    const auto box = boxes_.find_of_any(record.box);
+    const auto harness = find_harness(record.harness);
+    if (!box.ok() || !harness.ok()) co_return;
+    auto prompt = std::make_shared<PromptRun>(boxes_.executor(), std::move(record));
+    prompt->harness = harness.value();
+    under_way_[prompt->record.run] = prompt;
+    co_await runs_.settled(box.value());
+    prompt->run = runs_.find(*box.value(), prompt->record.run);
+    if (prompt->run) {
+        co_await account(prompt);
+        co_return;
+    }
+    const auto run = runs_.record(*box.value(), prompt->record.run);
+    if (!run.ok()) {  // never begun: nobody was told of it
+        under_way_.erase(prompt->record.run);
+        (void)boxes_.records().drop_prompt(prompt->record.run);
+        co_return;
+    }
+    const auto transcript = prompt->harness->transcript();
+    const Transcript::Take nothing = [](const AgentEvent&) {};
+    if (auto journal = runs_.journal(run.value(), false); journal.ok()) {
+        Stream said(boxes_.executor(), UniqueFd(), std::move(journal).value());
+        const auto read = [&](std::string_view piece) -> Task<Result<void>> {
+            transcript->feed(piece, nothing);
+            co_return Result<void>();
+        };
+        (void)co_await said.follow(0, read);
+    }
+    transcript->end(nothing);
+    conclude(*prompt, transcript->result(), run.value(), "");
+}
+
+}  // namespace hutch::daemon

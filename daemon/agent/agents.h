@@ -1,0 +1,78 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "daemon/agent/harness.h"
+#include "daemon/box/manager.h"
+#include "daemon/run/runs.h"
+
+namespace hutch::daemon {
+
+/// Where a webhook is to be told of a prompt's end.
+struct Webhook {
+    std::string url;
+    Pairs headers;
+};
+
+/// A prompt under way, or one that has ended while somebody still looks at it. Its events are read from its run's
+/// output, by everybody anew (Transcript).
+struct PromptRun {
+    PromptRun(const asio::any_io_executor& executor, PromptRecord its_record)
+        : record(std::move(its_record)), ended(executor) {}
+
+    PromptRecord record;
+    const Harness* harness = nullptr;
+    std::shared_ptr<Run> run;
+    Event ended;  ///< then `record` is complete
+};
+
+/// Agents in boxes: how each is configured, what it is asked, and what came of it. A prompt is a run like any other: it
+/// goes on whoever listens, and over a restart of the daemon. Event loop thread only.
+class Agents {
+  public:
+    /// Opens the way to a model for one run; its token is good until the run ends. Null where there is no gateway.
+    using Access = std::function<Result<std::optional<ModelAccess>>(const Box&, const AgentRecord&, const Harness&,
+                                                                    const std::string& run)>;
+    /// That run has ended.
+    using Close = std::function<void(const std::string& run)>;
+
+    Agents(Manager& boxes, Runs& runs, Access access, Close close);
+
+    /// Reads the rows, and takes account of the prompts that an earlier daemon left under way or untold. After
+    /// Runs::adopt.
+    Result<void> adopt();
+
+    /// How a box or a snapshot is configured; an empty harness when it has no agent.
+    [[nodiscard]] Result<AgentRecord> of(const std::string& owner) { return boxes_.records().agent(owner); }
+    Result<void> configure(const AgentRecord& agent) { return boxes_.records().put_agent(agent); }
+    /// What `from` was told, session included, holds for `to` as well; its totals do not.
+    Result<void> inherit(const std::string& from, const std::string& to);
+
+    /// Gives the box's agent a prompt; `surroundings` say where and as whom. kConflict when the box has no agent, or is
+    /// busy with a prompt already.
+    Task<Result<std::shared_ptr<PromptRun>>> start(std::shared_ptr<Box> box, Prompt prompt, Command surroundings,
+                                                   std::optional<Webhook> webhook);
+    /// One that is under way; null for others.
+    std::shared_ptr<PromptRun> find(const std::string& run) const;
+    /// By the id of the run; nothing for a run that is no prompt.
+    Result<std::optional<PromptRecord>> record(const std::string& run);
+
+  private:
+    Task<Result<Command>> prepare(std::shared_ptr<Box> box, const Invocation& how, Command command);
+    Task<> account(std::shared_ptr<PromptRun> prompt);
+    Task<> take_back(PromptRecord record);
+    void conclude(PromptRun& prompt, const AgentResult& result, const RunRecord& run, const std::string& complaint);
+    Task<> tell(PromptRecord record);
+
+    Manager& boxes_;
+    Runs& runs_;
+    Access access_;
+    Close close_;
+    std::map<std::string, std::shared_ptr<PromptRun>> under_way_;  ///< by run
+    Workers tellers_{2};                                           ///< of webhooks: each waits for somebody's server
+};
+
+}  // namespace hutch::daemon

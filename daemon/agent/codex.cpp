@@ -1,0 +1,147 @@
+// OpenAI Codex: `codex exec --json`, a JSON line for each thing it does.
+
+#include "daemon/agent/harness.h"
+
+namespace hutch::daemon {
+namespace {
+
+using Kind = Option::Kind;
+
+constexpr const char* kSchemaFile = "/tmp/.hutch-answer-schema.json";
+
+const std::vector<Option>& options() {
+    static const std::vector<Option> kOptions = {
+        {"model_reasoning_effort", Kind::kText, {"none", "minimal", "low", "medium", "high", "xhigh"}},
+        {"model_reasoning_summary", Kind::kText, {"auto", "concise", "detailed", "none"}},
+        {"personality", Kind::kText, {"friendly", "pragmatic", "none"}},
+        {"web_search", Kind::kTextOrBoolean, {"live"}},
+    };
+    return kOptions;
+}
+
+// What it does beside speaking: name, what went in, what came out.
+struct Tool {
+    std::string name;
+    Json input;
+    Json output;
+};
+
+std::optional<Tool> tool_of(const Json& item) {
+    const std::string type = text_at(item, "type");
+    if (type == "command_execution") {
+        return Tool{"shell", {{"command", text_at(item, "command")}}, text_at(item, "aggregated_output")};
+    }
+    if (type == "file_change") {
+        return Tool{"apply_patch", {{"changes", item.value("changes", Json::array())}}, text_at(item, "status")};
+    }
+    if (type == "mcp_tool_call") {
+        return Tool{text_at(item, "server") + "." + text_at(item, "tool"), item.value("arguments", Json::object()),
+                    item.value("result", Json())};
+    }
+    if (type == "web_search") return Tool{"web_search", {{"query", text_at(item, "query")}}, ""};
+    return std::nullopt;
+}
+
+class CodexTranscript final : public Transcript {
+    void read(std::string_view line, const Take& take) override {
+        const auto event = object_of(line);
+        if (!event) return;
+        const std::string type = text_at(*event, "type");
+        if (type == "thread.started") {
+            result_.session = text_at(*event, "thread_id");
+        } else if (type == "item.started") {
+            begin_item(object_at(*event, "item"), take);
+        } else if (type == "item.completed") {
+            end_item(object_at(*event, "item"), take);
+        } else if (type == "turn.completed") {
+            const Json& usage = object_at(*event, "usage");
+            result_.input_tokens += number_at(usage, "input_tokens");
+            result_.cached_input_tokens += number_at(usage, "cached_input_tokens");
+            result_.output_tokens += number_at(usage, "output_tokens");
+            result_.finished = true;
+        } else if (type == "turn.failed") {
+            result_.error = text_at(object_at(*event, "error"), "message");
+            result_.finished = true;
+        }  // an "error" is of a try that it may repeat: the turn's end decides
+    }
+
+    void begin_item(const Json& item, const Take& take) {
+        const auto tool = tool_of(item);
+        if (!tool) return;
+        begun_ = text_at(item, "id");
+        take({"tool", {{"toolCallId", begun_}, {"name", tool->name}, {"input", tool->input}}});
+    }
+
+    void end_item(const Json& item, const Take& take) {
+        const std::string type = text_at(item, "type");
+        if (type == "agent_message") {
+            result_.output = text_at(item, "text");
+            take({"text", {{"text", result_.output}}});
+        } else if (type == "reasoning") {
+            take({"thinking", {{"text", text_at(item, "text")}}});
+        } else if (const auto tool = tool_of(item)) {
+            const std::string id = text_at(item, "id");
+            if (id != begun_) begin_item(item, take);
+            take({"tool_result", {{"toolCallId", id}, {"output", tool->output}}});
+        }
+    }
+
+    std::string begun_;
+};
+
+class Codex final : public Harness {
+    [[nodiscard]] const char* name() const override { return "codex"; }
+    [[nodiscard]] const char* provider() const override { return "openai"; }
+    [[nodiscard]] Result<void> check(const Json& chosen) const override {
+        return check_options(chosen, options(), name());
+    }
+    [[nodiscard]] std::unique_ptr<Transcript> transcript() const override {
+        return std::make_unique<CodexTranscript>();
+    }
+
+    [[nodiscard]] Invocation invoke(const AgentRecord& /*agent*/, const Prompt& prompt,
+                                    const ModelAccess* access) const override {
+        Invocation how;
+        how.program = "codex";
+        how.argv = {"codex", "exec"};
+        if (!prompt.session.empty()) how.argv.insert(how.argv.end(), {"resume", prompt.session});
+        // The box is the sandbox.
+        how.argv.insert(how.argv.end(),
+                        {"--json", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", "-m",
+                         split_model(prompt.model).name});
+        const auto set = [&how](const std::string& key, const Json& value) {
+            how.argv.insert(how.argv.end(), {"-c", key + "=" + value.dump()});
+        };
+        if (access != nullptr) {
+            set("model_provider", "hutch");
+            set("model_providers.hutch.name", "hutch");
+            set("model_providers.hutch.base_url", access->base_url + "/v1");
+            set("model_providers.hutch.env_key", "HUTCH_MODEL_TOKEN");
+            set("model_providers.hutch.wire_api", "responses");
+            how.env.emplace_back("HUTCH_MODEL_TOKEN", access->token);
+        }
+        for (const auto& [name, value] : prompt.options.items()) {
+            if (name == "web_search") {
+                set("tools.web_search", !value.is_boolean() || value.get<bool>());
+            } else {
+                set(name, value);
+            }
+        }
+        if (!prompt.schema.is_null()) {
+            how.files.emplace_back(kSchemaFile, prompt.schema.dump());
+            how.argv.insert(how.argv.end(), {"--output-schema", kSchemaFile});
+        }
+        how.argv.emplace_back("-");
+        how.input = file_instruction(prompt.files) + prompt.text;
+        return how;
+    }
+};
+
+}  // namespace
+
+const Harness& codex() {
+    static const Codex kCodex;
+    return kCodex;
+}
+
+}  // namespace hutch::daemon

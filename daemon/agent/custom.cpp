@@ -1,0 +1,71 @@
+// A harness of the customer's own: it writes the API's events itself (protocol box-sse-v1).
+
+#include "daemon/agent/harness.h"
+
+namespace hutch::daemon {
+namespace {
+
+class SseTranscript final : public Transcript {
+    void read(std::string_view line, const Take& take) override {
+        if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
+        if (line.starts_with("event: ")) {
+            event_ = line.substr(7);
+        } else if (line.starts_with("data: ")) {
+            tell(line.substr(6), take);
+        }
+    }
+
+    void tell(std::string_view text, const Take& take) {
+        const auto data = object_of(text);
+        const std::string event = std::exchange(event_, "");
+        if (!data || event.empty()) return;
+        if (event == "done" || event == "error") {
+            note_end(event, *data);
+        } else {
+            if (event == "text") written_ += text_at(*data, "text");
+            take({event, *data});
+        }
+    }
+
+    void note_end(const std::string& event, const Json& data) {
+        result_.output = text_at(data, "output");
+        if (result_.output.empty()) result_.output = written_;
+        result_.input_tokens = number_at(data, "input_tokens");
+        result_.output_tokens = number_at(data, "output_tokens");
+        result_.cached_input_tokens = number_at(data, "cached_input_tokens");
+        result_.cost_usd = amount_at(data, "total_cost_usd");
+        result_.session = text_at(data, "session_id");
+        result_.finished = true;
+        if (event == "error") result_.error = text_at(data, "error");
+    }
+
+    std::string event_, written_;
+};
+
+class Custom final : public Harness {
+    [[nodiscard]] const char* name() const override { return "custom"; }
+    [[nodiscard]] const char* provider() const override { return ""; }
+    [[nodiscard]] Result<void> check(const Json& options) const override { return check_options(options, {}, name()); }
+    [[nodiscard]] std::unique_ptr<Transcript> transcript() const override { return std::make_unique<SseTranscript>(); }
+
+    [[nodiscard]] Invocation invoke(const AgentRecord& agent, const Prompt& prompt,
+                                    const ModelAccess* /*access*/) const override {
+        Invocation how;
+        how.argv = {agent.command};
+        how.argv.insert(how.argv.end(), agent.args.begin(), agent.args.end());
+        const std::string text = file_instruction(prompt.files) + prompt.text +
+                                 (prompt.schema.is_null() ? "" : schema_instruction(prompt.schema));
+        how.argv.insert(how.argv.end(), {"-p", text, "--model", prompt.model, "--stream"});
+        if (!prompt.session.empty()) how.argv.insert(how.argv.end(), {"--session", prompt.session});
+        return how;
+    }
+};
+
+}  // namespace
+
+const Harness& custom_harness() {
+    static const Custom kCustom;
+    return kCustom;
+}
+
+}  // namespace hutch::daemon

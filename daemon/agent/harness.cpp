@@ -1,0 +1,102 @@
+#include "daemon/agent/harness.h"
+
+#include <algorithm>
+
+namespace hutch::daemon {
+namespace {
+
+bool fits(const Json& value, Option::Kind kind) {
+    switch (kind) {
+        case Option::Kind::kText:
+            return value.is_string();
+        case Option::Kind::kNumber:
+            return value.is_number();
+        case Option::Kind::kBoolean:
+            return value.is_boolean();
+        case Option::Kind::kTexts:
+            return value.is_array() &&
+                   std::all_of(value.begin(), value.end(), [](const Json& item) { return item.is_string(); });
+        case Option::Kind::kObject:
+            return value.is_object();
+        case Option::Kind::kTextOrBoolean:
+            return value.is_string() || value.is_boolean();
+    }
+    return false;
+}
+
+const char* told(Option::Kind kind) {
+    switch (kind) {
+        case Option::Kind::kText:
+            return "a text";
+        case Option::Kind::kNumber:
+            return "a number";
+        case Option::Kind::kBoolean:
+            return "true or false";
+        case Option::Kind::kTexts:
+            return "an array of texts";
+        case Option::Kind::kObject:
+            return "an object";
+        case Option::Kind::kTextOrBoolean:
+            return "a text, true or false";
+    }
+    return "something else";
+}
+
+std::string joined(const std::vector<std::string>& words) {
+    std::string all;
+    for (const std::string& word : words) all += (all.empty() ? "" : ", ") + word;
+    return all;
+}
+
+}  // namespace
+
+ModelName split_model(const std::string& model) {
+    const size_t slash = model.find('/');
+    if (slash == std::string::npos) return {"", model};
+    return {model.substr(0, slash), model.substr(slash + 1)};
+}
+
+Result<const Harness*> find_harness(const std::string& name) {
+    static const Harness* const kAll[] = {&claude_code(), &codex(), &opencode(), &custom_harness()};
+    for (const Harness* harness : kAll) {
+        if (name == harness->name()) return harness;
+    }
+    if (name == "cursor") {
+        return Error{
+            ErrorKind::kUnsupported, 0,
+            "agent: cursor's program cannot be installed from a public registry; this version of hutchd has no "
+            "adapter for it"};
+    }
+    return invalid("agent: \"" + name + "\" is not one of claude-code, codex, opencode, custom");
+}
+
+Result<void> check_options(const Json& options, const std::vector<Option>& table, const char* harness) {
+    for (const auto& [name, value] : options.items()) {
+        const auto found = std::find_if(table.begin(), table.end(),
+                                        [&name = name](const Option& option) { return name == option.name; });
+        const std::string field = "agent_options." + name + ": ";
+        if (found == table.end()) return invalid(field + harness + " has no such option");
+        if (!fits(value, found->kind)) return invalid(field + "must be " + told(found->kind));
+        if (!found->choices.empty() && value.is_string() &&
+            std::find(found->choices.begin(), found->choices.end(), value.get<std::string>()) == found->choices.end()) {
+            return invalid(field + "must be one of " + joined(found->choices));
+        }
+    }
+    return {};
+}
+
+std::string schema_instruction(const Json& schema) {
+    return "\n\nAnswer with one JSON value and nothing else: no words around it, no code fence. It must be valid by "
+           "this "
+           "JSON Schema:\n" +
+           schema.dump();
+}
+
+std::string file_instruction(const std::vector<std::string>& files) {
+    if (files.empty()) return "";
+    std::string told = "These files come with the request; read them where they matter:\n";
+    for (const std::string& file : files) told += file + "\n";
+    return told + "\n";
+}
+
+}  // namespace hutch::daemon

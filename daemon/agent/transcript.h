@@ -1,0 +1,69 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace hutch::daemon {
+
+using Json = nlohmann::json;
+
+/// Something an agent did, in the words of the API: text, thinking, tool, tool_result, or what a harness of its own
+/// says besides.
+struct AgentEvent {
+    std::string name;
+    Json data;
+};
+
+/// What a prompt came to.
+struct AgentResult {
+    std::string output;  ///< the last answer, whole
+    int64_t input_tokens = 0;
+    int64_t output_tokens = 0;
+    int64_t cached_input_tokens = 0;
+    double cost_usd = 0;
+    std::string session;               ///< to go on with; empty: it told none
+    bool finished = false;             ///< it said itself that it is done
+    std::optional<std::string> error;  ///< it said itself that it failed
+};
+
+/// Reads what an agent's program writes, as the pieces come, and tells it in the API's events. Reading the same again
+/// from its beginning tells the same again: whoever comes late, or after a restart, makes one of their own.
+class Transcript {
+  public:
+    using Take = std::function<void(AgentEvent)>;
+
+    virtual ~Transcript() = default;
+
+    /// More of the program's standard output.
+    void feed(std::string_view piece, const Take& take);
+    /// Its end: what is left is the last line.
+    void end(const Take& take);
+    [[nodiscard]] const AgentResult& result() const { return result_; }
+
+  protected:
+    /// One line, without its end. What is not understood is passed over: programs print more than they promise.
+    virtual void read(std::string_view line, const Take& take) = 0;
+    AgentResult result_;
+
+  private:
+    static constexpr size_t kLongestLine = 16 << 20;  ///< beyond that it is dropped, and with it one event
+    std::string line_;
+    bool dropping_ = false;
+};
+
+/// The object a line is; nothing for any other text.
+std::optional<Json> object_of(std::string_view line);
+/// A member that may be missing or of another type.
+std::string text_at(const Json& object, const char* key);
+int64_t number_at(const Json& object, const char* key);
+double amount_at(const Json& object, const char* key);
+bool flag_at(const Json& object, const char* key);
+/// An empty object where there is none.
+const Json& object_at(const Json& object, const char* key);
+
+}  // namespace hutch::daemon

@@ -1,0 +1,120 @@
+// The agent of a box: which, and which model.
+
+#include "daemon/api/resources.h"
+
+namespace hutch::daemon {
+namespace {
+
+using Answer = Task<Result<std::optional<Response>>>;
+
+constexpr size_t kLongest = 4096;  // bytes of a model's name, a command or an argument
+
+Result<std::string> short_text(const Fields& fields, const char* field) {
+    std::string text = TRY(fields.text(field)).value_or("");
+    if (text.size() > kLongest || text.find('\0') != std::string::npos) {
+        return invalid(std::string(field) + ": must be at most 4096 bytes of text");
+    }
+    return text;
+}
+
+// The harness that fits a model of this provider best.
+const char* harness_for(const std::string& model) {
+    const std::string provider = split_model(model).provider;
+    if (provider == "anthropic") return "claude-code";
+    return provider == "openai" ? "codex" : "opencode";
+}
+
+Result<void> decode_runner(const Fields& fields, AgentRecord& agent) {
+    const auto runner = TRY(fields.object("custom_runner"));
+    if (!runner) return {};
+    agent.command = TRY_IN("custom_runner", short_text(*runner, "command"));
+    if (agent.command.empty()) return invalid("custom_runner.command: is required, the program to run");
+    agent.args = TRY_IN("custom_runner", runner->texts("args"));
+    for (const std::string& argument : agent.args) {
+        if (argument.find('\0') != std::string::npos) return invalid("custom_runner.args: must not contain NUL");
+    }
+    const std::string protocol = TRY_IN("custom_runner", runner->text_or("protocol", "box-sse-v1"));
+    if (protocol != "box-sse-v1") return invalid("custom_runner.protocol: must be box-sse-v1");
+    return {};
+}
+
+// A key that the client says is kept by the server is none of the box's own.
+Result<std::string> decode_key(const Fields& fields) {
+    std::string key = TRY(short_text(fields, "agent_api_key"));
+    if (key == "UPSTASH_KEY" || key == "STORED_KEY") key.clear();
+    if (key.find_first_of("\r\n") != std::string::npos) return invalid("agent_api_key: must be one line");
+    return key;
+}
+
+Answer set_model(Services& services, Exchange& exchange, const Params& params) {
+    CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
+    CO_TRY_LET(const auto box, find_box(services, exchange, params));
+    CO_TRY_LET(const std::string model, short_text(fields, "model"));
+    if (model.empty()) co_return invalid("model: is required, such as anthropic/claude-sonnet-4-5");
+    CO_TRY_LET(AgentRecord agent, services.agents.of(box->record.id));
+    if (agent.harness.empty()) agent.harness = harness_for(model);
+    agent.model = model;
+    CO_TRY(services.agents.configure(agent));
+    co_return std::optional(answer(box_json(services, *box)));
+}
+
+Answer set_runner(Services& services, Exchange& exchange, const Params& params) {
+    CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
+    CO_TRY_LET(const auto box, find_box(services, exchange, params));
+    if (!fields.has("custom_runner")) co_return invalid("custom_runner: is required, {command, args?, protocol?}");
+    CO_TRY_LET(AgentRecord agent, services.agents.of(box->record.id));
+    CO_TRY(decode_runner(fields, agent));
+    if (agent.harness != "custom") agent.session.clear();  // another's
+    agent.harness = "custom";
+    if (agent.model.empty()) agent.model = "custom";
+    CO_TRY(services.agents.configure(agent));
+    co_return std::optional(answer(box_json(services, *box)));
+}
+
+}  // namespace
+
+Result<std::optional<AgentRecord>> decode_agent(const Fields& fields) {
+    AgentRecord agent;
+    agent.harness = TRY(short_text(fields, "agent"));
+    agent.model = TRY(short_text(fields, "model"));
+    if (agent.harness.empty() && agent.model.empty()) {
+        for (const char* field : {"custom_runner", "agent_api_key"}) {
+            if (fields.has(field)) return invalid(std::string(field) + ": needs agent and model beside it");
+        }
+        return std::optional<AgentRecord>();
+    }
+    if (agent.harness.empty()) agent.harness = harness_for(agent.model);
+    TRY(find_harness(agent.harness));
+    agent.api_key = TRY(decode_key(fields));
+    if (agent.harness == "custom") {
+        if (!fields.has("custom_runner")) return invalid("custom_runner: is required when agent is custom");
+        TRY(decode_runner(fields, agent));
+        if (agent.model.empty()) agent.model = "custom";
+    }
+    if (agent.model.empty()) return invalid("model: is required with agent, such as anthropic/claude-sonnet-4-5");
+    return std::optional(std::move(agent));
+}
+
+Task<Result<void>> equip(Services& services, std::vector<std::shared_ptr<Box>> boxes, std::optional<AgentRecord> agent,
+                         std::string like) {
+    for (const auto& box : boxes) {
+        Result<void> done;
+        if (agent) {
+            agent->owner = box->record.id;
+            done = services.agents.configure(*agent);
+        } else if (!like.empty()) {
+            done = services.agents.inherit(like, box->record.id);
+        }
+        if (done.ok()) continue;
+        for (const auto& made : boxes) (void)co_await services.boxes.remove(made);
+        co_return done;
+    }
+    co_return Result<void>();
+}
+
+void add_agent_routes(Router& router, Services& services) {
+    router.add("PUT", "/v2/box/{id}/config/model", with(services, set_model));
+    router.add("PUT", "/v2/box/{id}/config/custom-runner", with(services, set_runner));
+}
+
+}  // namespace hutch::daemon

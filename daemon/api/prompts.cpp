@@ -1,0 +1,253 @@
+// Prompts to a box's agent, and the events of what it does: as they come, or told to a webhook at the end.
+
+#include "base/ids.h"
+#include "daemon/api/multipart.h"
+#include "daemon/api/resources.h"
+#include "daemon/files/files.h"
+
+namespace hutch::daemon {
+namespace {
+
+using Answer = Task<Result<std::optional<Response>>>;
+
+constexpr size_t kMostFiles = 10;
+constexpr size_t kMostFile = 10 << 20;                        // bytes
+constexpr size_t kMostBody = kMostFiles * kMostFile * 3 / 2;  // as base64, and the words around it
+constexpr size_t kMostPrompt = 1 << 20;
+
+struct File {
+    std::string name;
+    std::string content;
+};
+
+struct Asked {
+    Fields fields;
+    std::vector<File> files;
+};
+
+// The last part of a path, without what would lead elsewhere; a name made up for one that has none.
+std::string file_name(const std::string& given, size_t number) {
+    const size_t slash = given.find_last_of("/\\");
+    std::string name = slash == std::string::npos ? given : given.substr(slash + 1);
+    if (name.empty() || name == "." || name == ".." || name.size() > 255 || name.find('\0') != std::string::npos) {
+        name = "file-" + std::to_string(number);
+    }
+    return name;
+}
+
+Result<void> check_files(const std::vector<File>& files) {
+    if (files.size() > kMostFiles) return invalid("files: at most 10 with one prompt");
+    for (const File& file : files) {
+        if (file.content.size() > kMostFile) {
+            return Error{ErrorKind::kTooLarge, 0, "files: " + file.name + " is larger than 10 MiB"};
+        }
+    }
+    return {};
+}
+
+Result<Asked> decode_json(const std::string& body) {
+    Fields fields = TRY(Fields::parse(body));
+    std::vector<File> files;
+    for (const Fields& file : TRY(fields.objects("files"))) {
+        File decoded;
+        decoded.name = file_name(TRY_IN("files", file.text("filename")).value_or(""), files.size() + 1);
+        decoded.content = TRY(decode_base64("files.data", TRY_IN("files", file.required_text("data"))));
+        files.push_back(std::move(decoded));
+        TRY(check_files(files));
+    }
+    return Asked{std::move(fields), std::move(files)};
+}
+
+// Form fields are text; those that are not are JSON in text.
+Result<Asked> decode_form(Multipart multipart, const std::string& body) {
+    Json form = Json::object();
+    std::vector<File> files;
+    std::string field;
+    for (const auto& event : TRY(multipart.feed(body))) {
+        if (event.kind == Multipart::Event::Kind::kPart) {
+            field = event.name;
+            if (field == "files") files.push_back({file_name(event.filename.value_or(""), files.size() + 1), ""});
+            if (field != "files") form[field] = "";
+        } else if (event.kind == Multipart::Event::Kind::kData) {
+            if (field == "files") files.back().content += event.data;
+            if (field != "files") form[field] = form[field].get<std::string>() + event.data;
+        }
+        TRY(check_files(files));
+    }
+    if (!multipart.complete()) return invalid("body: ends before its closing multipart boundary");
+    for (const char* name : {"json_schema", "agent_options", "webhook", "timeout"}) {
+        if (!form.contains(name)) continue;
+        form[name] = Json::parse(form[name].get<std::string>(), nullptr, false);
+        if (form[name].is_discarded()) return invalid(std::string(name) + ": must be JSON");
+    }
+    return Asked{TRY(Fields::parse(dump(form))), std::move(files)};
+}
+
+Task<Result<Asked>> read_prompt(Exchange& exchange) {
+    CO_TRY_LET(const std::string body, co_await exchange.read_body(kMostBody));
+    const std::string type = exchange.request().header("content-type");
+    if (!type.starts_with("multipart/")) co_return decode_json(body);
+    CO_TRY_LET(Multipart multipart, Multipart::open(type));
+    co_return decode_form(std::move(multipart), body);
+}
+
+Result<Prompt> decode_prompt(const Fields& fields) {
+    Prompt prompt;
+    prompt.text = TRY(fields.required_text("prompt"));
+    if (prompt.text.empty() || prompt.text.size() > kMostPrompt || prompt.text.find('\0') != std::string::npos) {
+        return invalid("prompt: must be 1 byte to 1 MiB of text");
+    }
+    prompt.schema = TRY(fields.any_object("json_schema"));
+    const Json options = TRY(fields.any_object("agent_options"));
+    if (!options.is_null()) prompt.options = options;
+    return prompt;
+}
+
+Result<std::optional<Webhook>> decode_webhook(const Fields& fields) {
+    const auto given = TRY(fields.object("webhook"));
+    if (!given) return std::optional<Webhook>();
+    Webhook webhook;
+    webhook.url = TRY_IN("webhook", given->required_text("url"));
+    const bool known = webhook.url.starts_with("https://") || webhook.url.starts_with("http://");
+    if (!known || webhook.url.size() > 2048) return invalid("webhook.url: must be an http or https address");
+    webhook.headers = TRY_IN("webhook", given->pairs("headers"));
+    for (const auto& [name, value] : webhook.headers) {
+        if ((name + value).find_first_of(std::string_view("\r\n\0", 3)) != std::string::npos || name.empty()) {
+            return invalid("webhook.headers: a name or a value is not one line of text");
+        }
+    }
+    return std::optional(std::move(webhook));
+}
+
+// Where the agent can read them and no repository takes them for its own.
+Task<Result<std::vector<std::string>>> place_files(Services& services, std::shared_ptr<Box> box,
+                                                   std::vector<File> given) {
+    std::vector<std::string> paths;
+    if (given.empty()) co_return paths;
+    const std::string folder = "/home/boxuser/.hutch/prompts/" + random_id();
+    for (size_t i = 0; i < given.size(); ++i) {
+        const std::string path = folder + "/" + given[i].name;
+        const bool taken = std::find(paths.begin(), paths.end(), path) != paths.end();
+        paths.push_back(taken ? folder + "/" + std::to_string(i + 1) + "-" + given[i].name : path);
+    }
+    CO_TRY_LET(const Files files, Files::of(*box));
+    CO_TRY(co_await services.boxes.workers().run([&]() -> Result<void> {
+        for (size_t i = 0; i < given.size(); ++i) TRY(files.write(paths[i], given[i].content));
+        return {};
+    }));
+    co_return paths;
+}
+
+Task<Result<std::shared_ptr<PromptRun>>> start(Services& services, Exchange& exchange, const Params& params) {
+    CO_TRY_LET(Asked asked, co_await read_prompt(exchange));
+    CO_TRY_LET(Prompt prompt, decode_prompt(asked.fields));
+    CO_TRY_LET(auto webhook, decode_webhook(asked.fields));
+    CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
+    Command command;
+    CO_TRY(decode_surroundings(services, *box, asked.fields, command));
+    CO_TRY_LET(prompt.files, co_await place_files(services, box, std::move(asked.files)));
+    co_return co_await services.agents.start(box, std::move(prompt), std::move(command), std::move(webhook));
+}
+
+Json stats_json(const Services& services, const PromptRecord& prompt, int64_t cpu_ns) {
+    const auto box = services.boxes.find_of_any(prompt.box);
+    const int64_t memory = box.ok() ? services.meter.pending(*box.value()).memory_peak_bytes : 0;
+    return {{"cpu_ns", cpu_ns}, {"memory_peak_bytes", memory}};
+}
+
+std::string end_event(const PromptRecord& prompt) {
+    if (!prompt.error.empty()) return final_event("error", Json{{"error", prompt.error}});
+    const Json done{{"output", prompt.output},
+                    {"input_tokens", prompt.input_tokens},
+                    {"output_tokens", prompt.output_tokens},
+                    {"cached_input_tokens", prompt.cached_input_tokens},
+                    {"total_cost_usd", static_cast<double>(prompt.cost_nano_usd) / 1e9},
+                    {"session_id", prompt.session}};
+    return final_event("done", done);
+}
+
+// What a program has written, as events, to whoever reads them.
+class Teller {
+  public:
+    Teller(Exchange& exchange, const Harness& harness) : exchange_(exchange), transcript_(harness.transcript()) {}
+
+    Task<Result<void>> tell(Stream& said) {
+        const Transcript::Take take = [this](const AgentEvent& event) {
+            events_ += final_event(event.name.c_str(), event.data);
+        };
+        const auto read = [&](std::string_view piece) -> Task<Result<void>> {
+            transcript_->feed(piece, take);
+            co_return co_await exchange_.write(std::exchange(events_, ""));
+        };
+        CO_TRY(co_await said.follow(said.journal().begin(), read));
+        transcript_->end(take);
+        co_return co_await exchange_.write(std::exchange(events_, ""));
+    }
+
+  private:
+    Exchange& exchange_;
+    std::unique_ptr<Transcript> transcript_;
+    std::string events_;
+};
+
+Task<Result<void>> begin(Exchange& exchange, std::string run) {
+    CO_TRY(co_await exchange.begin(200, "text/event-stream"));
+    const std::string first = final_event("run_start", Json{{"run_id", run}});
+    co_return co_await exchange.write(first);
+}
+
+Task<Result<void>> end(Services& services, Exchange& exchange, PromptRecord prompt, int64_t cpu_ns) {
+    const std::string last = final_event("stats", stats_json(services, prompt, cpu_ns)) + end_event(prompt);
+    CO_TRY(co_await exchange.write(last));
+    co_return co_await exchange.end();
+}
+
+// All that it has done so far, then what it does, then what came of it.
+Answer tell(Services& services, Exchange& exchange, std::shared_ptr<PromptRun> prompt) {
+    CO_TRY(co_await begin(exchange, prompt->record.run));
+    Teller teller(exchange, *prompt->harness);
+    CO_TRY(co_await teller.tell(prompt->run->output()));
+    co_await prompt->ended.wait();
+    CO_TRY(co_await end(services, exchange, prompt->record, prompt->run->record().cpu_ns));
+    co_return std::optional<Response>();
+}
+
+Answer stream(Services& services, Exchange& exchange, const Params& params) {
+    CO_TRY_LET(auto prompt, co_await start(services, exchange, params));
+    co_return co_await tell(services, exchange, std::move(prompt));
+}
+
+// Once more from the beginning, for who came late or lost the connection.
+Answer events(Services& services, Exchange& exchange, const Params& params) {
+    CO_TRY_LET(const auto box, find_box(services, exchange, params));
+    CO_TRY_LET(const RunRecord run, services.runs.record(*box, params.at("run")));
+    co_await services.runs.settled(box);
+    if (auto prompt = services.agents.find(run.id); prompt && prompt->run) {
+        co_return co_await tell(services, exchange, std::move(prompt));
+    }
+    CO_TRY_LET(const auto prompt, services.agents.record(run.id));
+    if (!prompt) co_return invalid("run: " + run.id + " is no prompt to an agent; read its output");
+    CO_TRY_LET(const Harness* const harness, find_harness(prompt->harness));
+    CO_TRY_LET(Journal journal, services.runs.journal(run, false));
+    Stream said(services.boxes.executor(), UniqueFd(), std::move(journal));
+    CO_TRY(co_await begin(exchange, run.id));
+    Teller teller(exchange, *harness);
+    CO_TRY(co_await teller.tell(said));
+    CO_TRY(co_await end(services, exchange, *prompt, run.cpu_ns));
+    co_return std::optional<Response>();
+}
+
+Answer run(Services& services, Exchange& exchange, const Params& params) {
+    CO_TRY_LET(const auto prompt, co_await start(services, exchange, params));
+    co_return std::optional(answer(Json{{"run_id", prompt->record.run}, {"status", "running"}}));
+}
+
+}  // namespace
+
+void add_prompt_routes(Router& router, Services& services) {
+    router.add("POST", "/v2/box/{id}/run", with(services, run));
+    router.add("POST", "/v2/box/{id}/run/stream", with(services, stream));
+    router.add("GET", "/v2/box/{id}/runs/{run}/events", with(services, events));
+}
+
+}  // namespace hutch::daemon

@@ -1,0 +1,117 @@
+#include "daemon/store/records.h"
+
+namespace hutch::daemon {
+
+// Arguments may hold line feeds, but no NUL.
+static std::string join_texts(const std::vector<std::string>& texts) {
+    Pairs pairs;
+    for (const std::string& text : texts) pairs.emplace_back("", text);
+    return Records::join(pairs);
+}
+
+static std::vector<std::string> split_texts(const std::string& text) {
+    std::vector<std::string> texts;
+    for (auto& [nothing, item] : Records::split_pairs(text)) texts.push_back(std::move(item));
+    return texts;
+}
+
+Result<void> Records::put_agent(const AgentRecord& agent) {
+    return database_.query("INSERT OR REPLACE INTO agents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+        .bind(agent.owner)
+        .bind(agent.harness)
+        .bind(agent.model)
+        .bind(agent.command)
+        .bind(join_texts(agent.args))
+        .bind(agent.api_key)
+        .bind(agent.session)
+        .bind(agent.prompts)
+        .bind(agent.input_tokens)
+        .bind(agent.output_tokens)
+        .bind(agent.cost_nano_usd)
+        .run();
+}
+
+Result<AgentRecord> Records::agent(const std::string& owner) {
+    Query query = database_.query("SELECT * FROM agents WHERE owner = ?");
+    query.bind(owner);
+    AgentRecord agent;
+    agent.owner = owner;
+    if (!TRY(query.step())) return agent;
+    agent.harness = query.text(1);
+    agent.model = query.text(2);
+    agent.command = query.text(3);
+    agent.args = split_texts(query.text(4));
+    agent.api_key = query.text(5);
+    agent.session = query.text(6);
+    agent.prompts = query.number(7);
+    agent.input_tokens = query.number(8);
+    agent.output_tokens = query.number(9);
+    agent.cost_nano_usd = query.number(10);
+    return agent;
+}
+
+Result<void> Records::put_prompt(const PromptRecord& prompt) {
+    return database_.query("INSERT OR REPLACE INTO prompts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+        .bind(prompt.run)
+        .bind(prompt.box)
+        .bind(prompt.harness)
+        .bind(prompt.model)
+        .bind(int64_t{prompt.ended})
+        .bind(prompt.output)
+        .bind(prompt.error)
+        .bind(prompt.session)
+        .bind(prompt.input_tokens)
+        .bind(prompt.output_tokens)
+        .bind(prompt.cached_input_tokens)
+        .bind(prompt.cost_nano_usd)
+        .bind(prompt.webhook_url)
+        .bind(join(prompt.webhook_headers))
+        .run();
+}
+
+Result<void> Records::drop_prompt(const std::string& run) {
+    return database_.query("DELETE FROM prompts WHERE run = ?").bind(run).run();
+}
+
+static PromptRecord prompt_of(Query& query) {
+    return {.run = query.text(0),
+            .box = query.text(1),
+            .harness = query.text(2),
+            .model = query.text(3),
+            .ended = query.number(4) != 0,
+            .output = query.text(5),
+            .error = query.text(6),
+            .session = query.text(7),
+            .input_tokens = query.number(8),
+            .output_tokens = query.number(9),
+            .cached_input_tokens = query.number(10),
+            .cost_nano_usd = query.number(11),
+            .webhook_url = query.text(12),
+            .webhook_headers = Records::split_pairs(query.text(13))};
+}
+
+static Result<std::vector<PromptRecord>> prompts_in(Query& query) {
+    std::vector<PromptRecord> prompts;
+    while (TRY(query.step())) prompts.push_back(prompt_of(query));
+    return prompts;
+}
+
+Result<std::optional<PromptRecord>> Records::prompt(const std::string& run) {
+    Query query = database_.query("SELECT * FROM prompts WHERE run = ?");
+    query.bind(run);
+    if (!TRY(query.step())) return std::optional<PromptRecord>();
+    return std::optional(prompt_of(query));
+}
+
+Result<std::vector<PromptRecord>> Records::prompts_of(const std::string& box) {
+    Query query = database_.query("SELECT * FROM prompts WHERE box = ?");
+    query.bind(box);
+    return prompts_in(query);
+}
+
+Result<std::vector<PromptRecord>> Records::open_prompts() {
+    Query query = database_.query("SELECT * FROM prompts WHERE ended = 0 OR webhook_url != ''");
+    return prompts_in(query);
+}
+
+}  // namespace hutch::daemon
