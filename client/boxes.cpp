@@ -34,6 +34,8 @@ std::string joined(const Json& texts) {
 
 struct CreateOptions {
     std::string name, image, snapshot, size;
+    std::string agent, model;
+    std::vector<std::string> agent_command;
     std::vector<std::string> labels, env;
     std::string init_command;
     std::optional<unsigned> idle_timeout, ttl;
@@ -55,6 +57,13 @@ Result<int> create(const Program& program, const CreateOptions& options) {
         }
         body["env_vars"][setting.substr(0, equals)] = setting.substr(equals + 1);
     }
+    if (!options.agent.empty()) body["agent"] = options.agent;
+    if (!options.model.empty()) body["model"] = options.model;
+    if (!options.agent_command.empty()) {
+        const auto& words = options.agent_command;
+        body["custom_runner"] = {{"command", words.front()},
+                                 {"args", std::vector<std::string>(words.begin() + 1, words.end())}};
+    }
     if (options.keep_alive) body["keep_alive"] = true;
     if (!options.init_command.empty()) body["init_command"] = options.init_command;
     if (options.idle_timeout) body["idle_timeout"] = *options.idle_timeout;
@@ -66,6 +75,17 @@ Result<int> create(const Program& program, const CreateOptions& options) {
     const Api api = TRY(program.api());
     const Json box = TRY(api.call("POST", options.snapshot.empty() ? "/v2/box" : "/v2/box/from-snapshot", body));
     return options.json ? show_json(box) : show(printable(name_of(box)) + "\n");
+}
+
+void add_agent(CLI::App& command, CreateOptions& options) {
+    command.add_option("--agent", options.agent, "Its agent; else the one that fits --model")
+        ->type_name("claude-code|codex|opencode|custom")
+        ->check(CLI::IsMember({"claude-code", "codex", "opencode", "custom"}).description(""));
+    command.add_option("--model", options.model, "The agent's model, such as anthropic/claude-sonnet-4-5")
+        ->type_name("PROVIDER/MODEL");
+    command.add_option("--agent-command", options.agent_command, "A word of a custom agent's command; repeated")
+        ->type_name("WORD")
+        ->allow_extra_args(false);
 }
 
 void add_lifetime(CLI::App& command, CreateOptions& options) {
@@ -100,6 +120,7 @@ void add_create(CLI::App& app, Program& program) {
     command->add_option("--env", options->env, "Environment variable for all its commands; may be repeated")
         ->type_name("NAME=VALUE")
         ->allow_extra_args(false);
+    add_agent(*command, *options);
     add_lifetime(*command, *options);
     check_mode(command->add_option("--network", options->network.mode, "What it may talk to (see `hutch network`)"))
         ->type_name("MODE");

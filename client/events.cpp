@@ -70,10 +70,11 @@ Result<int> events(const Program& program, const EventOptions& options) {
         if (piece.empty()) break;
         stream.feed(piece);
         std::string lines;
-        while (const auto data = stream.next()) {
-            const Json event = parse_json(*data);
+        while (const auto next = stream.next()) {
+            const std::string& data = next->data;
+            const Json event = parse_json(data);
             if (!event.is_object()) return Error{ErrorKind::kSystem, 0, "the daemon sent an event that is not JSON"};
-            lines += options.json ? *data + "\n" : line_of(event, colour);
+            lines += options.json ? data + "\n" : line_of(event, colour);
         }
         TRY(show(lines));
     }

@@ -119,12 +119,22 @@ std::string share_directory() {
     return self.starts_with(HUTCH_BUILD_DIR "/") ? HUTCH_SOURCE_SHARE_DIR : HUTCH_SHARE_DIR;
 }
 
+/// The image that a recipe says it starts from, on a line "# from: node" of its own; empty for the daemon's default.
+std::string base_of(const std::string& script) {
+    constexpr std::string_view kMark = "\n# from: ";
+    const size_t at = script.find(kMark);
+    if (at == std::string::npos) return "";
+    const size_t begin = at + kMark.size();
+    return script.substr(begin, script.find('\n', begin) - begin);
+}
+
 Result<int> build_from_script(const Program& program, const ImageOptions& options, const std::string& path) {
     const std::string script = TRY_IN("the recipe of image " + options.name, read_file_at(AT_FDCWD, path));
     Request request{
         .method = "POST", .target = image_target(options.name, "/build"), .content_type = "application/json"};
     Json recipe = {{"script", script}};
-    if (!options.from.empty()) recipe["from"] = options.from;
+    const std::string from = options.from.empty() ? base_of(script) : options.from;
+    if (!from.empty()) recipe["from"] = from;
     request.body = TRY(dump_json(recipe));
     const Api api = TRY(program.api());
     Response response = TRY(api.open(request));
@@ -170,7 +180,9 @@ void add_build(CLI::App& image, Program& program) {
                           "hutch image build debian\n  hutch image build tools -f tools.sh --from node");
     add_name(*command, options);
     command->add_option("-f,--file", options->file, "Script to run instead of Hutch's own recipe")->type_name("SCRIPT");
-    command->add_option("--from", options->from, "Image the script starts from (else the daemon's default)")
+    command
+        ->add_option("--from", options->from,
+                     "Image the script starts from (else what it says, or the daemon's default)")
         ->type_name("IMAGE");
     add_json_flag(*command, options->json);
 }

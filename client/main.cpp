@@ -38,6 +38,7 @@ void add_commands(CLI::App& app, Program& program) {
     add_run_commands(app, program);
     add_usage_command(app, program);
     add_df_command(app, program);
+    add_agent_command(app, program);
     add_snapshot_commands(app, program);
     add_git_commands(app, program);
     add_network_command(app, program);

@@ -56,6 +56,7 @@ void add_label_commands(CLI::App& app, Program& program);
 void add_run_commands(CLI::App& app, Program& program);
 void add_usage_command(CLI::App& app, Program& program);
 void add_df_command(CLI::App& app, Program& program);
+void add_agent_command(CLI::App& app, Program& program);
 void add_snapshot_commands(CLI::App& app, Program& program);
 void add_event_command(CLI::App& app, Program& program);
 void add_exec_command(CLI::App& app, Program& program);

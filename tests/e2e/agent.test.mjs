@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http from 'node:http';
+import { hutch, output } from './lib/command.mjs';
 import { open } from './lib/http.mjs';
 import { leakless, needs, suite } from './lib/suite.mjs';
 import { until } from './lib/until.mjs';
@@ -225,4 +226,21 @@ leakless(daemon, 'what a prompt or an agent must not say is named', async () => 
     [{ prompt: 'x', webhook: { url: 'file:///etc/passwd' } }, /^webhook.url: /], [{ prompt: 'x', folder: 'none' }, /^folder: /]];
   for (const [body, error] of wrong) await daemon.refuses(400, error, 'POST', `${box.path}/run/stream`, { body });
   assert.deepEqual(await runsOf(box), []);
+});
+
+leakless(daemon, 'hutch agent shows what it does, and what it has changed', async () => {
+  const script = [say('text', { text: 'I will.' }), say('tool', { toolCallId: 't', name: 'shell', input: { command: 'make' } }),
+    'echo made > made', say('tool_result', { toolCallId: 't', output: 'ok' }), say('text', { text: 'Done.' }), say('done', kDone)].join('; ');
+  const name = await output(daemon, ['create', 'helped', '--agent', 'custom', '--agent-command', '/bin/sh', '--agent-command', '-c', '--agent-command', script]);
+  assert.equal(name, 'helped\n');
+  assert.match(await output(daemon, ['agent', 'run', 'make it', 'helped']),
+    /^I will\.\n> shell \{"command":"make"\}\n {2}ok\nDone\.\n3 tokens in, 4 out, \$0\.2500, 0\.\d\ds CPU\nadded \/workspace\/home\/made\n$/);
+  const talk = await hutch(daemon, ['agent', 'helped'], { input: 'one\n\ntwo\n' });
+  assert.deepEqual([talk.code, talk.stdout.match(/Done\./g).length], [0, 2]);
+  const lines = (await output(daemon, ['agent', 'run', 'x', 'helped', '--json'])).trimEnd().split('\n').map((line) => JSON.parse(line));
+  assert.deepEqual([lines[0].event, lines.at(-1)], ['run_start', { event: 'done', data: kDone }]);
+  await daemon.box({ name: 'plain' });
+  const none = await hutch(daemon, ['agent', 'run', 'x', 'plain']);
+  assert.equal(none.code, 1);
+  assert.match(none.stderr, /has no agent/);
 });

@@ -1,0 +1,11 @@
+# The agents image: the programs of Claude Code, Codex and OpenCode, run as root in a box of the node image by
+# `hutch image build agents`. Versions are pinned: an adapter reads what these write.
+# from: node
+set -eu
+
+npm install --global --prefix /usr/local --no-fund --no-audit --no-update-notifier \
+    @anthropic-ai/claude-code@2.1.332 @openai/codex@0.171.0 opencode-ai@1.18.33
+chown -R boxuser:boxuser /usr/local/bin /usr/local/lib/node_modules
+rm -rf /root/.npm
+
+echo "claude $(claude --version), $(codex --version), opencode $(opencode --version)"
