@@ -6,6 +6,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { after } from 'node:test';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { Contract } from './contract.mjs';
 import { gitImage } from '../e2e/lib/git-image.mjs';
 import { leakless, needs, skip, suite } from '../e2e/lib/suite.mjs';
 
@@ -30,7 +31,23 @@ function install() {
 }
 
 needs('git', 'ldd');
-export const sdk = await import(pathToFileURL(install()));
+const module = install();
+export const directoryOfClient = process.env.HUTCH_SDK_DIR;
+export const contract = new Contract(directoryOfClient);
+export const sdk = await import(pathToFileURL(module));
+
+/// Every answer that anybody here gets is held against docs/openapi.json.
+const plainFetch = globalThis.fetch;
+globalThis.fetch = async (input, options = {}) => {
+  const response = await plainFetch(input, options);
+  const type = response.headers.get('content-type') ?? '';
+  if (String(input).startsWith(daemon.url)) {
+    const text = type === 'application/json' ? await response.clone().text() : '';
+    contract.check(options.method ?? 'GET', String(input), response.status, type, text);
+  }
+  return response;
+};
+
 const directory = fs.mkdtempSync('/var/tmp/hutch-sdk-');
 after(() => fs.rmSync(directory, { recursive: true }));
 export const daemon = suite({ tcp: true, import: { git: gitImage(directory) } });

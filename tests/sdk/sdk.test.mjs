@@ -4,3 +4,4 @@ import './agent.mjs';
 import './boxes.mjs';
 import './files.mjs';
 import './git.mjs';
+import './openapi.mjs';

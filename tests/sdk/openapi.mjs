@@ -1,0 +1,85 @@
+// The API's description: what it says is so, and all of it.
+
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { calls, contract, daemon, directoryOfClient } from './client.mjs';
+
+calls('docs/openapi.json is OpenAPI 3.1, and what scripts/openapi writes', async () => {
+  const require = createRequire(path.join(directoryOfClient, 'package.json'));
+  const { Validator } = await import(require.resolve('@seriousme/openapi-schema-validator'));
+  const validator = new Validator();
+  const { valid, errors } = await validator.validate(structuredClone(contract.document));
+  assert.ok(valid, JSON.stringify(errors, null, 1));
+  assert.equal(validator.version, '3.1');
+  const check = spawnSync(process.execPath, [fileURLToPath(new URL('../../scripts/openapi', import.meta.url)), '--check'], { encoding: 'utf8' });
+  assert.equal(check.status, 0, check.stderr);
+});
+
+calls('its calls are those of the daemon', async () => {
+  const { calls: known } = await daemon.json('GET', '/v2');
+  assert.deepEqual(contract.routes.map(({ name }) => name).sort(), known.sort());
+});
+
+/// A body of another type than the call takes, field by field; and bodies that are none.
+const kWrong = { string: 5, integer: 'five', number: 'five', boolean: 'yes', array: 'one', object: 'one' };
+const resolved = (schema) => (schema.$ref ? contract.document.components.schemas[schema.$ref.split('/').at(-1)] : schema);
+
+calls('each call refuses a body that is no JSON, and a field of another type by its name', async () => {
+  const box = await daemon.box({ name: 'wrong', keep_alive: true });
+  const snapshot = await daemon.json('POST', `${box.path}/snapshots`, { name: 'real' }, 201);
+  const at = (route) => route.replace('{id}', box.id).replace(/\{\w+\}/g, 'none');
+  for (const { name, method, route, operation } of contract.routes) {
+    const json = operation.requestBody?.content['application/json'];
+    if (!json || operation.responses[501]) continue;
+    for (const body of ['{', '[1]', '"text"']) {
+      const { status, text } = await daemon.ask(method, at(route), { body, headers: { 'content-type': 'application/json' } });
+      assert.equal(status, 400, `${name} ${body}: ${status} ${text}`);
+    }
+    const { properties } = resolved(json.schema);
+    for (const [field, schema] of Object.entries(properties)) {
+      const { type } = resolved(schema);
+      // What else it needs is there, so that this field is what is wrong.
+      const body = Object.fromEntries(Object.entries(properties).filter(([other]) => resolved(json.schema).required?.includes(other)).map(([other, its]) => [other, example(other, its)]));
+      if (properties.github_token) body.github_token = 'token'; // a pull request needs one
+      if (properties.snapshot_id) body.snapshot_id = snapshot.id;
+      body[field] = kWrong[type];
+      const { status, text } = await daemon.ask(method, at(route), { body });
+      assert.equal(status, 400, `${name} ${field}: ${status} ${text}`);
+      assert.match(text, new RegExp(`"error":"[^"]*\\b${field}\\b`), `${name} ${field}: ${text}`);
+    }
+  }
+  await daemon.json('DELETE', '/v2/box/snapshots');
+});
+
+function example(name, schema) {
+  const { type, enum: values, items } = resolved(schema);
+  if (values) return values[0];
+  if (name === 'env_vars') return {};
+  return { string: 'text', integer: 1, number: 1, boolean: true, array: items ? [example('', items)] : [], object: { command: 'true', mode: 'allow-all' } }[type];
+}
+
+calls('each call on a box knows a deleted one and a foreign one not', async () => {
+  const [gone, foreign] = [await daemon.box(), await daemon.box()];
+  await gone.remove();
+  const { key } = await daemon.json('POST', '/v2/keys', { name: 'stranger' }, 201);
+  try {
+    for (const { name, method, route, operation } of contract.routes) {
+      if (!route.startsWith('/v2/box/{id}') || operation.responses[501]) continue;
+      const json = operation.requestBody?.content['application/json'];
+      const schema = json && resolved(json.schema);
+      const body = schema && Object.fromEntries((schema.required ?? []).map((field) => [field, example(field, schema.properties[field])]));
+      const target = (box) => `${route.replace('{id}', box.id).replace(/\{\w+\}/g, 'none')}?path=x`;
+      for (const [box, options] of [[gone, {}], [foreign, { 'X-Box-Api-Key': key }]]) {
+        if (box === gone && route.endsWith('/usage')) continue; // a bill outlives its box
+        const response = await fetch(daemon.url + target(box), { method, headers: { 'X-Box-Api-Key': daemon.key, ...options, ...(body && { 'content-type': 'application/json' }), ...(operation.requestBody?.content['multipart/form-data'] && { 'content-type': 'multipart/form-data; boundary=x' }) },
+          ...(body && { body: JSON.stringify(body) }) });
+        assert.equal(response.status, 404, `${name}: ${response.status} ${await response.text()}`);
+      }
+    }
+  } finally {
+    await daemon.json('DELETE', '/v2/keys/stranger');
+  }
+});
