@@ -106,6 +106,7 @@ class ClaudeTranscript final : public Transcript {
                                result_.cached_input_tokens;
         result_.output_tokens = number_at(usage, "output_tokens");
         result_.cost_usd = amount_at(message, "total_cost_usd");
+        result_.cost_of_session = true;
         if (flag_at(message, "is_error")) {
             const std::string subtype = text_at(message, "subtype");
             result_.error = result_.output.empty() ? "claude-code: " + subtype : result_.output;

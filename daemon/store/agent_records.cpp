@@ -16,7 +16,7 @@ static std::vector<std::string> split_texts(const std::string& text) {
 }
 
 Result<void> Records::put_agent(const AgentRecord& agent) {
-    return database_.query("INSERT OR REPLACE INTO agents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+    return database_.query("INSERT OR REPLACE INTO agents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
         .bind(agent.owner)
         .bind(agent.harness)
         .bind(agent.model)
@@ -28,6 +28,7 @@ Result<void> Records::put_agent(const AgentRecord& agent) {
         .bind(agent.input_tokens)
         .bind(agent.output_tokens)
         .bind(agent.cost_nano_usd)
+        .bind(agent.session_cost_nano_usd)
         .run();
 }
 
@@ -47,6 +48,7 @@ Result<AgentRecord> Records::agent(const std::string& owner) {
     agent.input_tokens = query.number(8);
     agent.output_tokens = query.number(9);
     agent.cost_nano_usd = query.number(10);
+    agent.session_cost_nano_usd = query.number(11);
     return agent;
 }
 

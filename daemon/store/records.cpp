@@ -111,7 +111,8 @@ CREATE TABLE layers (id TEXT PRIMARY KEY, bytes INTEGER, of_image INTEGER NOT NU
 CREATE TABLE agents (
     owner TEXT PRIMARY KEY, harness TEXT NOT NULL, model TEXT NOT NULL, command TEXT NOT NULL, args TEXT NOT NULL,
     api_key TEXT NOT NULL, session TEXT NOT NULL, prompts INTEGER NOT NULL, input_tokens INTEGER NOT NULL,
-    output_tokens INTEGER NOT NULL, cost_nano_usd INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    output_tokens INTEGER NOT NULL, cost_nano_usd INTEGER NOT NULL, session_cost_nano_usd INTEGER NOT NULL)
+    STRICT, WITHOUT ROWID;
 CREATE TABLE prompts (
     run TEXT PRIMARY KEY, box TEXT NOT NULL, harness TEXT NOT NULL, model TEXT NOT NULL, ended INTEGER NOT NULL,
     output TEXT NOT NULL, error TEXT NOT NULL, session TEXT NOT NULL, input_tokens INTEGER NOT NULL,

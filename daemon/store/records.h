@@ -149,6 +149,7 @@ struct AgentRecord {
     int64_t input_tokens = 0;
     int64_t output_tokens = 0;
     int64_t cost_nano_usd = 0;
+    int64_t session_cost_nano_usd = 0;  ///< of all of the session's prompts, where the harness tells that
 };
 
 /// A prompt that an agent was given: what its run's record does not tell.

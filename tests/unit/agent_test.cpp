@@ -1,0 +1,138 @@
+// What the agents' programs write, as it was recorded of them, and what is read out of it.
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/file.h"
+#include "daemon/agent/harness.h"
+
+namespace hutch::daemon {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+struct Told {
+    std::vector<std::string> events;  ///< name and data
+    AgentResult result;
+};
+
+Told read_in_pieces(const Harness& harness, const std::string& stream, size_t size) {
+    Told told;
+    const auto transcript = harness.transcript();
+    const auto take = [&told](const AgentEvent& event) { told.events.push_back(event.name + " " + event.data.dump()); };
+    for (size_t begin = 0; begin < stream.size(); begin += size) {
+        transcript->feed(std::string_view(stream).substr(begin, size), take);
+    }
+    transcript->end(take);
+    told.result = transcript->result();
+    return told;
+}
+
+Told read_recorded(const Harness& harness, const char* name) {
+    const std::string stream = read_file_at(AT_FDCWD, std::string(RECORDED "/") + name).value();
+    Told told = read_in_pieces(harness, stream, stream.size());
+    for (const size_t size : {1U, 7U, 100U}) EXPECT_EQ(read_in_pieces(harness, stream, size).events, told.events);
+    return told;
+}
+
+TEST(ClaudeCode, IsReadAsItWasRecorded) {
+    const Told told = read_recorded(claude_code(), "claude.jsonl");
+    EXPECT_THAT(
+        told.events,
+        ElementsAre(
+            R"(text {"text":"I will"})", R"(text {"text":" look."})",
+            R"(tool {"input":{"command":"echo hi > made; ls","description":"List"},"name":"Bash","toolCallId":"toolu_1"})",
+            R"(tool_result {"output":"made","toolCallId":"toolu_1"})", R"(text {"text":"All is"})",
+            R"(text {"text":" done."})"));
+    EXPECT_EQ(told.result.output, "All is done.");
+    EXPECT_TRUE(told.result.finished);
+    EXPECT_FALSE(told.result.error);
+    EXPECT_EQ(told.result.input_tokens, 240);
+    EXPECT_EQ(told.result.cached_input_tokens, 40);
+    EXPECT_EQ(told.result.output_tokens, 20);
+    EXPECT_NEAR(told.result.cost_usd, 0.000912, 1e-9);
+    EXPECT_TRUE(told.result.cost_of_session);
+    EXPECT_EQ(told.result.session.size(), 36U);
+}
+
+TEST(Codex, IsReadAsItWasRecorded) {
+    const Told told = read_recorded(codex(), "codex.jsonl");
+    EXPECT_THAT(
+        told.events,
+        ElementsAre(
+            R"(text {"text":"I will look."})",
+            R"(tool {"input":{"command":"/bin/bash -lc 'echo hi > made; ls'"},"name":"shell","toolCallId":"item_2"})",
+            R"(tool_result {"output":"made\n","toolCallId":"item_2"})", R"(text {"text":"All is done."})"));
+    EXPECT_EQ(told.result.output, "All is done.");
+    EXPECT_TRUE(told.result.finished);
+    EXPECT_EQ(told.result.input_tokens, 200);
+    EXPECT_EQ(told.result.cached_input_tokens, 40);
+    EXPECT_EQ(told.result.output_tokens, 20);
+    EXPECT_EQ(told.result.session.size(), 36U);
+}
+
+TEST(Opencode, IsReadAsItWasRecorded) {
+    const Told told = read_recorded(opencode(), "opencode.jsonl");
+    EXPECT_THAT(
+        told.events,
+        ElementsAre(
+            R"(text {"text":"I will look."})",
+            R"(tool {"input":{"command":"echo hi > made; ls","description":"List"},"name":"bash","toolCallId":"toolu_1"})",
+            R"(tool_result {"output":"made\n","toolCallId":"toolu_1"})", R"(text {"text":"All is done."})"));
+    EXPECT_EQ(told.result.output, "All is done.");
+    EXPECT_TRUE(told.result.finished);
+    EXPECT_EQ(told.result.input_tokens, 240);
+    EXPECT_NEAR(told.result.cost_usd, 0.000912, 1e-9);
+    EXPECT_FALSE(told.result.cost_of_session);
+    EXPECT_THAT(told.result.session, testing::StartsWith("ses_"));
+}
+
+TEST(Transcripts, PassOverWhatTheyDoNotUnderstand) {
+    for (const Harness* harness : {&claude_code(), &codex(), &opencode(), &custom_harness()}) {
+        const std::string rubbish =
+            "{]\n\n[1]\n\"x\"\nnull\n{\"type\":5}\n{\"type\":\"result\",\"usage\":[],\"is_error\":\"no\"}\n"
+            "{\"type\":\"assistant\",\"message\":{\"content\":[1,null,{\"type\":\"tool_use\"}]}}\n"
+            "{\"type\":\"item.completed\",\"item\":[]}\nevent: text\ndata: [\n\xff\xfe\n";
+        (void)read_in_pieces(*harness, rubbish, 3);
+    }
+    const Told told = read_in_pieces(custom_harness(), "data: {}\nevent: text\ndata: {\"text\":\"x\"}", 5);
+    EXPECT_THAT(told.events, ElementsAre("text {\"text\":\"x\"}"));
+    EXPECT_FALSE(told.result.finished);
+}
+
+TEST(Harnesses, AreToldWhatOptionsMean) {
+    Prompt prompt;
+    prompt.text = "do it";
+    prompt.model = "anthropic/claude-x";
+    prompt.session = "s1";
+    prompt.options = {{"maxTurns", 3}, {"disallowedTools", {"Bash", "Write"}}, {"thinking", {{"type", "disabled"}}}};
+    ASSERT_TRUE(claude_code().check(prompt.options).ok());
+    const ModelAccess access{"http://10.0.0.1:1/anthropic", "token"};
+    const Invocation how = claude_code().invoke({}, prompt, &access);
+    const std::string line = testing::PrintToString(how.argv);
+    EXPECT_THAT(line, HasSubstr(R"("--model", "claude-x")"));
+    EXPECT_THAT(line, HasSubstr(R"("--resume", "s1")"));
+    EXPECT_THAT(line, HasSubstr(R"("--max-turns", "3")"));
+    EXPECT_THAT(line, HasSubstr(R"("--disallowedTools", "Bash,Write")"));
+    EXPECT_THAT(line, testing::Not(HasSubstr("token"))) << "arguments are seen by all that runs in the box";
+    EXPECT_EQ(how.input, "do it");
+    EXPECT_THAT(how.env, testing::Contains(testing::Pair("ANTHROPIC_BASE_URL", access.base_url)));
+    EXPECT_THAT(how.env, testing::Contains(testing::Pair("MAX_THINKING_TOKENS", "0")));
+}
+
+TEST(Harnesses, RefuseOptionsByName) {
+    const auto refused = [](const Harness& harness, const char* options) {
+        return harness.check(Json::parse(options)).error().message;
+    };
+    EXPECT_EQ(refused(claude_code(), R"({"speed":1})"), "agent_options.speed: claude-code has no such option");
+    EXPECT_EQ(refused(claude_code(), R"({"maxTurns":"3"})"), "agent_options.maxTurns: must be a number");
+    EXPECT_EQ(refused(codex(), R"({"personality":"rude"})"),
+              "agent_options.personality: must be one of friendly, pragmatic, none");
+    EXPECT_EQ(find_harness("cursor").error().kind, ErrorKind::kUnsupported);
+    EXPECT_EQ(find_harness("copilot").error().kind, ErrorKind::kInvalid);
+}
+
+}  // namespace
+}  // namespace hutch::daemon
