@@ -1,9 +1,10 @@
 // What the official npm client sends and reads, against a hutchd on TCP: boxes and commands.
 
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import { calls, daemon, refuses, sdk } from './client.mjs';
 
-const { Agent, Box, EphemeralBox } = sdk;
+const { Box, EphemeralBox } = sdk;
 
 // --- boxes ---
 
@@ -280,6 +281,50 @@ calls('code without its program says which image has it', async () => {
   await refuses(400, /^language: js needs the program node/, () => box.exec.code({ code: '1', lang: 'js' }));
 });
 
+calls('code runs by the image\'s own program, whole or as it comes', async () => {
+  const box = await Box.create({ runtime: 'git' });
+  const run = await box.exec.code({ code: 'console.log(6 * 7); console.error("aside")', lang: 'js' });
+  assert.deepEqual([run.status, run.result, run.stderr], ['completed', '42\n', 'aside\n']);
+  assert.ok(Array.isArray(await run.logs()));
+  assert.deepEqual([(await box.exec.code({ code: 'process.exit(3)', lang: 'js' })).exitCode], [3]);
+  let text = '';
+  for await (const chunk of await box.exec.streamCode({ code: 'console.log("one"); console.log("two")', lang: 'js' })) text += chunk.data ?? '';
+  assert.equal(text, 'one\ntwo\n');
+});
+
+calls('an ephemeral box has commands, files, code and snapshots', async () => {
+  const box = await EphemeralBox.create({ runtime: 'git', ttl: 600 });
+  assert.deepEqual(await box.getStatus(), { status: 'idle' });
+  await box.exec.command('mkdir sub');
+  await box.cd('sub');
+  await box.files.write({ path: 'a', content: 'x' });
+  assert.equal(await box.files.read('a'), 'x');
+  assert.deepEqual((await box.files.list()).map(({ name }) => name), ['a']);
+  const local = fs.mkdtempSync('/var/tmp/hutch-sdk-ephemeral-');
+  try {
+    fs.writeFileSync(`${local}/up`, 'up');
+    await box.files.upload([{ path: `${local}/up`, destination: '/workspace/home/sub/up' }]);
+    const before = process.cwd();
+    process.chdir(local);
+    await box.files.download({ folder: '/workspace/home/sub' }).finally(() => process.chdir(before));
+  } finally {
+    fs.rmSync(local, { recursive: true });
+  }
+  assert.equal((await box.exec.code({ code: 'console.log(1)', lang: 'js' })).result, '1\n');
+  for await (const chunk of await box.exec.stream('echo s')) if (chunk.type === 'output') assert.equal(chunk.data, 's\n');
+  for await (const chunk of await box.exec.streamCode({ code: 'console.log(2)', lang: 'js' })) if (chunk.type === 'output') assert.equal(chunk.data, '2\n');
+  const { id } = await box.snapshot({ name: 'e' });
+  assert.deepEqual((await box.listSnapshots()).map((snapshot) => snapshot.id), [id]);
+  await box.deleteSnapshot(id);
+  assert.deepEqual(await EphemeralBox.deleteSnapshots(), { deleted: 0 });
+  const named = await EphemeralBox.create({ name: 'brief' });
+  assert.equal((await EphemeralBox.getByName('brief')).id, named.id);
+  await EphemeralBox.delete({ boxIds: [named.id] });
+  const all = [() => box.schedule.agent({ cron: '* * * * *', prompt: 'x' }), () => box.schedule.exec({ cron: '* * * * *', command: ['true'] }), () => box.schedule.list(), () => box.schedule.get('s'),
+    () => box.schedule.pause('s'), () => box.schedule.resume('s'), () => box.schedule.delete('s')];
+  for (const call of all) await refuses(501, /no such call yet/, call);
+});
+
 calls('a key of its own is a customer of its own', async () => {
   const { key: apiKey } = await daemon.json('POST', '/v2/keys', { name: 'alice' }, 201);
   const box = await Box.create({ name: 'web', apiKey });
@@ -303,8 +348,9 @@ calls('what is not built yet says so', async () => {
   }
   const unbuilt = [
     () => box.skills.add('owner/repo'), () => box.skills.remove('owner/repo'), () => box.skills.remove('owner/repo/skill'),
-    () => box.schedule.exec({ cron: '* * * * *', command: ['true'] }), () => box.schedule.list(), () => box.schedule.get('s'),
+    () => box.schedule.agent({ cron: '* * * * *', prompt: 'x' }), () => box.schedule.exec({ cron: '* * * * *', command: ['true'] }), () => box.schedule.list(), () => box.schedule.get('s'),
     () => box.schedule.pause('s'), () => box.schedule.resume('s'), () => box.schedule.delete('s'),
+    () => box.getPreviewUrl(80), () => box.listPreviews(), () => box.deletePreview(80),
     () => box.getPublicURL(80), () => box.listPublicURLs(), () => box.deletePublicURL(80),
   ];
   for (const call of unbuilt) await refuses(501, /^(GET|POST|PUT|DELETE) \/v2\/box\S*: .*no such call yet$/, call);

@@ -7,6 +7,7 @@ import path from 'node:path';
 import { after } from 'node:test';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Contract } from './contract.mjs';
+import { Methods } from './methods.mjs';
 import { gitImage } from '../e2e/lib/git-image.mjs';
 import { leakless, needs, skip, suite } from '../e2e/lib/suite.mjs';
 
@@ -35,6 +36,7 @@ const module = install();
 export const directoryOfClient = process.env.HUTCH_SDK_DIR;
 export const contract = new Contract(directoryOfClient);
 export const sdk = await import(pathToFileURL(module));
+export const methods = new Methods(sdk);
 
 /// Every answer that anybody here gets is held against docs/openapi.json.
 const plainFetch = globalThis.fetch;
@@ -44,13 +46,14 @@ globalThis.fetch = async (input, options = {}) => {
   if (String(input).startsWith(daemon.url)) {
     const text = type === 'application/json' ? await response.clone().text() : '';
     contract.check(options.method ?? 'GET', String(input), response.status, type, text);
+    methods.note(contract.route(options.method ?? 'GET', String(input)).name, response.status);
   }
   return response;
 };
 
 const directory = fs.mkdtempSync('/var/tmp/hutch-sdk-');
 after(() => fs.rmSync(directory, { recursive: true }));
-export const daemon = suite({ tcp: true, import: { git: gitImage(directory) } });
+export const daemon = suite({ tcp: true, import: { git: gitImage(directory, { node: true }) } });
 
 /// Ends the connections that fetch keeps for its next calls, which the daemon would hold on to as well.
 function disconnect() {

@@ -5,3 +5,4 @@ import './boxes.mjs';
 import './files.mjs';
 import './git.mjs';
 import './openapi.mjs';
+import './table.mjs';
