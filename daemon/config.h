@@ -19,6 +19,11 @@ struct Config {
     std::string socket_group = "hutch";  ///< its members may use the socket; a group that does not exist: root only
     std::string listen;                  ///< "127.0.0.1:8080", or empty for no TCP
     std::string api_key_file;            ///< one key per line, each the host's own customer's
+    std::string tls_certificate;         ///< PEM files, of the TCP port; empty for one in clear
+    std::string tls_key;
+    uint32_t connections_per_address = 1000;  ///< over TCP; 0: without a limit
+    uint32_t requests_per_minute = 60'000;    ///< of one customer by API key; 0: without a limit
+    uint32_t wrong_keys_per_minute = 60;      ///< from one address; 0: without a limit
     std::string network = "198.18.0.0/16";
     std::string default_image = "debian";
     uint32_t pool = 8;     ///< network slots kept ready

@@ -54,8 +54,30 @@ Task<> shut_down(Server& server, Snapshots& snapshots, Manager& boxes, EventLog&
     loop.stop();
 }
 
+Result<std::shared_ptr<Tls>> load_certificate(const Config& config) {
+    if (config.tls_certificate.empty() && config.tls_key.empty()) return std::shared_ptr<Tls>();
+    if (config.listen.empty()) return invalid("listen: is required beside tls_certificate, which is of the TCP port");
+    return Tls::load(config.tls_certificate, config.tls_key);
+}
+
+// Certificates end every few months; connections and boxes need not end with them.
+Task<> renew_certificate(std::shared_ptr<Tls> tls) {
+    asio::signal_set signals(co_await asio::this_coro::executor, SIGHUP);
+    for (;;) {
+        const auto [failed, signal] = co_await signals.async_wait(kAwait);
+        if (failed) co_return;
+        const auto renewed = tls->reload();
+        if (renewed.ok()) {
+            log_info("the certificate was read anew");
+        } else {
+            log_error("the certificate stays as it was: {}", renewed.error().message);
+        }
+    }
+}
+
 Result<void> serve(const Config& config) {
     raise_descriptor_limit();
+    const std::shared_ptr<Tls> tls = TRY(load_certificate(config));
     UniqueFd handed_over = TRY(socket_handed_over());
     const UniqueFd lock = TRY(lock_state(config));
     const UniqueFd name = TRY(lock_name(config));
@@ -122,7 +144,7 @@ Result<void> serve(const Config& config) {
     KeyRing keys = TRY(KeyRing::load(records));
     add_key_routes(router, keys);
     const Auth auth = TRY(Auth::load(config.api_key_file, config.socket_group, keys));
-    Server server(loop.get_executor(), router, auth);
+    Server server(loop.get_executor(), router, auth, config);
     if (handed_over) {
         TRY(server.listen_on(std::move(handed_over)));
         log_info("listening on the socket handed over");
@@ -131,8 +153,9 @@ Result<void> serve(const Config& config) {
         log_info("listening on {}", config.socket);
     }
     if (!config.listen.empty()) {
-        TRY(server.listen_tcp(config.listen));
-        log_info("listening on {}", config.listen);
+        TRY(server.listen_tcp(config.listen, tls));
+        log_info("listening on {}{}", config.listen, tls ? ", by TLS" : "");
+        if (tls) asio::co_spawn(loop, renew_certificate(tls), asio::detached);
     }
     asio::co_spawn(loop, serve_dns(*dns), asio::detached);
     asio::co_spawn(loop, shut_down(server, snapshots, boxes, events, loop), asio::detached);
@@ -177,6 +200,18 @@ void add_options(CLI::App& app, Config& config) {
         ->capture_default_str();
     app.add_option("--listen", config.listen, "ADDRESS:PORT of the API over TCP, for who has an API key");
     app.add_option("--api_key_file", config.api_key_file, "File of API keys, one per line, chmod 600");
+    app.add_option("--tls_certificate", config.tls_certificate,
+                   "PEM file of the certificate that the TCP port shows, with its chain; read anew on SIGHUP");
+    app.add_option("--tls_key", config.tls_key, "PEM file of the certificate's key, chmod 600");
+    app.add_option("--connections_per_address", config.connections_per_address,
+                   "Connections over TCP from one address (of IPv6: one /64) at a time; 0: without a limit")
+        ->capture_default_str();
+    app.add_option("--requests_per_minute", config.requests_per_minute,
+                   "Requests of one API key's customer, as many at once after a quiet minute; 0: without a limit")
+        ->capture_default_str();
+    app.add_option("--wrong_keys_per_minute", config.wrong_keys_per_minute,
+                   "Wrong API keys from one address before it is refused; 0, for who stands behind a proxy: no limit")
+        ->capture_default_str();
     app.add_option("--network", config.network, "IPv4 range of the boxes' addresses")->capture_default_str();
     app.add_option("--default_image", config.default_image, "Image of boxes that name none")->capture_default_str();
     app.add_option("--pool", config.pool, "Network slots kept ready")->check(CLI::Range(0, 256))->capture_default_str();

@@ -34,6 +34,7 @@ struct Response {
     int status = 200;
     std::string body = "{}";
     std::string content_type = "application/json";
+    std::map<std::string, std::string> headers = {};
 };
 
 /// A WebSocket after its handshake.

@@ -192,8 +192,10 @@ Task<> HttpExchange::send(const Response& response) {
     begun_ = true;
     // An unread body would be taken for the next request. keep_alive() may be asked only after the header.
     stays_ = parser_.is_done() && parser_.keep_alive();
-    std::string bytes = head_of(response.status, {{"Content-Type", response.content_type},
-                                                  {"Content-Length", std::to_string(response.body.size())}});
+    auto headers = response.headers;
+    headers["Content-Type"] = response.content_type;
+    headers["Content-Length"] = std::to_string(response.body.size());
+    std::string bytes = head_of(response.status, std::move(headers));
     // Of an answer to HEAD the length stays, and the body does not (RFC 9110, 9.3.2).
     const std::string_view body = parser_.get().method() == http::verb::head ? "" : std::string_view(response.body);
     const bool together = body.size() <= kMostTogether;

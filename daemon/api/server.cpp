@@ -39,14 +39,40 @@ void set_tcp_options(Socket_& socket) {
     }
 }
 
+// Whom a limit is for: of IPv6 the network, since a host has all of its addresses.
+std::string address_of(const Socket_& socket) {
+    boost::system::error_code failed;
+    const auto peer = socket.remote_endpoint(failed);
+    asio::ip::tcp::endpoint endpoint;
+    if (failed || peer.size() > endpoint.capacity()) return "";
+    memcpy(endpoint.data(), peer.data(), peer.size());
+    auto address = endpoint.address();
+    if (address.is_v4()) return address.to_string();
+    if (address.to_v6().is_v4_mapped()) return make_address_v4(asio::ip::v4_mapped, address.to_v6()).to_string();
+    auto bytes = address.to_v6().to_bytes();
+    std::fill(bytes.begin() + 8, bytes.end(), 0);
+    return asio::ip::address_v6(bytes).to_string();
+}
+
 struct Server::State : std::enable_shared_from_this<Server::State> {
-    State(asio::any_io_executor its_executor, const Router& its_router, const Auth& its_auth)
-        : executor(std::move(its_executor)), router(its_router), auth(its_auth), requests(executor) {}
+    State(asio::any_io_executor its_executor, const Router& its_router, const Auth& its_auth, const Config& config)
+        : executor(std::move(its_executor)),
+          router(its_router),
+          auth(its_auth),
+          max_per_address(config.connections_per_address),
+          rate(config.requests_per_minute),
+          wrong_keys(config.wrong_keys_per_minute),
+          requests(executor) {}
 
     asio::any_io_executor executor;
     const Router& router;
     const Auth& auth;
     const size_t max_connections = connection_limit();
+    const size_t max_per_address;  ///< over TCP; 0: without a limit
+    std::map<std::string, size_t> per_address;
+    Rate rate;
+    Rate wrong_keys;
+    std::shared_ptr<Tls> tls;  ///< of the TCP port, if it has any
     std::vector<std::function<void()>> stop_listening;
     std::set<int> connections;  ///< their descriptors
     Gate requests;
@@ -66,22 +92,32 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
             }
             // Closed at once. Over TCP anybody may connect: the operator's socket keeps half of the room.
             if (connections.size() >= max_connections / (keyed ? 2 : 1)) continue;
+            const std::string address = keyed ? address_of(socket) : "";
+            if (keyed && max_per_address != 0 && per_address[address] >= max_per_address) continue;
             if (keyed) set_tcp_options(socket);
             asio::co_spawn(
                 executor,
-                [self, socket = std::move(socket), keyed]() mutable { return self->serve(std::move(socket), keyed); },
+                [self, socket = std::move(socket), keyed, address]() mutable {
+                    return self->serve(std::move(socket), keyed, address);
+                },
                 asio::detached);
         }
     }
 
-    Task<> serve(Socket_ socket, bool keyed) {
+    Task<> serve(Socket_ socket, bool keyed, std::string address) {
         const auto self = shared_from_this();
         const int fd = socket.native_handle();
         connections.insert(fd);
-        const Undo leave([&self, fd] { self->connections.erase(fd); });
+        if (keyed) ++per_address[address];
+        const Undo leave([&self, fd, keyed, &address] {
+            self->connections.erase(fd);
+            if (keyed && --self->per_address[address] == 0) self->per_address.erase(address);
+        });
         std::optional<Gate::Pass> pass;
-        const Result<Caller> peer = keyed ? Result<Caller>(Caller{}) : auth.by_peer(fd);
-        co_await serve_connection(Wire(std::move(socket), nullptr), {router, auth, keyed}, peer, [&](bool busy) {
+        const ConnectionRules rules{router, auth, rate, wrong_keys, keyed};
+        const Client client{keyed ? Result<Caller>(Caller{}) : auth.by_peer(fd), address};
+        const auto context = keyed && tls ? tls->context() : nullptr;
+        co_await serve_connection(Wire(std::move(socket), context), rules, client, [&](bool busy) {
             if (busy) {
                 pass.emplace(requests.enter());
             } else {
@@ -97,8 +133,8 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
     }
 };
 
-Server::Server(asio::any_io_executor executor, const Router& router, const Auth& auth)
-    : state_(std::make_shared<State>(std::move(executor), router, auth)) {}
+Server::Server(asio::any_io_executor executor, const Router& router, const Auth& auth, const Config& config)
+    : state_(std::make_shared<State>(std::move(executor), router, auth, config)) {}
 
 Server::~Server() = default;
 
@@ -133,7 +169,8 @@ Result<void> Server::listen_on(UniqueFd socket) {
     return {};
 }
 
-Result<void> Server::listen_tcp(const std::string& address) {
+Result<void> Server::listen_tcp(const std::string& address, std::shared_ptr<Tls> tls) {
+    state_->tls = std::move(tls);
     if (!state_->auth.has_keys()) log_warning("no API key exists yet: make one with `hutch key add NAME`");
     const size_t colon = address.rfind(':');
     boost::system::error_code failed;

@@ -6,23 +6,24 @@
 #include "base/unique_fd.h"
 #include "daemon/api/auth.h"
 #include "daemon/api/router.h"
+#include "daemon/api/tls.h"
 #include "daemon/config.h"
 #include "daemon/event.h"
 
 namespace hutch::daemon {
 
 /// The HTTP/1.1 door: a Unix socket and, if configured, a TCP port. It knows framing, limits and who asks; what a
-/// request means is its routes' business. This and connection.cpp are the only files that know Beast.
+/// request means is its routes' business. It and what it includes are all that knows HTTP.
 class Server {
   public:
-    Server(asio::any_io_executor executor, const Router& router, const Auth& auth);
+    Server(asio::any_io_executor executor, const Router& router, const Auth& auth, const Config& config);
     ~Server();
 
     Result<void> listen_unix(const std::string& path);
     /// A listening Unix socket made by others, who own its path and who may open it.
     Result<void> listen_on(UniqueFd socket);
-    /// "127.0.0.1:8080". Every request there needs an API key.
-    Result<void> listen_tcp(const std::string& address);
+    /// "127.0.0.1:8080". Every request there needs an API key. `tls`: null for a port in clear.
+    Result<void> listen_tcp(const std::string& address, std::shared_ptr<Tls> tls);
     /// Stops accepting, and waits for requests under way for at most `patience`; then cuts their connections.
     Task<> close(std::chrono::milliseconds patience);
 

@@ -12,7 +12,14 @@ import { until } from './lib/until.mjs';
 
 needs();
 const clock = new Clock();
-const daemon = suite({ tcp: true, env: clock.env });
+const kConnections = 20;
+const kRequests = 40;
+const kWrongKeys = 3;
+const daemon = suite({
+  tcp: true,
+  env: clock.env,
+  args: ['--connections_per_address', kConnections, '--requests_per_minute', kRequests, '--wrong_keys_per_minute', kWrongKeys].map(String),
+});
 
 const connect = () => new RawConnection(net.connect(daemon.socket));
 const kGet = 'GET /v2 HTTP/1.1\r\n';
@@ -245,4 +252,58 @@ leakless(daemon, 'a terminal whose client answers nothing is left', async () => 
   for (let pings = 0; pings < 3; ++pings) await pass(151);
   await until('it is left', () => host.connections(daemon.socket) === 0);
   session.abandon();
+});
+
+const connectTcp = () => new RawConnection(net.connect(daemon.port, '127.0.0.1'));
+const get = (key, more = '') => `${kGet}Host: x\r\n${key === undefined ? '' : `X-Box-Api-Key: ${key}\r\n`}${more}\r\n`;
+/// Asks over TCP, so many times on one connection.
+async function asks(key, times = 1) {
+  const connection = connectTcp();
+  connection.write(get(key).repeat(times - 1) + get(key, 'Connection: close\r\n'));
+  return connection.finish();
+}
+
+leakless(daemon, 'one address has so many connections, and a new one when one of them goes', async () => {
+  const open = [];
+  for (let i = 0; i < kConnections; ++i) open.push(net.connect(daemon.port, '127.0.0.1'));
+  for (const socket of open) await once(socket, 'connect');
+  await taken();
+  const another = connectTcp();
+  assert.deepEqual(await statuses(another), []);
+  assert.equal((await daemon.ask('GET', '/v2')).status, 200, 'who asks over the socket has no share in it');
+  open.pop().destroy();
+  await taken();
+  assert.deepEqual((await asks(daemon.key)).map(({ status }) => status), [200]);
+  for (const socket of open) socket.destroy();
+});
+
+leakless(daemon, 'one key sends so many requests a minute, and others send theirs', async () => {
+  await pass(60);
+  const { key } = await daemon.json('POST', '/v2/keys', { name: 'other' }, 201);
+  const answers = await asks(daemon.key, kRequests + 1);
+  const refused = answers.pop();
+  assert.ok(answers.every(({ status }) => status === 200));
+  assert.equal(refused.status, 429);
+  assert.match(JSON.parse(refused.body).error, /^requests: more than this key/);
+  assert.equal(refused.headers['retry-after'], '2');
+  assert.deepEqual((await asks(key)).map(({ status }) => status), [200]);
+  await pass(2);
+  assert.deepEqual((await asks(daemon.key)).map(({ status }) => status), [200]);
+  await daemon.json('DELETE', '/v2/keys/other');
+});
+
+leakless(daemon, 'who guesses keys is refused without a look at the next, beside who has shown one', async () => {
+  await pass(60);
+  const known = connectTcp();
+  known.write(get(daemon.key));
+  await taken();
+  const guesses = await asks('x'.repeat(32), kWrongKeys + 1);
+  assert.deepEqual(guesses.map(({ status }) => status), [401, 401, 401, 429]);
+  assert.equal(guesses.at(-1).headers['retry-after'], '20');
+  const [{ status, body }] = await asks(daemon.key);
+  assert.deepEqual([status, /^X-Box-Api-Key: too many wrong ones/.test(JSON.parse(body).error)], [429, true]);
+  known.write(get(daemon.key, 'Connection: close\r\n'));
+  assert.deepEqual(await statuses(known), [200, 200]);
+  await pass(20);
+  assert.deepEqual((await asks(daemon.key)).map(({ status }) => status), [200]);
 });

@@ -1,35 +1,14 @@
 // The official npm client as it is published, installed into the build directory, and a hutchd on TCP for it.
 
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
-import path from 'node:path';
 import { after } from 'node:test';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { pathToFileURL } from 'node:url';
 import { Contract } from './contract.mjs';
 import { Methods } from './methods.mjs';
 import { gitImage } from '../e2e/lib/git-image.mjs';
-import { leakless, needs, skip, suite } from '../e2e/lib/suite.mjs';
-
-const kUnreachable = /\b(EAI_AGAIN|ENOTFOUND|ECONNREFUSED|ECONNRESET|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|ERR_SOCKET_TIMEOUT)\b/;
-
-/// The path of the client's module. Skips the file where the npm registry cannot be reached.
-function install() {
-  const directory = process.env.HUTCH_SDK_DIR ?? skip('needs HUTCH_SDK_DIR, a directory to install the client in');
-  fs.mkdirSync(directory, { recursive: true });
-  for (const name of ['package.json', 'package-lock.json', '.npmrc']) {
-    fs.copyFileSync(fileURLToPath(new URL(name, import.meta.url)), path.join(directory, name));
-  }
-  const options = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline', '--fetch-retries=0'];
-  const npm = spawnSync('npm', options, { cwd: directory, encoding: 'utf8' });
-  if (npm.error?.code === 'ENOENT') skip('needs npm');
-  const [unreachable] = kUnreachable.exec(npm.stderr) ?? [];
-  if (npm.status !== 0 && unreachable) skip(`the npm registry cannot be reached (${unreachable})`);
-  if (npm.status !== 0) throw new Error(`npm ci: ${npm.stderr}`);
-  const installed = path.join(directory, 'node_modules/@upstash/box');
-  const { exports } = JSON.parse(fs.readFileSync(path.join(installed, 'package.json'), 'utf8'));
-  return path.join(installed, exports['.'].import);
-}
+import { leakless, needs, suite } from '../e2e/lib/suite.mjs';
+import { install } from './install.mjs';
 
 needs('git', 'ldd');
 const module = install();

@@ -9,6 +9,7 @@
 #include "daemon/api/framing.h"
 #include "daemon/api/multipart.h"
 #include "daemon/api/patience.h"
+#include "daemon/api/rate.h"
 #include "daemon/api/router.h"
 #include "daemon/api/url.h"
 #include "daemon/box/agenda.h"
@@ -86,6 +87,30 @@ TEST(Pace, IsAByteInAMillisecondWithPauses) {
     EXPECT_GT(slow.left(), 0s);
     for (int second = 0; second < 2; ++second) slow.add(1s, 500);
     EXPECT_EQ(slow.left(), 0s);
+}
+
+TEST(Rate, GivesAMinutesWorthAtOnceAndThenOneByOne) {
+    using namespace std::chrono_literals;
+    Rate rate(6);
+    const Rate::Moment begin{1h};
+    for (int i = 0; i < 6; ++i) EXPECT_FALSE(rate.take("a", begin));
+    EXPECT_EQ(rate.take("a", begin), 10s);
+    EXPECT_FALSE(rate.take("b", begin));
+    EXPECT_EQ(rate.wait("a", begin + 4s), 6s);
+    EXPECT_FALSE(rate.take("a", begin + 10s));
+    EXPECT_EQ(rate.take("a", begin + 10s), 10s);
+    for (int i = 0; i < 6; ++i) EXPECT_FALSE(rate.take("a", begin + 70s));
+    EXPECT_TRUE(rate.take("a", begin + 70s));
+}
+
+TEST(Rate, RemembersOnlyWhoHasAskedLately) {
+    using namespace std::chrono_literals;
+    Rate rate(60);
+    for (int i = 0; i < 100'000; ++i) (void)rate.take(std::to_string(i), Rate::Moment(i * 1s));
+    EXPECT_LE(rate.remembered(), 1024U);
+    Rate none(0);
+    for (int i = 0; i < 10; ++i) EXPECT_FALSE(none.take("a", Rate::Moment()));
+    EXPECT_EQ(none.remembered(), 0U);
 }
 
 TEST(Router, FixedSegmentsWinOverNames) {

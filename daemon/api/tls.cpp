@@ -1,0 +1,64 @@
+#include "daemon/api/tls.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <boost/asio/ssl/context.hpp>
+
+#include "base/file.h"
+
+namespace hutch::daemon {
+namespace {
+
+namespace ssl = boost::asio::ssl;
+using boost::system::error_code;
+
+Result<void> check_closed(const std::string& file) {
+    struct stat status {};
+    if (stat(file.c_str(), &status) != 0) return errno_error("tls_key: reading " + file);
+    if ((status.st_mode & S_IRWXO) != 0) return invalid("tls_key: " + file + " is open to everybody; chmod 600 it");
+    return {};
+}
+
+Result<std::shared_ptr<ssl::context>> make_context() {
+    auto context = std::make_shared<ssl::context>(ssl::context::tls_server);
+    SSL_CTX* native = context->native_handle();
+    SSL_CTX_set_min_proto_version(native, TLS1_2_VERSION);
+    SSL_CTX_set_options(native, SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+    SSL_CTX_set_mode(native, SSL_MODE_RELEASE_BUFFERS);  // 34 KiB of each idle connection
+    SSL_CTX_set_session_cache_mode(native, SSL_SESS_CACHE_OFF);
+    error_code failed;
+    // Or OpenSSL would ask for it on the terminal.
+    context->set_password_callback([](size_t, ssl::context::password_purpose) { return std::string(); }, failed);
+    if (failed) return Error{ErrorKind::kSystem, 0, "TLS: " + failed.message()};
+    return context;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<Tls>> Tls::load(const std::string& certificate, const std::string& key) {
+    if (certificate.empty()) return invalid("tls_certificate: is required beside tls_key");
+    if (key.empty()) return invalid("tls_key: is required beside tls_certificate");
+    const std::shared_ptr<Tls> tls(new Tls(certificate, key));
+    TRY(tls->reload());
+    return tls;
+}
+
+Result<void> Tls::reload() {
+    auto context = TRY(make_context());
+    const std::string chain = TRY_IN("tls_certificate", read_file_at(AT_FDCWD, certificate_));
+    error_code failed;
+    context->use_certificate_chain(boost::asio::buffer(chain), failed);
+    if (failed) return invalid("tls_certificate: " + certificate_ + " holds no certificate as PEM");
+    TRY(check_closed(key_));
+    const std::string key = TRY_IN("tls_key", read_file_at(AT_FDCWD, key_));
+    context->use_private_key(boost::asio::buffer(key), ssl::context::pem, failed);
+    if (failed) {
+        return invalid("tls_key: " + key_ + " holds no key, as PEM and without a password, of the certificate in " +
+                       certificate_);
+    }
+    context_ = std::move(context);
+    return {};
+}
+
+}  // namespace hutch::daemon

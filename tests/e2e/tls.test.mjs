@@ -1,0 +1,164 @@
+// The TCP port by TLS.
+
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import crypto from 'node:crypto';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import https from 'node:https';
+import net from 'node:net';
+import { after } from 'node:test';
+import tls from 'node:tls';
+import { Certificate } from './lib/certificate.mjs';
+import { Clock } from './lib/clock.mjs';
+import * as host from './lib/host.mjs';
+import { RawConnection } from './lib/raw.mjs';
+import { leakless, needs, suite } from './lib/suite.mjs';
+import { until } from './lib/until.mjs';
+import { Session } from './lib/websocket.mjs';
+
+needs('openssl');
+const directory = fs.mkdtempSync('/var/tmp/hutch-tls-');
+after(() => fs.rmSync(directory, { recursive: true }));
+const clock = new Clock();
+const certificate = new Certificate(directory);
+const daemon = suite({ tcp: true, args: certificate.args, env: clock.env });
+
+const address = () => ({ host: '127.0.0.1', port: daemon.port, ca: certificate.pem });
+const connect = async (options) => {
+  const socket = tls.connect({ ...address(), ...options });
+  await once(socket, 'secureConnect');
+  return socket;
+};
+
+/// The answer to a request, its head there.
+async function open(method, path, { body, ...options } = {}) {
+  const request = https.request({ ...address(), method, path, headers: { 'x-box-api-key': daemon.key }, agent: false, ...options });
+  const answered = Promise.race([once(request, 'response'), once(request, 'upgrade')]);
+  request.end(body);
+  return answered;
+}
+
+async function ask(method, path, options) {
+  const [response] = await open(method, path, options);
+  const pieces = [];
+  for await (const piece of response) pieces.push(piece);
+  return { status: response.statusCode, bytes: Buffer.concat(pieces) };
+}
+
+const gone = () => until('the connection is closed', () => host.connections(daemon.socket, daemon.port) === 0);
+
+leakless(daemon, 'calls, streams and files both ways', async () => {
+  const box = await daemon.box();
+  const answer = await ask('POST', `${box.path}/exec`, { body: JSON.stringify({ command: ['echo', 'hello'] }) });
+  assert.equal(JSON.parse(answer.bytes).output, 'hello\n');
+  const stream = await ask('POST', `${box.path}/exec-stream`, { body: JSON.stringify({ command: ['sh', '-c', 'head -c 5000000 /dev/zero'] }) });
+  assert.ok(stream.bytes.subarray(0, 5_000_000).every((byte) => byte === 0));
+  assert.match(stream.bytes.subarray(5_000_000).toString(), /^event: exit\n/);
+  const content = crypto.randomBytes(3_000_000);
+  const written = await ask('POST', `${box.path}/files/write`, {
+    body: JSON.stringify({ path: 'f', content: content.toString('base64'), encoding: 'base64' }),
+  });
+  assert.equal(written.status, 200, written.bytes.toString());
+  assert.deepEqual((await ask('GET', `${box.path}/files/download?folder=f`)).bytes, content);
+  const refused = await ask('GET', '/v2/box', { headers: { 'x-box-api-key': 'x'.repeat(32) } });
+  assert.equal(refused.status, 401);
+});
+
+leakless(daemon, 'one connection for many requests, by TLS 1.2 and 1.3 and nothing older', async () => {
+  for (const [version, name] of [['TLSv1.2', 'TLSv1.2'], ['TLSv1.3', 'TLSv1.3']]) {
+    const socket = await connect({ minVersion: version, maxVersion: version });
+    assert.equal(socket.getProtocol(), name);
+    const connection = new RawConnection(socket);
+    const request = `GET /v2 HTTP/1.1\r\nHost: x\r\nX-Box-Api-Key: ${daemon.key}\r\n`;
+    connection.write(`${request}\r\n${request}\r\n`);
+    connection.write(`${request}Connection: close\r\n\r\n`);
+    assert.deepEqual((await connection.finish()).map(({ status }) => status), [200, 200, 200]);
+  }
+  const old = tls.connect({ ...address(), minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' });
+  const [error] = await once(old, 'error');
+  assert.match(error.code, /PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL/);
+});
+
+leakless(daemon, 'a terminal', async () => {
+  const box = await daemon.box();
+  const headers = { 'x-box-api-key': daemon.key, connection: 'Upgrade', upgrade: 'websocket', 'sec-websocket-version': '13',
+    'sec-websocket-key': crypto.randomBytes(16).toString('base64') };
+  const [, socket, head] = await open('GET', `${box.path}/exec-tty`, { headers });
+  const session = new Session(socket, head);
+  session.text({ command: ['sh', '-c', 'read line; echo "got $line"; head -c 300000 /dev/zero | tr "\\0" x; echo; echo over; read line; exit 3'], tty: true });
+  session.input('hello\n');
+  await session.until(/got hello/);
+  await session.until(/over/);
+  session.input('bye\n');
+  assert.equal((await session.finish()).exit_code, 3);
+  assert.equal(session.output.match(/x/g).length, 300_000);
+});
+
+leakless(daemon, 'a client that goes away is noticed, politely or not', async () => {
+  for (const leave of [(response) => response.socket.destroy(), (response) => response.socket.end()]) {
+    const [response] = await open('GET', '/v2/events?follow=1');
+    assert.equal(response.statusCode, 200);
+    leave(response);
+    await gone();
+  }
+});
+
+leakless(daemon, 'who does not speak TLS, or not to its end, is left', async () => {
+  const plain = new RawConnection(net.connect(daemon.port, '127.0.0.1'));
+  plain.write('GET /v2 HTTP/1.1\r\nHost: x\r\n\r\n');
+  await plain.closed;
+  assert.doesNotMatch(plain.text, /HTTP/);
+  const silent = new RawConnection(net.connect(daemon.port, '127.0.0.1'));
+  await once(silent.socket, 'connect');
+  silent.write(Buffer.from('1603010200', 'hex'));
+  await clock.pass(0, daemon);
+  await clock.pass(16, daemon);
+  await silent.closed;
+});
+
+leakless(daemon, 'a new certificate at SIGHUP, for the connections to come', async () => {
+  const before = await connect();
+  assert.equal(before.getPeerCertificate().subject.CN, 'hutch');
+  const said = async (text) => {
+    const old = daemon.log.length;
+    daemon.process.kill('SIGHUP');
+    await until(text, () => daemon.log.slice(old).some((line) => line.includes(text)));
+  };
+  fs.writeFileSync(certificate.certificate, 'no certificate');
+  await said('holds no certificate as PEM');
+  (await connect()).destroy();
+  const renewed = new Certificate(directory, 'renewed');
+  await said('read anew');
+  const later = await connect({ ca: renewed.pem });
+  assert.equal(later.getPeerCertificate().subject.CN, 'renewed');
+  later.destroy();
+  const connection = new RawConnection(before);
+  connection.write(`GET /v2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Box-Api-Key: ${daemon.key}\r\n\r\n`);
+  assert.deepEqual((await connection.finish()).map(({ status }) => status), [200]);
+  certificate.pem = renewed.pem;
+});
+
+leakless(daemon, 'a daemon that cannot use its certificate does not start, and says why', async () => {
+  const starts = (args) => {
+    const elsewhere = fs.mkdtempSync(`${directory}/state-`);
+    const run = spawnSync(process.env.HUTCHD, ['--state_dir', elsewhere, '--run_dir', elsewhere, '--socket', `${elsewhere}/s`, '--name', 'etls', ...args],
+      { encoding: 'utf8', timeout: 20_000 });
+    assert.equal(run.status, 1, run.stderr);
+    return run.stderr;
+  };
+  const listen = ['--listen', `127.0.0.1:${daemon.port}`];
+  const with_files = (pem, key) => starts([...listen, '--tls_certificate', pem, '--tls_key', key]);
+  const { certificate: pem, key } = certificate;
+  assert.match(starts([...listen, '--tls_certificate', pem]), /tls_key: is required/);
+  assert.match(starts([...listen, '--tls_key', key]), /tls_certificate: is required/);
+  assert.match(starts(['--tls_certificate', pem, '--tls_key', key]), /listen: is required/);
+  assert.match(with_files('/nowhere.pem', key), /tls_certificate: .*\/nowhere\.pem: No such file/);
+  assert.match(with_files(pem, '/nowhere.pem'), /tls_key: .*\/nowhere\.pem: No such file/);
+  assert.match(with_files(pem, pem), /tls_key: .*(open to everybody|holds no key)/);
+  fs.mkdirSync(`${directory}/other`);
+  const other = new Certificate(`${directory}/other`);
+  assert.match(with_files(pem, other.key), /tls_key: .* of the certificate in/);
+  fs.chmodSync(other.key, 0o644);
+  assert.match(with_files(other.certificate, other.key), /tls_key: .* is open to everybody; chmod 600 it/);
+});
