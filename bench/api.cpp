@@ -1,6 +1,9 @@
 #include "bench/api.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/inotify.h>
@@ -28,6 +31,25 @@ void run_shell(const std::string& command) {
     if (system(command.c_str()) != 0) die("failed: " + command);
 }
 
+sockaddr_in on_loopback(uint16_t port) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    return address;
+}
+
+/// One that nobody listens on now.
+uint16_t free_port() {
+    const UniqueFd probe(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in address = on_loopback(0);
+    socklen_t size = sizeof(address);
+    if (bind(probe.get(), reinterpret_cast<sockaddr*>(&address), size) != 0 ||
+        getsockname(probe.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0)
+        die("looking for a port");
+    return ntohs(address.sin_port);
+}
+
 }  // namespace
 
 Api::Api(const std::string& socket_path) : socket_(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
@@ -38,10 +60,17 @@ Api::Api(const std::string& socket_path) : socket_(socket(AF_UNIX, SOCK_STREAM |
         die("connecting to " + socket_path);
 }
 
+Api::Api(uint16_t port, const std::string& key) : socket_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    headers_ += "X-Box-Api-Key: " + key + "\r\n";
+    const sockaddr_in address = on_loopback(port);
+    const int on = 1;
+    setsockopt(socket_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    if (connect(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) die("connecting");
+}
+
 std::string Api::call(const std::string& method, const std::string& path, const std::string& body, int expected) {
-    const std::string request = method + " " + path +
-                                " HTTP/1.1\r\nHost: hutch\r\nContent-Length: " + std::to_string(body.size()) +
-                                "\r\n\r\n" + body;
+    const std::string request = method + " " + path + " HTTP/1.1\r\n" + headers_ +
+                                "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
     if (!write_all(socket_.get(), request).ok()) die("writing a request");
     std::string answer;
     size_t head = std::string::npos;
@@ -68,6 +97,8 @@ Daemon::Daemon() {
     rootfs_ = directory_ + "/rootfs";
     run_shell("mkdir -p " + rootfs_ + " && " HUTCH_IMAGES "/busybox | tee " + directory_ + "/rootfs.tar | tar -x -C " +
               rootfs_);
+    port_ = free_port();
+    run_shell("umask 077 && echo '" + key_ + "' >" + directory_ + "/keys");
     start();
     run_shell("HUTCH_HOST=unix://" + socket_ + " " HUTCH_PATH " image import busybox " + directory_ +
               "/rootfs.tar >/dev/null");
@@ -96,10 +127,26 @@ void Daemon::start() {
     int ready[2];
     if (pipe2(ready, O_CLOEXEC) != 0) die("making a pipe");
     const std::string program = HUTCHD_PATH;
-    const std::string options[] = {
-        program,    "--name", "hutchb",    "--state_dir",    directory_ + "/state", "--run_dir", directory_ + "/run",
-        "--socket", socket_,  "--network", "198.19.32.0/20", "--default_image",     "busybox",   "--pool",
-        "32"};
+    const std::string listen = "127.0.0.1:" + std::to_string(port_);
+    const std::string options[] = {program,
+                                   "--name",
+                                   "hutchb",
+                                   "--state_dir",
+                                   directory_ + "/state",
+                                   "--run_dir",
+                                   directory_ + "/run",
+                                   "--listen",
+                                   listen,
+                                   "--api_key_file",
+                                   directory_ + "/keys",
+                                   "--socket",
+                                   socket_,
+                                   "--network",
+                                   "198.19.32.0/20",
+                                   "--default_image",
+                                   "busybox",
+                                   "--pool",
+                                   "32"};
     std::vector<char*> arguments;
     for (const std::string& option : options) arguments.push_back(const_cast<char*>(option.c_str()));
     arguments.push_back(nullptr);
@@ -110,7 +157,7 @@ void Daemon::start() {
         die("starting " + program);
     close(ready[1]);
     std::string log;
-    while (log.find("listening on") == std::string::npos) {
+    while (log.find("listening on " + listen) == std::string::npos) {
         char buffer[4096];
         const ssize_t n = read(ready[0], buffer, sizeof(buffer));
         if (n <= 0) die("hutchd did not start: " + log);

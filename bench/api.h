@@ -1,20 +1,24 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "base/unique_fd.h"
 
 namespace hutch::bench {
 
-/// A kept-alive connection to hutchd's Unix socket, with nothing between the clock and the wire.
+/// A kept-alive connection to hutchd, with nothing between the clock and the wire.
 class Api {
   public:
     explicit Api(const std::string& socket_path);
+    /// Over TCP, on 127.0.0.1.
+    Api(uint16_t port, const std::string& key);
     /// The answer's body; ends the program when the status is not `expected`.
     std::string call(const std::string& method, const std::string& path, const std::string& body, int expected);
 
   private:
     UniqueFd socket_;
+    std::string headers_ = "Host: hutch\r\n";
 };
 
 /// A hutchd of the bench's own, with a busybox image; ended, and its state removed, with this object.
@@ -25,6 +29,8 @@ class Daemon {
     Daemon(const Daemon&) = delete;
     Daemon& operator=(const Daemon&) = delete;
     [[nodiscard]] const std::string& socket() const { return socket_; }
+    [[nodiscard]] uint16_t port() const { return port_; }
+    [[nodiscard]] const std::string& key() const { return key_; }
     [[nodiscard]] pid_t pid() const { return pid_; }
     /// As by kill -9: its boxes go on.
     void crash();
@@ -39,6 +45,8 @@ class Daemon {
     std::string directory_;
     std::string socket_;
     std::string rootfs_;
+    std::string key_ = "a key of the bench alone";
+    uint16_t port_ = 0;
     pid_t pid_ = -1;
 };
 

@@ -4,6 +4,7 @@
 #include <benchmark/benchmark.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -117,6 +118,25 @@ void exec(benchmark::State& state) {
     samples.report(state);
     steps.report(state, "stage_");
     api.call("DELETE", "/v2/box/" + id, "", 200);
+}
+
+// Over the Unix socket and over TCP in turn, so that both have the same host.
+void exec_tcp(benchmark::State& state) {
+    Api local(daemon().socket());
+    Api tcp(daemon().port(), daemon().key());
+    const std::string box = "/v2/box/" + field(local.call("POST", "/v2/box", "{}", 201), "id");
+    const auto run = [&](Api& api) { api.call("POST", box + "/exec", R"({"command":["/bin/true"]})", 200); };
+    Samples samples;
+    Samples over_socket;
+    for (auto unused : state) {
+        const auto begin = Clock::now();
+        run(local);
+        over_socket.add(std::chrono::duration<double, std::micro>(Clock::now() - begin).count());
+        samples.time(state, [&] { run(tcp); });
+    }
+    samples.report(state);
+    state.counters["socket_p50_us"] = over_socket.at(0.5);
+    local.call("DELETE", box, "", 200);
 }
 
 void floor_pause(benchmark::State& state) {
@@ -305,6 +325,30 @@ double kib_of(const std::string& file, const std::string& key) {
     return at == std::string::npos ? 0 : std::stod(text.value().substr(at + key.size()));
 }
 
+// What a kept connection costs that asks for nothing now, and an exec beside as many of them as there may be.
+void connections(benchmark::State& state) {
+    constexpr size_t kMost = 9'900;  // of 10,000
+    rlimit limit{};
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    const size_t many = std::min<size_t>(kMost, limit.rlim_max / 2 - 100);
+    Api api(daemon().socket());
+    const std::string box = "/v2/box/" + field(api.call("POST", "/v2/box", "{}", 201), "id");
+    const std::string memory_of = "/proc/" + std::to_string(daemon().pid()) + "/status";
+    Samples samples;
+    const double before = kib_of(memory_of, "VmRSS:");
+    std::vector<Api> idle;
+    for (size_t i = 0; i < many; ++i) idle.emplace_back(daemon().socket()).call("GET", "/v2/box/none", "", 404);
+    state.counters["connections"] = static_cast<double>(many);
+    state.counters["bytes_each"] = (kib_of(memory_of, "VmRSS:") - before) * 1024 / static_cast<double>(many);
+    for (auto unused : state) {
+        samples.time(state, [&] { api.call("POST", box + "/exec", R"({"command":["/bin/true"]})", 200); });
+    }
+    samples.report(state);
+    api.call("DELETE", box, "", 200);
+}
+
 // Resident memory of hutchd, and private memory of one hutch-init, with 100 idle boxes.
 void memory(benchmark::State& state) {
     Api api(daemon().socket());
@@ -327,6 +371,7 @@ BENCHMARK(floor_container)->UseManualTime()->Unit(benchmark::kMicrosecond)->Iter
 BENCHMARK(create)->UseManualTime()->Unit(benchmark::kMicrosecond)->Iterations(200);
 BENCHMARK(floor_spawn)->UseManualTime()->Unit(benchmark::kMicrosecond)->Iterations(500);
 BENCHMARK(exec)->UseManualTime()->Unit(benchmark::kMicrosecond)->Iterations(500);
+BENCHMARK(exec_tcp)->UseManualTime()->Unit(benchmark::kMicrosecond)->Iterations(500);
 BENCHMARK(floor_pause)->UseManualTime()->Unit(benchmark::kMicrosecond)->Iterations(500);
 BENCHMARK(pause)->UseManualTime()->Unit(benchmark::kMicrosecond)->Iterations(500);
 BENCHMARK(snapshot_rest)
@@ -343,6 +388,7 @@ BENCHMARK(floor_copy)->UseManualTime()->Unit(benchmark::kMicrosecond)->Iteration
 BENCHMARK(fork_hundred)->UseManualTime()->Unit(benchmark::kMicrosecond)->Iterations(3);
 BENCHMARK(restart)->UseManualTime()->Unit(benchmark::kMicrosecond)->Iterations(5);
 BENCHMARK(memory)->Iterations(1)->Unit(benchmark::kMillisecond);
+BENCHMARK(connections)->UseManualTime()->Unit(benchmark::kMicrosecond)->Iterations(200);
 
 }  // namespace hutch::bench
 
