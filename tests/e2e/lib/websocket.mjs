@@ -5,6 +5,7 @@ import crypto from 'node:crypto';
 import { once } from 'node:events';
 import http from 'node:http';
 
+const kContinuation = 0;
 const kText = 1;
 const kBinary = 2;
 const kClose = 8;
@@ -86,11 +87,13 @@ export class Session {
       found = parse(this.unread);
     }
     this.unread = found.rest;
-    if (found.opcode === kBinary) this.output += found.data.toString('latin1');
-    if (found.opcode === kText) this.final = JSON.parse(found.data.toString());
-    if (found.opcode === kPing) this.socket.write(frame(kPong, found.data));
-    if (found.opcode === kClose) this.socket.end(frame(kClose, found.data));
-    return found.opcode !== kClose;
+    const opcode = found.opcode === kContinuation ? this.message : found.opcode;
+    if (opcode < kClose) this.message = opcode; // of text there is never so much that it comes in parts
+    if (opcode === kBinary) this.output += found.data.toString('latin1');
+    if (opcode === kText) this.final = JSON.parse(found.data.toString());
+    if (opcode === kPing) this.socket.write(frame(kPong, found.data));
+    if (opcode === kClose) this.socket.end(frame(kClose, found.data));
+    return opcode !== kClose;
   }
 
   /// Reads until the output matches.
