@@ -119,7 +119,7 @@ void Wire::break_off() {
     state_->socket.cancel(ignored);
 }
 
-void Wire::start_reading(Pieces<asio::mutable_buffer> pieces, asio::any_completion_handler<Moved> handler) {
+void Wire::start_reading(const Pieces<asio::mutable_buffer>& pieces, asio::any_completion_handler<Moved> handler) {
     if (state_->tls) {
         state_->tls->async_read_some(pieces, std::move(handler));
     } else {
@@ -127,7 +127,7 @@ void Wire::start_reading(Pieces<asio::mutable_buffer> pieces, asio::any_completi
     }
 }
 
-void Wire::start_writing(Pieces<asio::const_buffer> pieces, asio::any_completion_handler<Moved> handler) {
+void Wire::start_writing(const Pieces<asio::const_buffer>& pieces, asio::any_completion_handler<Moved> handler) {
     if (state_->tls) {
         state_->tls->async_write_some(pieces, std::move(handler));
     } else {

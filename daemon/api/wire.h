@@ -45,16 +45,16 @@ class Wire {
     template <typename Buffers, typename Token>
     auto async_read_some(const Buffers& buffers, Token&& token) {
         return asio::async_initiate<Token, Moved>(
-            [this](auto handler, Pieces<asio::mutable_buffer> pieces) {
-                start_reading(std::move(pieces), std::move(handler));
+            [this](auto handler, const Pieces<asio::mutable_buffer>& pieces) {
+                start_reading(pieces, std::move(handler));
             },
             token, list<asio::mutable_buffer>(buffers));
     }
     template <typename Buffers, typename Token>
     auto async_write_some(const Buffers& buffers, Token&& token) {
         return asio::async_initiate<Token, Moved>(
-            [this](auto handler, Pieces<asio::const_buffer> pieces) {
-                start_writing(std::move(pieces), std::move(handler));
+            [this](auto handler, const Pieces<asio::const_buffer>& pieces) {
+                start_writing(pieces, std::move(handler));
             },
             token, list<asio::const_buffer>(buffers));
     }
@@ -66,8 +66,8 @@ class Wire {
     static Pieces<Buffer> list(const Buffers& buffers) {
         return {asio::buffer_sequence_begin(buffers), asio::buffer_sequence_end(buffers)};
     }
-    void start_reading(Pieces<asio::mutable_buffer> pieces, asio::any_completion_handler<Moved> handler);
-    void start_writing(Pieces<asio::const_buffer> pieces, asio::any_completion_handler<Moved> handler);
+    void start_reading(const Pieces<asio::mutable_buffer>& pieces, asio::any_completion_handler<Moved> handler);
+    void start_writing(const Pieces<asio::const_buffer>& pieces, asio::any_completion_handler<Moved> handler);
 
     struct State;
     std::shared_ptr<State> state_;
