@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "base/file.h"
+#include "daemon/agent/direct.h"
 #include "daemon/api/resources.h"
 #include "daemon/api/server.h"
 #include "daemon/box/network.h"
@@ -111,8 +112,8 @@ Result<void> serve(const Config& config) {
 
     Agents agents(
         boxes, runs,
-        [](const Box&, const AgentRecord&, const Harness&, const std::string&) {
-            return Result<std::optional<ModelAccess>>(std::optional<ModelAccess>());
+        [](const Box&, const AgentRecord& agent, const Harness& harness, const std::string&) {
+            return Result<std::optional<ModelAccess>>(direct_access(agent, harness));
         },
         [](const std::string&) {});
     TRY(agents.adopt());

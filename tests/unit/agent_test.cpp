@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "base/file.h"
-#include "daemon/agent/harness.h"
+#include "daemon/agent/direct.h"
 
 namespace hutch::daemon {
 namespace {
@@ -120,6 +120,21 @@ TEST(Harnesses, AreToldWhatOptionsMean) {
     EXPECT_EQ(how.input, "do it");
     EXPECT_THAT(how.env, testing::Contains(testing::Pair("ANTHROPIC_BASE_URL", access.base_url)));
     EXPECT_THAT(how.env, testing::Contains(testing::Pair("MAX_THINKING_TOKENS", "0")));
+}
+
+TEST(DirectAccess, IsTheProvidersOwnApiWithTheBoxesKey) {
+    AgentRecord agent;
+    agent.model = "anthropic/claude-x";
+    EXPECT_FALSE(direct_access(agent, claude_code())) << "no key of its own: what is in the box counts";
+    agent.api_key = "k";
+    EXPECT_EQ(direct_access(agent, claude_code())->base_url, "https://api.anthropic.com");
+    EXPECT_EQ(direct_access(agent, claude_code())->token, "k");
+    EXPECT_EQ(direct_access(agent, opencode())->base_url, "https://api.anthropic.com");
+    agent.model = "gpt-5";
+    EXPECT_EQ(direct_access(agent, codex())->base_url, "https://api.openai.com");
+    EXPECT_FALSE(direct_access(agent, custom_harness()));
+    agent.model = "nobody/x";
+    EXPECT_FALSE(direct_access(agent, opencode()));
 }
 
 TEST(Harnesses, RefuseOptionsByName) {
