@@ -1,10 +1,9 @@
 #include "daemon/agent/agents.h"
 
-#include <cmath>
-
 #include "base/file.h"
 #include "base/ids.h"
 #include "base/undo.h"
+#include "daemon/agent/charge.h"
 #include "daemon/files/files.h"
 #include "daemon/log.h"
 
@@ -157,26 +156,11 @@ void Agents::conclude(PromptRun& prompt, const AgentResult& result, const RunRec
     record.output = result.output.substr(0, kMostOutput);
     record.error = reason_of(result, run, complaint);
     record.session = result.session;
-    record.input_tokens = result.input_tokens;
-    record.output_tokens = result.output_tokens;
-    record.cached_input_tokens = result.cached_input_tokens;
-    const auto total = static_cast<int64_t>(std::llround(result.cost_usd * 1e9));
-    record.cost_nano_usd = total;
     const auto written = boxes_.records().together([&]() -> Result<void> {
         AgentRecord agent = TRY(of(record.box));
-        const bool goes_on = result.cost_of_session && agent.session == record.session;
-        if (goes_on) record.cost_nano_usd = std::max<int64_t>(total - agent.session_cost_nano_usd, 0);
+        charge(result, agent, record);
         TRY(boxes_.records().put_prompt(record));
-        if (agent.harness.empty()) return {};  // the box is being deleted
-        ++agent.prompts;
-        agent.input_tokens += record.input_tokens;
-        agent.output_tokens += record.output_tokens;
-        agent.cost_nano_usd += record.cost_nano_usd;
-        if (!record.session.empty() && agent.harness == record.harness) {
-            agent.session = record.session;
-            agent.session_cost_nano_usd = result.cost_of_session ? total : 0;
-        }
-        return configure(agent);
+        return agent.harness.empty() ? Result<void>() : configure(agent);  // none: the box is being deleted
     });
     if (!written.ok()) log_error("run {}: its end cannot be recorded: {}", record.run, written.error().message);
     close_(record.run);

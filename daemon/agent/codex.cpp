@@ -54,15 +54,20 @@ class CodexTranscript final : public Transcript {
         } else if (type == "item.completed") {
             end_item(object_at(*event, "item"), take);
         } else if (type == "turn.completed") {
-            const Json& usage = object_at(*event, "usage");
-            result_.input_tokens += number_at(usage, "input_tokens");
-            result_.cached_input_tokens += number_at(usage, "cached_input_tokens");
-            result_.output_tokens += number_at(usage, "output_tokens");
-            result_.finished = true;
+            note_usage(object_at(*event, "usage"));
         } else if (type == "turn.failed") {
             result_.error = text_at(object_at(*event, "error"), "message");
             result_.finished = true;
         }  // an "error" is of a try that it may repeat: the turn's end decides
+    }
+
+    // Of the whole session, whatever the event's name says.
+    void note_usage(const Json& usage) {
+        result_.input_tokens = number_at(usage, "input_tokens");
+        result_.cached_input_tokens = number_at(usage, "cached_input_tokens");
+        result_.output_tokens = number_at(usage, "output_tokens");
+        result_.tokens_of_session = true;
+        result_.finished = true;
     }
 
     void begin_item(const Json& item, const Take& take) {

@@ -27,6 +27,7 @@ struct AgentResult {
     int64_t cached_input_tokens = 0;
     double cost_usd = 0;
     bool cost_of_session = false;      ///< that is of all prompts of the session so far
+    bool tokens_of_session = false;    ///< the three numbers of tokens are
     std::string session;               ///< to go on with; empty: it told none
     bool finished = false;             ///< it said itself that it is done
     std::optional<std::string> error;  ///< it said itself that it failed

@@ -16,7 +16,7 @@ static std::vector<std::string> split_texts(const std::string& text) {
 }
 
 Result<void> Records::put_agent(const AgentRecord& agent) {
-    return database_.query("INSERT OR REPLACE INTO agents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+    return database_.query("INSERT OR REPLACE INTO agents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
         .bind(agent.owner)
         .bind(agent.harness)
         .bind(agent.model)
@@ -28,7 +28,10 @@ Result<void> Records::put_agent(const AgentRecord& agent) {
         .bind(agent.input_tokens)
         .bind(agent.output_tokens)
         .bind(agent.cost_nano_usd)
-        .bind(agent.session_cost_nano_usd)
+        .bind(agent.session_total.cost_nano_usd)
+        .bind(agent.session_total.input_tokens)
+        .bind(agent.session_total.output_tokens)
+        .bind(agent.session_total.cached_input_tokens)
         .run();
 }
 
@@ -48,7 +51,10 @@ Result<AgentRecord> Records::agent(const std::string& owner) {
     agent.input_tokens = query.number(8);
     agent.output_tokens = query.number(9);
     agent.cost_nano_usd = query.number(10);
-    agent.session_cost_nano_usd = query.number(11);
+    agent.session_total = {.input_tokens = query.number(12),
+                           .output_tokens = query.number(13),
+                           .cached_input_tokens = query.number(14),
+                           .cost_nano_usd = query.number(11)};
     return agent;
 }
 

@@ -125,6 +125,11 @@ CREATE TRIGGER agent_goes_with_box AFTER DELETE ON boxes BEGIN DELETE FROM agent
 CREATE TRIGGER agent_goes_with_snapshot AFTER DELETE ON snapshots BEGIN
     DELETE FROM agents WHERE owner = OLD.id; END;
 )sql",
+    R"sql(
+ALTER TABLE agents ADD COLUMN session_input_tokens INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE agents ADD COLUMN session_output_tokens INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE agents ADD COLUMN session_cached_input_tokens INTEGER NOT NULL DEFAULT 0;
+)sql",
 };
 
 }  // namespace

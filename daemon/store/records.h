@@ -136,6 +136,14 @@ struct SnapshotRecord {
     int64_t created_ms = 0;  ///< Unix milliseconds
 };
 
+/// What a session of an agent has taken, all its prompts together.
+struct SessionTotal {
+    int64_t input_tokens = 0;
+    int64_t output_tokens = 0;
+    int64_t cached_input_tokens = 0;
+    int64_t cost_nano_usd = 0;
+};
+
 /// How a box, or what is made from a snapshot, works with an agent; and what that has taken so far.
 struct AgentRecord {
     std::string owner;    ///< the id of a box or of a snapshot
@@ -149,7 +157,7 @@ struct AgentRecord {
     int64_t input_tokens = 0;
     int64_t output_tokens = 0;
     int64_t cost_nano_usd = 0;
-    int64_t session_cost_nano_usd = 0;  ///< of all of the session's prompts, where the harness tells that
+    SessionTotal session_total{};  ///< where its program tells that, not what a prompt took
 };
 
 /// A prompt that an agent was given: what its run's record does not tell.

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "base/file.h"
+#include "daemon/agent/charge.h"
 #include "daemon/agent/direct.h"
 
 namespace hutch::daemon {
@@ -71,6 +72,53 @@ TEST(Codex, IsReadAsItWasRecorded) {
     EXPECT_EQ(told.result.cached_input_tokens, 40);
     EXPECT_EQ(told.result.output_tokens, 20);
     EXPECT_EQ(told.result.session.size(), 36U);
+}
+
+TEST(Codex, IsChargedForEachPromptOfASessionOnce) {
+    AgentRecord agent;
+    agent.harness = "codex";
+    PromptRecord first;
+    PromptRecord second;
+    first.harness = second.harness = "codex";
+    charge(read_recorded(codex(), "codex.jsonl").result, agent, first);
+    const AgentResult resumed = read_recorded(codex(), "codex-resumed.jsonl").result;
+    EXPECT_EQ(resumed.session, agent.session);
+    EXPECT_EQ(resumed.input_tokens, 300) << "the program tells the session's";
+    charge(resumed, agent, second);
+    EXPECT_EQ(first.input_tokens, 200);
+    EXPECT_EQ(second.input_tokens, 100);
+    EXPECT_EQ(second.cached_input_tokens, 20);
+    EXPECT_EQ(second.output_tokens, 10);
+    EXPECT_EQ(agent.input_tokens, 300);
+    EXPECT_EQ(agent.output_tokens, 30);
+    EXPECT_EQ(agent.prompts, 2);
+}
+
+AgentResult session_of(const char* session, double cost) {
+    AgentResult result;
+    result.session = session;
+    result.cost_usd = cost;
+    result.cost_of_session = cost > 0;
+    return result;
+}
+
+TEST(Charge, OfASessionGoesOnOverAPromptThatDidNotTell) {
+    AgentRecord agent;
+    agent.harness = "claude-code";
+    PromptRecord prompt;
+    prompt.harness = "claude-code";
+    const auto cost_of = [&](const AgentResult& result) {
+        charge(result, agent, prompt);
+        return prompt.cost_nano_usd;
+    };
+    EXPECT_EQ(cost_of(session_of("a", 1)), 1'000'000'000);
+    EXPECT_EQ(cost_of(session_of("a", 0)), 0) << "cancelled";
+    EXPECT_EQ(cost_of(session_of("a", 4)), 3'000'000'000);
+    EXPECT_EQ(cost_of(session_of("b", 5)), 5'000'000'000) << "another session begins anew";
+    agent.harness = "custom";
+    EXPECT_EQ(cost_of(session_of("b", 7)), 7'000'000'000);
+    EXPECT_EQ(agent.session_total.cost_nano_usd, 5'000'000'000) << "what another harness did is not its";
+    EXPECT_EQ(agent.cost_nano_usd, 16'000'000'000);
 }
 
 TEST(Opencode, IsReadAsItWasRecorded) {
