@@ -49,11 +49,20 @@ PromptRecord new_record(const Box& box, const AgentRecord& agent, const std::opt
 Agents::Agents(Manager& boxes, Runs& runs, Access access, Close close)
     : boxes_(boxes), runs_(runs), access_(std::move(access)), close_(std::move(close)) {}
 
-Result<void> Agents::inherit(const std::string& from, const std::string& to) {
+Result<void> Agents::configure(const AgentRecord& agent) {
+    if (agent.harness.empty() && agent.mcp_servers.empty()) return {};
+    return boxes_.records().put_agent(agent);
+}
+
+Result<AgentRecord> Agents::heritage(const std::string& from) {
     AgentRecord agent = TRY(of(from));
-    if (agent.harness.empty()) return {};
-    agent.owner = to;
     agent.prompts = agent.input_tokens = agent.output_tokens = agent.cost_nano_usd = 0;
+    return agent;
+}
+
+Result<void> Agents::inherit(const std::string& from, const std::string& to) {
+    AgentRecord agent = TRY(heritage(from));
+    agent.owner = to;
     return configure(agent);
 }
 

@@ -47,8 +47,11 @@ class Agents {
 
     /// How a box or a snapshot is configured; an empty harness when it has no agent.
     [[nodiscard]] Result<AgentRecord> of(const std::string& owner) { return boxes_.records().agent(owner); }
-    Result<void> configure(const AgentRecord& agent) { return boxes_.records().put_agent(agent); }
-    /// What `from` was told, session included, holds for `to` as well; its totals do not.
+    /// One of which nothing is said has no row.
+    Result<void> configure(const AgentRecord& agent);
+    /// What `from` was told, session included; its totals are not handed on.
+    [[nodiscard]] Result<AgentRecord> heritage(const std::string& from);
+    /// That holds for `to` as well.
     Result<void> inherit(const std::string& from, const std::string& to);
 
     /// Gives the box's agent a prompt; `surroundings` say where and as whom. kConflict when the box has no agent, or is

@@ -1,6 +1,6 @@
 // Claude Code: `claude -p` with its stream of JSON lines.
 
-#include "daemon/agent/harness.h"
+#include "daemon/agent/mcp.h"
 
 namespace hutch::daemon {
 namespace {
@@ -140,6 +140,30 @@ void add_options(Invocation& how, const Json& chosen) {
     }
 }
 
+// Not with --strict-mcp-config: those that the box itself configures are there too. What could be a secret, or would be
+// taken for a variable, is a variable.
+void add_servers(Invocation& how, const std::vector<McpServer>& servers) {
+    if (servers.empty()) return;
+    Json config;
+    for (const McpServer& server : servers) {
+        Json& entry = config["mcpServers"][server.name];
+        if (server.package.empty()) {
+            entry = {{"type", "http"}, {"url", server.url}};
+            for (const auto& [name, value] : server.headers) {
+                entry["headers"][name] = "${" + put_aside(how, value) + "}";
+            }
+            continue;
+        }
+        std::vector<std::string> command = mcp_command(server);
+        for (std::string& word : command) {
+            if (word.find("${") != std::string::npos) word = "${" + put_aside(how, word) + "}";
+        }
+        entry = {{"command", command[0]}, {"args", Json(std::vector(command.begin() + 1, command.end()))}};
+    }
+    how.argv.insert(how.argv.end(), {"--mcp-config", config.dump()});
+    how.env.emplace_back("MCP_TIMEOUT", std::to_string(kMcpStartSeconds * 1000));
+}
+
 class Claude final : public Harness {
     [[nodiscard]] const char* name() const override { return "claude-code"; }
     [[nodiscard]] const char* provider() const override { return "anthropic"; }
@@ -150,7 +174,7 @@ class Claude final : public Harness {
         return std::make_unique<ClaudeTranscript>();
     }
 
-    [[nodiscard]] Invocation invoke(const AgentRecord& /*agent*/, const Prompt& prompt,
+    [[nodiscard]] Invocation invoke(const AgentRecord& agent, const Prompt& prompt,
                                     const ModelAccess* access) const override {
         Invocation how;
         how.program = "claude";
@@ -174,6 +198,7 @@ class Claude final : public Harness {
         if (!prompt.session.empty()) how.argv.insert(how.argv.end(), {"--resume", prompt.session});
         if (!prompt.schema.is_null()) how.argv.insert(how.argv.end(), {"--json-schema", prompt.schema.dump()});
         add_options(how, prompt.options);
+        add_servers(how, mcp_servers_of(agent));
         return how;
     }
 };

@@ -1,6 +1,6 @@
 // OpenAI Codex: `codex exec --json`, a JSON line for each thing it does.
 
-#include "daemon/agent/harness.h"
+#include "daemon/agent/mcp.h"
 
 namespace hutch::daemon {
 namespace {
@@ -94,6 +94,33 @@ class CodexTranscript final : public Transcript {
     std::string begun_;
 };
 
+// TOML's texts and arrays are written as JSON's are; its tables are not.
+std::string table(const Pairs& entries) {
+    std::string text;
+    for (const auto& [key, value] : entries) text += (text.empty() ? "" : ", ") + Json(key).dump() + " = " + value;
+    return "{" + text + "}";
+}
+
+// Required: one that is not would be waited for by nobody, and its tools be missing when the prompt begins.
+void add_servers(Invocation& how, const std::vector<McpServer>& servers) {
+    for (const McpServer& server : servers) {
+        Pairs entries{{"required", "true"}, {"startup_timeout_sec", std::to_string(kMcpStartSeconds)}};
+        if (server.package.empty()) {
+            Pairs variables;
+            for (const auto& [name, value] : server.headers) {
+                variables.emplace_back(name, Json(put_aside(how, value)).dump());
+            }
+            entries.emplace_back("url", Json(server.url).dump());
+            entries.emplace_back("env_http_headers", table(variables));
+        } else {
+            const std::vector<std::string> command = mcp_command(server);
+            entries.emplace_back("command", Json(command[0]).dump());
+            entries.emplace_back("args", Json(std::vector(command.begin() + 1, command.end())).dump());
+        }
+        how.argv.insert(how.argv.end(), {"-c", "mcp_servers." + server.name + "=" + table(entries)});
+    }
+}
+
 class Codex final : public Harness {
     [[nodiscard]] const char* name() const override { return "codex"; }
     [[nodiscard]] const char* provider() const override { return "openai"; }
@@ -104,7 +131,7 @@ class Codex final : public Harness {
         return std::make_unique<CodexTranscript>();
     }
 
-    [[nodiscard]] Invocation invoke(const AgentRecord& /*agent*/, const Prompt& prompt,
+    [[nodiscard]] Invocation invoke(const AgentRecord& agent, const Prompt& prompt,
                                     const ModelAccess* access) const override {
         Invocation how;
         how.program = "codex";
@@ -132,6 +159,7 @@ class Codex final : public Harness {
                 set(name, value);
             }
         }
+        add_servers(how, mcp_servers_of(agent));
         if (!prompt.schema.is_null()) {
             how.files.emplace_back(kSchemaFile, prompt.schema.dump());
             how.argv.insert(how.argv.end(), {"--output-schema", kSchemaFile});

@@ -57,6 +57,7 @@ class Custom final : public Harness {
                                  (prompt.schema.is_null() ? "" : schema_instruction(prompt.schema));
         how.argv.insert(how.argv.end(), {"-p", text, "--model", prompt.model, "--stream"});
         if (!prompt.session.empty()) how.argv.insert(how.argv.end(), {"--session", prompt.session});
+        if (!agent.mcp_servers.empty()) how.env.emplace_back("HUTCH_MCP_SERVERS", agent.mcp_servers);
         return how;
     }
 };

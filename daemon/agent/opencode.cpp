@@ -1,6 +1,6 @@
 // OpenCode: `opencode run --format json`, a JSON line for each part of what it says and does.
 
-#include "daemon/agent/harness.h"
+#include "daemon/agent/mcp.h"
 
 namespace hutch::daemon {
 namespace {
@@ -66,6 +66,23 @@ class OpencodeTranscript final : public Transcript {
     }
 };
 
+// The whole configuration is a variable, which no other user sees.
+Json config_of(const std::vector<McpServer>& servers) {
+    Json config = Json::object();
+    for (const McpServer& server : servers) {
+        Json& entry = config[server.name];
+        if (server.package.empty()) {
+            entry = {{"type", "remote"}, {"url", server.url}, {"oauth", false}};
+            for (const auto& [name, value] : server.headers) entry["headers"][name] = value;
+        } else {
+            entry = {{"type", "local"}, {"command", Json(mcp_command(server))}};
+        }
+        entry["enabled"] = true;
+        entry["timeout"] = kMcpStartSeconds * 1000;
+    }
+    return config;
+}
+
 class Opencode final : public Harness {
     [[nodiscard]] const char* name() const override { return "opencode"; }
     [[nodiscard]] const char* provider() const override { return ""; }
@@ -76,7 +93,7 @@ class Opencode final : public Harness {
         return std::make_unique<OpencodeTranscript>();
     }
 
-    [[nodiscard]] Invocation invoke(const AgentRecord& /*agent*/, const Prompt& prompt,
+    [[nodiscard]] Invocation invoke(const AgentRecord& agent, const Prompt& prompt,
                                     const ModelAccess* access) const override {
         const ModelName model = split_model(prompt.model);
         Invocation how;
@@ -95,6 +112,8 @@ class Opencode final : public Harness {
         if (!prompt.options.empty()) {
             config["provider"][model.provider]["models"][model.name]["options"] = prompt.options;
         }
+        const std::vector<McpServer> servers = mcp_servers_of(agent);
+        if (!servers.empty()) config["mcp"] = config_of(servers);
         how.env.emplace_back("OPENCODE_CONFIG_CONTENT", config.dump());
         how.env.emplace_back("OPENCODE_DISABLE_AUTOUPDATE", "1");
         how.input = file_instruction(prompt.files) + prompt.text +

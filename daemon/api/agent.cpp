@@ -73,7 +73,7 @@ Answer set_runner(Services& services, Exchange& exchange, const Params& params) 
 
 }  // namespace
 
-Result<std::optional<AgentRecord>> decode_agent(const Fields& fields) {
+static Result<std::optional<AgentRecord>> decode_program(const Fields& fields) {
     AgentRecord agent;
     agent.harness = TRY(short_text(fields, "agent"));
     agent.model = TRY(short_text(fields, "model"));
@@ -95,21 +95,34 @@ Result<std::optional<AgentRecord>> decode_agent(const Fields& fields) {
     return std::optional(std::move(agent));
 }
 
-Task<Result<void>> equip(Services& services, std::vector<std::shared_ptr<Box>> boxes, std::optional<AgentRecord> agent,
-                         std::string like) {
+Result<AgentChoice> decode_agent(const Fields& fields) {
+    return AgentChoice{TRY(decode_program(fields)), TRY(decode_mcp_servers(fields))};
+}
+
+// What is no program's own goes along with another program too.
+static Result<AgentRecord> chosen(Services& services, const AgentChoice& choice, const std::string& like) {
+    const AgentRecord old = like.empty() ? AgentRecord() : TRY(services.agents.heritage(like));
+    AgentRecord agent = choice.agent.value_or(old);
+    agent.mcp_servers = choice.mcp_servers.value_or(old.mcp_servers);
+    return agent;
+}
+
+static Result<void> tell(Services& services, const std::vector<std::shared_ptr<Box>>& boxes, const AgentChoice& choice,
+                         const std::string& like) {
+    AgentRecord agent = TRY(chosen(services, choice, like));
     for (const auto& box : boxes) {
-        Result<void> done;
-        if (agent) {
-            agent->owner = box->record.id;
-            done = services.agents.configure(*agent);
-        } else if (!like.empty()) {
-            done = services.agents.inherit(like, box->record.id);
-        }
-        if (done.ok()) continue;
-        for (const auto& made : boxes) (void)co_await services.boxes.remove(made);
-        co_return done;
+        agent.owner = box->record.id;
+        TRY(services.agents.configure(agent));
     }
-    co_return Result<void>();
+    return {};
+}
+
+Task<Result<void>> equip(Services& services, std::vector<std::shared_ptr<Box>> boxes, AgentChoice choice,
+                         std::string like) {
+    auto told = tell(services, boxes, choice, like);
+    if (told.ok()) co_return told;
+    for (const auto& made : boxes) (void)co_await services.boxes.remove(made);
+    co_return told;
 }
 
 void add_agent_routes(Router& router, Services& services) {

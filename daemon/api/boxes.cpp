@@ -66,7 +66,7 @@ Result<void> refuse_unsupported(const Fields& fields) {
     const auto unsupported = [](const std::string& field) {
         return Error{ErrorKind::kUnsupported, 0, field + ": not supported by this version of hutchd; leave it out"};
     };
-    for (const char* field : {"attach_headers", "skills", "mcp_servers"}) {
+    for (const char* field : {"attach_headers", "skills"}) {
         if (fields.has(field)) return unsupported(field);
     }
     return {};

@@ -108,11 +108,17 @@ Result<std::string> decode_git_token(const Fields& fields);
 Result<Identity> decode_identity(const Fields& fields);
 /// Tells the boxes, which were just made, who commits in them; all of them are removed if one cannot be told.
 Task<Result<void>> introduce(Services& services, std::vector<std::shared_ptr<Box>> boxes, Identity identity);
-/// agent, model, custom_runner and agent_api_key; nothing when a box is to have no agent of its own.
-Result<std::optional<AgentRecord>> decode_agent(const Fields& fields);
-/// Gives these boxes, which were just made, that agent; or else the one of `like`, a box or a snapshot. All of them are
-/// removed if one cannot be told.
-Task<Result<void>> equip(Services& services, std::vector<std::shared_ptr<Box>> boxes, std::optional<AgentRecord> agent,
+/// What a create call says of its boxes' agent.
+struct AgentChoice {
+    std::optional<AgentRecord> agent;        ///< harness, model, runner and key
+    std::optional<std::string> mcp_servers;  ///< as AgentRecord has them
+};
+/// agent, model, custom_runner, agent_api_key and mcp_servers.
+Result<AgentChoice> decode_agent(const Fields& fields);
+Result<std::optional<std::string>> decode_mcp_servers(const Fields& fields);
+/// Gives these boxes, which were just made, that agent; what the call did not say is as with `like`, a box or a
+/// snapshot. All of them are removed if one cannot be told.
+Task<Result<void>> equip(Services& services, std::vector<std::shared_ptr<Box>> boxes, AgentChoice choice,
                          std::string like = "");
 Result<NetworkPolicy> decode_network(const Fields& fields);
 Json network_json(const NetworkPolicy& policy);

@@ -16,7 +16,7 @@ static std::vector<std::string> split_texts(const std::string& text) {
 }
 
 Result<void> Records::put_agent(const AgentRecord& agent) {
-    return database_.query("INSERT OR REPLACE INTO agents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+    return database_.query("INSERT OR REPLACE INTO agents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
         .bind(agent.owner)
         .bind(agent.harness)
         .bind(agent.model)
@@ -32,6 +32,8 @@ Result<void> Records::put_agent(const AgentRecord& agent) {
         .bind(agent.session_total.input_tokens)
         .bind(agent.session_total.output_tokens)
         .bind(agent.session_total.cached_input_tokens)
+        .bind(agent.mcp_servers)
+        .bind(join(agent.skills))
         .run();
 }
 
@@ -55,6 +57,8 @@ Result<AgentRecord> Records::agent(const std::string& owner) {
                            .output_tokens = query.number(13),
                            .cached_input_tokens = query.number(14),
                            .cost_nano_usd = query.number(11)};
+    agent.mcp_servers = query.text(15);
+    agent.skills = split(query.text(16));
     return agent;
 }
 

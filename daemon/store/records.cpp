@@ -130,6 +130,10 @@ ALTER TABLE agents ADD COLUMN session_input_tokens INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE agents ADD COLUMN session_output_tokens INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE agents ADD COLUMN session_cached_input_tokens INTEGER NOT NULL DEFAULT 0;
 )sql",
+    R"sql(
+ALTER TABLE agents ADD COLUMN mcp_servers TEXT NOT NULL DEFAULT '';
+ALTER TABLE agents ADD COLUMN skills TEXT NOT NULL DEFAULT '';
+)sql",
 };
 
 }  // namespace

@@ -157,7 +157,9 @@ struct AgentRecord {
     int64_t input_tokens = 0;
     int64_t output_tokens = 0;
     int64_t cost_nano_usd = 0;
-    SessionTotal session_total{};  ///< where its program tells that, not what a prompt took
+    SessionTotal session_total{};       ///< where its program tells that, not what a prompt took
+    std::string mcp_servers{};          ///< JSON, as the API has it; empty: none
+    std::vector<std::string> skills{};  ///< owner/repo or owner/repo/skill
 };
 
 /// A prompt that an agent was given: what its run's record does not tell.

@@ -90,6 +90,16 @@ calls('agent: model and harness of a box', async () => {
   assert.equal((await Box.get(box.id)).modelConfig.model, 'openai/gpt-5');
 });
 
+calls('Box.create: MCP servers, which the harness is told', async () => {
+  const servers = [{ name: 'files', package: '@org/server', args: ['/workspace'] }, { name: 'there', url: 'https://tools.example/mcp', headers: { Authorization: 'Bearer x' } }];
+  const script = `printf '%s' "$HUTCH_MCP_SERVERS" > /workspace/home/told; ${say('done', { output: 'done' })}`;
+  const box = await Box.create({ mcpServers: servers, agent: { harness: Agent.Custom ?? 'custom', model: 'mine', customHarness: { command: '/bin/sh', args: ['-c', script, 'agent'], protocol: 'box-sse-v1' } } });
+  await box.agent.run({ prompt: 'x' });
+  assert.deepEqual(JSON.parse(await box.files.read('told')), [{ name: 'files', source: 'npm', package_or_url: '@org/server', args: ['/workspace'] },
+    { name: 'there', source: 'url', package_or_url: 'https://tools.example/mcp', headers: { Authorization: 'Bearer x' } }]);
+  await refuses(400, /^mcp_servers\[0\]: name: /, () => Box.create({ mcpServers: [{ name: 'a b', package: 'p' }] }));
+});
+
 calls('agent.run: a webhook at a private address is not called', async () => {
   let asked = 0;
   const server = http.createServer((request, response) => response.end(String(++asked))).listen(0, '127.0.0.1');

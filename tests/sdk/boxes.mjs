@@ -341,7 +341,6 @@ calls('what is not built yet says so', async () => {
   const fields = {
     attach_headers: { attachHeaders: { 'example.org': { 'X-Token': 'x' } } },
     skills: { skills: ['owner/repo'] },
-    mcp_servers: { mcpServers: [{ name: 'files', package: 'some-package' }] },
   };
   for (const [field, config] of Object.entries(fields)) {
     await refuses(501, new RegExp(`^${field}: not supported`), () => Box.create(config));

@@ -7,12 +7,15 @@
 #include "base/file.h"
 #include "daemon/agent/charge.h"
 #include "daemon/agent/direct.h"
+#include "daemon/agent/mcp.h"
 
 namespace hutch::daemon {
 namespace {
 
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Pair;
 
 struct Told {
     std::vector<std::string> events;  ///< name and data
@@ -166,8 +169,51 @@ TEST(Harnesses, AreToldWhatOptionsMean) {
     EXPECT_THAT(line, HasSubstr(R"("--disallowedTools", "Bash,Write")"));
     EXPECT_THAT(line, testing::Not(HasSubstr("token"))) << "arguments are seen by all that runs in the box";
     EXPECT_EQ(how.input, "do it");
-    EXPECT_THAT(how.env, testing::Contains(testing::Pair("ANTHROPIC_BASE_URL", access.base_url)));
-    EXPECT_THAT(how.env, testing::Contains(testing::Pair("MAX_THINKING_TOKENS", "0")));
+    EXPECT_THAT(how.env, Contains(Pair("ANTHROPIC_BASE_URL", access.base_url)));
+    EXPECT_THAT(how.env, Contains(Pair("MAX_THINKING_TOKENS", "0")));
+}
+
+AgentRecord with_servers() {
+    AgentRecord agent;
+    agent.mcp_servers = to_json({{"files", "@org/server", {"${HOME}", "a\"b"}, "", {}},
+                                 {"there", "", {}, "https://x/mcp", {{"Authorization", "secret"}}}})
+                            .dump();
+    return agent;
+}
+
+TEST(McpServers, AreReadAsTheyWereWritten) {
+    const auto servers = mcp_servers_of(with_servers());
+    ASSERT_EQ(servers.size(), 2U);
+    EXPECT_THAT(mcp_command(servers[0]), ElementsAre("npx", "-y", "@org/server", "${HOME}", "a\"b"));
+    EXPECT_EQ(servers[1].url, "https://x/mcp");
+    EXPECT_THAT(servers[1].headers, ElementsAre(Pair("Authorization", "secret")));
+    EXPECT_TRUE(mcp_servers_of({}).empty());
+}
+
+TEST(McpServers, AreToldEachProgramInItsWay) {
+    Prompt prompt;
+    prompt.model = "openai/x";
+    const Invocation claude = claude_code().invoke(with_servers(), prompt, nullptr);
+    const auto flag = std::find(claude.argv.begin(), claude.argv.end(), "--mcp-config");
+    ASSERT_NE(flag, claude.argv.end());
+    const Json told = Json::parse(flag[1])["mcpServers"];
+    EXPECT_EQ(told["files"].dump(), R"({"args":["-y","@org/server","${HUTCH_MCP_3}","a\"b"],"command":"npx"})");
+    EXPECT_EQ(told["there"].dump(),
+              R"({"headers":{"Authorization":"${HUTCH_MCP_4}"},"type":"http","url":"https://x/mcp"})");
+    EXPECT_THAT(claude.env, Contains(Pair("HUTCH_MCP_3", "${HOME}")));
+    EXPECT_THAT(claude.env, Contains(Pair("HUTCH_MCP_4", "secret")));
+    const Invocation codex_told = codex().invoke(with_servers(), prompt, nullptr);
+    const std::string begin = R"({"required" = true, "startup_timeout_sec" = 60, )";
+    EXPECT_THAT(codex_told.argv, Contains("mcp_servers.files=" + begin +
+                                          R"("command" = "npx", "args" = ["-y","@org/server","${HOME}","a\"b"]})"));
+    EXPECT_THAT(codex_told.argv,
+                Contains("mcp_servers.there=" + begin +
+                         R"("url" = "https://x/mcp", "env_http_headers" = {"Authorization" = "HUTCH_MCP_0"}})"));
+    EXPECT_THAT(codex_told.env, ElementsAre(Pair("HUTCH_MCP_0", "secret")));
+    const Invocation opencode_told = opencode().invoke(with_servers(), prompt, nullptr);
+    const Json config = Json::parse(opencode_told.env[0].second)["mcp"];
+    EXPECT_EQ(config["files"]["command"].dump(), R"(["npx","-y","@org/server","${HOME}","a\"b"])");
+    EXPECT_EQ(config["there"]["headers"].dump(), R"({"Authorization":"secret"})");
 }
 
 TEST(DirectAccess, IsTheProvidersOwnApiWithTheBoxesKey) {
