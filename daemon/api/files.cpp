@@ -54,7 +54,7 @@ Answer write(Services& services, Exchange& exchange, const Params& params) {
 Answer list(Services& services, Exchange& exchange, const Params& params) {
     const std::string folder = query_text(exchange, "folder");
     CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
-    CO_TRY_LET(const Files files, Files::of(*box));
+    CO_TRY_LET(const Files files, Files::of(*box, "folder"));
     CO_TRY_LET(const auto entries, co_await services.boxes.workers().run(
                                        [&] { return files.list(folder.empty() ? std::string(kHome) : folder); }));
     Json rows = Json::array();
@@ -157,8 +157,9 @@ Answer download_directory(Services& services, Exchange& exchange, const std::sha
 
 Answer download(Services& services, Exchange& exchange, const Params& params) {
     const std::string path = query_text(exchange, "folder");
+    if (path.empty()) co_return invalid("folder: missing; give the path of a file or of a directory");
     CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
-    CO_TRY_LET(const Files files, Files::of(*box));
+    CO_TRY_LET(const Files files, Files::of(*box, "folder"));
     CO_TRY_LET(const bool directory, co_await services.boxes.workers().run([&] { return files.is_directory(path); }));
     if (directory) {
         co_return co_await download_directory(services, exchange, box, path);
@@ -169,7 +170,7 @@ Answer download(Services& services, Exchange& exchange, const Params& params) {
     for (;;) {
         CO_TRY_LET(const size_t n, co_await services.boxes.workers().run([&]() -> Result<size_t> {
             const ssize_t got = ::read(fd.get(), piece.data(), piece.size());
-            if (got < 0) return errno_error("path: \"" + path + "\"");  // errno is the worker's
+            if (got < 0) return errno_error("folder: \"" + path + "\"");  // errno is the worker's
             return static_cast<size_t>(got);
         }));
         if (n == 0) break;

@@ -19,8 +19,8 @@ namespace {
 constexpr uid_t kBoxUser = 1000;
 constexpr size_t kMaxEntries = 100'000;
 
-Error named(int code, const std::string& path) {
-    Error error = errno_error("path: \"" + path + "\"", code);
+Error named(int code, const std::string& what) {
+    Error error = errno_error(what, code);
     switch (code) {
         case ENOENT:
             error.kind = ErrorKind::kNotFound;
@@ -48,23 +48,23 @@ Error named(int code, const std::string& path) {
     return error;
 }
 
-Result<void> check_path(const std::string& path) {
-    if (path.empty()) return invalid("path: must not be empty");
-    if (path.find('\0') != std::string::npos) return invalid("path: must not contain a NUL character");
-    if (path.size() >= 4096) return invalid("path: must be shorter than 4096 characters");
+Result<void> check_path(const std::string& field, const std::string& path) {
+    if (path.empty()) return invalid(field + ": must not be empty");
+    if (path.find('\0') != std::string::npos) return invalid(field + ": must not contain a NUL character");
+    if (path.size() >= 4096) return invalid(field + ": must be shorter than 4096 characters");
     return {};
 }
 
 // Refuses what could block, act on the kernel, or is no file of the box: a FIFO, a device, a file of /proc or /sys.
-Result<void> check_kind(int fd, const std::string& path, bool directory) {
+Result<void> check_kind(int fd, const std::string& what, bool directory) {
     struct stat status {};
     struct statfs system {};
-    if (fstat(fd, &status) != 0 || fstatfs(fd, &system) != 0) return named(errno, path);
+    if (fstat(fd, &status) != 0 || fstatfs(fd, &system) != 0) return named(errno, what);
     if (system.f_type == PROC_SUPER_MAGIC || system.f_type == SYSFS_MAGIC || system.f_type == CGROUP2_SUPER_MAGIC) {
-        return invalid("path: \"" + path + "\" is the kernel's, not a file of the box; read it with a command");
+        return invalid(what + " is the kernel's, not a file of the box; read it with a command");
     }
     if (directory ? !S_ISDIR(status.st_mode) : !S_ISREG(status.st_mode)) {
-        return invalid("path: \"" + path + "\" is not a " + (directory ? "directory" : "regular file"));
+        return invalid(what + " is not a " + (directory ? "directory" : "regular file"));
     }
     return {};
 }
@@ -76,27 +76,31 @@ std::string absolute_path(const std::string& path) {
     return path.empty() ? std::string(kHome) : std::string(kHome) + "/" + path;
 }
 
-Result<Files> Files::of(Box& box) {
-    return Files(TRY(duplicate(box.life().root.get())), box.uid_base());
+Result<Files> Files::of(Box& box, const char* field) {
+    return Files(TRY(duplicate(box.life().root.get())), box.uid_base(), field);
+}
+
+std::string Files::what(const std::string& path) const {
+    return std::string(field_) + ": \"" + path + "\"";
 }
 
 Result<UniqueFd> Files::resolve(const std::string& path, int flags, mode_t mode) const {
-    TRY(check_path(path));
+    TRY(check_path(field_, path));
     open_how how{};
     how.flags = static_cast<uint64_t>(flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if ((flags & O_PATH) != 0) how.flags = static_cast<uint64_t>(flags | O_CLOEXEC);
     how.mode = mode;
     how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
     UniqueFd fd(sys_openat2(root_.get(), absolute_path(path).c_str(), how));
-    if (!fd) return named(errno, path);
+    if (!fd) return named(errno, what(path));
     return fd;
 }
 
 Result<UniqueFd> Files::open_for_reading(const std::string& path) const {
     const UniqueFd found = TRY(resolve(path, O_PATH));  // looked at before it is opened: opening alone may block or act
-    TRY(check_kind(found.get(), path, false));
+    TRY(check_kind(found.get(), what(path), false));
     UniqueFd fd(open(("/proc/self/fd/" + std::to_string(found.get())).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-    if (!fd) return named(errno, path);
+    if (!fd) return named(errno, what(path));
     return fd;
 }
 
@@ -107,13 +111,12 @@ Result<std::string> Files::read(const std::string& path, uint64_t limit) const {
     for (;;) {
         const ssize_t n = ::read(fd.get(), buffer, sizeof(buffer));
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return named(errno, path);
+        if (n < 0) return named(errno, what(path));
         if (n == 0) return content;
         content.append(buffer, static_cast<size_t>(n));
         if (content.size() > limit) {
-            return Error{
-                ErrorKind::kTooLarge, 0,
-                "path: \"" + path + "\" holds more than " + std::to_string(limit) + " bytes; use files/download"};
+            return Error{ErrorKind::kTooLarge, 0,
+                         what(path) + " holds more than " + std::to_string(limit) + " bytes; use files/download"};
         }
     }
 }
@@ -126,7 +129,7 @@ Result<void> Files::make_parents(const std::string& path) const {
         const size_t slash = prefix.rfind('/');
         const UniqueFd parent = TRY(resolve(slash == 0 ? "/" : prefix.substr(0, slash), O_PATH | O_DIRECTORY));
         if (mkdirat(parent.get(), prefix.substr(slash + 1).c_str(), 0755) != 0 && errno != EEXIST) {
-            return named(errno, path);
+            return named(errno, what(path));
         }
     }
     return {};
@@ -135,8 +138,8 @@ Result<void> Files::make_parents(const std::string& path) const {
 // What is there already is looked at before it is opened: opening a FIFO or a device for writing would block or act.
 // O_EXCL makes sure that what is new really is ours; a box that races us only makes the call fail.
 Result<UniqueFd> Files::open_for_writing(const std::string& path) const {
-    TRY(check_path(path));
-    if (path.back() == '/') return invalid("path: \"" + path + "\" names a directory");
+    TRY(check_path(field_, path));
+    if (path.back() == '/') return invalid(what(path) + " names a directory");
     const FsIdentity identity = TRY(FsIdentity::take(base_ + kBoxUser));
     TRY(make_parents(path));
     const auto found = resolve(path, O_PATH);
@@ -144,39 +147,39 @@ Result<UniqueFd> Files::open_for_writing(const std::string& path) const {
         if (found.error().code != ENOENT) return found.error();
         auto made = resolve(path, O_WRONLY | O_CREAT | O_EXCL, 0644);
         if (!made.ok() && made.error().code == EEXIST) {
-            return invalid("path: \"" + path + "\" is a link to what is not there; remove it first");
+            return invalid(what(path) + " is a link to what is not there; remove it first");
         }
         return made;
     }
-    TRY(check_kind(found.value().get(), path, false));
+    TRY(check_kind(found.value().get(), what(path), false));
     UniqueFd fd(open(("/proc/self/fd/" + std::to_string(found.value().get())).c_str(),
                      O_WRONLY | O_TRUNC | O_CLOEXEC | O_NONBLOCK));
-    if (!fd) return named(errno, path);
+    if (!fd) return named(errno, what(path));
     return fd;
 }
 
 Result<void> Files::write(const std::string& path, std::string_view content) const {
     const UniqueFd fd = TRY(open_for_writing(path));
     auto written = write_all(fd.get(), content);
-    if (!written.ok()) return std::move(written).error().in("path: \"" + path + "\"");
+    if (!written.ok()) return std::move(written).error().in(what(path));
     return {};
 }
 
 Result<bool> Files::is_directory(const std::string& path) const {
     const UniqueFd found = TRY(resolve(path, O_PATH));
     struct stat status {};
-    if (fstat(found.get(), &status) != 0) return named(errno, path);
+    if (fstat(found.get(), &status) != 0) return named(errno, what(path));
     return S_ISDIR(status.st_mode);
 }
 
 Result<std::vector<FileEntry>> Files::list(const std::string& path) const {
     UniqueFd found = TRY(resolve(path, O_PATH));
-    TRY(check_kind(found.get(), path, true));
+    TRY(check_kind(found.get(), what(path), true));
     UniqueFd directory(
         open(("/proc/self/fd/" + std::to_string(found.get())).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!directory) return named(errno, path);
+    if (!directory) return named(errno, what(path));
     DIR* listing = fdopendir(directory.get());
-    if (listing == nullptr) return named(errno, path);
+    if (listing == nullptr) return named(errno, what(path));
     const int fd = directory.release();  // closedir closes it
     const Undo close_listing([listing] { closedir(listing); });
     std::string prefix = absolute_path(path);
@@ -186,8 +189,7 @@ Result<std::vector<FileEntry>> Files::list(const std::string& path) const {
         const std::string name = entry->d_name;
         if (name == "." || name == "..") continue;
         if (entries.size() >= kMaxEntries) {
-            return Error{ErrorKind::kTooLarge, 0,
-                         "folder: \"" + path + "\" has more than 100000 entries; list it with a command"};
+            return Error{ErrorKind::kTooLarge, 0, what(path) + " has more than 100000 entries; list it with a command"};
         }
         struct stat status {};
         if (fstatat(fd, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0) continue;  // gone meanwhile

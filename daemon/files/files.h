@@ -28,8 +28,8 @@ struct FileEntry {
 /// us wait or act. New files and directories are boxuser's. All of these block: for worker threads.
 class Files {
   public:
-    /// A duplicate of the box's root is held, so the box may end meanwhile.
-    static Result<Files> of(Box& box);
+    /// A duplicate of the box's root is held, so the box may end meanwhile. `field`: as errors call a path.
+    static Result<Files> of(Box& box, const char* field = "path");
 
     /// kTooLarge above `limit` bytes.
     Result<std::string> read(const std::string& path, uint64_t limit) const;
@@ -41,12 +41,15 @@ class Files {
     [[nodiscard]] Result<bool> is_directory(const std::string& path) const;
 
   private:
-    Files(UniqueFd root, uid_t base) : root_(std::move(root)), base_(base) {}
+    Files(UniqueFd root, uid_t base, const char* field) : root_(std::move(root)), base_(base), field_(field) {}
+    /// folder: "d"
+    [[nodiscard]] std::string what(const std::string& path) const;
     [[nodiscard]] Result<UniqueFd> resolve(const std::string& path, int flags, mode_t mode = 0) const;
     Result<void> make_parents(const std::string& path) const;
 
     UniqueFd root_;
     uid_t base_;
+    const char* field_;
 };
 
 }  // namespace hutch::daemon

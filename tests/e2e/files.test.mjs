@@ -112,7 +112,7 @@ leakless(daemon, 'a list without a folder is of the work directory', async () =>
 leakless(daemon, 'what is not there is 404', async () => {
   const box = await daemon.box();
   await daemon.refuses(404, /^path: "none"/, 'GET', at(`${box.path}/files/read`, { path: 'none' }));
-  await daemon.refuses(404, /^path: "none"/, 'GET', at(`${box.path}/files/download`, { folder: 'none' }));
+  await daemon.refuses(404, /^folder: "none"/, 'GET', at(`${box.path}/files/download`, { folder: 'none' }));
   await daemon.refuses(404, /none/, 'GET', at(`${box.path}/files/list`, { folder: 'none' }));
   await daemon.refuses(404, /nobody/, 'GET', '/v2/box/nobody/files/list');
 });
@@ -270,11 +270,11 @@ leakless(daemon, 'what could block or act on the kernel is refused, at once', as
   const kernel = ['/proc/1/environ', '/proc/sys/kernel/hostname', '/proc/kmsg', '/sys/class/net/eth0/address'];
   for (const name of ['pipe', 'link-to-pipe', 'zero', '/dev/zero', '/dev/tty', '/dev/pts/ptmx', ...kernel]) {
     await daemon.refuses(400, /^path: /, 'GET', at(`${box.path}/files/read`, { path: name }));
-    await daemon.refuses(400, /^path: /, 'GET', at(`${box.path}/files/download`, { folder: name }));
+    await daemon.refuses(400, /^folder: /, 'GET', at(`${box.path}/files/download`, { folder: name }));
     await daemon.refuses(400, /^path: /, 'POST', `${box.path}/files/write`, { body: { path: name, content: 'x' } });
   }
   for (const folder of ['/proc', '/sys', '/proc/1/fd', 'pipe']) {
-    await daemon.refuses(400, /^path: /, 'GET', at(`${box.path}/files/list`, { folder }));
+    await daemon.refuses(400, /^folder: /, 'GET', at(`${box.path}/files/list`, { folder }));
   }
 });
 
@@ -294,7 +294,7 @@ leakless(daemon, 'names that are no names are refused', async () => {
     const sent = await upload(box, [[name.replace('\u0000', '%00'), Buffer.from('x')]]);
     if (name.length > 255) assert.equal(sent.status, 400, sent.text);
   }
-  await daemon.refuses(400, /^path: /, 'GET', at(`${box.path}/files/list`, { folder: 'a\u0000b' }));
+  await daemon.refuses(400, /^folder: /, 'GET', at(`${box.path}/files/list`, { folder: 'a\u0000b' }));
 });
 
 leakless(daemon, 'names with odd characters are kept', async () => {
