@@ -1,0 +1,223 @@
+// What each call of docs/openapi.json does with a box in each state, and what it does not take.
+//
+// A row:
+//   body, query, headers   what is sent: `body` an object, text, or what makes one of what `prepare` told
+//   make                   what its box is made with
+//   prepare(box)           done to the box before: tells what stands in the path beside {id}, and in bodies
+//   status                 of the answer of an idle box; if it is not the first one of the document
+//   says                   what the answer holds then
+//   paused                 { status, make, left }: how a paused box answers, if otherwise, and what it is then:
+//                          "paused" (the default: the call only looks), "awake" or "gone"
+//   busy                   { status, ends, its, work }: how a box with a run under way answers, if otherwise, and whether
+//                          that run is over then; `its`: {run} is that run; `work` begins another than a command
+//   gone                   how the id of a deleted box is answered, if it is not 404
+//   stranger               how a customer's key is answered, by calls that are about no one box, if otherwise; `undo` is
+//                          done after such a call
+//   bad                    [field, { body, query, headers, path }]: each is 400, and names the field
+
+const kNul = '\0';
+const kLong = 'x'.repeat(5000);
+const wakes = { left: 'awake' };
+const query = (text) => ({ query: text });
+const folder = [['folder', query('folder=%00')], ['folder', query(`folder=${kLong}`)]];
+const badFolder = (body) => [['folder', { body: { ...body, folder: kNul } }], ['folder', { body: { ...body, folder: 5 } }]];
+
+// --- commands ---
+
+const badCommand = (body, ...more) => [['timeout', { body: { ...body, timeout: 0 } }], ['timeout', { body: { ...body, timeout: 604_800_001 } }],
+  ['detach', { body: { ...body, detach: 'yes' } }], ...badFolder(body), ...more];
+const kTrue = { command: ['true'] };
+const command = (says) => ({
+  body: kTrue, says, paused: wakes,
+  bad: badCommand(kTrue, ['command', { body: {} }], ['command', { body: { command: [] } }], ['command', { body: { command: [5] } }], ['command', { body: { command: [`a${kNul}`] } }]),
+});
+const kCode = { code: 'exit 0', language: 'python' };
+const code = (says) => ({
+  body: kCode, says, paused: wakes, make: { runtime: 'busybox-root' },
+  prepare: (box) => box.sh('printf "#!/bin/sh\\nexec sh\\n" > /bin/python3; chmod +x /bin/python3'),
+  bad: badCommand(kCode, ['code', { body: { language: 'python' } }], ['language', { body: { code: 'x' } }], ['language', { body: { code: 'x', language: 'ruby' } }]),
+});
+
+const withRun = async (box) => {
+  await box.exec(['echo', 'said']);
+  const { runs: [{ id }] } = await box.daemon.json('GET', `${box.path}/runs`);
+  return { run: id };
+};
+
+// --- agents ---
+
+const kScript = '[ "$2" = wait ] && sleep 1000; printf \'event: done\\ndata: {"output":"told"}\\n\\n\'';
+const runner = { command: '/bin/sh', args: ['-c', kScript, 'agent'], protocol: 'box-sse-v1' };
+const agent = { agent: 'custom', model: 'test', custom_runner: runner };
+const prompted = async (box, prompt) => {
+  const { run_id: run } = await box.daemon.json('POST', `${box.path}/run`, { prompt });
+  return { run };
+};
+const withPrompt = async (box) => {
+  const { run } = await prompted(box, 'x');
+  await box.daemon.ask('GET', `${box.path}/runs/${run}/events`); // to its end
+  return { run };
+};
+const asks = (prompt, ...more) => [['prompt', { body: {} }], ['prompt', { body: { prompt: '' } }], ['prompt', { body: { prompt: 5 } }],
+  ['timeout', { body: { ...prompt, timeout: 0 } }], ...badFolder(prompt), ['json_schema', { body: { ...prompt, json_schema: 'x' } }],
+  ['agent_options', { body: { ...prompt, agent_options: 'x' } }], ['files', { body: { ...prompt, files: 'x' } }], ['files.data', { body: { ...prompt, files: [{ data: '!' }] } }], ...more];
+const kPrompt = { prompt: 'x' };
+const prompt = (says, ...more) => ({
+  body: kPrompt, make: agent, says, paused: wakes, bad: asks(kPrompt, ...more),
+  busy: { status: 409, work: (box) => prompted(box, 'wait') },
+});
+
+// --- files and git ---
+
+const withFile = (box) => box.write('d/file', 'content');
+const part = (name, content, more = '') => `--x\r\nContent-Disposition: form-data; name="${name}"${more}\r\n\r\n${content}\r\n`;
+const form = (...parts) => ({ body: `${parts.join('')}--x--\r\n`, headers: { 'content-type': 'multipart/form-data; boundary=x' } });
+const file = part('files', 'content', '; filename="f"');
+
+const withRepository = async (box) => {
+  const git = 'git -c user.name=a -c user.email=b';
+  await box.sh(`git init -q --bare -b main origin.git; git init -q -b main p; cd p; echo one > f; ${git} add f; ${git} commit -q -m one
+    git remote add origin ../origin.git; git push -q origin main; echo two > f`);
+};
+const git = (row) => ({ make: { runtime: 'git' }, prepare: withRepository, paused: wakes, ...row });
+const p = { folder: 'p' };
+const kMessage = { message: 'said', ...p };
+
+// --- snapshots ---
+
+const withSnapshot = async (box) => {
+  const { id } = await box.daemon.json('POST', `${box.path}/snapshots`, { name: 's' }, 201);
+  return { snapshot: id };
+};
+const badCreate = (body = {}) => [
+  ['name', { body: { ...body, name: 'no/slash' } }], ['size', { body: { ...body, size: 'vast' } }], ['labels', { body: { ...body, labels: ['a b'] } }],
+  ['env_vars', { body: { ...body, env_vars: { PATH: '/' } } }], ['network_policy', { body: { ...body, network_policy: { mode: 'some' } } }], ['ttl', { body: { ...body, ttl: 60 } }],
+  ['init_command', { body: { ...body, init_command: 'true' } }], ['idle_timeout', { body: { ...body, idle_timeout: -1 } }], ['github_token', { body: { ...body, github_token: 'a b' } }],
+  ['git_user_name', { body: { ...body, git_user_name: 'a\nb' } }], ['agent', { body: { ...body, agent: 'nobody', model: 'x' } }], ['model', { body: { ...body, agent: 'codex' } }],
+  ['custom_runner', { body: { ...body, agent: 'custom' } }], ['agent_api_key', { body: { ...body, agent: 'codex', model: 'm', agent_api_key: 'a\nb' } }], ['mcp_servers', { body: { ...body, mcp_servers: [{}] } }],
+];
+
+const unbuilt = { gone: 501 };
+const kept = { make: { keep_alive: true }, paused: { make: {}, status: 409 } };
+const bad64 = { body: { path: 'f', content: '!', encoding: 'base64' } };
+
+export const ofBoxes = {
+  'GET /v2/box/{id}': {},
+  'GET /v2/box/{id}/status': {},
+  'DELETE /v2/box/{id}': { paused: { left: 'gone' }, busy: { ends: true } },
+  'GET /v2/box/{id}/logs': { says: /created/, bad: [['offset', query('offset=-1')], ['limit', query('limit=many')]] },
+  'POST /v2/box/{id}/config/labels': { body: { label: 'blue' }, says: /blue/, bad: [['label', { body: {} }], ['label', { body: { label: 'a b' } }], ['label', { body: { label: 5 } }]] },
+  'DELETE /v2/box/{id}/config/labels/{label}': { make: { labels: ['blue'] }, prepare: () => ({ label: 'blue' }) },
+  'PUT /v2/box/{id}/config/network-policy': { body: { mode: 'deny-all' }, says: /deny-all/, bad: [['mode', { body: {} }], ['mode', { body: { mode: 'custom' } }], ['allowed_cidrs', { body: { mode: 'custom', allowed_cidrs: ['300.0.0.0/8'] } }],
+    ['denied_cidrs', { body: { mode: 'custom', denied_cidrs: ['fe80::/64'] } }]] },
+  'PUT /v2/box/{id}/config/model': { make: agent, body: { model: 'other' }, says: /"model":"other"/, bad: [['model', { body: {} }], ['model', { body: { model: kLong } }]] },
+  'PUT /v2/box/{id}/config/custom-runner': { body: { custom_runner: runner }, says: /"agent":"custom"/, bad: [['custom_runner', { body: {} }], ['custom_runner.command', { body: { custom_runner: {} } }],
+    ['custom_runner.protocol', { body: { custom_runner: { ...runner, protocol: 'mine' } } }], ['custom_runner.args', { body: { custom_runner: { ...runner, args: [kNul] } } }]] },
+  'POST /v2/box/{id}/pause': {},
+  'POST /v2/box/{id}/resume': { paused: wakes },
+  'GET /v2/box/{id}/startup': kept,
+  'PUT /v2/box/{id}/startup': { ...kept, body: { init_command: 'true' }, says: /true/, bad: [['init_command', { body: {} }], ['init_command', { body: { init_command: kNul } }]] },
+  'DELETE /v2/box/{id}/startup': kept,
+
+  'POST /v2/box/{id}/exec': command(/"exit_code":0/),
+  'POST /v2/box/{id}/exec-stream': command(/event: exit/),
+  'POST /v2/box/{id}/code': code(/"exit_code":0/),
+  'POST /v2/box/{id}/code-stream': code(/event: exit/),
+  'GET /v2/box/{id}/exec-tty': { opening: kTrue, says: /"exit_code":0/, paused: wakes, bad: [['this call is a WebSocket', {}]] },
+  'GET /v2/box/{id}/runs': { prepare: withRun, says: /echo said/ },
+  'GET /v2/box/{id}/runs/{run}': { prepare: withRun, busy: { its: true } },
+  'GET /v2/box/{id}/runs/{run}/output': { prepare: withRun, says: /^said/, busy: { its: true }, bad: [['offset', query('offset=99')], ['offset', query('offset=x')], ['follow', query('follow=yes')], ['stream', query('stream=x')]] },
+  'POST /v2/box/{id}/runs/{run}/cancel': { prepare: withRun, status: 409, busy: { its: true, status: 200, ends: true } },
+
+  'POST /v2/box/{id}/run': prompt(/"status":"running"/, ['webhook.url', { body: { ...kPrompt, webhook: { url: 'ftp://a' } } }], ['webhook.headers', { body: { ...kPrompt, webhook: { url: 'http://a', headers: { a: 'b\r\nc' } } } }]),
+  'POST /v2/box/{id}/run/stream': prompt(/event: done\n/, ['prompt', form()], ['timeout', form(part('prompt', 'x'), part('timeout', 'soon'))]),
+  'GET /v2/box/{id}/runs/{run}/events': { make: agent, prepare: withPrompt, says: /event: done\n/ },
+
+  'GET /v2/box/{id}/files/read': { prepare: withFile, query: 'path=d/file', says: /content/, paused: wakes, bad: [['path', query('')], ['path', query('path=%00')], ['path', query(`path=${kLong}`)], ['encoding', query('path=d/file&encoding=hex')]] },
+  'POST /v2/box/{id}/files/write': { body: { path: 'f', content: 'x' }, paused: wakes, bad: [['path', { body: { content: 'x' } }], ['path', { body: { path: '', content: 'x' } }], ['path', { body: { path: 'd/', content: 'x' } }],
+    ['content', { body: { path: 'f' } }], ['encoding', { body: { path: 'f', content: 'x', encoding: 'hex' } }], ['content', bad64]] },
+  'GET /v2/box/{id}/files/list': { prepare: withFile, query: 'folder=d', says: /d\/file/, paused: wakes, bad: folder },
+  'POST /v2/box/{id}/files/upload': { ...form(part('paths', 'f'), file), paused: wakes, bad: [['Content-Type', { headers: {} }], ['files', form()], ['files', form(part('paths', 'f'))], ['paths', form(file)], ['path', form(part('paths', ''), file)],
+    ['body', { body: part('paths', 'f') + file }]] },
+  'GET /v2/box/{id}/files/download': { prepare: withFile, query: 'folder=d/file', says: /^content$/, paused: wakes, bad: [['folder', query('')], ['folder', query('folder=')], ...folder] },
+
+  'POST /v2/box/{id}/git/clone': git({ body: { repo: '/workspace/home/origin.git' }, bad: [['repo', { body: {} }], ['repo', { body: { repo: '-x' } }], ['repo', { body: { repo: 'https://me:secret@example.com/a/b' } }], ['branch', { body: { repo: '/x', branch: 'a..b' } }],
+    ['github_token', { body: { repo: '/x', github_token: 'a b' } }], ...badFolder({ repo: '/x' })] }),
+  'GET /v2/box/{id}/git/status': git({ query: 'folder=p', says: / M f/, bad: folder }),
+  'GET /v2/box/{id}/git/diff': git({ query: 'folder=p', says: /-one/, bad: folder }),
+  'POST /v2/box/{id}/git/commit': git({ body: kMessage, says: /said/, bad: [['message', { body: p }], ['message', { body: { message: '' } }], ['author_name', { body: { ...kMessage, author_name: 'a\nb' } }], ['author_email', { body: { ...kMessage, author_email: '<' } }], ...badFolder(kMessage)] }),
+  'POST /v2/box/{id}/git/checkout': git({ body: { branch: 'new', ...p }, bad: [['branch', { body: {} }], ['branch', { body: { branch: '-x' } }], ...badFolder({ branch: 'new' })] }),
+  'POST /v2/box/{id}/git/push': git({ body: p, bad: [['branch', { body: { ...p, branch: 'a b' } }], ['github_token', { body: { ...p, github_token: 'ä' } }], ...badFolder({})] }),
+  'POST /v2/box/{id}/git/create-pr': git({ body: { title: 'x', github_token: 't', base: 'main', ...p }, says: /"number":7/, prepare: async (box) => {
+    await withRepository(box);
+    await box.sh('git -C p remote set-url origin http://forge.invalid/me/p.git');
+  }, bad: [['title', { body: {} }], ['title', { body: { title: '' } }], ['base', { body: { title: 'x', base: '-x' } }], ['github_token', { body: { title: 'x', ...p } }], ...badFolder({ title: 'x', github_token: 't' })] }),
+  'POST /v2/box/{id}/git/exec': git({ body: { args: ['log'], ...p }, says: /one/, bad: [['args', { body: {} }], ['args', { body: { args: 'log' } }], ['args', { body: { args: [kNul] } }], ...badFolder({ args: ['log'] })] }),
+  'PUT /v2/box/{id}/git-config': git({ body: { git_user_name: 'me' }, says: /"me"/, bad: [['git_user_name', { body: { git_user_name: 'a\nb' } }], ['git_user_email', { body: { git_user_email: 5 } }]] }),
+
+  'POST /v2/box/{id}/snapshots': { body: { name: 'now' }, says: /ready/, bad: [['name', { body: {} }], ['name', { body: { name: '' } }], ['name', { body: { name: 'x'.repeat(129) } }]] },
+  'GET /v2/box/{id}/snapshots': { prepare: withSnapshot, says: /ready/, gone: 200 }, // they outlive their box
+  'DELETE /v2/box/{id}/snapshots/{snapshot}': { prepare: withSnapshot, gone: 200 },
+  'POST /v2/box/{id}/fork': { body: { count: 2 }, bad: [['count', { body: { count: 0 } }], ['count', { body: { count: 1001 } }], ...badCreate()] },
+  'GET /v2/box/{id}/diff': { prepare: withFile, says: /d\/file/, bad: [['format', query('format=xml')]] },
+  'POST /v2/box/{id}/rollback': { prepare: withSnapshot, body: ({ snapshot }) => ({ snapshot_id: snapshot }), busy: { ends: true }, bad: [['snapshot_id', { body: {} }], ['snapshot_id', { body: { snapshot_id: 5 } }]] },
+  'GET /v2/box/{id}/usage': { gone: 200 }, // a bill outlives its box
+
+  'POST /v2/box/{id}/config/skills': unbuilt,
+  'DELETE /v2/box/{id}/config/skills/{owner}/{repo}': unbuilt,
+  'DELETE /v2/box/{id}/config/skills/{owner}/{repo}/{skill}': unbuilt,
+  'POST /v2/box/{id}/schedules': unbuilt,
+  'GET /v2/box/{id}/schedules': unbuilt,
+  'GET /v2/box/{id}/schedules/{schedule}': unbuilt,
+  'DELETE /v2/box/{id}/schedules/{schedule}': unbuilt,
+  'POST /v2/box/{id}/schedules/{schedule}/pause': unbuilt,
+  'POST /v2/box/{id}/schedules/{schedule}/resume': unbuilt,
+  'POST /v2/box/{id}/preview': unbuilt,
+  'GET /v2/box/{id}/preview': unbuilt,
+  'DELETE /v2/box/{id}/preview/{port}': unbuilt,
+};
+
+// --- calls that are about no one box ---
+
+const variable = (key) => ({
+  prepare: async (box) => { await box.daemon.json('PUT', '/v2/box/settings/env', { env_vars: { [key]: 'x' } }); return { key }; },
+  undo: (daemon) => daemon.json('PUT', '/v2/box/settings/env', { env_vars: {} }),
+});
+const image = { prepare: async () => ({ name: 'mine' }), undo: (daemon) => daemon.ask('DELETE', '/v2/images/mine'), stranger: 403 };
+const built = async (box) => {
+  await box.daemon.ask('POST', '/v2/images/mine/build', { body: { script: 'true' } });
+  return { name: 'mine' };
+};
+const keyed = async (box) => {
+  await box.daemon.json('POST', '/v2/keys', { name: 'eve' }, 201);
+  return { name: 'eve' };
+};
+const ofSnapshot = (more) => ({ snapshot }) => ({ snapshot_id: snapshot, ...more });
+
+export const others = {
+  'POST /v2/box': { body: {}, bad: [['runtime', { body: { runtime: 'none' } }], ...badCreate()] },
+  'GET /v2/box': {},
+  'DELETE /v2/box': { body: ({ id }) => ({ ids: [id] }), stranger: 404, bad: [['ids', { body: {} }], ['ids', { body: { ids: 'x' } }], ['ids', { body: { ids: [5] } }]] },
+  'GET /v2/box/settings/env': {},
+  'PUT /v2/box/settings/env': { body: { env_vars: {} }, bad: [['env_vars', { body: {} }], ['env_vars', { body: { env_vars: { PATH: '/' } } }], ['env_vars', { body: { env_vars: { 'a b': 'x' } } }], ['env_vars', { body: { env_vars: { A: 5 } } }]] },
+  'PUT /v2/box/settings/env/{key}': { ...variable('ONE'), body: { value: 'y' }, bad: [['value', { body: {} }], ['value', { body: { value: 5 } }], ['key', { body: { value: 'x' }, path: { key: 'PATH' } }]] },
+  'DELETE /v2/box/settings/env/{key}': { ...variable('TWO'), stranger: 404 },
+  'GET /v2/box/snapshots': {},
+  'DELETE /v2/box/snapshots': { body: {}, bad: [['ids', { body: { ids: 'x' } }], ['ids', { body: { ids: [5] } }]] },
+  'POST /v2/box/from-snapshot': { prepare: withSnapshot, body: ofSnapshot(), stranger: 404, bad: [['snapshot_id', { body: {} }], ['runtime', { body: ofSnapshot({ runtime: 'git' }) }],
+    ...badCreate().map(([field, { body }]) => [field, { body: ofSnapshot(body) }])] },
+  'GET /v2/usage': { bad: [['period', query('period=2026-13')], ['period', query('period=now')]] },
+  'GET /v2/df': { stranger: 403 },
+  'GET /v2/events': { bad: [['after', query('after=x')], ['follow', query('follow=yes')]] },
+  'GET /v2/images': { says: /busybox/ },
+  'GET /v2/images/{name}': { prepare: async () => ({ name: 'busybox' }), says: /busybox/ },
+  'DELETE /v2/images/{name}': { ...image, prepare: built },
+  'PUT /v2/images/{name}': { ...image, body: ({ archive }) => archive, bad: [['name', { path: { name: 'a b' } }], ['workdir', query('workdir=here')], ['user', query('user=nobody')]] },
+  'POST /v2/images/{name}/build': { ...image, body: { script: 'true' }, says: /event: image/, bad: [['script', { body: {} }], ['name', { path: { name: 'a b' } }], ['from', { body: { from: 5, script: 'true' } }]] },
+  'POST /v2/keys': { body: { name: 'eve' }, undo: (daemon) => daemon.ask('DELETE', '/v2/keys/eve'), stranger: 403, bad: [['name', { body: {} }], ['name', { body: { name: 'a b' } }]] },
+  'GET /v2/keys': { stranger: 403 },
+  'DELETE /v2/keys/{name}': { prepare: keyed, stranger: 403, undo: (daemon) => daemon.ask('DELETE', '/v2/keys/eve') },
+  'GET /v2/host': { stranger: 403 },
+  'GET /v2': { says: /GET \/v2"/ },
+  'GET /metrics': { says: /hutch/, stranger: 403 },
+};
