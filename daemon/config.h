@@ -8,6 +8,15 @@
 
 namespace hutch::daemon {
 
+constexpr uint16_t kModelPort = 8733;  ///< of the gateway address, where boxes reach the models' gateway
+
+/// Who answers for models whose name begins with "NAME/".
+struct ModelProvider {
+    std::string name;
+    std::string url;         ///< of its API, without the version that its paths begin with
+    std::string key_file{};  ///< with the key of boxes that have none of their own nor of their customer
+};
+
 /// What an operator may set, by option or in /etc/hutch/hutchd.toml.
 struct Config {
     std::string name = "hutch";  ///< of cgroups, nftables table and links: another name lets two daemons live together
@@ -34,6 +43,11 @@ struct Config {
     std::string log_format = "auto";                ///< text, json, or auto: text on a terminal, else json
     std::string github_url = "https://github.com";  ///< the one server that tokens of boxes are told to
     std::string github_api_url = "https://api.github.com";  ///< where it takes pull requests
+    std::vector<ModelProvider> models = {
+        {"anthropic", "https://api.anthropic.com"},  {"openai", "https://api.openai.com"},
+        {"openrouter", "https://openrouter.ai/api"}, {"opencode", "https://opencode.ai/zen"},
+        {"vercel", "https://ai-gateway.vercel.sh"},
+    };
     bool private_webhooks = false;  ///< whether webhooks may go to loopback and private addresses
     double cpu_hour_usd = 0.10;     ///< per active vCPU-hour
     double gb_month_usd = 0.10;     ///< per 10^9 bytes of files kept for 730 hours

@@ -86,6 +86,7 @@ Result<Mechanisms> prepare_host(const Config& config, std::map<netns::Ipv4, netn
     network.range = TRY_IN("network", netns::parse_prefix(config.network));
     network.table = config.name;
     network.link_prefix = config.name;
+    network.service = kModelPort;
     TRY(netns::check(network));
     if (TRY(netns::enable_forwarding())) log_info("turned on net.ipv4.ip_forward");
     auto in_force = TRY(netns::Policies::load(network, std::move(policies)));

@@ -6,7 +6,6 @@
 #include <cstdio>
 
 #include "base/file.h"
-#include "daemon/agent/direct.h"
 #include "daemon/api/resources.h"
 #include "daemon/api/server.h"
 #include "daemon/box/network.h"
@@ -17,6 +16,7 @@
 #include "daemon/log.h"
 #include "daemon/systemd.h"
 #include "netns/dns.h"
+#include "netns/dns_socket.h"
 
 namespace hutch::daemon {
 namespace {
@@ -110,14 +110,16 @@ Result<void> serve(const Config& config) {
                                 return mechanisms.policies->may_resolve(box);
                             }));
 
+    Models models = TRY(Models::load(boxes, config));
+    Fetcher fetcher = TRY(Fetcher::open(loop.get_executor()));
     Agents agents(
         boxes, runs,
-        [](const Box&, const AgentRecord& agent, const Harness& harness, const std::string&) {
-            return Result<std::optional<ModelAccess>>(direct_access(agent, harness));
+        [&models](const Box& box, const AgentRecord& agent, const Harness& harness, const std::string& run) {
+            return models.open(run, box, agent, harness);
         },
-        [](const std::string&) {});
+        [&models](const std::string& run) { models.close(run); });
     TRY(agents.adopt());
-    Services services{boxes, runs, images, snapshots, agents, meter, events, config};
+    Services services{boxes, runs, images, snapshots, agents, models, meter, events, config};
     Router router;
     add_box_routes(router, services);
     add_env_routes(router, services);
@@ -138,6 +140,7 @@ Result<void> serve(const Config& config) {
     add_space_routes(router, services);
     add_agent_routes(router, services);
     add_prompt_routes(router, services);
+    add_model_key_routes(router, services);
     add_unbuilt_routes(router);
     router.set_guard([&services](const Exchange& exchange, const Params& params) {
         return check_route(services, exchange, params);
@@ -158,6 +161,9 @@ Result<void> serve(const Config& config) {
         log_info("listening on {}{}", config.listen, tls ? ", by TLS" : "");
         if (tls) asio::co_spawn(loop, renew_certificate(tls), asio::detached);
     }
+    UniqueFd gateway = TRY_IN("starting the models' gateway",
+                              netns::gateway_socket(SOCK_STREAM, mechanisms.network.gateway(), kModelPort));
+    TRY(server.listen_apart(std::move(gateway), model_gateway(models, fetcher)));
     asio::co_spawn(loop, serve_dns(*dns), asio::detached);
     asio::co_spawn(loop, shut_down(server, snapshots, boxes, events, loop), asio::detached);
     asio::co_spawn(loop, feed_watchdog(), asio::detached);
@@ -240,6 +246,14 @@ void add_options(CLI::App& app, Config& config) {
     app.add_option("--github_api_url", config.github_api_url, "Its API, for pull requests")
         ->check(is_server)
         ->capture_default_str();
+    for (ModelProvider& provider : config.models) {
+        app.add_option("--" + provider.name + "_url", provider.url,
+                       "Where the models called " + provider.name + "/... answer")
+            ->check(is_server)
+            ->capture_default_str();
+        app.add_option("--" + provider.name + "_key_file", provider.key_file,
+                       "File with the key for them, chmod 600, of boxes that have no other");
+    }
     app.add_flag(
         "--private_webhooks", config.private_webhooks,
         "Webhooks of prompts may go to loopback and private addresses, behind which lies what trusts this host");

@@ -1,28 +1,17 @@
 #include "daemon/outbound.h"
 
 #include <arpa/inet.h>
-#include <curl/curl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <memory>
+#include "daemon/curl.h"
 
 namespace hutch::daemon {
 namespace {
 
-constexpr long kConnectSeconds = 10;
 constexpr long kSeconds = 30;
 constexpr size_t kMostAnswer = 4 * 1024 * 1024;  // bytes
-
-struct Headers {
-    curl_slist* list = nullptr;
-    Headers() = default;
-    Headers(const Headers&) = delete;
-    Headers& operator=(const Headers&) = delete;
-    ~Headers() { curl_slist_free_all(list); }
-    void add(const std::string& line) { list = curl_slist_append(list, line.c_str()); }
-};
 
 size_t keep(char* data, size_t, size_t size, void* kept) {
     auto& body = *static_cast<std::string*>(kept);
@@ -65,30 +54,16 @@ curl_socket_t open_public(void* refused, curlsocktype, curl_sockaddr* address) {
     return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
-bool begin_curl() {
-    static const bool kBegun = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
-    return kBegun;
-}
-
 }  // namespace
 
 Result<OutboundAnswer> call_out(const OutboundCall& call) {
-    const std::unique_ptr<CURL, void (*)(CURL*)> curl(begin_curl() ? curl_easy_init() : nullptr, curl_easy_cleanup);
-    if (curl == nullptr) return Error{ErrorKind::kSystem, ENOMEM, "calling " + call.url + ": no memory for it"};
-    Headers headers;
-    for (const std::string& line : call.headers) headers.add(line);
+    const CurlHeaders headers = curl_headers(call.headers);
+    const CurlHandle curl = curl_call(call.url, headers);
+    if (!curl) return Error{ErrorKind::kSystem, ENOMEM, "calling " + call.url + ": no memory for it"};
     OutboundAnswer answer;
     bool refused = false;
     const auto set = [&curl](CURLoption option, auto value) { curl_easy_setopt(curl.get(), option, value); };
-    set(CURLOPT_URL, call.url.c_str());
-    set(CURLOPT_HTTPHEADER, headers.list);
     set(CURLOPT_USERAGENT, "hutchd");  // GitHub refuses who has no name
-    set(CURLOPT_PROTOCOLS_STR, "https,http");
-    set(CURLOPT_FOLLOWLOCATION, 0L);
-    set(CURLOPT_SSL_VERIFYPEER, 1L);
-    set(CURLOPT_SSL_VERIFYHOST, 2L);
-    set(CURLOPT_NOSIGNAL, 1L);  // it is not the only thread
-    set(CURLOPT_CONNECTTIMEOUT, kConnectSeconds);
     set(CURLOPT_TIMEOUT, kSeconds);
     set(CURLOPT_WRITEFUNCTION, keep);
     set(CURLOPT_WRITEDATA, static_cast<void*>(&answer.body));

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,6 +16,7 @@ struct Config {
     std::string table = "hutch";     ///< of nftables, family inet
     std::string link_prefix = "hutch";
     std::string resolv_conf = "/etc/resolv.conf";
+    uint16_t service = 0;  ///< a TCP port of the gateway that boxes may reach beside DNS; 0: none
 
     /// The host's address on every veth, and the boxes' name server.
     [[nodiscard]] Ipv4 gateway() const { return {range.base.value + 1}; }

@@ -5,7 +5,7 @@
 namespace hutch::netns {
 
 Result<UniqueFd> gateway_socket(int type, Ipv4 gateway, uint16_t port) {
-    const std::string what = "listening for DNS at " + to_string(gateway) + " port " + std::to_string(port);
+    const std::string what = "listening at " + to_string(gateway) + " port " + std::to_string(port);
     UniqueFd socket(::socket(AF_INET, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     if (!socket) return errno_error(what);
     const int on = 1;

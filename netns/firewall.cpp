@@ -7,7 +7,7 @@
 namespace hutch::netns {
 namespace {
 
-// Placeholders: $table, $links (the wildcard of our links' names), $range, $gateway.
+// Placeholders: $table, $links (the wildcard of our links' names), $range, $gateway, $ports.
 //
 // - prerouting runs before conntrack, so spoofed packets make no entries in it. A source that is the host's own
 //   address has no link of its own in the fib either ("missing").
@@ -92,7 +92,7 @@ table inet $table {
     chain box_to_host {
         ct state established,related accept
         ip daddr $gateway udp dport 53 accept
-        ip daddr $gateway tcp dport 53 accept
+        ip daddr $gateway tcp dport { $ports } accept
         counter name to_host drop
     }
 
@@ -117,6 +117,7 @@ std::string ruleset(const Config& config) {
     replace_all(text, "$links", config.link_prefix + "-*");
     replace_all(text, "$range", to_string(config.range));
     replace_all(text, "$gateway", to_string(config.gateway()));
+    replace_all(text, "$ports", config.service == 0 ? "53" : "53, " + std::to_string(config.service));
     return text;
 }
 

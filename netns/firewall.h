@@ -11,7 +11,8 @@ namespace hutch::netns {
 ///     from a box:  not its own source address, or IPv6       -> dropped before anything else sees it
 ///                  to another box                            -> dropped
 ///                  to a private, local or metadata network   -> dropped
-///                  to the host: DNS at the gateway, answers  -> accepted, everything else dropped
+///                  to the host: DNS and the service at the
+///                  gateway, answers                          -> accepted, everything else dropped
 ///                  to what its policy refuses                -> dropped
 ///                  to the Internet                           -> masqueraded
 ///     to a box:    from what its policy refuses              -> dropped

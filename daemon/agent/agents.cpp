@@ -208,6 +208,7 @@ Task<> Agents::take_back(PromptRecord record) {
     const auto run = runs_.record(*box.value(), prompt->record.run);
     if (!run.ok()) {  // never begun: nobody was told of it
         under_way_.erase(prompt->record.run);
+        close_(prompt->record.run);
         (void)boxes_.records().drop_prompt(prompt->record.run);
         co_return;
     }

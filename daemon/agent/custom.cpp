@@ -49,9 +49,10 @@ class Custom final : public Harness {
     [[nodiscard]] std::unique_ptr<Transcript> transcript() const override { return std::make_unique<SseTranscript>(); }
 
     [[nodiscard]] Invocation invoke(const AgentRecord& agent, const Prompt& prompt,
-                                    const ModelAccess* /*access*/) const override {
+                                    const ModelAccess* access) const override {
         Invocation how;
         how.argv = {agent.command};
+        if (access != nullptr) how.env = {{"HUTCH_MODEL_URL", access->base_url}, {"HUTCH_MODEL_TOKEN", access->token}};
         how.argv.insert(how.argv.end(), agent.args.begin(), agent.args.end());
         const std::string text = file_instruction(prompt.files) + prompt.text +
                                  (prompt.schema.is_null() ? "" : schema_instruction(prompt.schema));

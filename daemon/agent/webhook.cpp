@@ -36,10 +36,10 @@ Task<> Agents::tell(PromptRecord record) {
     const OutboundCall call = call_of(record, boxes_.mechanisms().config.private_webhooks);
     for (size_t tries = 0;; ++tries) {
         const auto told = co_await tellers_.run([&] { return call_out(call); });
-        const bool heard = told.ok() && told.value().status < 500;
-        if (heard && told.value().status < 300) break;
-        const std::string what =
-            told.ok() ? "it answered " + std::to_string(told.value().status) : told.error().message;
+        const int64_t status = told.ok() ? told.value().status : 0;
+        const bool heard = told.ok() && status < 500 && status != 408 && status != 429;
+        if (heard && status < 300) break;
+        const std::string what = told.ok() ? "it answered " + std::to_string(status) : told.error().message;
         log_warning("run {}: webhook {}: {}", record.run, record.webhook_url, what);
         if (heard || tries == std::size(kPauses)) break;
         asio::steady_timer pause(boxes_.executor(), kPauses[tries]);

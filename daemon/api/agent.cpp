@@ -53,6 +53,8 @@ Answer set_model(Services& services, Exchange& exchange, const Params& params) {
     if (model.empty()) co_return invalid("model: is required, such as anthropic/claude-sonnet-4-5");
     CO_TRY_LET(AgentRecord agent, services.agents.of(box->record.id));
     if (agent.harness.empty()) agent.harness = harness_for(model);
+    // A key is told to no provider but its own.
+    if (split_model(model).provider != split_model(agent.model).provider) agent.api_key.clear();
     agent.model = model;
     CO_TRY(services.agents.configure(agent));
     co_return std::optional(answer(box_json(services, *box)));

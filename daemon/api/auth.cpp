@@ -1,15 +1,13 @@
 #include "daemon/api/auth.h"
 
-#include <fcntl.h>
 #include <grp.h>
 #include <openssl/crypto.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <sstream>
 
-#include "base/file.h"
+#include "daemon/secret.h"
 #include "daemon/store/records.h"
 
 namespace hutch::daemon {
@@ -18,10 +16,7 @@ Result<Auth> Auth::load(const std::string& key_file, const std::string& socket_g
     Auth auth(keys);
     if (const struct group* found = getgrnam(socket_group.c_str()); found != nullptr) auth.group_ = found->gr_gid;
     if (key_file.empty()) return auth;
-    struct stat status {};
-    if (stat(key_file.c_str(), &status) != 0) return errno_error("reading the API keys in " + key_file);
-    if ((status.st_mode & 077) != 0) return invalid("api_key_file: " + key_file + " is open to others; chmod 600 it");
-    std::istringstream lines(TRY(read_file_at(AT_FDCWD, key_file)));
+    std::istringstream lines(TRY(read_secret("api_key_file", key_file)));
     for (std::string line; std::getline(lines, line);) {
         if (line.empty() || line.front() == '#') continue;
         if (line.size() < 16) return invalid("api_key_file: a key in " + key_file + " has fewer than 16 characters");

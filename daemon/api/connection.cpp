@@ -55,6 +55,8 @@ std::optional<Response> asks_too_much(const ConnectionRules& rules, const Caller
 Task<Result<std::optional<Response>>> handle(HttpExchange& exchange, const ConnectionRules& rules, Client& client) {
     CO_TRY(exchange.understand());
     const Request& request = exchange.request();
+    exchange.mutable_request().address = client.address;
+    if (rules.all) co_return co_await rules.all(exchange, {});
     if (auto refused = guesses_too_much(rules, client)) co_return refused;
     CO_TRY_LET(exchange.mutable_request().caller, authorize(request, rules, client));
     if (auto refused = asks_too_much(rules, request.caller)) co_return refused;

@@ -9,13 +9,14 @@
 
 namespace hutch::daemon {
 
-/// What all connections of a listener share. `keyed`: over TCP, where every request carries an API key.
+/// What all connections of a listener share.
 struct ConnectionRules {
     const Router& router;
     const Auth& auth;
-    Rate& requests;    ///< of each customer that asks by a key
-    Rate& wrong_keys;  ///< of each address
-    bool keyed = false;
+    Rate& requests;      ///< of each customer that asks by a key
+    Rate& wrong_keys;    ///< of each address
+    bool keyed = false;  ///< over TCP, where every request carries an API key
+    Handler all = {};    ///< of a door that is not the API's: is given every request, and knows itself who may ask
     Patience patience = {};
 };
 

@@ -19,10 +19,12 @@ struct Caller {
 
 struct Request {
     std::string method;
-    std::string path;  ///< decoded, without the query
+    std::string target;  ///< as it was sent
+    std::string path;    ///< of that, decoded, without the query
     std::map<std::string, std::string> query;
     std::map<std::string, std::string> headers;  ///< names in lower case
     Caller caller;
+    std::string address{};  ///< over TCP: whence it came
 
     [[nodiscard]] std::string header(const std::string& name) const {
         const auto found = headers.find(name);

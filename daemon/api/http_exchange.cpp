@@ -75,7 +75,8 @@ Result<void> HttpExchange::understand() {
         for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
         request_.headers.emplace(std::move(name), field.value());
     }
-    Target target = TRY(parse_target(std::string(header.target())));
+    request_.target = header.target();
+    Target target = TRY(parse_target(request_.target));
     request_.path = std::move(target.path);
     request_.query = std::move(target.query);
     return {};

@@ -1,26 +1,17 @@
 #include "daemon/api/key_ring.h"
 
-#include <fmt/format.h>
 #include <openssl/crypto.h>
-#include <openssl/sha.h>
 
 #include <algorithm>
 
 #include "base/ids.h"
 #include "daemon/clock.h"
+#include "daemon/secret.h"
 
 namespace hutch::daemon {
 namespace {
 
 constexpr size_t kKeyLength = 52;  // of 36 characters, the first of 26: 268 bits
-
-std::string hash_of(const std::string& key) {
-    unsigned char digest[SHA256_DIGEST_LENGTH];
-    SHA256(reinterpret_cast<const unsigned char*>(key.data()), key.size(), digest);
-    std::string text;
-    for (const unsigned char byte : digest) text += fmt::format("{:02x}", byte);
-    return text;
-}
 
 auto is_of(const std::string& customer) {
     return [&customer](const KeyRecord& key) { return key.customer == customer; };
@@ -40,7 +31,7 @@ Result<std::string> KeyRing::add(const std::string& customer) {
         return Error{ErrorKind::kConflict, 0, "name: \"" + customer + "\" has a key; remove that first"};
     }
     std::string key = "hutch_" + random_id(kKeyLength);
-    KeyRecord record{customer, hash_of(key), unix_now()};
+    KeyRecord record{customer, secret_hash(key), unix_now()};
     TRY(records_->durably([&] { return records_->add_key(record); }));
     keys_.push_back(std::move(record));
     return key;
@@ -55,7 +46,7 @@ Result<void> KeyRing::remove(const std::string& customer) {
 }
 
 std::optional<std::string> KeyRing::owner_of(const std::string& key) const {
-    const std::string hash = hash_of(key);
+    const std::string hash = secret_hash(key);
     std::optional<std::string> owner;
     for (const KeyRecord& candidate : keys_) {
         if (CRYPTO_memcmp(candidate.hash.data(), hash.data(), hash.size()) == 0) owner = candidate.customer;

@@ -1,11 +1,13 @@
 #pragma once
 
 #include "daemon/agent/agents.h"
+#include "daemon/agent/models.h"
 #include "daemon/api/codec.h"
 #include "daemon/api/key_ring.h"
 #include "daemon/api/router.h"
 #include "daemon/box/manager.h"
 #include "daemon/event_log.h"
+#include "daemon/fetch.h"
 #include "daemon/git/git.h"
 #include "daemon/images/images.h"
 #include "daemon/run/runs.h"
@@ -20,6 +22,7 @@ struct Services {
     Images& images;
     Snapshots& snapshots;
     Agents& agents;
+    Models& models;
     Meter& meter;
     EventLog& events;
     const Config& config;
@@ -51,9 +54,13 @@ void add_usage_routes(Router& router, Services& services);
 void add_snapshot_routes(Router& router, Services& services);
 void add_agent_routes(Router& router, Services& services);
 void add_prompt_routes(Router& router, Services& services);
+void add_model_key_routes(Router& router, Services& services);
 void add_space_routes(Router& router, Services& services);
 /// Last: where two routes are equally good, the first is taken.
 void add_unbuilt_routes(Router& router);
+
+/// Of another door than the API's: Server::listen_apart.
+Handler model_gateway(const Models& models, Fetcher& fetcher);
 
 constexpr size_t kMaxJsonBody = 1024 * 1024;
 

@@ -18,6 +18,7 @@
 namespace hutch::daemon {
 
 constexpr std::chrono::seconds kLastWords{1};
+constexpr size_t kMostApart = 64;  // connections from one address
 
 // Not more than half of our descriptors: the boxes need the others.
 static size_t connection_limit() {
@@ -54,6 +55,16 @@ std::string address_of(const Socket_& socket) {
     return asio::ip::address_v6(bytes).to_string();
 }
 
+// One socket that is listened on.
+struct Listener {
+    bool keyed = false;           ///< over TCP, where anybody may connect
+    size_t most = 0;              ///< connections at a time
+    size_t most_per_address = 0;  ///< 0: without a limit
+    std::shared_ptr<Tls> tls{};
+    Handler all{};
+    size_t connected = 0;
+};
+
 struct Server::State : std::enable_shared_from_this<Server::State> {
     State(asio::any_io_executor its_executor, const Router& its_router, const Auth& its_auth, const Config& config)
         : executor(std::move(its_executor)),
@@ -72,14 +83,14 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
     std::map<std::string, size_t> per_address;
     Rate rate;
     Rate wrong_keys;
-    std::shared_ptr<Tls> tls;  ///< of the TCP port, if it has any
     std::vector<std::function<void()>> stop_listening;
     std::set<int> connections;  ///< their descriptors
     Gate requests;
 
     template <typename Acceptor>
-    Task<> accept_all(std::shared_ptr<Acceptor> acceptor, bool keyed) {
+    Task<> accept_all(std::shared_ptr<Acceptor> acceptor, std::shared_ptr<Listener> listener) {
         const auto self = shared_from_this();
+        const bool tcp = listener->keyed || listener->all;
         while (!requests.closed()) {
             Socket_ socket(executor);
             const auto [failed] = co_await acceptor->async_accept(socket, kAwait);
@@ -90,33 +101,41 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
                 co_await pause.async_wait(kAwait);
                 continue;
             }
-            // Closed at once. Over TCP anybody may connect: the operator's socket keeps half of the room.
-            if (connections.size() >= max_connections / (keyed ? 2 : 1)) continue;
-            const std::string address = keyed ? address_of(socket) : "";
-            if (keyed && max_per_address != 0 && per_address[address] >= max_per_address) continue;
-            if (keyed) set_tcp_options(socket);
+            // Those beyond the limits are closed at once.
+            if (connections.size() >= max_connections || listener->connected >= listener->most) continue;
+            const std::string address = tcp ? address_of(socket) : "";
+            const size_t most = listener->most_per_address;
+            if (most != 0 && per_address[address] >= most) continue;
+            if (tcp) set_tcp_options(socket);
             asio::co_spawn(
                 executor,
-                [self, socket = std::move(socket), keyed, address]() mutable {
-                    return self->serve(std::move(socket), keyed, address);
+                [self, socket = std::move(socket), listener, address]() mutable {
+                    return self->serve(std::move(socket), listener, address);
                 },
                 asio::detached);
         }
     }
 
-    Task<> serve(Socket_ socket, bool keyed, std::string address) {
+    Task<> serve(Socket_ socket, std::shared_ptr<Listener> listener, std::string address) {
         const auto self = shared_from_this();
         const int fd = socket.native_handle();
         connections.insert(fd);
-        if (keyed) ++per_address[address];
-        const Undo leave([&self, fd, keyed, &address] {
+        ++listener->connected;
+        if (!address.empty()) ++per_address[address];
+        const Undo leave([&self, &listener, fd, &address] {
             self->connections.erase(fd);
-            if (keyed && --self->per_address[address] == 0) self->per_address.erase(address);
+            --listener->connected;
+            if (!address.empty() && --self->per_address[address] == 0) self->per_address.erase(address);
         });
         std::optional<Gate::Pass> pass;
-        const ConnectionRules rules{router, auth, rate, wrong_keys, keyed};
-        const Client client{keyed ? Result<Caller>(Caller{}) : auth.by_peer(fd), address};
-        const auto context = keyed && tls ? tls->context() : nullptr;
+        const ConnectionRules rules{.router = router,
+                                    .auth = auth,
+                                    .requests = rate,
+                                    .wrong_keys = wrong_keys,
+                                    .keyed = listener->keyed,
+                                    .all = listener->all};
+        const Client client{address.empty() ? auth.by_peer(fd) : Result<Caller>(Caller{}), address};
+        const auto context = listener->tls ? listener->tls->context() : nullptr;
         co_await serve_connection(Wire(std::move(socket), context), rules, client, [&](bool busy) {
             if (busy) {
                 pass.emplace(requests.enter());
@@ -127,9 +146,10 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
     }
 
     template <typename Acceptor>
-    void start(std::shared_ptr<Acceptor> acceptor, bool keyed) {
+    void start(std::shared_ptr<Acceptor> acceptor, Listener listener) {
         stop_listening.push_back([acceptor] { acceptor->close(); });
-        asio::co_spawn(executor, accept_all(acceptor, keyed), asio::detached);
+        auto shared = std::make_shared<Listener>(std::move(listener));
+        asio::co_spawn(executor, accept_all(std::move(acceptor), std::move(shared)), asio::detached);
     }
 };
 
@@ -154,7 +174,7 @@ Result<void> Server::listen_unix(const std::string& path) {
     if (chown(path.c_str(), 0, state_->auth.group()) != 0 || chmod(path.c_str(), 0660) != 0) {
         return errno_error("setting the owner of " + path);
     }
-    state_->start(std::move(acceptor), false);
+    state_->start(std::move(acceptor), {.most = state_->max_connections});
     return {};
 }
 
@@ -165,12 +185,11 @@ Result<void> Server::listen_on(UniqueFd socket) {
     acceptor->assign(Local(), socket.get(), failed);
     if (failed) return errno_error("listening on the socket handed over", failed.value());
     (void)socket.release();  // the acceptor's now
-    state_->start(std::move(acceptor), false);
+    state_->start(std::move(acceptor), {.most = state_->max_connections});
     return {};
 }
 
 Result<void> Server::listen_tcp(const std::string& address, std::shared_ptr<Tls> tls) {
-    state_->tls = std::move(tls);
     if (!state_->auth.has_keys()) log_warning("no API key exists yet: make one with `hutch key add NAME`");
     const size_t colon = address.rfind(':');
     boost::system::error_code failed;
@@ -185,7 +204,23 @@ Result<void> Server::listen_tcp(const std::string& address, std::shared_ptr<Tls>
     if (!failed) acceptor->bind(endpoint, failed);
     if (!failed) acceptor->listen(1024, failed);
     if (failed) return errno_error("listening on " + address, failed.value());
-    state_->start(std::move(acceptor), true);
+    // The operator's socket keeps half of the room.
+    state_->start(std::move(acceptor), {.keyed = true,
+                                        .most = state_->max_connections / 2,
+                                        .most_per_address = state_->max_per_address,
+                                        .tls = std::move(tls)});
+    return {};
+}
+
+Result<void> Server::listen_apart(UniqueFd socket, Handler all) {
+    using Tcp = asio::ip::tcp;
+    auto acceptor = std::make_shared<Tcp::acceptor>(state_->executor);
+    boost::system::error_code failed;
+    acceptor->assign(Tcp::v4(), socket.get(), failed);
+    if (failed) return errno_error("listening on a socket", failed.value());
+    (void)socket.release();  // the acceptor's now
+    state_->start(std::move(acceptor),
+                  {.most = state_->max_connections / 4, .most_per_address = kMostApart, .all = std::move(all)});
     return {};
 }
 

@@ -24,6 +24,8 @@ class Server {
     Result<void> listen_on(UniqueFd socket);
     /// "127.0.0.1:8080". Every request there needs an API key. `tls`: null for a port in clear.
     Result<void> listen_tcp(const std::string& address, std::shared_ptr<Tls> tls);
+    /// A listening TCP socket of another door, each of whose requests goes to `all`, which knows who may ask.
+    Result<void> listen_apart(UniqueFd socket, Handler all);
     /// Stops accepting, and waits for requests under way for at most `patience`; then cuts their connections.
     Task<> close(std::chrono::milliseconds patience);
 

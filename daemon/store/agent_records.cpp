@@ -126,4 +126,24 @@ Result<std::vector<PromptRecord>> Records::open_prompts() {
     return prompts_in(query);
 }
 
+Result<void> Records::add_grant(const ModelGrantRecord& grant) {
+    return database_.query("INSERT INTO model_grants VALUES (?, ?, ?, ?)")
+        .bind(grant.run)
+        .bind(grant.box)
+        .bind(grant.provider)
+        .bind(grant.hash)
+        .run();
+}
+
+Result<void> Records::drop_grant(const std::string& run) {
+    return database_.query("DELETE FROM model_grants WHERE run = ?").bind(run).run();
+}
+
+Result<std::vector<ModelGrantRecord>> Records::grants() {
+    std::vector<ModelGrantRecord> grants;
+    Query query = database_.query("SELECT run, box, provider, hash FROM model_grants");
+    while (TRY(query.step())) grants.push_back({query.text(0), query.text(1), query.text(2), query.text(3)});
+    return grants;
+}
+
 }  // namespace hutch::daemon

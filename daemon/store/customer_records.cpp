@@ -35,4 +35,26 @@ Result<std::vector<KeyRecord>> Records::keys() {
     return keys;
 }
 
+Result<void> Records::put_model_key(const std::string& customer, const ModelKeyRecord& key) {
+    return database_.query("INSERT OR REPLACE INTO model_keys VALUES (?, ?, ?)")
+        .bind(customer)
+        .bind(key.provider)
+        .bind(key.key)
+        .run();
+}
+
+Result<bool> Records::drop_model_key(const std::string& customer, const std::string& provider) {
+    Query query = database_.query("DELETE FROM model_keys WHERE customer = ? AND provider = ? RETURNING 1");
+    query.bind(customer).bind(provider);
+    return query.step();
+}
+
+Result<std::vector<ModelKeyRecord>> Records::model_keys(const std::string& customer) {
+    std::vector<ModelKeyRecord> keys;
+    Query query = database_.query("SELECT provider, key FROM model_keys WHERE customer = ? ORDER BY provider");
+    query.bind(customer);
+    while (TRY(query.step())) keys.push_back({query.text(0), query.text(1)});
+    return keys;
+}
+
 }  // namespace hutch::daemon

@@ -134,6 +134,15 @@ ALTER TABLE agents ADD COLUMN session_cached_input_tokens INTEGER NOT NULL DEFAU
 ALTER TABLE agents ADD COLUMN mcp_servers TEXT NOT NULL DEFAULT '';
 ALTER TABLE agents ADD COLUMN skills TEXT NOT NULL DEFAULT '';
 )sql",
+    R"sql(
+CREATE TABLE model_keys (
+    customer TEXT NOT NULL, provider TEXT NOT NULL, key TEXT NOT NULL, PRIMARY KEY (customer, provider))
+    STRICT, WITHOUT ROWID;
+CREATE TABLE model_grants (
+    run TEXT PRIMARY KEY, box TEXT NOT NULL, provider TEXT NOT NULL, hash TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TRIGGER grant_goes_with_prompt AFTER DELETE ON prompts BEGIN
+    DELETE FROM model_grants WHERE run = OLD.run; END;
+)sql",
 };
 
 }  // namespace

@@ -180,6 +180,20 @@ struct PromptRecord {
     Pairs webhook_headers{};
 };
 
+/// A run that may call a model's provider through the gateway, until it ends.
+struct ModelGrantRecord {
+    std::string run;
+    std::string box;
+    std::string provider;
+    std::string hash;  ///< of its token, of which only this is kept
+};
+
+/// A key for a model's provider that a customer has set for its boxes.
+struct ModelKeyRecord {
+    std::string provider;
+    std::string key;  ///< as the provider gave it out: it must be shown there
+};
+
 /// A layer of the store that was added up, or is an image's own.
 struct LayerRecord {
     std::string id;
@@ -271,6 +285,10 @@ class Records {
     Result<std::vector<PromptRecord>> prompts_of(const std::string& box);
     Result<std::vector<PromptRecord>> open_prompts();  ///< that have not ended, or whose webhook was not told
 
+    Result<void> add_grant(const ModelGrantRecord& grant);  ///< goes with its prompt
+    Result<void> drop_grant(const std::string& run);
+    Result<std::vector<ModelGrantRecord>> grants();
+
     // layer_records.cpp
     Result<void> put_layer(const LayerRecord& layer);  ///< inserts or replaces
     Result<void> drop_layer(const std::string& id);
@@ -279,6 +297,9 @@ class Records {
     // customer_records.cpp
     Result<Pairs> env_of(const std::string& customer);  ///< variables for all its boxes
     Result<void> put_env(const std::string& customer, const Pairs& env);
+    Result<void> put_model_key(const std::string& customer, const ModelKeyRecord& key);     ///< inserts or replaces
+    Result<bool> drop_model_key(const std::string& customer, const std::string& provider);  ///< whether there was one
+    Result<std::vector<ModelKeyRecord>> model_keys(const std::string& customer);            ///< by provider
     Result<void> add_key(const KeyRecord& key);
     Result<void> drop_key(const std::string& customer);
     Result<std::vector<KeyRecord>> keys();  ///< by customer

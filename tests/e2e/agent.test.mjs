@@ -187,7 +187,7 @@ leakless(daemon, 'a webhook is told of the end, again if its server fails', asyn
     let text = '';
     for await (const piece of request) text += piece;
     heard.push({ headers: request.headers, body: JSON.parse(text) });
-    response.writeHead(heard.length === 1 ? 503 : 200).end();
+    response.writeHead(heard.length === 1 ? 429 : 200).end();
     if (heard.length === 2) server.emit('told');
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');

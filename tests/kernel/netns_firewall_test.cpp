@@ -49,6 +49,21 @@ TEST_F(NetnsTest, TheHostIsClosedToBoxes) {
     }
 }
 
+TEST_F(NetnsTest, TheServiceOfTheGatewayIsOpenToBoxesAndNothingBesideIt) {
+    config_.service = kPort;
+    must(load_firewall(config_));
+    const Slot box = slot(2);
+    const Slot outside = this->outside();
+    const UniqueFd service = bound_socket(-1, SOCK_STREAM, {}, kPort);
+    const UniqueFd other = bound_socket(-1, SOCK_STREAM, {}, kPort + 1);
+    const UniqueFd udp = bound_socket(-1, SOCK_DGRAM, {}, kPort);
+    EXPECT_TRUE(tcp_arrives(box, service, config_.gateway(), kPort, "none"));
+    EXPECT_FALSE(tcp_arrives(box, other, config_.gateway(), kPort + 1, "to_host"));
+    EXPECT_FALSE(tcp_arrives(box, service, kOutsideGateway, kPort, "to_host")) << "the host's other addresses";
+    EXPECT_FALSE(udp_arrives(box, udp, config_.gateway(), kPort, "to_host"));
+    EXPECT_FALSE(tcp_arrives(outside, service, config_.gateway(), kPort, "outsider"));
+}
+
 TEST_F(NetnsTest, LoopbackInABoxIsItsOwn) {
     const Slot box = slot(2);
     const UniqueFd listener = bound_socket(-1, SOCK_STREAM, ip("127.0.0.1"), kPort);

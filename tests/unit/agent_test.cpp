@@ -6,7 +6,7 @@
 
 #include "base/file.h"
 #include "daemon/agent/charge.h"
-#include "daemon/agent/direct.h"
+#include "daemon/agent/harness.h"
 #include "daemon/agent/mcp.h"
 
 namespace hutch::daemon {
@@ -214,21 +214,6 @@ TEST(McpServers, AreToldEachProgramInItsWay) {
     const Json config = Json::parse(opencode_told.env[0].second)["mcp"];
     EXPECT_EQ(config["files"]["command"].dump(), R"(["npx","-y","@org/server","${HOME}","a\"b"])");
     EXPECT_EQ(config["there"]["headers"].dump(), R"({"Authorization":"secret"})");
-}
-
-TEST(DirectAccess, IsTheProvidersOwnApiWithTheBoxesKey) {
-    AgentRecord agent;
-    agent.model = "anthropic/claude-x";
-    EXPECT_FALSE(direct_access(agent, claude_code())) << "no key of its own: what is in the box counts";
-    agent.api_key = "k";
-    EXPECT_EQ(direct_access(agent, claude_code())->base_url, "https://api.anthropic.com");
-    EXPECT_EQ(direct_access(agent, claude_code())->token, "k");
-    EXPECT_EQ(direct_access(agent, opencode())->base_url, "https://api.anthropic.com");
-    agent.model = "gpt-5";
-    EXPECT_EQ(direct_access(agent, codex())->base_url, "https://api.openai.com");
-    EXPECT_FALSE(direct_access(agent, custom_harness()));
-    agent.model = "nobody/x";
-    EXPECT_FALSE(direct_access(agent, opencode()));
 }
 
 TEST(Harnesses, RefuseOptionsByName) {

@@ -1,0 +1,258 @@
+#include "daemon/fetch.h"
+
+#include <boost/asio/post.hpp>
+#include <cctype>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string_view>
+#include <thread>
+
+#include "daemon/curl.h"
+#include "daemon/event.h"
+
+namespace hutch::daemon {
+namespace {
+
+constexpr size_t kMostWaiting = 1 << 20;  // bytes of an answer that nobody has read yet
+constexpr long kSilence = 600;            // seconds: a model may think for minutes without a word
+constexpr int kLongestPoll = 60'000;      // ms; whatever happens ends it earlier
+
+enum class Order { kStart, kGoOn, kBreakOff };
+
+}  // namespace
+
+// What the two threads share of one call. The loop's side waits for `changed`; all else is under the mutex, or the
+// thread's own.
+struct Fetch::Call : std::enable_shared_from_this<Fetch::Call> {
+    Call(FetchCall what, std::shared_ptr<Fetcher::Thread> its_thread, asio::any_io_executor its_executor)
+        : asked(std::move(what)),
+          headers(curl_headers(asked.headers)),
+          thread(std::move(its_thread)),
+          executor(std::move(its_executor)),
+          changed(executor) {}
+
+    void tell() {
+        asio::post(executor, [self = shared_from_this()] { self->changed.notify(); });
+    }
+
+    const FetchCall asked;
+    const CurlHeaders headers;
+    const std::shared_ptr<Fetcher::Thread> thread;
+    const asio::any_io_executor executor;
+    Signal changed;
+    CurlHandle curl{nullptr, curl_easy_cleanup};  ///< the thread's
+
+    std::mutex mutex;
+    Head head;
+    bool headed = false;
+    bool ended = false;
+    bool paused = false;  ///< the thread keeps a piece back until there is room
+    std::string waiting;
+    std::optional<Error> failure;
+};
+
+struct Fetcher::Thread {
+    explicit Thread(CURLM* its_multi, asio::any_io_executor its_executor)
+        : multi(its_multi, curl_multi_cleanup), executor(std::move(its_executor)) {}
+
+    void order(Order what, std::shared_ptr<Fetch::Call> call) {
+        const std::lock_guard guard(mutex);
+        if (stopping) return;
+        orders.emplace_back(what, std::move(call));
+        curl_multi_wakeup(multi.get());
+    }
+    void stop() {
+        {
+            const std::lock_guard guard(mutex);
+            stopping = true;
+            curl_multi_wakeup(multi.get());
+        }
+        if (thread.joinable()) thread.join();
+        orders.clear();
+    }
+    void run();
+    bool take_orders();
+    void start(const std::shared_ptr<Fetch::Call>& call);
+    void end(CURL* curl, const std::optional<Error>& failure);
+    void note_ends();
+
+    const std::unique_ptr<CURLM, CURLMcode (*)(CURLM*)> multi;
+    const asio::any_io_executor executor;
+    std::map<CURL*, std::shared_ptr<Fetch::Call>> under_way;  ///< the thread's
+    std::mutex mutex;
+    std::vector<std::pair<Order, std::shared_ptr<Fetch::Call>>> orders;
+    bool stopping = false;
+    std::thread thread;
+};
+
+namespace {
+
+size_t take_header(char* data, size_t, size_t size, void* into) {
+    auto& call = *static_cast<Fetch::Call*>(into);
+    std::string_view line(data, size);
+    while (!line.empty() && (line.back() == '\r' || line.back() == '\n')) line.remove_suffix(1);
+    const std::lock_guard guard(call.mutex);
+    if (line.starts_with("HTTP/")) {  // an interim answer's head may have come before
+        call.head = {};
+        curl_easy_getinfo(call.curl.get(), CURLINFO_RESPONSE_CODE, &call.head.status);
+        return size;
+    }
+    if (line.empty()) {
+        call.headed = call.head.status >= 200;
+        if (call.headed) call.tell();
+        return size;
+    }
+    const size_t colon = line.find(':');
+    if (colon == std::string_view::npos) return size;
+    std::string name(line.substr(0, colon));
+    for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    const size_t value = std::min(line.find_first_not_of(" \t", colon + 1), line.size());
+    call.head.headers.emplace_back(std::move(name), line.substr(value));
+    return size;
+}
+
+size_t take_body(char* data, size_t, size_t size, void* into) {
+    auto& call = *static_cast<Fetch::Call*>(into);
+    const std::lock_guard guard(call.mutex);
+    if (!call.waiting.empty() && call.waiting.size() + size > kMostWaiting) {
+        call.paused = true;
+        return CURL_WRITEFUNC_PAUSE;  // the piece is offered again
+    }
+    call.waiting.append(data, size);
+    call.tell();
+    return size;
+}
+
+}  // namespace
+
+void Fetcher::Thread::start(const std::shared_ptr<Fetch::Call>& call) {
+    const FetchCall& asked = call->asked;
+    call->curl = curl_call(asked.url, call->headers);
+    CURL* curl = call->curl.get();
+    under_way[curl] = call;
+    if (curl == nullptr) return end(curl, Error{ErrorKind::kSystem, ENOMEM, "calling " + asked.url + ": no memory"});
+    const auto set = [curl](CURLoption option, auto value) { curl_easy_setopt(curl, option, value); };
+    set(CURLOPT_PATH_AS_IS, 1L);
+    set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    set(CURLOPT_LOW_SPEED_LIMIT, 1L);
+    set(CURLOPT_LOW_SPEED_TIME, kSilence);
+    set(CURLOPT_HEADERFUNCTION, take_header);
+    set(CURLOPT_HEADERDATA, static_cast<void*>(call.get()));
+    set(CURLOPT_WRITEFUNCTION, take_body);
+    set(CURLOPT_WRITEDATA, static_cast<void*>(call.get()));
+    if (asked.method == "POST") {
+        set(CURLOPT_POSTFIELDSIZE, static_cast<long>(asked.body.size()));
+        set(CURLOPT_POSTFIELDS, asked.body.c_str());
+    }
+    curl_multi_add_handle(multi.get(), curl);
+}
+
+void Fetcher::Thread::end(CURL* curl, const std::optional<Error>& failure) {
+    const auto found = under_way.find(curl);
+    if (found == under_way.end()) return;
+    const auto call = found->second;
+    under_way.erase(found);
+    if (curl != nullptr) curl_multi_remove_handle(multi.get(), curl);
+    call->curl.reset();
+    const std::lock_guard guard(call->mutex);
+    call->ended = true;
+    call->failure = failure;
+    call->tell();
+}
+
+void Fetcher::Thread::note_ends() {
+    int left = 0;
+    while (const CURLMsg* message = curl_multi_info_read(multi.get(), &left)) {
+        if (message->msg != CURLMSG_DONE) continue;
+        std::optional<Error> failure;
+        if (const CURLcode code = message->data.result; code != CURLE_OK) {
+            const std::string& url = under_way.at(message->easy_handle)->asked.url;
+            failure = Error{ErrorKind::kConflict, 0, "calling " + url + ": " + curl_easy_strerror(code)};
+        }
+        end(message->easy_handle, failure);
+    }
+}
+
+bool Fetcher::Thread::take_orders() {
+    std::vector<std::pair<Order, std::shared_ptr<Fetch::Call>>> taken;
+    {
+        const std::lock_guard guard(mutex);
+        if (stopping) return false;
+        taken.swap(orders);
+    }
+    for (const auto& [what, call] : taken) {
+        if (what == Order::kStart) {
+            start(call);
+        } else if (call->curl != nullptr) {
+            if (what == Order::kGoOn) curl_easy_pause(call->curl.get(), CURLPAUSE_CONT);
+            if (what == Order::kBreakOff) end(call->curl.get(), std::nullopt);
+        }
+    }
+    return true;
+}
+
+void Fetcher::Thread::run() {
+    while (take_orders()) {
+        int running = 0;
+        curl_multi_perform(multi.get(), &running);
+        note_ends();
+        curl_multi_poll(multi.get(), nullptr, 0, kLongestPoll, nullptr);
+    }
+    while (!under_way.empty()) end(under_way.begin()->first, Error{ErrorKind::kSystem, ECANCELED, "hutchd is ending"});
+}
+
+Result<Fetcher> Fetcher::open(const asio::any_io_executor& executor) {
+    CURLM* const multi = curl_multi_init();
+    if (multi == nullptr) return Error{ErrorKind::kSystem, ENOMEM, "libcurl: no memory"};
+    auto thread = std::make_shared<Thread>(multi, executor);
+    thread->thread = std::thread([raw = thread.get()] { raw->run(); });
+    return Fetcher(std::move(thread));
+}
+
+Fetcher::~Fetcher() {
+    if (thread_) thread_->stop();
+}
+
+Fetch Fetcher::start(FetchCall call) {
+    auto shared = std::make_shared<Fetch::Call>(std::move(call), thread_, thread_->executor);
+    thread_->order(Order::kStart, shared);
+    return Fetch(std::move(shared));
+}
+
+Fetch::~Fetch() {
+    if (call_) call_->thread->order(Order::kBreakOff, call_);
+}
+
+Task<Result<Fetch::Head>> Fetch::head() {
+    const auto call = call_;
+    for (;;) {
+        {
+            const std::lock_guard guard(call->mutex);
+            if (call->headed) co_return call->head;
+            if (call->failure) co_return *call->failure;
+            if (call->ended) co_return Error{ErrorKind::kConflict, 0, "calling " + call->asked.url + ": no answer"};
+        }
+        co_await call->changed.wait();
+    }
+}
+
+Task<Result<std::string>> Fetch::read() {
+    const auto call = call_;
+    for (;;) {
+        std::string piece;
+        bool go_on = false;
+        {
+            const std::lock_guard guard(call->mutex);
+            piece.swap(call->waiting);
+            go_on = std::exchange(call->paused, false);
+            if (piece.empty() && call->failure) co_return *call->failure;
+            if (piece.empty() && call->ended) co_return piece;
+        }
+        if (go_on) call->thread->order(Order::kGoOn, call);
+        if (!piece.empty()) co_return piece;
+        co_await call->changed.wait();
+    }
+}
+
+}  // namespace hutch::daemon

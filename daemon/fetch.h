@@ -1,0 +1,65 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "daemon/async.h"
+
+namespace hutch::daemon {
+
+struct FetchCall {
+    std::string method = "GET";          ///< or POST
+    std::string url;                     ///< http or https; goes out as it is
+    std::vector<std::string> headers{};  ///< "Name: value"
+    std::string body{};
+};
+
+/// A call of somebody else's server whose answer is read as it comes. Giving it up breaks the call off. Event loop
+/// thread only.
+class Fetch {
+  public:
+    struct Head {
+        int64_t status = 0;
+        std::vector<std::pair<std::string, std::string>> headers;  ///< names in lower case
+    };
+    struct Call;
+
+    explicit Fetch(std::shared_ptr<Call> call) : call_(std::move(call)) {}
+    ~Fetch();
+    Fetch(Fetch&&) = default;
+    Fetch(const Fetch&) = delete;
+    Fetch& operator=(const Fetch&) = delete;
+    Fetch& operator=(Fetch&&) = delete;
+
+    /// kConflict when the server cannot be reached.
+    Task<Result<Head>> head();
+    /// The next piece of the body; empty at its end. An error when it breaks off before. Who reads slowly slows the
+    /// server down: at most 1 MiB waits here.
+    Task<Result<std::string>> read();
+
+  private:
+    std::shared_ptr<Call> call_;
+};
+
+/// Makes such calls, on one thread of its own: TLS and certificates are work that must not keep the event loop.
+class Fetcher {
+  public:
+    static Result<Fetcher> open(const asio::any_io_executor& executor);
+    Fetcher(Fetcher&&) = default;
+    Fetcher(const Fetcher&) = delete;
+    Fetcher& operator=(const Fetcher&) = delete;
+    Fetcher& operator=(Fetcher&&) = delete;
+    ~Fetcher();
+
+    Fetch start(FetchCall call);
+
+    struct Thread;
+
+  private:
+    explicit Fetcher(std::shared_ptr<Thread> thread) : thread_(std::move(thread)) {}
+    std::shared_ptr<Thread> thread_;
+};
+
+}  // namespace hutch::daemon

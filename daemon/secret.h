@@ -1,0 +1,16 @@
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+
+namespace hutch::daemon {
+
+/// What is kept of a key or a token that was made here: its SHA-256 as hexadecimal digits. They are of the kernel's
+/// random source, so a slow hash, which makes guessing what people choose expensive, would only make requests slow.
+std::string secret_hash(const std::string& secret);
+
+/// What is in a file of secrets. kInvalid, naming the option that names it, when it is open to others than its owner.
+Result<std::string> read_secret(const std::string& option, const std::string& path);
+
+}  // namespace hutch::daemon
