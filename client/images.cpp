@@ -119,12 +119,13 @@ std::string share_directory() {
     return self.starts_with(HUTCH_BUILD_DIR "/") ? HUTCH_SOURCE_SHARE_DIR : HUTCH_SHARE_DIR;
 }
 
-/// The image that a recipe says it starts from, on a line "# from: node" of its own; empty for the daemon's default.
-std::string base_of(const std::string& script) {
-    constexpr std::string_view kMark = "\n# from: ";
-    const size_t at = script.find(kMark);
+/// What a recipe says on a line "# NAME: ..." of its own: `from`, the image it starts from, else the daemon's default;
+/// `env`, a variable NAME=VALUE of its own and of the image's boxes. Empty where it says nothing.
+std::string said_by(const std::string& script, const std::string& name) {
+    const std::string mark = "\n# " + name + ": ";
+    const size_t at = script.find(mark);
     if (at == std::string::npos) return "";
-    const size_t begin = at + kMark.size();
+    const size_t begin = at + mark.size();
     return script.substr(begin, script.find('\n', begin) - begin);
 }
 
@@ -133,8 +134,12 @@ Result<int> build_from_script(const Program& program, const ImageOptions& option
     Request request{
         .method = "POST", .target = image_target(options.name, "/build"), .content_type = "application/json"};
     Json recipe = {{"script", script}};
-    const std::string from = options.from.empty() ? base_of(script) : options.from;
+    const std::string from = options.from.empty() ? said_by(script, "from") : options.from;
     if (!from.empty()) recipe["from"] = from;
+    const std::string variable = said_by(script, "env");
+    if (const size_t equals = variable.find('='); equals != std::string::npos) {
+        recipe["env"][variable.substr(0, equals)] = variable.substr(equals + 1);
+    }
     request.body = TRY(dump_json(recipe));
     const Api api = TRY(program.api());
     Response response = TRY(api.open(request));

@@ -40,6 +40,8 @@ Answer build(Services& services, Exchange& exchange, const Params& params) {
     command.name = params.at("name");
     CO_TRY_LET(command.from, fields.text_or("from", services.config.default_image));
     CO_TRY_LET(command.script, fields.required_text("script"));
+    CO_TRY_LET(command.env, fields.pairs("env"));
+    CO_TRY_LET(command.env, checked_env("env", std::move(command.env)));
     CO_TRY(check_name("name", command.name));
     CO_TRY(services.images.find(command.from));
     CO_TRY(co_await exchange.begin(200, "text/event-stream"));

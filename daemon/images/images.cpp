@@ -269,6 +269,7 @@ Task<Result<ImageRecord>> Images::build(BuildImage command, Sink output, Gone go
     CO_TRY_LET(const ImageRecord from, find(command.from));
     CreateBox workshop;
     workshop.image = from;
+    workshop.env = command.env;
     workshop.internal = true;
     CO_TRY_LET(auto box, co_await manager_.create(std::move(workshop)));
     auto layer = co_await run_script(box, command.script, std::move(output), std::move(gone));
@@ -277,6 +278,10 @@ Task<Result<ImageRecord>> Images::build(BuildImage command, Sink output, Gone go
         ImageRecord made = from;
         made.name = command.name;
         made.parent = command.from;
+        for (auto& variable : command.env) {
+            std::erase_if(made.env, [&variable](const auto& older) { return older.first == variable.first; });
+            made.env.push_back(std::move(variable));
+        }
         made.layers.insert(made.layers.begin(), layer.value());
         image = co_await keep(std::move(made));
     } else {

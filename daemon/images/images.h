@@ -20,6 +20,7 @@ struct BuildImage {
     std::string name;
     std::string from;
     std::string script;  ///< run by /bin/sh as root, in a box of its own
+    Pairs env{};         ///< beside those of `from`: of the script, and of what runs in boxes of the image
 };
 
 /// Done when whoever asked for the image is no longer there; may be cancelled.

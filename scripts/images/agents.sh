@@ -1,10 +1,11 @@
 # The agents image: the programs of Claude Code, Codex and OpenCode, run as root in a box of the node image by
-# `hutch image build agents`. Versions are pinned: an adapter reads what these write.
+# `hutch image build agents`. Versions are pinned: an adapter reads what these write. `hutch image inspect agents` shows them.
 # from: node
+# env: HUTCH_AGENTS=@anthropic-ai/claude-code@2.1.332 @openai/codex@0.171.0 opencode-ai@1.18.33
 set -eu
 
-npm install --global --prefix /usr/local --no-fund --no-audit --no-update-notifier \
-    @anthropic-ai/claude-code@2.1.332 @openai/codex@0.171.0 opencode-ai@1.18.33
+# shellcheck disable=SC2086 # several words
+npm install --global --prefix /usr/local --no-fund --no-audit --no-update-notifier $HUTCH_AGENTS
 chown -R boxuser:boxuser /usr/local/bin /usr/local/lib/node_modules
 rm -rf /root/.npm
 

@@ -413,11 +413,12 @@ leakless(daemon, 'image build runs the recipe of that name', async () => {
   fs.mkdirSync(path.join(share, 'images'), { recursive: true });
   fs.writeFileSync(path.join(share, 'images/own'), `#!/bin/sh\necho progress >&2; cat ${scratch('busybox.tar')}\n`, { mode: 0o755 });
   fs.writeFileSync(path.join(share, 'images/broken'), '#!/bin/sh\nexit 9\n', { mode: 0o755 });
-  fs.writeFileSync(path.join(share, 'images/upon.sh'), 'touch /upon\n');
+  fs.writeFileSync(path.join(share, 'images/upon.sh'), '# A test.\n# env: TOOLS=a@1 b\ntouch /upon\n');
   const env = { HUTCH_SHARE: share };
   const { code, stdout, stderr } = await hutch(daemon, ['image', 'build', 'own'], { env });
   assert.deepEqual([code, stdout, stderr], [0, 'own\n', 'progress\n']);
   assert.equal(await output(daemon, ['image', 'build', 'upon'], { env }), 'upon\n');
+  assert.deepEqual(JSON.parse(await output(daemon, ['image', 'inspect', 'upon'])).env, { TOOLS: 'a@1 b' });
   await complains(daemon, 1, /broken.*status 9/, ['image', 'build', 'broken'], { env });
   await complains(daemon, 1, /gentoo/, ['image', 'build', 'gentoo'], { env });
   await complains(daemon, 2, /\.\.\/x/, ['image', 'build', '../x'], { env });

@@ -197,6 +197,24 @@ imaging('the box of a script is nobody\'s to see', async () => {
 
 // --- removal ---
 
+imaging('a script’s variables are those of its image’s boxes, and of images built on it', async () => {
+  const body = { from: 'busybox', script: 'echo "$TOOLS" > /tools', env: { TOOLS: 'a@1 b@2', MORE: 'x' } };
+  const made = async (name, what) => {
+    const answer = await daemon.ask('POST', `/v2/images/${name}/build`, { body: what });
+    assert.match(answer.text, /event: image\n/);
+  };
+  await made('one', body);
+  await made('two', { from: 'one', script: 'true', env: { MORE: 'y' } });
+  assert.deepEqual((await daemon.json('GET', '/v2/images/two')).env, { TOOLS: 'a@1 b@2', MORE: 'y' });
+  const box = await daemon.box({ runtime: 'two', env_vars: { OWN: 'z' } });
+  assert.equal(await box.sh('cat /tools; echo "$TOOLS $MORE $OWN"'), 'a@1 b@2\na@1 b@2 y z');
+  await box.remove();
+  await daemon.settled();
+  await daemon.json('DELETE', '/v2/images/two');
+  await daemon.json('DELETE', '/v2/images/one');
+  await daemon.refuses(400, /^env: PATH is reserved/, 'POST', '/v2/images/x/build', { body: { ...body, env: { PATH: '/' } } });
+});
+
 imaging('a removed image is unknown, and its layer gone', async () => {
   await daemon.import('tools', archive());
   assert.deepEqual(await daemon.json('DELETE', '/v2/images/tools'), {});
