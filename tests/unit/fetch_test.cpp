@@ -82,7 +82,7 @@ TEST_F(FetchTest, TellsTheHeadThenTheBody) {
 }
 
 TEST_F(FetchTest, KeepsAServerWaitingForWhoReadsSlowly) {
-    constexpr size_t kSize = 64 << 20;
+    static constexpr size_t kSize = 64 << 20;
     answer("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(kSize) + "\r\n\r\n" + std::string(kSize, 'x'));
     run([](Fetcher& fetcher, std::string url) -> Task<> {
         Fetch fetch = fetcher.start({"GET", std::move(url)});
@@ -115,7 +115,7 @@ TEST_F(FetchTest, NamesAServerThatCannotBeReached) {
 }
 
 TEST_F(FetchTest, GivenUpBreaksOff) {
-    constexpr size_t kSize = 256 << 20;  // more than the sockets hold
+    static constexpr size_t kSize = 256 << 20;  // more than the sockets hold
     answer("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(kSize) + "\r\n\r\n" + std::string(kSize, 'x'));
     run([](Fetcher& fetcher, std::string url, Event& served) -> Task<> {
         {
