@@ -50,7 +50,7 @@ Agents::Agents(Manager& boxes, Runs& runs, Access access, Close close)
     : boxes_(boxes), runs_(runs), access_(std::move(access)), close_(std::move(close)) {}
 
 Result<void> Agents::configure(const AgentRecord& agent) {
-    if (agent.harness.empty() && agent.mcp_servers.empty()) return {};
+    if (agent.harness.empty() && agent.mcp_servers.empty() && agent.skills.empty()) return {};
     return boxes_.records().put_agent(agent);
 }
 

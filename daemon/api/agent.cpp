@@ -98,7 +98,7 @@ static Result<std::optional<AgentRecord>> decode_program(const Fields& fields) {
 }
 
 Result<AgentChoice> decode_agent(const Fields& fields) {
-    return AgentChoice{TRY(decode_program(fields)), TRY(decode_mcp_servers(fields))};
+    return AgentChoice{TRY(decode_program(fields)), TRY(decode_mcp_servers(fields)), TRY(decode_skills(fields))};
 }
 
 // What is no program's own goes along with another program too.
@@ -106,6 +106,7 @@ static Result<AgentRecord> chosen(Services& services, const AgentChoice& choice,
     const AgentRecord old = like.empty() ? AgentRecord() : TRY(services.agents.heritage(like));
     AgentRecord agent = choice.agent.value_or(old);
     agent.mcp_servers = choice.mcp_servers.value_or(old.mcp_servers);
+    agent.skills = old.skills;  // they are among its files
     return agent;
 }
 
@@ -122,6 +123,9 @@ static Result<void> tell(Services& services, const std::vector<std::shared_ptr<B
 Task<Result<void>> equip(Services& services, std::vector<std::shared_ptr<Box>> boxes, AgentChoice choice,
                          std::string like) {
     auto told = tell(services, boxes, choice, like);
+    for (const auto& box : boxes) {
+        if (told.ok()) told = co_await learn(services, box, choice.skills);
+    }
     if (told.ok()) co_return told;
     for (const auto& made : boxes) (void)co_await services.boxes.remove(made);
     co_return told;
@@ -130,6 +134,7 @@ Task<Result<void>> equip(Services& services, std::vector<std::shared_ptr<Box>> b
 void add_agent_routes(Router& router, Services& services) {
     router.add("PUT", "/v2/box/{id}/config/model", with(services, set_model));
     router.add("PUT", "/v2/box/{id}/config/custom-runner", with(services, set_runner));
+    add_skill_routes(router, services);
 }
 
 }  // namespace hutch::daemon

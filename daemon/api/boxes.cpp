@@ -66,7 +66,7 @@ Result<void> refuse_unsupported(const Fields& fields) {
     const auto unsupported = [](const std::string& field) {
         return Error{ErrorKind::kUnsupported, 0, field + ": not supported by this version of hutchd; leave it out"};
     };
-    for (const char* field : {"attach_headers", "skills"}) {
+    for (const char* field : {"attach_headers"}) {
         if (fields.has(field)) return unsupported(field);
     }
     return {};
@@ -123,7 +123,7 @@ Json box_json(const Services& services, const Box& box) {
         {"keep_alive", record.keep_alive},
         {"model", agent.model},
         {"agent", agent.harness},
-        {"enabled_skills", Json::array()},
+        {"enabled_skills", agent.skills},
         {"runtime", record.image},
         {"status", name_of(box.status())},
         {"network_policy", network_json(record.network)},

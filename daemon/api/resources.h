@@ -53,6 +53,7 @@ void add_metrics_routes(Router& router, Services& services);
 void add_usage_routes(Router& router, Services& services);
 void add_snapshot_routes(Router& router, Services& services);
 void add_agent_routes(Router& router, Services& services);
+void add_skill_routes(Router& router, Services& services);
 void add_prompt_routes(Router& router, Services& services);
 void add_model_key_routes(Router& router, Services& services);
 void add_space_routes(Router& router, Services& services);
@@ -119,10 +120,14 @@ Task<Result<void>> introduce(Services& services, std::vector<std::shared_ptr<Box
 struct AgentChoice {
     std::optional<AgentRecord> agent;        ///< harness, model, runner and key
     std::optional<std::string> mcp_servers;  ///< as AgentRecord has them
+    std::vector<std::string> skills{};       ///< besides those it has
 };
-/// agent, model, custom_runner, agent_api_key and mcp_servers.
+/// agent, model, custom_runner, agent_api_key, mcp_servers and skills.
 Result<AgentChoice> decode_agent(const Fields& fields);
 Result<std::optional<std::string>> decode_mcp_servers(const Fields& fields);
+Result<std::vector<std::string>> decode_skills(const Fields& fields);
+/// Puts them into the box.
+Task<Result<void>> learn(Services& services, std::shared_ptr<Box> box, std::vector<std::string> skills);
 /// Gives these boxes, which were just made, that agent; what the call did not say is as with `like`, a box or a
 /// snapshot. All of them are removed if one cannot be told.
 Task<Result<void>> equip(Services& services, std::vector<std::shared_ptr<Box>> boxes, AgentChoice choice,

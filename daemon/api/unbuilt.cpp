@@ -11,9 +11,6 @@ void add_unbuilt_routes(Router& router) {
         const char* path;
     };
     static const Call kCalls[] = {
-        {"POST", "/v2/box/{id}/config/skills"},
-        {"DELETE", "/v2/box/{id}/config/skills/{owner}/{repo}"},
-        {"DELETE", "/v2/box/{id}/config/skills/{owner}/{repo}/{skill}"},
         {"POST", "/v2/box/{id}/schedules"},
         {"GET", "/v2/box/{id}/schedules"},
         {"GET", "/v2/box/{id}/schedules/{schedule}"},

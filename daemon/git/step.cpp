@@ -18,7 +18,7 @@ constexpr const char* kSettleIdentity =
     "git config user.name >/dev/null || git config --global user.name 'Hutch Box'\n"
     "git config user.email >/dev/null || git config --global user.email box@hutch.local\n";
 // git gives its helpers a standard input of its own; descriptor 9 they inherit.
-constexpr const char* kRunGit = "exec 9<&0 </dev/null\nexec git \"$@\"\n";
+constexpr const char* kKeepInput = "exec 9<&0 </dev/null\n";
 
 // Opened anew by each helper that asks, at its beginning: a clone with submodules asks more than once.
 constexpr const char* kHelper = "!f() { test \"$1\" = get && cat /proc/self/fd/9; }; f";
@@ -51,9 +51,10 @@ std::string prompt_of(const GitStep& step) {
 
 Result<Command> command_of(const GitStep& step) {
     Command command;
-    std::string script = kFindGit;
+    std::string script = step.script.empty() ? kFindGit : "";
     if (step.commits) script += kSettleIdentity;
-    command.argv = {"sh", "-c", script + kRunGit, "git"};
+    script += kKeepInput + (step.script.empty() ? "exec git \"$@\"\n" : step.script);
+    command.argv = {"sh", "-c", std::move(script), "git"};
     for (const auto& words : {options_of(step.credential), step.args}) {
         command.argv.insert(command.argv.end(), words.begin(), words.end());
     }

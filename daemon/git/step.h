@@ -24,6 +24,7 @@ constexpr const char* kGitEmail = "box@hutch.local";
 /// One call of the box's own git program, by boxuser.
 struct GitStep {
     std::vector<std::string> args;  ///< after "git"
+    std::string script{};           ///< of a shell, that is run instead, with those arguments; empty: none
     std::string folder;             ///< absolute, in the box
     Pairs env;
     Credential credential;

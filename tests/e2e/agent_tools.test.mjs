@@ -1,18 +1,57 @@
-// What agents have besides their program: servers of tools. The programs are stand-ins that say how they were started.
+// What agents have besides their program: servers of tools, and skills. The programs are stand-ins that say how they were started.
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
-import { after } from 'node:test';
+import path from 'node:path';
+import { after, before } from 'node:test';
 import { agentImage, started } from './lib/agent-image.mjs';
 import { Box } from './lib/box.mjs';
+import { gitCore, gitImage } from './lib/git-image.mjs';
 import { open } from './lib/http.mjs';
-import { baseImage } from './lib/image.mjs';
-import { leakless, needs, suite } from './lib/suite.mjs';
+import { kOutside, kPort, Outside } from './lib/outside.mjs';
+import { leakless, needs, skip, suite } from './lib/suite.mjs';
 
-needs();
+needs('git', 'ldd');
+if (!fs.existsSync(`${gitCore()}/git-http-backend`)) skip('needs git-http-backend');
+
+const kToken = 'ghp_thisIsTheSecretOfTheTest0123456789';
 const directory = fs.mkdtempSync('/var/tmp/hutch-agent-tools-');
-after(() => fs.rmSync(directory, { recursive: true }));
-const daemon = suite({ import: { agents: agentImage(directory, baseImage(directory)) } });
+const repositories = path.join(directory, 'repositories');
+const outside = new Outside([process.execPath, new URL('lib/git-server.mjs', import.meta.url).pathname, repositories, String(kPort)]);
+
+/// A repository on the server with these files; once more: its next commit.
+function publish(name, files) {
+  const git = (...args) => execFileSync('git', ['-c', 'user.name=Host', '-c', 'user.email=host@example.com', '-c', 'safe.directory=*', ...args], { stdio: 'ignore', env: { PATH: process.env.PATH, HOME: directory } });
+  const bare = path.join(repositories, name);
+  const work = path.join(directory, 'work');
+  if (!fs.existsSync(bare)) git('init', '--bare', '--initial-branch=main', bare);
+  git('init', '--initial-branch=main', work);
+  for (const [file, content] of Object.entries(files)) {
+    fs.mkdirSync(path.dirname(path.join(work, file)), { recursive: true });
+    fs.writeFileSync(path.join(work, file), content, { mode: file.endsWith('.sh') ? 0o755 : 0o644 });
+  }
+  git('-C', work, 'add', '.');
+  git('-C', work, 'commit', '-m', 'all');
+  git('-C', work, 'push', '--force', bare, 'main');
+  fs.rmSync(work, { recursive: true });
+}
+
+before(() => {
+  publish('acme/single.git', { 'SKILL.md': 'the one', 'more/notes.md': 'notes' });
+  publish('acme/nested.git', { 'README': 'x', 'skills/SKILL.md': 'nested', 'skills/basics/a.md': 'a', 'src/main.js': 'x' });
+  publish('acme/many.git', { 'skills/pdf/SKILL.md': 'pdf', 'skills/pdf/run.sh': 'echo run', 'skills/xls/SKILL.md': 'xls', 'skills/none/README': 'x' });
+  publish('other/pdf.git', { 'SKILL.md': 'another pdf' });
+  publish('acme/empty.git', { README: 'no skill' });
+  publish('private/secret.git', { 'SKILL.md': 'hidden' });
+  fs.writeFileSync(path.join(repositories, 'token'), kToken);
+  outside.open();
+});
+after(() => {
+  outside.close();
+  fs.rmSync(directory, { recursive: true });
+});
+const daemon = suite({ import: { agents: agentImage(directory, gitImage(directory)) }, args: ['--github_url', `http://${kOutside}:${kPort}`] });
 
 const kModels = { 'claude-code': 'anthropic/claude-x', codex: 'openai/gpt-x', opencode: 'openrouter/some/model' };
 const kSecret = 'Bearer it\'s "the" $SECRET';
@@ -116,4 +155,77 @@ leakless(daemon, 'what an MCP server must not say is named', async () => {
     [Array.from({ length: 21 }, (_, i) => ({ ...npm, name: `n${i}` })), /^mcp_servers: at most 20/], [[{ ...npm, args: ['x'.repeat(65536)] }], /^mcp_servers: at most 64 KiB/]];
   for (const [mcp_servers, error] of wrong) await daemon.refuses(400, error, 'POST', '/v2/box', { body: { mcp_servers } });
   assert.deepEqual(await daemon.json('GET', '/v2/box'), []);
+});
+
+const skillsOf = async (box) => (await daemon.json('GET', box.path)).enabled_skills;
+const add = (box, skill_id) => daemon.json('POST', `${box.path}/config/skills`, { skill_id });
+const remove = (box, id) => daemon.json('DELETE', `${box.path}/config/skills/${id}`);
+/// What agents find: each file, once through each of their directories; and what else there is of skills.
+const found = async (box) => {
+  const [agents, claude] = await Promise.all(['.agents', '.claude'].map((home) => box.sh(`cd /home/boxuser/${home}/skills 2>/dev/null && find -L . -type f | sort || true`)));
+  assert.equal(agents, claude);
+  return agents.split('\n').filter(Boolean).map((file) => file.slice(2));
+};
+const kept = (box) => box.sh('ls -A /home/boxuser/.hutch/skills 2>/dev/null || true');
+
+leakless(daemon, 'skills of a create and of a call are where each program looks for them, and go again', async () => {
+  const box = await withAgent('custom', { skills: ['acme/single', 'acme/many/pdf', 'acme/single'] });
+  assert.deepEqual(box.data.enabled_skills, ['acme/single', 'acme/many/pdf']);
+  assert.deepEqual(await found(box), ['pdf/SKILL.md', 'pdf/run.sh', 'single/SKILL.md', 'single/more/notes.md']);
+  assert.equal(await box.read('/home/boxuser/.claude/skills/single/SKILL.md'), 'the one');
+  assert.equal(await box.sh('/home/boxuser/.agents/skills/pdf/run.sh; stat -L -c %U /home/boxuser/.agents/skills/pdf'), 'run\nboxuser');
+  assert.deepEqual((await add(box, 'acme/nested')).enabled_skills, ['acme/single', 'acme/many/pdf', 'acme/nested']);
+  assert.deepEqual((await found(box)).slice(0, 2), ['nested/SKILL.md', 'nested/basics/a.md']);
+  assert.deepEqual((await remove(box, 'acme/many/pdf')).enabled_skills, ['acme/single', 'acme/nested']);
+  await daemon.refuses(404, /has no skill "acme\/many\/pdf"/, 'DELETE', `${box.path}/config/skills/acme/many/pdf`);
+  await remove(box, 'acme/single');
+  await remove(box, 'acme/nested');
+  assert.deepEqual([await found(box), await skillsOf(box), await kept(box)], [[], [], '']);
+  assert.equal((await daemon.json('GET', `${box.path}/runs`)).runs.filter(({ prompt }) => /git/.test(prompt)).length, 0);
+});
+
+leakless(daemon, 'a repository without a skill of its own is all that it has; once more, what it has now', async () => {
+  publish('acme/changing.git', { 'a/SKILL.md': 'a1', 'b/SKILL.md': 'b1' });
+  const box = await daemon.box({ runtime: 'agents', skills: ['acme/changing'] });
+  assert.deepEqual(await found(box), ['a/SKILL.md', 'b/SKILL.md']);
+  publish('acme/changing.git', { 'b/SKILL.md': 'b2', 'c/SKILL.md': 'c2' });
+  assert.deepEqual((await add(box, 'acme/changing')).enabled_skills, ['acme/changing']);
+  assert.deepEqual(await found(box), ['b/SKILL.md', 'c/SKILL.md']);
+  assert.equal(await box.read('/home/boxuser/.agents/skills/b/SKILL.md'), 'b2');
+});
+
+leakless(daemon, 'snapshots and forks have the skills, and what their own call adds', async () => {
+  const box = await withAgent('custom', { skills: ['acme/single'] });
+  const snapshot = await daemon.json('POST', `${box.path}/snapshots`, { name: 'n' }, 201);
+  const copy = new Box(daemon, await daemon.json('POST', '/v2/box/from-snapshot', { snapshot_id: snapshot.id, agent: 'codex', model: 'm', skills: ['acme/many/xls'] }, 201));
+  assert.deepEqual([await skillsOf(copy), await found(copy)], [['acme/single', 'acme/many/xls'], ['single/SKILL.md', 'single/more/notes.md', 'xls/SKILL.md']]);
+  const fork = new Box(daemon, (await daemon.json('POST', `${box.path}/fork`, {}, 201)).boxes[0]);
+  await remove(fork, 'acme/single');
+  assert.deepEqual([await found(fork), await skillsOf(box)], [[], ['acme/single']]);
+  await daemon.json('DELETE', '/v2/box/snapshots');
+});
+
+leakless(daemon, 'a skill that cannot be had is named, and leaves nothing behind', async () => {
+  const box = await withAgent('custom', { skills: ['acme/many/pdf'] });
+  await box.sh('mkdir -p /home/boxuser/.agents/skills/single && echo mine > /home/boxuser/.agents/skills/single/SKILL.md');
+  const before = await box.sh('find /home /tmp | sort');
+  const wrong = [[400, 'acme/empty', /acme\/empty: http\S+ has no SKILL.md/], [400, 'acme/many/none', /acme\/many\/none: http\S+ has no directory none with a SKILL.md/],
+    [409, 'acme/unknown', /acme\/unknown: git: .*(not found|404)/], [409, 'private/secret', /private\/secret: git: /],
+    [409, 'other/pdf', /other\/pdf: \/home\/boxuser\/.agents\/skills\/pdf is there already/], [409, 'acme/single', /skills\/single is there already/],
+    ...['', 'acme', 'acme/', '/x', 'a/b/c/d', '../x', 'a/..', 'a/b c', '-a/b', 'a/b/', 'https://x/y'].map((id) => [400, id, /^skill_id: ".*" must be owner\/repo or owner\/repo\/skill/])];
+  for (const [status, skill_id, error] of wrong) await daemon.refuses(status, error, 'POST', `${box.path}/config/skills`, { body: { skill_id } });
+  assert.equal(await box.sh('find /home /tmp | sort'), before);
+  assert.deepEqual(await skillsOf(box), ['acme/many/pdf']);
+  for (const [status, id, error] of [[400, 'acme', /^skills: "acme" must be/], [400, 'acme/empty', /^skills: acme\/empty: /], [409, 'acme/unknown', /^skills: acme\/unknown: git: /]]) {
+    await daemon.refuses(status, error, 'POST', '/v2/box', { body: { runtime: 'agents', skills: ['acme/single', id] } });
+  }
+  assert.equal((await daemon.json('GET', '/v2/box')).length, 1);
+  const plain = await daemon.box();
+  await daemon.refuses(409, /has no git program/, 'POST', `${plain.path}/config/skills`, { body: { skill_id: 'acme/single' } });
+});
+
+leakless(daemon, "a private repository's skill is fetched with the box's token, which is in no file", async () => {
+  const box = await daemon.box({ runtime: 'agents', github_token: kToken, skills: ['private/secret'] });
+  assert.deepEqual(await found(box), ['secret/SKILL.md']);
+  assert.equal(await box.fails(`grep -rqs ${kToken} /home /tmp /workspace`), 1);
 });

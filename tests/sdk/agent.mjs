@@ -100,6 +100,21 @@ calls('Box.create: MCP servers, which the harness is told', async () => {
   await refuses(400, /^mcp_servers\[0\]: name: /, () => Box.create({ mcpServers: [{ name: 'a b', package: 'p' }] }));
 });
 
+calls('skills: add, list, remove', async () => {
+  const box = await Box.create({ runtime: 'git' });
+  // The box's git is told that its server is here.
+  await box.exec.command('git config --global url./workspace/home/.insteadOf https://github.com/; git init --quiet acme/tools.git; cd acme/tools.git; mkdir -p skills/pdf; echo how > skills/pdf/SKILL.md; git add .; git -c user.name=a -c user.email=b commit --quiet -m x; mkdir ../../other; cp -R . ../../other/pdf.git; mv skills/pdf skills/xls; git add .; git -c user.name=a -c user.email=b commit --quiet -m y');
+  await box.skills.add('other/pdf/pdf');
+  await box.skills.add('acme/tools');
+  assert.deepEqual(await box.skills.list(), ['other/pdf/pdf', 'acme/tools']);
+  await box.skills.remove('acme/tools');
+  assert.equal(await box.files.read('/home/boxuser/.claude/skills/pdf/SKILL.md'), 'how\n');
+  await box.skills.remove('other/pdf/pdf');
+  assert.deepEqual(await box.skills.list(), []);
+  await refuses(400, /^skill_id: /, () => box.skills.add('acme'));
+  await refuses(400, /^skills: "acme" must be owner\/repo/, () => Box.create({ skills: ['acme'] }));
+});
+
 calls('agent.run: a webhook at a private address is not called', async () => {
   let asked = 0;
   const server = http.createServer((request, response) => response.end(String(++asked))).listen(0, '127.0.0.1');

@@ -340,13 +340,11 @@ calls('what is not built yet says so', async () => {
   const box = await Box.create();
   const fields = {
     attach_headers: { attachHeaders: { 'example.org': { 'X-Token': 'x' } } },
-    skills: { skills: ['owner/repo'] },
   };
   for (const [field, config] of Object.entries(fields)) {
     await refuses(501, new RegExp(`^${field}: not supported`), () => Box.create(config));
   }
   const unbuilt = [
-    () => box.skills.add('owner/repo'), () => box.skills.remove('owner/repo'), () => box.skills.remove('owner/repo/skill'),
     () => box.schedule.agent({ cron: '* * * * *', prompt: 'x' }), () => box.schedule.exec({ cron: '* * * * *', command: ['true'] }), () => box.schedule.list(), () => box.schedule.get('s'),
     () => box.schedule.pause('s'), () => box.schedule.resume('s'), () => box.schedule.delete('s'),
     () => box.getPreviewUrl(80), () => box.listPreviews(), () => box.deletePreview(80),

@@ -79,6 +79,14 @@ const withRepository = async (box) => {
   await box.sh(`git init -q --bare -b main origin.git; git init -q -b main p; cd p; echo one > f; ${git} add f; ${git} commit -q -m one
     git remote add origin ../origin.git; git push -q origin main; echo two > f`);
 };
+// The box is told that the forge's repositories are here.
+const withSkill = (box) => box.sh(`git config --global url./workspace/home/.insteadOf http://forge.invalid/; git init -q -b main acme/tools.git; cd acme/tools.git
+  mkdir -p skills/pdf; echo how > skills/pdf/SKILL.md; git add .; git -c user.name=a -c user.email=b commit -q -m one`);
+const withAddedSkill = async (box, parts) => {
+  await withSkill(box);
+  await box.daemon.json('POST', `${box.path}/config/skills`, { skill_id: Object.values(parts).join('/') });
+  return parts;
+};
 const git = (row) => ({ make: { runtime: 'git' }, prepare: withRepository, paused: wakes, ...row });
 const p = { folder: 'p' };
 const kMessage = { message: 'said', ...p };
@@ -95,6 +103,7 @@ const badCreate = (body = {}) => [
   ['init_command', { body: { ...body, init_command: 'true' } }], ['idle_timeout', { body: { ...body, idle_timeout: -1 } }], ['github_token', { body: { ...body, github_token: 'a b' } }],
   ['git_user_name', { body: { ...body, git_user_name: 'a\nb' } }], ['agent', { body: { ...body, agent: 'nobody', model: 'x' } }], ['model', { body: { ...body, agent: 'codex' } }],
   ['custom_runner', { body: { ...body, agent: 'custom' } }], ['agent_api_key', { body: { ...body, agent: 'codex', model: 'm', agent_api_key: 'a\nb' } }], ['mcp_servers', { body: { ...body, mcp_servers: [{}] } }],
+  ['skills', { body: { ...body, skills: ['acme'] } }],
 ];
 
 const unbuilt = { gone: 501 };
@@ -113,6 +122,10 @@ export const ofBoxes = {
   'PUT /v2/box/{id}/config/model': { make: agent, body: { model: 'other' }, says: /"model":"other"/, bad: [['model', { body: {} }], ['model', { body: { model: kLong } }]] },
   'PUT /v2/box/{id}/config/custom-runner': { body: { custom_runner: runner }, says: /"agent":"custom"/, bad: [['custom_runner', { body: {} }], ['custom_runner.command', { body: { custom_runner: {} } }],
     ['custom_runner.protocol', { body: { custom_runner: { ...runner, protocol: 'mine' } } }], ['custom_runner.args', { body: { custom_runner: { ...runner, args: [kNul] } } }]] },
+  'POST /v2/box/{id}/config/skills': { ...git({ prepare: withSkill }), body: { skill_id: 'acme/tools/pdf' }, says: /"acme\/tools\/pdf"/, bad: [['skill_id', { body: {} }], ['skill_id', { body: { skill_id: 5 } }], ['skill_id', { body: { skill_id: 'acme' } }],
+    ['skills: acme/tools/none', { body: { skill_id: 'acme/tools/none' } }]] },
+  'DELETE /v2/box/{id}/config/skills/{owner}/{repo}': { ...git({ prepare: (box) => withAddedSkill(box, { owner: 'acme', repo: 'tools' }) }), says: /\[\]/ },
+  'DELETE /v2/box/{id}/config/skills/{owner}/{repo}/{skill}': { ...git({ prepare: (box) => withAddedSkill(box, { owner: 'acme', repo: 'tools', skill: 'pdf' }) }), says: /\[\]/ },
   'POST /v2/box/{id}/pause': {},
   'POST /v2/box/{id}/resume': { paused: wakes },
   'GET /v2/box/{id}/startup': kept,
@@ -163,9 +176,6 @@ export const ofBoxes = {
   'POST /v2/box/{id}/rollback': { prepare: withSnapshot, body: ({ snapshot }) => ({ snapshot_id: snapshot }), busy: { ends: true }, bad: [['snapshot_id', { body: {} }], ['snapshot_id', { body: { snapshot_id: 5 } }]] },
   'GET /v2/box/{id}/usage': { gone: 200 }, // a bill outlives its box
 
-  'POST /v2/box/{id}/config/skills': unbuilt,
-  'DELETE /v2/box/{id}/config/skills/{owner}/{repo}': unbuilt,
-  'DELETE /v2/box/{id}/config/skills/{owner}/{repo}/{skill}': unbuilt,
   'POST /v2/box/{id}/schedules': unbuilt,
   'GET /v2/box/{id}/schedules': unbuilt,
   'GET /v2/box/{id}/schedules/{schedule}': unbuilt,
