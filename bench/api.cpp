@@ -68,18 +68,37 @@ Api::Api(uint16_t port, const std::string& key) : socket_(socket(AF_INET, SOCK_S
     if (connect(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) die("connecting");
 }
 
-std::string Api::call(const std::string& method, const std::string& path, const std::string& body, int expected) {
+void Api::send(const std::string& method, const std::string& path, const std::string& body) {
     const std::string request = method + " " + path + " HTTP/1.1\r\n" + headers_ +
                                 "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
     if (!write_all(socket_.get(), request).ok()) die("writing a request");
+}
+
+void Api::receive(std::string& into) {
+    char buffer[16384];
+    const ssize_t n = read(socket_.get(), buffer, sizeof(buffer));
+    if (n <= 0) die("reading an answer");
+    into.append(buffer, static_cast<size_t>(n));
+}
+
+void Api::open(const std::string& method, const std::string& path, const std::string& body) {
+    send(method, path, body);
+    await("\r\n\r\n");
+}
+
+void Api::await(const std::string& text) {
+    size_t at = std::string::npos;
+    while ((at = streamed_.find(text)) == std::string::npos) receive(streamed_);
+    streamed_.erase(0, at + text.size());
+}
+
+std::string Api::call(const std::string& method, const std::string& path, const std::string& body, int expected) {
+    send(method, path, body);
     std::string answer;
     size_t head = std::string::npos;
     size_t length = 0;
     while (head == std::string::npos || answer.size() < head + 4 + length) {
-        char buffer[16384];
-        const ssize_t n = read(socket_.get(), buffer, sizeof(buffer));
-        if (n <= 0) die("reading the answer to " + method + " " + path);
-        answer.append(buffer, static_cast<size_t>(n));
+        receive(answer);
         if (head == std::string::npos && (head = answer.find("\r\n\r\n")) != std::string::npos) {
             const size_t at = answer.find("Content-Length: ");
             length = at < head ? strtoul(answer.c_str() + at + 16, nullptr, 10) : 0;

@@ -16,8 +16,17 @@ class Api {
     /// The answer's body; ends the program when the status is not `expected`.
     std::string call(const std::string& method, const std::string& path, const std::string& body, int expected);
 
+    /// A call whose answer streams: returns when it has begun. No other may follow on this connection.
+    void open(const std::string& method, const std::string& path, const std::string& body);
+    /// Reads on until `text` has come, once more than before.
+    void await(const std::string& text);
+
   private:
+    void send(const std::string& method, const std::string& path, const std::string& body);
+    void receive(std::string& into);
+
     UniqueFd socket_;
+    std::string streamed_;  ///< and not awaited yet
     std::string headers_ = "Host: hutch\r\n";
 };
 

@@ -2,6 +2,7 @@
 // microseconds; scripts/bench turns them into the table, the plot and the verdict on the budgets of SPECIFICATION.md.
 
 #include <benchmark/benchmark.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -137,6 +138,49 @@ void exec_tcp(benchmark::State& state) {
     samples.report(state);
     state.counters["socket_p50_us"] = over_socket.at(0.5);
     local.call("DELETE", box, "", 200);
+}
+
+constexpr const char* kAgent = R"({"agent":"custom","model":"m","custom_runner":{"command":"/bin/sh","args":["-c",)"
+                               R"("exec 3<>fifo; while read -r line <&3; do echo event: text; )"
+                               R"(echo 'data: {\"text\":\"x\"}'; echo; done","agent"]}})";
+
+// With and without an agent in turn.
+void create_agent(benchmark::State& state) {
+    Api api(daemon().socket());
+    Samples samples;
+    Samples plain;
+    const auto make = [&api](const std::string& body) { return field(api.call("POST", "/v2/box", body, 201), "id"); };
+    for (auto unused : state) {
+        const auto begin = Clock::now();
+        const std::string box = make("{}");
+        plain.add(std::chrono::duration<double, std::micro>(Clock::now() - begin).count());
+        std::string agent;
+        samples.time(state, [&] { agent = make(kAgent); });
+        for (const std::string& id : {box, agent}) api.call("DELETE", "/v2/box/" + id, "", 200);
+    }
+    samples.report(state);
+    state.counters["plain_p50_us"] = plain.at(0.5);
+}
+
+// From the moment a harness is told to say something, so its own time to say it is in it, to its event at the client.
+void agent_event(benchmark::State& state) {
+    Api api(daemon().socket());
+    const std::string box = "/v2/box/" + field(api.call("POST", "/v2/box?details=1", kAgent, 201), "id");
+    api.call("POST", box + "/exec", R"({"command":["mkfifo","fifo"]})", 200);
+    const std::string init = field(api.call("GET", box + "?details=1", "", 200), "init_pid");
+    const std::string fifo = "/proc/" + init + "/root/workspace/home/fifo";
+    const UniqueFd tell(open(fifo.c_str(), O_RDWR | O_CLOEXEC));
+    Api stream(daemon().socket());
+    stream.open("POST", box + "/run/stream", R"({"prompt":"x"})");
+    Samples samples;
+    for (auto unused : state) {
+        samples.time(state, [&] {
+            if (!write_all(tell.get(), "\n").ok()) abort();
+            stream.await("event: text");
+        });
+    }
+    samples.report(state);
+    api.call("DELETE", box, "", 200);
 }
 
 void floor_pause(benchmark::State& state) {
@@ -372,6 +416,8 @@ BENCHMARK(create)->UseManualTime()->Unit(benchmark::kMicrosecond)->Iterations(20
 BENCHMARK(floor_spawn)->UseManualTime()->Unit(benchmark::kMicrosecond)->Iterations(500);
 BENCHMARK(exec)->UseManualTime()->Unit(benchmark::kMicrosecond)->Iterations(500);
 BENCHMARK(exec_tcp)->UseManualTime()->Unit(benchmark::kMicrosecond)->Iterations(500);
+BENCHMARK(create_agent)->UseManualTime()->Unit(benchmark::kMicrosecond)->Iterations(200);
+BENCHMARK(agent_event)->UseManualTime()->Unit(benchmark::kMicrosecond)->Iterations(500);
 BENCHMARK(floor_pause)->UseManualTime()->Unit(benchmark::kMicrosecond)->Iterations(500);
 BENCHMARK(pause)->UseManualTime()->Unit(benchmark::kMicrosecond)->Iterations(500);
 BENCHMARK(snapshot_rest)
