@@ -7,6 +7,9 @@ namespace {
 
 using Kind = Option::Kind;
 
+// Of a call that fails, each after twice the time: little more than a minute, which is what the other programs take.
+constexpr const char* kRetries = "7";
+
 const std::vector<Option>& options() {
     static const std::vector<Option> kOptions = {
         {"maxTurns", Kind::kNumber},
@@ -199,6 +202,7 @@ class Claude final : public Harness {
         if (!prompt.schema.is_null()) how.argv.insert(how.argv.end(), {"--json-schema", prompt.schema.dump()});
         add_options(how, prompt.options);
         add_servers(how, mcp_servers_of(agent));
+        how.env.emplace_back("CLAUDE_CODE_MAX_RETRIES", kRetries);
         return how;
     }
 };

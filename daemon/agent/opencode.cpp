@@ -83,6 +83,16 @@ Json config_of(const std::vector<McpServer>& servers) {
     return config;
 }
 
+// The box is the sandbox: it is not to ask, since nobody answers, and then it stops. What it would ask for by itself:
+// leaving its directory, reading a .env, calling a tool thrice in the same words.
+Json permissions() {
+    Json allowed = Json::object();
+    for (const char* what : {"edit", "bash", "webfetch", "external_directory", "read", "doom_loop"}) {
+        allowed[what] = "allow";
+    }
+    return allowed;
+}
+
 class Opencode final : public Harness {
     [[nodiscard]] const char* name() const override { return "opencode"; }
     [[nodiscard]] const char* provider() const override { return ""; }
@@ -100,9 +110,7 @@ class Opencode final : public Harness {
         how.program = "opencode";
         how.argv = {"opencode", "run", "--format", "json", "-m", prompt.model};
         if (!prompt.session.empty()) how.argv.insert(how.argv.end(), {"--session", prompt.session});
-        Json config{{"autoupdate", false},
-                    {"share", "disabled"},
-                    {"permission", {{"edit", "allow"}, {"bash", "allow"}, {"webfetch", "allow"}}}};
+        Json config{{"autoupdate", false}, {"share", "disabled"}, {"permission", permissions()}};
         if (access != nullptr) {
             // Its providers' own programs append the rest of the path to a base that ends with the version.
             config["provider"][model.provider]["options"] = {{"baseURL", access->base_url + "/v1"},

@@ -8,5 +8,7 @@ set -eu
 npm install --global --prefix /usr/local --no-fund --no-audit --no-update-notifier $HUTCH_AGENTS
 chown -R boxuser:boxuser /usr/local/bin /usr/local/lib/node_modules
 rm -rf /root/.npm
+git config --system user.name "Hutch Box" # for an agent that commits: the box's own and a repository's win
+git config --system user.email box@hutch.local
 
 echo "claude $(claude --version), $(codex --version), opencode $(opencode --version)"
