@@ -4,20 +4,20 @@ import { once } from 'node:events';
 import http from 'node:http';
 import { pipeline } from 'node:stream/promises';
 
-// Reached only by a daemon that hangs: every call of the suites is done long before.
+// Reached only by a daemon that hangs: every call of the suites says something long before, unless it asks for more.
 const kDeadlineMs = 60_000;
 
 /// The request, and its answer as a stream: resolves when the answer's head is there. `sent` is called when the whole
 /// request is with the kernel.
-export async function open(socketPath, method, target, { body, stream, sent, headers = {} } = {}) {
+export async function open(socketPath, method, target, { body, stream, sent, headers = {}, deadline = kDeadlineMs } = {}) {
   const isJson = body !== undefined && typeof body !== 'string' && !Buffer.isBuffer(body);
   const bytes = isJson ? JSON.stringify(body) : body;
   const request = http.request({
-    socketPath, method, path: target, agent: false, timeout: kDeadlineMs,
+    socketPath, method, path: target, agent: false, timeout: deadline,
     headers: { ...(isJson && { 'content-type': 'application/json' }), ...headers,
       ...(bytes !== undefined && { 'content-length': Buffer.byteLength(bytes) }) },
   });
-  request.on('timeout', () => request.destroy(new Error(`${method} ${target}: no answer in ${kDeadlineMs} ms`)));
+  request.on('timeout', () => request.destroy(new Error(`${method} ${target}: no answer in ${deadline} ms`)));
   if (sent) request.on('finish', sent);
   const answered = once(request, 'response');
   request.on('error', () => {}); // `answered` tells; after the answer, that the rest of a refused body found no reader

@@ -1,12 +1,38 @@
 // A stand-in for the models behind an HTTP API, at their wire: Anthropic's Messages, OpenAI's Responses and Chat
 // Completions, streamed. It says what a script tells it to say, a turn for each request that offers tools; other
-// requests, by which programs name a session or count tokens, get a word.
+// requests, by which programs name a session or count tokens, get a word. Who brings a key of its own may have a script
+// of its own.
 
 import { once } from 'node:events';
 import http from 'node:http';
 
 const sse = (event, data) => `${event === null ? '' : `event: ${event}\n`}data: ${JSON.stringify(data)}\n\n`;
 const halves = (text) => [text.slice(0, Math.ceil(text.length / 2)), text.slice(Math.ceil(text.length / 2))].filter((half) => half !== '');
+
+const kPatch = (path, content) => `apply_patch <<'END_OF_PATCH'\n*** Begin Patch\n*** Add File: ${path}\n${content.replace(/^/gm, '+').replace(/\+$/, '')}*** End Patch\nEND_OF_PATCH`;
+
+// How each program's tools are called: to run a command of a shell, and to write a new file.
+const kTools = {
+  Bash: (command) => ({ command, description: 'A step' }), // Claude Code
+  bash: (command) => ({ command, description: 'A step' }), // OpenCode
+  exec_command: (command) => ({ cmd: command }), // Codex
+  shell: (command) => ({ command: ['bash', '-c', command] }),
+  Write: ({ path, content }) => ({ file_path: path, content }),
+  write: ({ path, content }) => ({ filePath: path, content }),
+};
+
+/// The turn with { run: COMMAND } or { write: { path, content } } made a call of a tool that the request offers.
+function inItsWords({ run, write, ...turn }, tools) {
+  const offered = tools.map((tool) => tool.name ?? tool.function?.name);
+  const call = (names, asked) => {
+    const tool = names.find((name) => offered.includes(name));
+    if (tool === undefined) throw new Error(`none of ${names} is offered, but ${offered}`);
+    return { ...turn, tool, input: kTools[tool](asked) };
+  };
+  if (run !== undefined) return call(['Bash', 'bash', 'exec_command', 'shell'], run);
+  if (write === undefined) return turn;
+  return offered.some((name) => ['Write', 'write'].includes(name)) ? call(['Write', 'write'], write) : call(['exec_command', 'shell'], kPatch(write.path, write.content));
+}
 
 /// The events of one answer. A turn is { text } or { tool, input }, or both; `id` tells calls apart.
 const kDialects = {
@@ -54,11 +80,13 @@ const kDialects = {
 const dialectOf = (path) => (path.endsWith('/messages') ? 'messages' : path.endsWith('/responses') ? 'responses' : path.endsWith('/chat/completions') ? 'chat' : undefined);
 
 export class Model {
-  /// `turns`: what it says, in order; the last one again and again. { status } refuses, { cut: true } breaks off in the
-  /// middle of an answer, { garbage: true } answers what nobody can read.
-  constructor(turns) {
+  /// `turns`: what it says, in order; the last one again and again. { text } says, { run } has a command run, { write } a
+  /// file written, { tool, input } calls a tool by its name. { status, after } refuses and says to come back after so many seconds, { cut: true } breaks off in the middle
+  /// of an answer, { garbage: true } answers what nobody can read. `scripts`: the turns for a key that has its own.
+  constructor(turns, scripts = {}) {
     this.turns = turns;
-    this.asked = []; // { path, key, body } of each request that offered tools
+    this.scripts = scripts;
+    this.asked = []; // { path, key, headers, body } of each request that offered tools
     this.keys = new Set();
     this.server = http.createServer((request, response) => this.answer(request, response).catch((error) => response.destroy(error)));
   }
@@ -70,6 +98,11 @@ export class Model {
     return this;
   }
 
+  /// What was asked with that key.
+  of(key) {
+    return this.asked.filter((asked) => asked.key === key);
+  }
+
   close() {
     this.server.close();
     this.server.closeAllConnections();
@@ -78,6 +111,7 @@ export class Model {
   async answer(request, response) {
     let text = '';
     for await (const piece of request) text += piece;
+    response.shouldKeepAlive = false; // or whoever asks keeps a connection for the next time
     const { pathname } = new URL(request.url, 'http://model');
     const dialect = dialectOf(pathname);
     const key = request.headers['x-api-key'] ?? request.headers.authorization?.replace(/^Bearer /, '');
@@ -85,17 +119,18 @@ export class Model {
     if (dialect === undefined) return void response.writeHead(404, { 'content-type': 'application/json' }).end('{"error":{"type":"not_found_error","message":"no such call"}}');
     const body = JSON.parse(text);
     const main = (body.tools?.length ?? 0) > 0;
-    if (main) this.asked.push({ path: pathname, key, body });
-    const number = this.asked.length;
-    const turn = main ? this.turns[Math.min(number, this.turns.length) - 1] : { text: 'ok' };
-    if (turn.status !== undefined) return void response.writeHead(turn.status, { 'content-type': 'application/json', 'retry-after': '0' }).end(JSON.stringify({ type: 'error', error: { type: 'api_error', message: `the model says ${turn.status}` } }));
+    if (main) this.asked.push({ path: pathname, key, headers: request.headers, body });
+    const turns = this.scripts[key] ?? this.turns;
+    const number = this.of(key).length;
+    const turn = main ? inItsWords(turns[Math.min(number, turns.length) - 1], body.tools) : { text: 'ok' };
+    if (turn.status !== undefined) return void response.writeHead(turn.status, { 'content-type': 'application/json', ...(turn.after !== undefined && { 'retry-after': `${turn.after}` }) }).end(JSON.stringify({ type: 'error', error: { type: 'api_error', message: `the model says ${turn.status}` } }));
     if (turn.garbage) return void response.writeHead(200, { 'content-type': 'text/event-stream' }).end('data: {]\n\n\0\x01 what?\n\n');
     const events = kDialects[dialect]({ ...turn, ...(turn.cut && { text: 'this will not be ' }) }, `${number}`, body.model);
     if (!turn.cut && body.stream !== true && dialect === 'messages') return void response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ id: 'msg_0', type: 'message', role: 'assistant', model: body.model, content: [{ type: 'text', text: turn.text ?? 'ok' }], stop_reason: 'end_turn', stop_sequence: null, usage: { input_tokens: 1, output_tokens: 1 } }));
     response.writeHead(200, { 'content-type': 'text/event-stream' });
     for (const [i, event] of events.entries()) {
       if (turn.cut && i === 3) return void response.destroy();
-      response.write(event);
+      await new Promise((resolve) => response.write(event, resolve)); // what is cut off after it has been sent
       await turn.between?.(i);
     }
     response.end();
