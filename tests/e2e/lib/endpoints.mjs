@@ -193,6 +193,10 @@ const variable = (key) => ({
   prepare: async (box) => { await box.daemon.json('PUT', '/v2/box/settings/env', { env_vars: { [key]: 'x' } }); return { key }; },
   undo: (daemon) => daemon.json('PUT', '/v2/box/settings/env', { env_vars: {} }),
 });
+const modelKey = (provider) => ({
+  prepare: async (box) => { await box.daemon.json('PUT', `/v2/box/settings/model-keys/${provider}`, { key: 'secret' }); return { provider }; },
+  undo: (daemon) => daemon.ask('DELETE', `/v2/box/settings/model-keys/${provider}`),
+});
 const image = { prepare: async () => ({ name: 'mine' }), undo: (daemon) => daemon.ask('DELETE', '/v2/images/mine'), stranger: 403 };
 const built = async (box) => {
   await box.daemon.ask('POST', '/v2/images/mine/build', { body: { script: 'true' } });
@@ -212,6 +216,9 @@ export const others = {
   'PUT /v2/box/settings/env': { body: { env_vars: {} }, bad: [['env_vars', { body: {} }], ['env_vars', { body: { env_vars: { PATH: '/' } } }], ['env_vars', { body: { env_vars: { 'a b': 'x' } } }], ['env_vars', { body: { env_vars: { A: 5 } } }]] },
   'PUT /v2/box/settings/env/{key}': { ...variable('ONE'), body: { value: 'y' }, bad: [['value', { body: {} }], ['value', { body: { value: 5 } }], ['key', { body: { value: 'x' }, path: { key: 'PATH' } }]] },
   'DELETE /v2/box/settings/env/{key}': { ...variable('TWO'), stranger: 404 },
+  'GET /v2/box/settings/model-keys': {},
+  'PUT /v2/box/settings/model-keys/{provider}': { ...modelKey('openai'), body: { key: 'secret' }, bad: [['key', { body: {} }], ['key', { body: { key: 'a b' } }], ['key', { body: { key: kLong } }]] },
+  'DELETE /v2/box/settings/model-keys/{provider}': { ...modelKey('anthropic'), stranger: 404 },
   'GET /v2/box/snapshots': {},
   'DELETE /v2/box/snapshots': { body: {}, bad: [['ids', { body: { ids: 'x' } }], ['ids', { body: { ids: [5] } }]] },
   'POST /v2/box/from-snapshot': { prepare: withSnapshot, body: ofSnapshot(), stranger: 404, bad: [['snapshot_id', { body: {} }], ['runtime', { body: ofSnapshot({ runtime: 'git' }) }],
