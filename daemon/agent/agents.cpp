@@ -66,6 +66,24 @@ Result<void> Agents::inherit(const std::string& from, const std::string& to) {
     return configure(agent);
 }
 
+std::shared_ptr<PromptRun> Agents::at_work(const std::string& box) const {
+    for (const auto& [run, prompt] : under_way_) {
+        if (prompt->record.box == box) return prompt;
+    }
+    return nullptr;
+}
+
+Task<Result<void>> Agents::go_back(std::string box, std::string snapshot, std::shared_ptr<PromptRun> killed) {
+    if (killed) co_await killed->ended.wait();  // or its end would be written over this
+    CO_TRY_LET(AgentRecord agent, of(box));
+    if (agent.harness.empty()) co_return Result<void>();
+    CO_TRY_LET(AgentRecord then, of(snapshot));
+    if (then.harness != agent.harness) then = AgentRecord();
+    agent.session = then.session;
+    agent.session_total = then.session_total;
+    co_return configure(agent);
+}
+
 std::shared_ptr<PromptRun> Agents::find(const std::string& run) const {
     const auto found = under_way_.find(run);
     return found == under_way_.end() ? nullptr : found->second;
@@ -82,11 +100,10 @@ Task<Result<std::shared_ptr<PromptRun>>> Agents::start(std::shared_ptr<Box> box,
         co_return Error{ErrorKind::kConflict, 0,
                         "box " + box->record.id + " has no agent; name one when it is made (agent, model)"};
     }
-    for (const auto& [run, other] : under_way_) {
-        if (other->record.box != box->record.id) continue;
-        co_return Error{
-            ErrorKind::kConflict, 0,
-            "box " + box->record.id + ": its agent is at work on run " + run + "; wait for it, or cancel it"};
+    if (const auto other = at_work(box->record.id)) {
+        co_return Error{ErrorKind::kConflict, 0,
+                        "box " + box->record.id + ": its agent is at work on run " + other->record.run +
+                            "; wait for it, or cancel it"};
     }
     CO_TRY_LET(const Harness* const harness, find_harness(agent.harness));
     CO_TRY(harness->check(prompt.options));

@@ -54,6 +54,12 @@ class Agents {
     /// That holds for `to` as well.
     Result<void> inherit(const std::string& from, const std::string& to);
 
+    /// Whom the box is at work for.
+    std::shared_ptr<PromptRun> at_work(const std::string& box) const;
+    /// The box is as `snapshot` was, and so is the session that its agent goes on with. `killed` is who was at work
+    /// then.
+    Task<Result<void>> go_back(std::string box, std::string snapshot, std::shared_ptr<PromptRun> killed);
+
     /// Gives the box's agent a prompt; `surroundings` say where and as whom. kConflict when the box has no agent, or is
     /// busy with a prompt already.
     Task<Result<std::shared_ptr<PromptRun>>> start(std::shared_ptr<Box> box, Prompt prompt, Command surroundings,

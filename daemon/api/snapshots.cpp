@@ -146,7 +146,9 @@ Answer roll_back(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
     CO_TRY_LET(const std::string id, fields.required_text("snapshot_id"));
     CO_TRY(find_snapshot(services, exchange, id));
+    const auto at_work = services.agents.at_work(box->record.id);
     CO_TRY(co_await services.snapshots.roll_back(box, id));
+    CO_TRY(co_await services.agents.go_back(box->record.id, id, at_work));
     co_return std::optional(Response{});
 }
 

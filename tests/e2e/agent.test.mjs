@@ -94,6 +94,31 @@ leakless(daemon, 'a snapshot and a fork carry the agent and its session', async 
   await daemon.json('DELETE', '/v2/box/snapshots');
 });
 
+leakless(daemon, 'a box that is rolled back goes on with the session it had then', async () => {
+  const done = (session) => say('done', { output: '', session_id: session });
+  const box = await withAgent(`echo "$@" > /workspace/home/told; case $2 in one) ${done('s1')};; two) ${done('s2')};; *) ${say('text', { text: 'busy' })}; sleep 1000;; esac`);
+  const keep = async () => (await daemon.json('POST', `${box.path}/snapshots`, { name: 'n' }, 201)).id;
+  const back = (id) => daemon.json('POST', `${box.path}/rollback`, { snapshot_id: id });
+  const session = async () => (await daemon.json('GET', box.path)).session_id ?? '';
+  const empty = await keep();
+  await answerTo(box, 'one');
+  const first = await keep();
+  await answerTo(box, 'two');
+  assert.equal(await session(), 's2');
+  await back(first);
+  assert.equal(await session(), 's1');
+  await answerTo(box, 'two');
+  assert.match(await box.read('told'), /--session s1$/m);
+  const busy = await ask(box, 'three');
+  for (let event = await busy.next(); event.value.name !== 'text';) event = await busy.next();
+  await back(empty);
+  for await (const event of busy) assert.ok(event.name);
+  assert.equal(await session(), '');
+  await answerTo(box, 'one');
+  assert.doesNotMatch(await box.read('told'), /--session/);
+  await daemon.json('DELETE', '/v2/box/snapshots');
+});
+
 leakless(daemon, 'files come with a prompt as JSON and as a form, where the agent can read them', async () => {
   const box = await withAgent(`printf '%s' "$2" | grep -o '/home/[^ ]*' | while read -r f; do echo "$f"; cat "$f"; done > /workspace/home/seen; ${say('done', kDone)}`);
   await answerTo(box, 'read', { files: [{ data: Buffer.from('one').toString('base64'), media_type: 'text/plain', filename: '../../a.txt' }, { data: Buffer.from('two').toString('base64'), media_type: 'text/plain' }] });
