@@ -8,8 +8,6 @@ namespace hutch::client {
 namespace asio = boost::asio;
 namespace {
 
-using ErrorCode = boost::system::error_code;
-
 Error unreachable(const Host& host, const ErrorCode& code) {
     if (code == boost::system::errc::permission_denied) {
         return errno_error("opening " + host.text + " (run as root, or join the group that owns the socket)",
@@ -42,8 +40,12 @@ Result<Socket> connect_tcp(asio::io_context& io, const Host& host) {
 
 }  // namespace
 
-Result<Socket> connect(asio::io_context& io, const Host& host) {
-    return host.kind == Host::Kind::kUnix ? connect_unix(io, host) : connect_tcp(io, host);
+Result<Connection> connect(asio::io_context& io, const Endpoint& endpoint) {
+    const Host& host = endpoint.host;
+    if (host.kind == Host::Kind::kUnix) return Connection(TRY(connect_unix(io, host)));
+    Connection connection(TRY(connect_tcp(io, host)));
+    if (host.tls) TRY(connection.secure(endpoint));
+    return connection;
 }
 
 std::string host_header(const Host& host) {

@@ -1,21 +1,13 @@
 #pragma once
 
-// Only http.cpp and session.cpp include this: it brings Asio in.
-
-#include <boost/asio/generic/stream_protocol.hpp>
-#include <boost/asio/io_context.hpp>
 #include <string>
 
-#include "base/result.h"
-#include "client/host.h"
+#include "client/connection.h"
 
 namespace hutch::client {
 
-/// One socket type for both kinds of host.
-using Socket = boost::asio::generic::stream_protocol::socket;
-
-/// Connects; the error says what was tried and how the daemon is started.
-Result<Socket> connect(boost::asio::io_context& io, const Host& host);
+/// Connects, by TLS if the host is an https one; the error says what was tried and how the daemon is started.
+Result<Connection> connect(boost::asio::io_context& io, const Endpoint& endpoint);
 /// What stands in the Host header.
 std::string host_header(const Host& host);
 

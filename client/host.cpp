@@ -17,7 +17,7 @@ bool is_port(std::string_view text) {
 
 Result<Host> bad_host(std::string_view text, std::string_view why) {
     return invalid("the host \"" + std::string(text) + "\" " + std::string(why) +
-                   "; use unix:///path/to/socket or http://address:port");
+                   "; use unix:///path/to/socket, https://address:port or http://address:port");
 }
 
 }  // namespace
@@ -25,6 +25,7 @@ Result<Host> bad_host(std::string_view text, std::string_view why) {
 Result<Host> parse_host(std::string_view text) {
     constexpr std::string_view kUnixScheme = "unix://";
     constexpr std::string_view kHttpScheme = "http://";
+    constexpr std::string_view kHttpsScheme = "https://";
     Host host;
     host.text = text;
     if (text.starts_with(kUnixScheme)) {
@@ -33,18 +34,19 @@ Result<Host> parse_host(std::string_view text) {
         if (host.path.size() > 107) return bad_host(text, "is longer than the 107 bytes a socket path may have");
         return host;
     }
-    if (text.starts_with("https://")) return bad_host(text, "asks for TLS, which is left to an SSH tunnel or a proxy");
-    if (!text.starts_with(kHttpScheme)) return bad_host(text, "is of no known kind");
+    host.tls = text.starts_with(kHttpsScheme);
+    if (!host.tls && !text.starts_with(kHttpScheme)) return bad_host(text, "is of no known kind");
 
     host.kind = Host::Kind::kTcp;
-    std::string_view rest = text.substr(kHttpScheme.size());
+    std::string_view rest = text.substr((host.tls ? kHttpsScheme : kHttpScheme).size());
     if (rest.ends_with('/')) rest.remove_suffix(1);
     if (rest.find_first_of("/?#@") != std::string_view::npos) return bad_host(text, "may have nothing but a port");
     // The colons inside an IPv6 literal's brackets do not start a port.
     const size_t bracket = rest.starts_with('[') ? rest.find(']') : std::string_view::npos;
     if (rest.starts_with('[') && bracket == std::string_view::npos) return bad_host(text, "has an open bracket");
     const size_t colon = rest.find(':', bracket == std::string_view::npos ? 0 : bracket);
-    host.port = colon == std::string_view::npos ? "80" : std::string(rest.substr(colon + 1));
+    host.port = host.tls ? "443" : "80";
+    if (colon != std::string_view::npos) host.port = rest.substr(colon + 1);
     host.name = rest.substr(0, colon);
     if (bracket != std::string_view::npos) {
         if (host.name.size() != bracket + 1) return bad_host(text, "has something between address and port");

@@ -13,12 +13,17 @@ namespace hutch::client {
 namespace asio = boost::asio;
 namespace http = boost::beast::http;
 
-using ErrorCode = boost::system::error_code;
-
 struct Response::Stream {
-    explicit Stream(Socket connected) : socket(std::move(connected)) { parser.body_limit(boost::none); }
+    explicit Stream(Connection connected) : connection(std::move(connected)) { parser.body_limit(boost::none); }
 
-    Socket socket;
+    /// Whether some of the answer is there, or the end of the connection, without waiting for it.
+    bool has_answer() {
+        ErrorCode code;
+        buffer.commit(connection.read_ready(buffer.prepare(4096), code));
+        return code || buffer.size() > 0;
+    }
+
+    Connection connection;
     boost::beast::flat_buffer buffer;
     http::response_parser<http::buffer_body> parser;
     std::array<char, size_t{64} << 10> piece{};
@@ -38,14 +43,14 @@ std::string Response::content_type() const {
 }
 
 Result<std::string_view> Response::read() {
-    auto& [socket, buffer, parser, piece] = *stream_;
+    auto& [connection, buffer, parser, piece] = *stream_;
     size_t size = 0;
     while (size == 0 && !parser.is_done()) {
         auto& body = parser.get().body();
         body.data = piece.data();
         body.size = piece.size();
         ErrorCode code;
-        http::read_some(socket, buffer, parser, code);
+        http::read_some(connection, buffer, parser, code);
         size = piece.size() - body.size;
         if (code && code != http::error::need_buffer) {
             return Error{ErrorKind::kSystem, 0, "the daemon broke off its answer: " + code.message()};
@@ -81,30 +86,36 @@ http::request<Body> make_head(const Endpoint& endpoint, const Request& request) 
     return head;
 }
 
-void send_whole(Socket& socket, const Endpoint& endpoint, const Request& request, ErrorCode& code) {
+void send_whole(Connection& connection, const Endpoint& endpoint, const Request& request, ErrorCode& code) {
     auto message = make_head<http::string_body>(endpoint, request);
     message.body() = request.body;
     if (!request.body.empty() || request.method != "GET") message.prepare_payload();
-    http::write(socket, message, code);
+    http::write(connection, message, code);
 }
 
-Result<void> send_chunks(Socket& socket, const Endpoint& endpoint, const Request& request, std::string_view piece,
-                         ErrorCode& code) {
+Result<void> send_chunks(Response::Stream& stream, const Endpoint& endpoint, const Request& request,
+                         std::string_view piece, ErrorCode& code) {
     auto message = make_head<http::empty_body>(endpoint, request);
     message.chunked(true);
     http::request_serializer<http::empty_body> serializer(message);
-    http::write_header(socket, serializer, code);
+    http::write_header(stream.connection, serializer, code);
     for (; !code; piece = TRY(request.source())) {
         if (piece.empty()) {
-            asio::write(socket, http::make_chunk_last(), code);
+            asio::write(stream.connection, http::make_chunk_last(), code);
             break;
         }
         // An answer before the end of the body is a refusal: there is no use in sending on.
-        ErrorCode ignored;
-        if (socket.available(ignored) > 0) break;
-        asio::write(socket, http::make_chunk(asio::buffer(piece.data(), piece.size())), code);
+        if (stream.has_answer()) break;
+        asio::write(stream.connection, http::make_chunk(asio::buffer(piece.data(), piece.size())), code);
     }
     return {};
+}
+
+Error broken_off(const Host& host, const ErrorCode& code) {
+    const bool clear = host.kind == Host::Kind::kTcp && !host.tls;
+    return Error{ErrorKind::kSystem, 0,
+                 "the daemon at " + host.text + " broke the connection off: " + code.message() +
+                     (clear ? "; is it an https:// one?" : "")};
 }
 
 asio::io_context& sockets() {
@@ -118,21 +129,17 @@ Result<Response> send(const Endpoint& endpoint, const Request& request) {
     // The first piece may take minutes (a recipe at work), and the daemon does not wait that long for a body.
     std::string_view first;
     if (request.source) first = TRY(request.source());
-    auto stream = std::make_unique<Response::Stream>(TRY(connect(sockets(), endpoint.host)));
+    auto stream = std::make_unique<Response::Stream>(TRY(connect(sockets(), endpoint)));
     ErrorCode sending;
     if (request.source) {
-        TRY(send_chunks(stream->socket, endpoint, request, first, sending));
+        TRY(send_chunks(*stream, endpoint, request, first, sending));
     } else {
-        send_whole(stream->socket, endpoint, request, sending);
+        send_whole(stream->connection, endpoint, request, sending);
     }
     // After a failed send the reason may still have been said before the daemon closed.
     ErrorCode reading;
-    http::read_header(stream->socket, stream->buffer, stream->parser, reading);
-    const ErrorCode failure = sending ? sending : reading;
-    if (reading) {
-        return Error{ErrorKind::kSystem, 0,
-                     "the daemon at " + endpoint.host.text + " broke the connection off: " + failure.message()};
-    }
+    http::read_header(stream->connection, stream->buffer, stream->parser, reading);
+    if (reading) return broken_off(endpoint.host, sending ? sending : reading);
     return Response(std::move(stream));
 }
 

@@ -10,12 +10,6 @@
 
 namespace hutch::client {
 
-/// Where to ask, and as whom.
-struct Endpoint {
-    Host host;
-    std::string api_key;  ///< sent on TCP only; on the Unix socket the kernel says who we are
-};
-
 /// Gives the next piece of a streamed body, valid until the next call; an empty piece is the end. An error breaks the
 /// connection off without the final chunk, so that the daemon never takes half a body for a whole one.
 using BodySource = std::function<Result<std::string_view>()>;

@@ -29,9 +29,12 @@ void add_commands(CLI::App& app, Program& program) {
     app.set_help_flag("-h,--help", "Print this help");
     app.require_subcommand(1);
     app.add_option("--host", program.host,
-                   "The daemon: unix:///path or http://address:port (HUTCH_HOST,\nelse " + std::string(kDefaultHost) +
-                       "); HUTCH_API_KEY is sent over http")
+                   "The daemon: unix:///path, https://name:port or http://address:port (HUTCH_HOST,\nelse " +
+                       std::string(kDefaultHost) + "); HUTCH_API_KEY is sent over the latter two")
         ->type_name("URL");
+    app.add_option("--ca-file", program.ca_file,
+                   "Whose certificates to trust over https: a PEM file (HUTCH_CA_FILE,\nelse the system's)")
+        ->type_name("FILE");
     add_box_commands(app, program);
     add_exec_command(app, program);
     add_code_command(app, program);

@@ -23,7 +23,9 @@ std::string not_empty(const std::string& text) {
 Result<Api> Program::api() const {
     std::string text = host.empty() ? environment("HUTCH_HOST") : host;
     if (text.empty()) text = kDefaultHost;
-    return Api({TRY(parse_host(text)), environment("HUTCH_API_KEY")});
+    return Api({.host = TRY(parse_host(text)),
+                .api_key = environment("HUTCH_API_KEY"),
+                .ca_file = ca_file.empty() ? environment("HUTCH_CA_FILE") : ca_file});
 }
 
 Result<int> show(std::string_view text) {

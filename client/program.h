@@ -20,6 +20,7 @@ constexpr int kExecFailed = 125;
 /// `hutch: <sentence>` and an exit code: 2 for kInvalid (wrong usage), else `failure`.
 struct Program {
     std::string host;                  ///< --host; empty: HUTCH_HOST, then the default socket
+    std::string ca_file;               ///< --ca-file; empty: HUTCH_CA_FILE, then the system's
     std::vector<std::string> command;  ///< the words after `exec BOX`
     std::function<Result<int>()> action;
     int failure = 1;

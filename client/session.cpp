@@ -22,10 +22,27 @@ namespace hutch::client {
 namespace asio = boost::asio;
 namespace http = boost::beast::http;
 namespace websocket = boost::beast::websocket;
+
+// How Beast ends a stream it does not know.
+void beast_close_socket(Connection& connection) {
+    connection.break_off();
+}
+
+void teardown(boost::beast::role_type, Connection& connection, ErrorCode& code) {
+    connection.break_off();
+    code = {};
+}
+
+template <typename Handler>
+void async_teardown(boost::beast::role_type, Connection& connection, Handler&& handler) {
+    connection.break_off();
+    asio::post(connection.get_executor(),
+               boost::beast::bind_front_handler(std::forward<Handler>(handler), ErrorCode()));
+}
+
 namespace {
 
-using ErrorCode = boost::system::error_code;
-using WebSocket = websocket::stream<Socket>;
+using WebSocket = websocket::stream<Connection>;
 
 Error broken(const ErrorCode& code) {
     return Error{ErrorKind::kSystem, 0, "the session with the daemon broke off: " + code.message()};
@@ -200,7 +217,7 @@ Result<void> shake_hands(WebSocket& socket, const Endpoint& endpoint, const std:
 
 Result<SessionEnd> run_session(const Endpoint& endpoint, const SessionPlan& plan) {
     asio::io_context io;
-    WebSocket socket(TRY(connect(io, endpoint.host)));
+    WebSocket socket(TRY(connect(io, endpoint)));
     TRY(shake_hands(socket, endpoint, plan.target));
     (void)std::signal(SIGPIPE, SIG_IGN);
     return Session(io, socket).run(plan);

@@ -20,14 +20,15 @@ TEST(Host, UnixSocketIsAnAbsolutePath) {
     EXPECT_FALSE(parse_host("unix:///" + std::string(107, 'a')).ok()) << "sun_path holds 108 bytes with its end";
 }
 
-TEST(Host, HttpHasNameAndPort) {
+TEST(Host, HttpAndHttpsHaveNameAndPort) {
     const struct {
         const char *text, *name, *port;
+        bool tls;
     } cases[] = {
-        {"http://127.0.0.1:8080", "127.0.0.1", "8080"},
-        {"http://box.example/", "box.example", "80"},
-        {"http://[::1]:8080", "::1", "8080"},
-        {"http://[::1]", "::1", "80"},
+        {"http://127.0.0.1:8080", "127.0.0.1", "8080", false}, {"http://box.example/", "box.example", "80", false},
+        {"http://[::1]:8080", "::1", "8080", false},           {"http://[::1]", "::1", "80", false},
+        {"https://127.0.0.1:8080", "127.0.0.1", "8080", true}, {"https://box.example/", "box.example", "443", true},
+        {"https://[::1]:8080", "::1", "8080", true},           {"https://[::1]", "::1", "443", true},
     };
     for (const auto& expected : cases) {
         const auto host = parse_host(expected.text);
@@ -35,13 +36,33 @@ TEST(Host, HttpHasNameAndPort) {
         EXPECT_EQ(host.value().kind, Host::Kind::kTcp);
         EXPECT_EQ(host.value().name, expected.name);
         EXPECT_EQ(host.value().port, expected.port);
+        EXPECT_EQ(host.value().tls, expected.tls) << expected.text;
     }
 }
 
 TEST(Host, RefusesWhatItDoesNotSpeakAndNamesIt) {
-    for (const char* bad : {"", "tcp://x:1", "https://x", "http://", "http://:80", "http://x:", "http://x:0",
-                            "http://x:65536", "http://x:8a", "http://x:99999999999", "http://x/path", "http://u@x",
-                            "http://[::1", "http://[::1]9:80", "http://::1"}) {
+    for (const char* bad : {"",
+                            "tcp://x:1",
+                            "HTTPS://x",
+                            "https:/x",
+                            "https://",
+                            "https://:443",
+                            "https://x:0",
+                            "https://x/path",
+                            "https://u@x",
+                            "https://[::1",
+                            "http://",
+                            "http://:80",
+                            "http://x:",
+                            "http://x:0",
+                            "http://x:65536",
+                            "http://x:8a",
+                            "http://x:99999999999",
+                            "http://x/path",
+                            "http://u@x",
+                            "http://[::1",
+                            "http://[::1]9:80",
+                            "http://::1"}) {
         const auto host = parse_host(bad);
         ASSERT_FALSE(host.ok()) << bad;
         EXPECT_EQ(host.error().kind, ErrorKind::kInvalid);
