@@ -48,6 +48,13 @@ Result<Connection> connect(asio::io_context& io, const Endpoint& endpoint) {
     return connection;
 }
 
+Error broken_off(const Host& host, const ErrorCode& code) {
+    const bool clear = host.kind == Host::Kind::kTcp && !host.tls;
+    return Error{ErrorKind::kSystem, 0,
+                 "the daemon at " + host.text + " broke the connection off: " + code.message() +
+                     (clear ? "; is it an https:// one?" : "")};
+}
+
 std::string host_header(const Host& host) {
     if (host.kind == Host::Kind::kUnix) return "localhost";
     const bool literal = host.name.find(':') != std::string::npos;

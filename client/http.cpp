@@ -111,13 +111,6 @@ Result<void> send_chunks(Response::Stream& stream, const Endpoint& endpoint, con
     return {};
 }
 
-Error broken_off(const Host& host, const ErrorCode& code) {
-    const bool clear = host.kind == Host::Kind::kTcp && !host.tls;
-    return Error{ErrorKind::kSystem, 0,
-                 "the daemon at " + host.text + " broke the connection off: " + code.message() +
-                     (clear ? "; is it an https:// one?" : "")};
-}
-
 asio::io_context& sockets() {
     static asio::io_context io;
     return io;

@@ -209,7 +209,7 @@ Result<void> shake_hands(WebSocket& socket, const Endpoint& endpoint, const std:
     if (code == websocket::error::upgrade_declined) {
         return api_error(static_cast<int>(answer.result_int()), answer.body());
     }
-    if (code) return broken(code);
+    if (code) return broken_off(endpoint.host, code);
     return {};
 }
 

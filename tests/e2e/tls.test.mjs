@@ -5,19 +5,21 @@ import { spawnSync } from 'node:child_process';
 import crypto from 'node:crypto';
 import { once } from 'node:events';
 import fs from 'node:fs';
+import http from 'node:http';
 import https from 'node:https';
 import net from 'node:net';
 import { after } from 'node:test';
 import tls from 'node:tls';
 import { Certificate } from './lib/certificate.mjs';
 import { Clock } from './lib/clock.mjs';
+import { complains, hutch, json, output, start, Terminal } from './lib/command.mjs';
 import * as host from './lib/host.mjs';
 import { RawConnection } from './lib/raw.mjs';
 import { leakless, needs, suite } from './lib/suite.mjs';
 import { until } from './lib/until.mjs';
 import { Session } from './lib/websocket.mjs';
 
-needs('openssl');
+needs('openssl', 'script');
 const directory = fs.mkdtempSync('/var/tmp/hutch-tls-');
 after(() => fs.rmSync(directory, { recursive: true }));
 const clock = new Clock();
@@ -137,6 +139,108 @@ leakless(daemon, 'a new certificate at SIGHUP, for the connections to come', asy
   connection.write(`GET /v2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Box-Api-Key: ${daemon.key}\r\n\r\n`);
   assert.deepEqual((await connection.finish()).map(({ status }) => status), [200]);
   certificate.pem = renewed.pem;
+});
+
+// --- the hutch command ---
+
+const url = (name = '127.0.0.1') => `https://${name}:${daemon.port}`;
+const secure = (more) => ({ env: { HUTCH_HOST: url(), HUTCH_API_KEY: daemon.key, HUTCH_CA_FILE: certificate.certificate, ...more } });
+
+/// A web server of the test's own on some port, until the test ends.
+async function serve(context, server) {
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  context.after(() => server.close());
+  return server.address().port;
+}
+
+leakless(daemon, 'hutch over https: calls, streams and files both ways', async () => {
+  const box = await daemon.box({ name: 'web' });
+  assert.deepEqual((await json(daemon, ['ls'], secure())).map(({ id }) => id), [box.id]);
+  const named = ['--host', url(), '--ca-file', certificate.certificate, 'ls', '--json'];
+  assert.equal(JSON.parse(await output(daemon, named, { env: { HUTCH_API_KEY: daemon.key } })).length, 1);
+  const ended = await hutch(daemon, ['exec', 'web', '--', 'sh', '-c', 'echo out; exit 4'], secure());
+  assert.deepEqual([ended.code, ended.stdout, ended.stderr], [4, 'out\n', '']);
+  const content = crypto.randomBytes(3_000_000);
+  const echoed = await hutch(daemon, ['exec', '-i', 'web', '--', 'cat'], { ...secure(), input: content });
+  assert.equal(echoed.code, 0, echoed.stderr);
+  assert.ok(echoed.bytes.equals(content));
+  const file = `${directory}/content`;
+  fs.writeFileSync(file, content);
+  await output(daemon, ['cp', file, 'web:f'], secure());
+  await output(daemon, ['cp', 'web:f', `${file}.back`], secure());
+  assert.ok(fs.readFileSync(`${file}.back`).equals(content));
+  await complains(daemon, 1, /key/, ['ls'], secure({ HUTCH_API_KEY: 'x'.repeat(32) }));
+});
+
+leakless(daemon, 'hutch over https: an upload is sent no further than its refusal', async () => {
+  await daemon.box({ name: 'web' });
+  const { child, ended } = start(daemon, ['cp', '-', 'web:/etc/passwd/x'], { ...secure(), open: true });
+  const more = () => child.stdin.write(Buffer.alloc(1 << 16), (failed) => !failed && more());
+  more();
+  const { code, stderr } = await ended;
+  assert.equal(code, 1);
+  assert.match(stderr, /^hutch: [^\n]*passwd[^\n]*\n$/);
+});
+
+leakless(daemon, 'hutch over https: terminals, attach and followed events', async () => {
+  await daemon.box({ name: 'web' });
+  const script = 'read line; echo "got <$line>"; head -c 300000 /dev/zero | tr "\\0" x; echo; echo ov""er; read line; exit 3';
+  const terminal = new Terminal(daemon, ['exec', '-it', 'web', '--', 'sh', '-c', script], secure());
+  terminal.type('hello\n');
+  await terminal.until(/got <hello>/);
+  await terminal.until(/over/);
+  terminal.type('bye\n');
+  const { code, output: shown } = await terminal.finish();
+  assert.equal(code, 3, shown);
+  assert.equal(shown.match(/x/g).length, 300_000);
+  const run = (await output(daemon, ['exec', '-d', 'web', '--', 'sh', '-c', 'echo started; exit 6'], secure())).trim();
+  const attached = await hutch(daemon, ['attach', 'web', run], secure());
+  assert.deepEqual([attached.code, attached.stdout], [6, 'started\n'], attached.stderr);
+  const following = start(daemon, ['events', '--follow', '--json'], secure());
+  await once(following.child.stdout, 'data');
+  following.child.kill('SIGTERM');
+  await following.ended;
+  await gone();
+});
+
+leakless(daemon, 'hutch over https: the name is the certificate\'s, told to the server, and signed for by the issuer', async (context) => {
+  const [signer, server] = ['signer', 'server'].map((name) => fs.mkdtempSync(`${directory}/${name}-`));
+  const issuer = new Certificate(signer, 'issuer');
+  const shown = new Certificate(server, 'server', { names: 'DNS:localhost', issuer });
+  const asked = [];
+  const answering = https.createServer(shown.server, (request, response) => {
+    asked.push([request.socket.servername, request.headers.host, request.headers['x-box-api-key']]);
+    response.end('[]');
+  });
+  const port = await serve(context, answering);
+  const env = secure({ HUTCH_HOST: `https://localhost:${port}`, HUTCH_CA_FILE: issuer.certificate });
+  assert.deepEqual(await json(daemon, ['ls'], env), []);
+  assert.deepEqual(asked, [['localhost', `localhost:${port}`, daemon.key]]);
+});
+
+leakless(daemon, 'hutch over https: whom it does not trust it tells nothing', async (context) => {
+  const refused = async (about, more, args = ['ls']) => complains(daemon, args[0] === 'exec' ? 125 : 1, about, args, secure(more));
+  for (const args of [['ls'], ['exec', '-i', 'web', '--', 'cat'], ['cp', '/etc/hostname', 'web:f']]) {
+    await refused(/certificate at https:\S+ is of an issuer not known here; --ca-file or HUTCH_CA_FILE/, { HUTCH_CA_FILE: '' }, args);
+    await refused(/certificate at https:\S+ is not for "localhost"/, { HUTCH_HOST: url('localhost') }, args);
+  }
+  const other = new Certificate(fs.mkdtempSync(`${directory}/other-`));
+  await refused(/issuer not known/, { HUTCH_CA_FILE: other.certificate });
+  await refused(/issuer not known/, {}, ['--ca-file', other.certificate, 'ls']);
+  other.expire();
+  const expired = await serve(context, https.createServer(other.server));
+  await refused(/has expired/, { HUTCH_HOST: `https://127.0.0.1:${expired}`, HUTCH_CA_FILE: other.certificate });
+  await refused(/CA file \/nowhere\.pem: No such file/, { HUTCH_CA_FILE: '/nowhere.pem' });
+  await refused(/CA file \S+ holds no certificate/, { HUTCH_CA_FILE: certificate.key });
+});
+
+leakless(daemon, 'hutch over https where http is spoken, and the other way round', async (context) => {
+  const port = await serve(context, http.createServer((request, response) => response.end('[]')));
+  for (const [code, args] of [[1, ['ls']], [125, ['exec', '-i', 'web', '--', 'cat']]]) {
+    await complains(daemon, code, /does not speak TLS.*http:/, args, secure({ HUTCH_HOST: `https://localhost:${port}` }));
+    await complains(daemon, code, /broke .* off.*https:/, args, secure({ HUTCH_HOST: daemon.url }));
+  }
 });
 
 leakless(daemon, 'a daemon that cannot use its certificate does not start, and says why', async () => {
