@@ -222,6 +222,13 @@ leakless(daemon, 'hutch over https: the name is the certificate\'s, told to the 
   assert.deepEqual(asked, [['localhost', `localhost:${port}`, daemon.key]]);
 });
 
+leakless(daemon, 'hutch over https: the issuers are the system\'s, or instead of them those of the CA file', async () => {
+  const known = { SSL_CERT_FILE: certificate.certificate };  // where OpenSSL looks for the system's
+  assert.deepEqual(await json(daemon, ['ls'], secure({ ...known, HUTCH_CA_FILE: '' })), []);
+  const other = new Certificate(fs.mkdtempSync(`${directory}/other-`));
+  await complains(daemon, 1, /issuer not known/, ['ls'], secure({ ...known, HUTCH_CA_FILE: other.certificate }));
+});
+
 leakless(daemon, 'hutch over https: whom it does not trust it tells nothing', async (context) => {
   const refused = async (about, more, args = ['ls']) => complains(daemon, args[0] === 'exec' ? 125 : 1, about, args, secure(more));
   for (const args of [['ls'], ['exec', '-i', 'web', '--', 'cat'], ['cp', '/etc/hostname', 'web:f']]) {
