@@ -61,18 +61,20 @@ Result<std::shared_ptr<Tls>> load_certificate(const Config& config) {
     return Tls::load(config.tls_certificate, config.tls_key);
 }
 
-// Certificates end every few months; connections and boxes need not end with them.
+void reload_certificate(Tls* tls) {
+    if (tls == nullptr) return log_info("SIGHUP: there is no certificate to read anew");
+    const auto renewed = tls->reload();
+    if (renewed.ok()) return log_info("the certificate was read anew");
+    log_error("the certificate stays as it was: {}", renewed.error().message);
+}
+
+// Certificates end every few months; connections and boxes need not end with them. Nor does a daemon without one.
 Task<> renew_certificate(std::shared_ptr<Tls> tls) {
     asio::signal_set signals(co_await asio::this_coro::executor, SIGHUP);
     for (;;) {
         const auto [failed, signal] = co_await signals.async_wait(kAwait);
         if (failed) co_return;
-        const auto renewed = tls->reload();
-        if (renewed.ok()) {
-            log_info("the certificate was read anew");
-        } else {
-            log_error("the certificate stays as it was: {}", renewed.error().message);
-        }
+        reload_certificate(tls.get());
     }
 }
 
@@ -159,12 +161,12 @@ Result<void> serve(const Config& config) {
     if (!config.listen.empty()) {
         TRY(server.listen_tcp(config.listen, tls));
         log_info("listening on {}{}", config.listen, tls ? ", by TLS" : "");
-        if (tls) asio::co_spawn(loop, renew_certificate(tls), asio::detached);
     }
     UniqueFd gateway = TRY_IN("starting the models' gateway",
                               netns::gateway_socket(SOCK_STREAM, mechanisms.network.gateway(), kModelPort));
     TRY(server.listen_apart(std::move(gateway), model_gateway(models, fetcher)));
     asio::co_spawn(loop, serve_dns(*dns), asio::detached);
+    asio::co_spawn(loop, renew_certificate(tls), asio::detached);
     asio::co_spawn(loop, shut_down(server, snapshots, boxes, events, loop), asio::detached);
     asio::co_spawn(loop, feed_watchdog(), asio::detached);
     asio::co_spawn(loop, meter.keep_books([&boxes] { return boxes.list(); }, [&snapshots] { snapshots.book(); }),

@@ -263,6 +263,15 @@ async function refusal(state) {
   }
 }
 
+leakless(daemon, 'SIGHUP is no end: without a certificate to read anew there is nothing to do', async () => {
+  const box = await daemon.box();
+  daemon.process.kill('SIGHUP');
+  const said = until('it is said', () => daemon.log.some((line) => line.includes('no certificate to read anew')));
+  await Promise.race([said, daemon.exited]);
+  assert.ok(daemon.running);
+  assert.equal(await box.sh('echo up'), 'up');
+});
+
 leakless(daemon, 'a second daemon on the same state is refused, and harms nothing', async () => {
   const box = await daemon.box();
   assert.match(await refusal(daemon.state), /state_dir: another hutchd uses .*state/);
