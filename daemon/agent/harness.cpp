@@ -53,7 +53,12 @@ std::string joined(const std::vector<std::string>& words) {
 ModelName split_model(const std::string& model) {
     const size_t slash = model.find('/');
     if (slash == std::string::npos) return {"", model};
-    return {model.substr(0, slash), model.substr(slash + 1)};
+    ModelName name{model.substr(0, slash), model.substr(slash + 1)};
+    if (name.provider == "claude") {  // as clients before 0.1.36 say it: claude/sonnet_4_5
+        std::replace(name.name.begin(), name.name.end(), '_', '-');
+        return {"anthropic", "claude-" + name.name};
+    }
+    return name;
 }
 
 Result<const Harness*> find_harness(const std::string& name) {

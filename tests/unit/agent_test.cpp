@@ -153,6 +153,13 @@ TEST(Transcripts, PassOverWhatTheyDoNotUnderstand) {
     EXPECT_FALSE(told.result.finished);
 }
 
+TEST(Models, OfOldClientsAreAnthropics) {
+    const ModelName name = split_model("claude/sonnet_4_5");
+    EXPECT_EQ(name.provider, "anthropic");
+    EXPECT_EQ(name.name, "claude-sonnet-4-5");
+    EXPECT_EQ(split_model("openai/gpt_5").name, "gpt_5");
+}
+
 TEST(Harnesses, AreToldWhatOptionsMean) {
     Prompt prompt;
     prompt.text = "do it";

@@ -83,6 +83,7 @@ export class Model {
   /// `turns`: what it says, in order; the last one again and again. { text } says, { run } has a command run, { write } a
   /// file written, { tool, input } calls a tool by its name. { status, after } refuses and says to come back after so many seconds, { cut: true } breaks off in the middle
   /// of an answer, { garbage: true } answers what nobody can read. `scripts`: the turns for a key that has its own.
+  /// Turns may be a function that makes one of a request's body.
   constructor(turns, scripts = {}) {
     this.turns = turns;
     this.scripts = scripts;
@@ -122,7 +123,8 @@ export class Model {
     if (main) this.asked.push({ path: pathname, key, headers: request.headers, body });
     const turns = this.scripts[key] ?? this.turns;
     const number = this.of(key).length;
-    const turn = main ? inItsWords(turns[Math.min(number, turns.length) - 1], body.tools) : { text: 'ok' };
+    const said = typeof turns === 'function' ? turns : () => turns[Math.min(number, turns.length) - 1];
+    const turn = main ? inItsWords(said(body), body.tools) : { text: 'ok' };
     if (turn.status !== undefined) return void response.writeHead(turn.status, { 'content-type': 'application/json', ...(turn.after !== undefined && { 'retry-after': `${turn.after}` }) }).end(JSON.stringify({ type: 'error', error: { type: 'api_error', message: `the model says ${turn.status}` } }));
     if (turn.garbage) return void response.writeHead(200, { 'content-type': 'text/event-stream' }).end('data: {]\n\n\0\x01 what?\n\n');
     const events = kDialects[dialect]({ ...turn, ...(turn.cut && { text: 'this will not be ' }) }, `${number}`, body.model);
