@@ -14,9 +14,11 @@
 namespace hutch::daemon {
 namespace {
 
-constexpr size_t kMostWaiting = 1 << 20;  // bytes of an answer that nobody has read yet
-constexpr long kSilence = 600;            // seconds: a model may think for minutes without a word
-constexpr int kLongestPoll = 60'000;      // ms; whatever happens ends it earlier
+constexpr size_t kMostWaiting = 256 << 10;  // bytes of an answer that nobody has read yet
+constexpr size_t kMostHead = 64 << 10;      // bytes of its headers, with those that come before and after it
+constexpr long kMostIdle = 64;              // connections kept for later calls
+constexpr long kSilence = 600;              // seconds: a model may think for minutes without a word
+constexpr int kLongestPoll = 60'000;        // ms; whatever happens ends it earlier
 
 enum class Order { kStart, kGoOn, kBreakOff };
 
@@ -45,6 +47,7 @@ struct Fetch::Call : std::enable_shared_from_this<Fetch::Call> {
 
     std::mutex mutex;
     Head head;
+    size_t head_bytes = 0;
     bool headed = false;
     bool ended = false;
     bool paused = false;  ///< the thread keeps a piece back until there is room
@@ -93,7 +96,8 @@ size_t take_header(char* data, size_t, size_t size, void* into) {
     std::string_view line(data, size);
     while (!line.empty() && (line.back() == '\r' || line.back() == '\n')) line.remove_suffix(1);
     const std::lock_guard guard(call.mutex);
-    if (line.starts_with("HTTP/")) {  // an interim answer's head may have come before
+    if ((call.head_bytes += size) > kMostHead) return 0;  // less than size: curl gives up
+    if (line.starts_with("HTTP/")) {                      // an interim answer's head may have come before
         call.head = {};
         curl_easy_getinfo(call.curl.get(), CURLINFO_RESPONSE_CODE, &call.head.status);
         return size;
@@ -134,6 +138,8 @@ void Fetcher::Thread::start(const std::shared_ptr<Fetch::Call>& call) {
     if (curl == nullptr) return end(curl, Error{ErrorKind::kSystem, ENOMEM, "calling " + asked.url + ": no memory"});
     const auto set = [curl](CURLoption option, auto value) { curl_easy_setopt(curl, option, value); };
     set(CURLOPT_PATH_AS_IS, 1L);
+    // A connection for each: of HTTP/2 libcurl keeps 32 MiB of each answer that nobody reads.
+    set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
     set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     set(CURLOPT_LOW_SPEED_LIMIT, 1L);
     set(CURLOPT_LOW_SPEED_TIME, kSilence);
@@ -205,6 +211,7 @@ void Fetcher::Thread::run() {
 Result<Fetcher> Fetcher::open(const asio::any_io_executor& executor) {
     CURLM* const multi = curl_multi_init();
     if (multi == nullptr) return Error{ErrorKind::kSystem, ENOMEM, "libcurl: no memory"};
+    curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, kMostIdle);
     auto thread = std::make_shared<Thread>(multi, executor);
     thread->thread = std::thread([raw = thread.get()] { raw->run(); });
     return Fetcher(std::move(thread));

@@ -36,7 +36,7 @@ class Fetch {
     /// kConflict when the server cannot be reached.
     Task<Result<Head>> head();
     /// The next piece of the body; empty at its end. An error when it breaks off before. Who reads slowly slows the
-    /// server down: at most 1 MiB waits here.
+    /// server down: at most 256 KiB waits here.
     Task<Result<std::string>> read();
 
   private:
