@@ -141,7 +141,9 @@ Result<void> Records::drop_grant(const std::string& run) {
 
 Result<std::vector<ModelGrantRecord>> Records::grants() {
     std::vector<ModelGrantRecord> grants;
-    Query query = database_.query("SELECT run, box, provider, hash FROM model_grants");
+    // Of one whose run has ended a daemon was killed before it could take it back.
+    Query query = database_.query(
+        "SELECT run, box, provider, hash FROM model_grants WHERE run IN (SELECT run FROM prompts WHERE ended = 0)");
     while (TRY(query.step())) grants.push_back({query.text(0), query.text(1), query.text(2), query.text(3)});
     return grants;
 }

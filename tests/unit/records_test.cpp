@@ -178,6 +178,19 @@ TEST_F(RecordsTest, LogsAreBoundedAndGoWithTheirBox) {
     EXPECT_TRUE(records.value().logs("b1", 0, 10).value().empty());
 }
 
+TEST_F(RecordsTest, AGrantIsGoodAsLongAsItsPromptIsOpen) {
+    Records records = std::move(open()).value();
+    PromptRecord prompt;
+    prompt.run = "r1";
+    prompt.box = "b1";
+    ASSERT_TRUE(records.put_prompt(prompt).ok());
+    ASSERT_TRUE(records.add_grant({"r1", "b1", "openai", "hash"}).ok());
+    ASSERT_EQ(records.grants().value().size(), 1U);
+    prompt.ended = true;  // and the daemon is killed before it takes the grant back
+    ASSERT_TRUE(records.put_prompt(prompt).ok());
+    EXPECT_TRUE(records.grants().value().empty());
+}
+
 TEST_F(RecordsTest, TheStoreKeepsItsId) {
     const std::string id = open().value().store_id().value();
     EXPECT_EQ(id.size(), 14U);
