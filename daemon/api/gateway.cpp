@@ -1,10 +1,11 @@
 // The models' gateway: a door at the boxes' gateway address through which an agent's program calls its model. It takes
 // the run's token off, puts the provider's key on, and passes the rest through as it comes.
 
-#include <algorithm>
 #include <boost/asio/experimental/awaitable_operators.hpp>
+#include <set>
 
 #include "daemon/api/resources.h"
+#include "daemon/api/room.h"
 #include "daemon/log.h"
 
 namespace hutch::daemon {
@@ -13,27 +14,35 @@ namespace {
 using Answer = Task<Result<std::optional<Response>>>;
 using namespace asio::experimental::awaitable_operators;
 
-constexpr size_t kMostBody = 32 << 20;  // bytes; providers take no more
+constexpr size_t kMostBody = 32 << 20;    // bytes; providers take no more
+constexpr size_t kMostOfAll = 512 << 20;  // of all calls under way
+constexpr size_t kOfCall = 256 << 10;     // beside the body: of the answer, what waits for a slow reader
 
-// Of the connection between the two, of the run's token, or of a place that it does not come from.
+// Of the connection between the two, of the run's token, of a place that it does not come from, or of another call than
+// the one that was looked at.
 bool is_passed_on(const std::string& name) {
-    static const char* const kKept[] = {"accept-encoding",
-                                        "authorization",
-                                        "connection",
-                                        "content-length",
-                                        "cookie",
-                                        "expect",
-                                        "host",
-                                        "keep-alive",
-                                        "te",
-                                        "trailer",
-                                        "forwarded",
-                                        "transfer-encoding",
-                                        "upgrade",
-                                        "x-api-key",
-                                        "via"};
-    return std::none_of(std::begin(kKept), std::end(kKept), [&name](const char* kept) { return name == kept; }) &&
-           !name.starts_with("proxy-") && !name.starts_with("x-forwarded-");
+    static const std::set<std::string> kKept = {"accept-encoding",
+                                                "authorization",
+                                                "connection",
+                                                "content-length",
+                                                "cookie",
+                                                "expect",
+                                                "host",
+                                                "keep-alive",
+                                                "te",
+                                                "trailer",
+                                                "forwarded",
+                                                "transfer-encoding",
+                                                "upgrade",
+                                                "x-api-key",
+                                                "x-real-ip",
+                                                "x-http-method",
+                                                "x-http-method-override",
+                                                "x-method-override",
+                                                "x-original-url",
+                                                "x-rewrite-url",
+                                                "via"};
+    return !kKept.contains(name) && !name.starts_with("proxy-") && !name.starts_with("x-forwarded-");
 }
 
 bool is_told(const std::string& name) {
@@ -41,13 +50,15 @@ bool is_told(const std::string& name) {
            name.starts_with("anthropic-") || name.starts_with("openai-");
 }
 
-// A key opens more than models: files, accounts, bills. Those are not an agent's.
+// A key opens more than models: files, accounts, bills. Those are not an agent's. What a server might decode once more,
+// or take for a slash, is in no name of a model.
 bool is_model_call(const Request& request) {
-    if (request.path.find("..") != std::string::npos) return false;
-    const bool asks = request.method == "GET" && request.path.starts_with("/v1/models");
-    const bool calls = request.path.starts_with("/v1/messages") || request.path.starts_with("/v1/responses") ||
-                       request.path.starts_with("/v1/chat/completions");
-    return asks || (request.method == "POST" && calls);
+    const std::string& path = request.path;
+    if (path.find("..") != std::string::npos || path.find_first_of("%\\;") != std::string::npos) return false;
+    const auto is_at = [&path](const std::string& place) { return path == place || path.starts_with(place + "/"); };
+    if (request.method == "GET") return is_at("/v1/models");
+    const bool asks = is_at("/v1/messages") || is_at("/v1/responses") || is_at("/v1/chat/completions");
+    return request.method == "POST" && asks;
 }
 
 std::string token_of(const Request& request) {
@@ -91,28 +102,55 @@ Task<Result<void>> pass_on(Exchange& exchange, Fetch& fetch, const Fetch::Head& 
     co_return co_await exchange.end();
 }
 
-Task<Result<std::optional<Response>>> relay(Exchange& exchange, Fetch& fetch) {
+// Where the provider is, and what may be in its address, is the operator's own.
+Answer relay(Exchange& exchange, Fetch& fetch, const std::string& provider) {
     const auto head = co_await fetch.head();
     if (!head.ok()) {
         log_warning("{}", head.error().message);
-        co_return std::optional(refusal(502, head.error().message));
+        co_return std::optional(refusal(502, provider + " cannot be reached; the log of hutchd tells why"));
+    }
+    constexpr int64_t kNoContent = 204;
+    constexpr int64_t kNotModified = 304;
+    if (head.value().status == kNoContent || head.value().status == kNotModified) {  // they end with their head
+        co_return std::optional(refusal(502, provider + " sent an answer that has no body"));
     }
     const auto passed = co_await pass_on(exchange, fetch, head.value());
     if (!passed.ok()) log_warning("an answer of a model broke off: {}", passed.error().message);
     co_return std::optional<Response>();
 }
 
-Answer forward(const Models& models, Fetcher& fetcher, Exchange& exchange) {
+// A body is kept until its call has ended: it may have to be sent again, on another connection.
+Task<Result<std::string>> read_into(Room::Share& share, Exchange& exchange) {
+    const Error full{ErrorKind::kLimit, 0, "too much is being sent to models at once; try again when it is answered"};
+    if (!share.grow(kOfCall)) co_return full;
+    std::string body;
+    for (;;) {
+        CO_TRY_LET(const std::string piece, co_await exchange.read_some());
+        if (piece.empty()) co_return body;
+        if (body.size() + piece.size() > kMostBody) {
+            co_return Error{ErrorKind::kTooLarge, 0, "body: larger than " + std::to_string(kMostBody) + " bytes"};
+        }
+        if (!share.grow(piece.size())) co_return full;
+        body += piece;
+    }
+}
+
+Answer forward(const Models& models, Fetcher& fetcher, std::shared_ptr<Room> room, Exchange& exchange) {
     const Request& request = exchange.request();
     const auto way = models.find(token_of(request), request.address);
     if (!way.ok()) co_return std::optional(refusal(http_status(way.error()), way.error().message));
     if (!is_model_call(request)) {
         co_return std::optional(refusal(404, request.method + " " + request.path + " is no call of a model"));
     }
-    auto body = co_await exchange.read_body(kMostBody);
-    if (!body.ok()) co_return std::optional(refusal(http_status(body.error()), body.error().message));
+    Room::Share share(std::move(room), request.address);
+    auto body = co_await read_into(share, exchange);
+    if (!body.ok()) {
+        Response refused = refusal(http_status(body.error()), body.error().message);
+        if (body.error().kind == ErrorKind::kLimit) refused.headers["Retry-After"] = "1";
+        co_return std::optional(std::move(refused));
+    }
     Fetch fetch = fetcher.start(call_of(request, way.value(), std::move(body).value()));
-    auto done = co_await (relay(exchange, fetch) || exchange.client_gone());
+    auto done = co_await (relay(exchange, fetch, way.value().provider->name) || exchange.client_gone());
     if (done.index() == 0) co_return std::get<0>(std::move(done));
     co_return std::optional(refusal(408, "the caller ended its side of the connection"));
 }
@@ -120,7 +158,10 @@ Answer forward(const Models& models, Fetcher& fetcher, Exchange& exchange) {
 }  // namespace
 
 Handler model_gateway(const Models& models, Fetcher& fetcher) {
-    return [&models, &fetcher](Exchange& exchange, const Params&) { return forward(models, fetcher, exchange); };
+    const auto room = std::make_shared<Room>(kMostOfAll);
+    return [&models, &fetcher, room](Exchange& exchange, const Params&) {
+        return forward(models, fetcher, room, exchange);
+    };
 }
 
 }  // namespace hutch::daemon

@@ -51,6 +51,9 @@ async function ask(box, body = {}) {
   assert.match(text, /event: done/, text);
   return JSON.parse(/event: done\ndata: (.*)/.exec(text)[1]).output;
 }
+/// A shell script that sends these bytes and shows all of the answer. Its side stays open: who ends it, gives up.
+const raw = (...lines) => `(mkfifo raw; at=\${HUTCH_MODEL_URL#http://}; nc \${at%:*} \${at#*:} < raw & exec 3> raw; printf '%b' "${lines.join('\\r\\n')}" >&3; wait)`;
+const kFirst = ['POST /v1/messages HTTP/1.1', 'Host: x', 'Connection: close', 'X-Api-Key: $HUTCH_MODEL_TOKEN'];
 /// What one call of the agent of a new box is answered: the body, or wget's complaint.
 const answerTo = async (request, body) => ask(await withAgent(`${request} > /tmp/said 2>&1; ${kDone}`, body));
 
@@ -125,11 +128,63 @@ leakless(daemon, 'a token is good for its own box, its own run, and calls of mod
   assert.match(await from(other, '/v1/messages'), / 401 /, 'another box');
   assert.match(await from(box, '/v1/messages', `${token}x`), / 401 /);
   assert.match(await from(box, '/v1/messages', ''), / 401 /);
-  for (const path of ['/v1/files', '/v1/messages/../files', '/v1/organizations', '/', '/v2/box']) assert.match(await from(box, path), / 40[04] /, path);
+  const tricks = ['/v1/messages/%2e%2e/files', '/v1/messages/%252e%252e/files', '/v1/messages%2f..%2ffiles', '/v1/messages/.%5c./files', '/v1/messagesx', '//v1/files', '/v1//messages'];
+  for (const path of ['/v1/files', '/v1/messages/../files', '/v1/organizations', '/', '/v2/box', ...tricks]) assert.match(await from(box, path), / 40[04] /, path);
   assert.equal(provider.heard.length, 2);
   await box.sh('echo on > wait');
   await asked;
   assert.match(await from(box, '/v1/messages'), / 401 /, 'the run has ended');
+});
+
+leakless(daemon, 'what could make another call of it does not reach the provider', async () => {
+  provider.heard.length = 0;
+  provider.answer = (request, response) => say(response, '{"ok":true}');
+  const beside = ['X-HTTP-Method-Override: DELETE', 'X-Original-URL: /v1/files', 'X-Forwarded-For: 10.0.0.1', 'Cookie: a=b', 'Authorization: Bearer x', 'X-Api-Key: second', 'X-Mine:', 'X-Yours: 1'];
+  assert.match(await answerTo(raw(...kFirst, ...beside, 'Content-Length: 2', '', '{}')), /ok:true/);
+  const { headers } = provider.heard[0];
+  assert.deepEqual([headers['x-api-key'], headers['x-yours'], headers['content-length']], ['the-boxs-key', '1', '2']);
+  for (const name of ['x-http-method-override', 'x-original-url', 'x-forwarded-for', 'cookie', 'authorization']) assert.equal(headers[name], undefined, name);
+  const twice = ['Content-Length: 2', 'Transfer-Encoding: chunked', '', '0', '', 'GET /v1/files HTTP/1.1', 'Host: x', '', ''];
+  assert.match(await answerTo(raw(...kFirst, ...twice)), /HTTP.1.1 400/);
+  assert.match(await answerTo(raw('POST http://127.0.0.1/v1/messages HTTP/1.1', ...kFirst.slice(1), 'Content-Length: 0', '', '')), /HTTP.1.1 400/);
+  assert.match(await answerTo(raw('POST @127.0.0.1/v1/messages HTTP/1.1', ...kFirst.slice(1), 'Content-Length: 0', '', '')), /HTTP.1.1 400/);
+  assert.equal(provider.heard.length, 1);
+});
+
+leakless(daemon, 'a box fills so much of the daemon’s memory, and others still have their models', async () => {
+  provider.heard.length = 0;
+  provider.answer = (request, response) => { if (provider.heard.length > 2) say(response, '{"ok":true}'); };
+  const big = (name) => `wget -q -O - -S --header "x-api-key: $HUTCH_MODEL_TOKEN" --post-file big "$HUTCH_MODEL_URL/v1/messages" > ${name} 2>&1`;
+  const box = await withAgent(`head -c 28000000 /dev/zero | tr '\\0' x > big; ${big('one')} & ${big('two')} & read line < full; ${big('/tmp/said')}; kill %1 %2; ${kDone}`);
+  await box.sh('mkfifo full');
+  const heard = new Promise((resolve) => {
+    const answer = provider.answer;
+    provider.answer = (...call) => {
+      answer(...call);
+      if (provider.heard.length === 2) resolve();
+    };
+  });
+  const asked = ask(box);
+  await heard;
+  assert.match(await answerTo(call()), /ok:true/, 'another box');
+  await box.sh('echo on > full');
+  assert.match(await asked, / 429 /);
+});
+
+leakless(daemon, 'an answer without a body, or of another protocol, is none; where a provider is stays untold', async () => {
+  for (const status of [204, 304]) {
+    provider.answer = (request, response) => response.writeHead(status).end();
+    assert.match(await answerTo(raw(...kFirst, 'Content-Length: 0', '', '')), /HTTP.1.1 502/, status);
+  }
+  provider.answer = (request, response) => response.socket.end('HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\nx');
+  assert.match(await answerTo(raw(...kFirst, 'Content-Length: 0', '', '')), /HTTP.1.1 502/);
+  provider.answer = (request, response) => response.writeHead(302, { location: `${kUrl}/v1/files` }).end('{}');
+  provider.heard.length = 0;
+  assert.match(await answerTo(raw(...kFirst, 'Content-Length: 0', '', '')), /HTTP.1.1 302/);
+  assert.equal(provider.heard.length, 1, 'it was followed');
+  const nobody = await answerTo(raw(...kFirst, 'Content-Length: 0', '', ''), { model: 'vercel/m' });
+  assert.match(nobody, /HTTP.1.1 502.*vercel cannot be reached/);
+  assert.doesNotMatch(nobody, /127\.0\.0\.1/);
 });
 
 leakless(daemon, 'what the provider refuses is passed on; one that is not there is a 502; what breaks off ends broken', async () => {
