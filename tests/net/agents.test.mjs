@@ -15,6 +15,7 @@ import { Model } from '../e2e/lib/model.mjs';
 import { kPort, Outside } from '../e2e/lib/outside.mjs';
 import { leakless, needs, skip, suite } from '../e2e/lib/suite.mjs';
 import { answerTo, joined, kPrograms } from './lib/agents.mjs';
+import { clientBox, disconnect, kClientJobs } from './lib/client.mjs';
 
 needs('mmdebstrap', 'apt-get', 'git');
 if (!fs.existsSync(`${gitCore()}/git-http-backend`)) skip('needs git-http-backend');
@@ -29,8 +30,9 @@ const server = [process.execPath, new URL('../e2e/lib/git-server.mjs', import.me
 const outside = new Outside(server, { name: 'outside-net', link: 'outside1', network: kNetwork });
 const model = await new Model([{ text: 'nobody has a script for this key' }]).open();
 const daemon = suite({
+  tcp: true,
   import: { debian: debianArchive(process.env.HUTCH_CACHE) },
-  args: ['anthropic', 'openai', 'openrouter'].flatMap((provider) => [`--${provider}_url`, model.url]),
+  args: ['--private_webhooks', ...['anthropic', 'openai', 'openrouter'].flatMap((provider) => [`--${provider}_url`, model.url])],
 });
 
 const kTest = `import assert from 'node:assert';
@@ -74,10 +76,16 @@ leakless(daemon, 'the image of the agents is built', { timeout: 300_000 }, async
   daemon.baseline = await daemon.census();
 });
 
-/// A box with the program, and a model that says `turns` to its key.
-async function withAgent({ harness, model: name }, turns) {
+/// A key for which the model says `turns`.
+function keyFor(turns) {
   const key = `key-${crypto.randomBytes(16).toString('hex')}`;
   model.scripts[key] = turns;
+  return key;
+}
+
+/// A box with the program, and a model that says `turns` to its key.
+async function withAgent({ harness, model: name }, turns) {
+  const key = keyFor(turns);
   const box = await daemon.box({ runtime: 'agents', agent: harness, model: name, agent_api_key: key });
   return Object.assign(box, { key });
 }
@@ -121,6 +129,15 @@ for (const [program, its] of Object.entries(kPrograms)) {
     assert.equal(where(path.join(daemon.store, 'boxes', box.id), box.key), '', 'the key is in the box');
   });
 }
+
+leakless(daemon, 'the npm client', { timeout: 240_000, concurrency: true }, async (context) => {
+  const programs = Object.entries(kPrograms).filter(([, { tries }]) => tries !== undefined);
+  const cases = programs.flatMap(([program, its]) => Object.entries(kClientJobs).map(([job, how]) => [program, its, job, how]));
+  await Promise.all(cases.map(([program, its, job, { turns, run }]) => context.test(`${program}: ${job}`, async () => {
+    await run(await clientBox(daemon, its, keyFor(turns)));
+  })));
+  await disconnect();
+});
 
 const kFaults = { 429: [{ status: 429, after: 0 }], 500: [{ status: 500, after: 0 }], cut: [{ cut: true }], garbage: [{ garbage: true }] };
 const kSay = { 429: /429/, 500: /500|high demand/, cut: /clos|connect|reset|502/i, garbage: /JSON|stream|respon|parse/i };

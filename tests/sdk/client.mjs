@@ -8,7 +8,7 @@ import { Contract } from './contract.mjs';
 import { Methods } from './methods.mjs';
 import { gitImage } from '../e2e/lib/git-image.mjs';
 import { leakless, needs, suite } from '../e2e/lib/suite.mjs';
-import { install } from './install.mjs';
+import { disconnect, install } from './install.mjs';
 
 needs('git', 'ldd');
 const module = install();
@@ -33,15 +33,6 @@ globalThis.fetch = async (input, options = {}) => {
 const directory = fs.mkdtempSync('/var/tmp/hutch-sdk-');
 after(() => fs.rmSync(directory, { recursive: true }));
 export const daemon = suite({ tcp: true, import: { git: gitImage(directory, { node: true }) } });
-
-/// Ends the connections that fetch keeps for its next calls, which the daemon would hold on to as well.
-function disconnect() {
-  const kDispatcher = Symbol.for('undici.globalDispatcher.1'); // where Node's fetch finds them
-  const agent = globalThis[kDispatcher];
-  if (agent === undefined) return;
-  globalThis[kDispatcher] = new agent.constructor();
-  return agent.destroy();
-}
 
 /// A test of calls by the client, after which the host must hold what it held before it.
 export function calls(name, run) {

@@ -25,3 +25,12 @@ export function install() {
   const { exports } = JSON.parse(fs.readFileSync(path.join(installed, 'package.json'), 'utf8'));
   return path.join(installed, exports['.'].import);
 }
+
+/// Ends the connections that fetch keeps for its next calls, which the daemon would hold on to as well.
+export function disconnect() {
+  const kDispatcher = Symbol.for('undici.globalDispatcher.1'); // where Node's fetch finds them
+  const agent = globalThis[kDispatcher];
+  if (agent === undefined) return;
+  globalThis[kDispatcher] = new agent.constructor();
+  return agent.destroy();
+}

@@ -21,14 +21,16 @@ const kTools = {
   write: ({ path, content }) => ({ filePath: path, content }),
 };
 
-/// The turn with { run: COMMAND } or { write: { path, content } } made a call of a tool that the request offers.
-function inItsWords({ run, write, ...turn }, tools) {
+/// The turn with { run: COMMAND }, { write: { path, content } } or { structured: VALUE } made a call of a tool that the
+/// request offers.
+function inItsWords({ run, write, structured, ...turn }, tools) {
   const offered = tools.map((tool) => tool.name ?? tool.function?.name);
   const call = (names, asked) => {
     const tool = names.find((name) => offered.includes(name));
     if (tool === undefined) throw new Error(`none of ${names} is offered, but ${offered}`);
     return { ...turn, tool, input: kTools[tool](asked) };
   };
+  if (structured !== undefined) return offered.includes('StructuredOutput') ? { ...turn, tool: 'StructuredOutput', input: structured } : { ...turn, text: JSON.stringify(structured) };
   if (run !== undefined) return call(['Bash', 'bash', 'exec_command', 'shell'], run);
   if (write === undefined) return turn;
   return offered.some((name) => ['Write', 'write'].includes(name)) ? call(['Write', 'write'], write) : call(['exec_command', 'shell'], kPatch(write.path, write.content));
@@ -81,7 +83,7 @@ const dialectOf = (path) => (path.endsWith('/messages') ? 'messages' : path.ends
 
 export class Model {
   /// `turns`: what it says, in order; the last one again and again. { text } says, { run } has a command run, { write } a
-  /// file written, { tool, input } calls a tool by its name. { status, after } refuses and says to come back after so many seconds, { cut: true } breaks off in the middle
+  /// file written, { structured } answers a schema, { tool, input } calls a tool by its name. { status, after } refuses and says to come back after so many seconds, { cut: true } breaks off in the middle
   /// of an answer, { garbage: true } answers what nobody can read. `scripts`: the turns for a key that has its own.
   /// Turns may be a function that makes one of a request's body.
   constructor(turns, scripts = {}) {
