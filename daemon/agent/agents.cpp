@@ -3,7 +3,9 @@
 #include "base/file.h"
 #include "base/ids.h"
 #include "base/undo.h"
+#include "daemon/agent/attempts.h"
 #include "daemon/agent/charge.h"
+#include "daemon/agent/json_schema.h"
 #include "daemon/files/files.h"
 #include "daemon/log.h"
 
@@ -107,9 +109,12 @@ Task<Result<std::shared_ptr<PromptRun>>> Agents::start(std::shared_ptr<Box> box,
     }
     CO_TRY_LET(const Harness* const harness, find_harness(agent.harness));
     CO_TRY(harness->check(prompt.options));
+    const bool checked = !prompt.schema.is_null() && !harness->holds_to_schema();
+    if (checked) CO_TRY(check_schema(prompt.schema));
     prompt.model = agent.model;
     prompt.session = agent.session;
     auto started = std::make_shared<PromptRun>(boxes_.executor(), new_record(*box, agent, webhook));
+    if (checked) started->record.schema = prompt.schema.dump();
     const std::string id = started->record.run;
     started->harness = harness;
     under_way_[id] = started;
@@ -126,6 +131,7 @@ Task<Result<std::shared_ptr<PromptRun>>> Agents::start(std::shared_ptr<Box> box,
     CO_TRY_LET(std::optional<ModelAccess> access, access_(*box, agent, *harness, id));
     const Invocation how = harness->invoke(agent, prompt, access ? &*access : nullptr);
     CO_TRY_LET(Command command, co_await prepare(box, how, std::move(surroundings)));
+    if (checked) command = in_attempts(std::move(command));
     UniqueFd input;
     if (!how.input.empty()) {
         CO_TRY_LET(input, sealed_memory("prompt", how.input));
@@ -158,6 +164,7 @@ Task<> Agents::account(std::shared_ptr<PromptRun> prompt) {
     const Transcript::Take nothing = [](const AgentEvent&) {};
     const auto read = [&](std::string_view piece) -> Task<Result<void>> {
         transcript->feed(piece, nothing);
+        if (transcript->ended()) co_await judge(prompt, *transcript);
         co_return Result<void>();
     };
     (void)co_await prompt->run->output().follow(0, read);
@@ -172,7 +179,8 @@ Task<> Agents::account(std::shared_ptr<PromptRun> prompt) {
         };
         (void)co_await errors->copy(errors->journal().begin(), keep);
     }
-    conclude(*prompt, transcript->result(), prompt->run->record(), last_line(complaints));
+    const AgentResult result = co_await judged(prompt->record, *transcript);
+    conclude(*prompt, result, prompt->run->record(), last_line(complaints));
 }
 
 void Agents::conclude(PromptRun& prompt, const AgentResult& result, const RunRecord& run,
@@ -240,7 +248,8 @@ Task<> Agents::take_back(PromptRecord record) {
         (void)co_await said.follow(0, read);
     }
     transcript->end(nothing);
-    conclude(*prompt, transcript->result(), run.value(), "");
+    const AgentResult result = co_await judged(prompt->record, *transcript);
+    conclude(*prompt, result, run.value(), "");
 }
 
 }  // namespace hutch::daemon

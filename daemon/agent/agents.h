@@ -72,6 +72,12 @@ class Agents {
   private:
     Task<Result<Command>> prepare(std::shared_ptr<Box> box, const Invocation& how, Command command);
     Task<> account(std::shared_ptr<PromptRun> prompt);
+    // judge.cpp
+    /// The last attempt has ended: has it made again, told what is wrong with its answer, or nothing more.
+    Task<> judge(std::shared_ptr<PromptRun> prompt, const Transcript& transcript);
+    /// What it came to, which is an error where the answer is not valid by the prompt's schema.
+    Task<AgentResult> judged(const PromptRecord& record, const Transcript& transcript);
+    Task<std::optional<std::string>> violation(std::string schema, std::string answer);
     Task<> take_back(PromptRecord record);
     void conclude(PromptRun& prompt, const AgentResult& result, const RunRecord& run, const std::string& complaint);
     Task<> tell(PromptRecord record);

@@ -170,6 +170,7 @@ void add_servers(Invocation& how, const std::vector<McpServer>& servers) {
 class Claude final : public Harness {
     [[nodiscard]] const char* name() const override { return "claude-code"; }
     [[nodiscard]] const char* provider() const override { return "anthropic"; }
+    [[nodiscard]] bool holds_to_schema() const override { return true; }
     [[nodiscard]] Result<void> check(const Json& chosen) const override {
         return check_options(chosen, options(), name());
     }

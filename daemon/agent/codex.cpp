@@ -124,6 +124,7 @@ void add_servers(Invocation& how, const std::vector<McpServer>& servers) {
 class Codex final : public Harness {
     [[nodiscard]] const char* name() const override { return "codex"; }
     [[nodiscard]] const char* provider() const override { return "openai"; }
+    [[nodiscard]] bool holds_to_schema() const override { return true; }
     [[nodiscard]] Result<void> check(const Json& chosen) const override {
         return check_options(chosen, options(), name());
     }

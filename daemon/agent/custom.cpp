@@ -15,6 +15,11 @@ class SseTranscript final : public Transcript {
         }
     }
 
+    void restart() override {
+        event_.clear();
+        written_.clear();
+    }
+
     void tell(std::string_view text, const Take& take) {
         const auto data = object_of(text);
         const std::string event = std::exchange(event_, "");
@@ -45,6 +50,7 @@ class SseTranscript final : public Transcript {
 class Custom final : public Harness {
     [[nodiscard]] const char* name() const override { return "custom"; }
     [[nodiscard]] const char* provider() const override { return ""; }
+    [[nodiscard]] bool holds_to_schema() const override { return false; }
     [[nodiscard]] Result<void> check(const Json& options) const override { return check_options(options, {}, name()); }
     [[nodiscard]] std::unique_ptr<Transcript> transcript() const override { return std::make_unique<SseTranscript>(); }
 

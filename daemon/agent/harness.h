@@ -52,6 +52,8 @@ class Harness {
     [[nodiscard]] virtual const char* name() const = 0;
     /// Whose API it speaks where the model does not say; empty for one that brings its own.
     [[nodiscard]] virtual const char* provider() const = 0;
+    /// It holds its answer to a schema itself; one that does not is asked for it, and its answer is checked.
+    [[nodiscard]] virtual bool holds_to_schema() const = 0;
     /// kInvalid, naming the option, for one that it does not have or whose value it cannot take.
     [[nodiscard]] virtual Result<void> check(const Json& options) const = 0;
     /// `access` is null for one that brings its own.

@@ -96,6 +96,7 @@ Json permissions() {
 class Opencode final : public Harness {
     [[nodiscard]] const char* name() const override { return "opencode"; }
     [[nodiscard]] const char* provider() const override { return ""; }
+    [[nodiscard]] bool holds_to_schema() const override { return false; }
     [[nodiscard]] Result<void> check(const Json& chosen) const override {
         return check_options(chosen, options(), name());
     }

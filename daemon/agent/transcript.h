@@ -33,6 +33,14 @@ struct AgentResult {
     std::optional<std::string> error;  ///< it said itself that it failed
 };
 
+/// The end of a program that may be started again within its run.
+struct Attempt {
+    int64_t number = 0;  ///< from 1
+    int64_t exit_code = 0;
+};
+/// What the line that tells of it begins with: "1 0\n" is the rest.
+constexpr std::string_view kAttemptMark = "\036hutch-attempt ";
+
 /// Reads what an agent's program writes, as the pieces come, and tells it in the API's events. Reading the same again
 /// from its beginning tells the same again: whoever comes late, or after a restart, makes one of their own.
 class Transcript {
@@ -45,17 +53,27 @@ class Transcript {
     void feed(std::string_view piece, const Take& take);
     /// Its end: what is left is the last line.
     void end(const Take& take);
-    [[nodiscard]] const AgentResult& result() const { return result_; }
+    /// Of the last attempt; what it took is of all of them.
+    [[nodiscard]] AgentResult result() const;
+    /// One that has ended, with nothing after it so far.
+    [[nodiscard]] const std::optional<Attempt>& ended() const { return ended_; }
 
   protected:
     /// One line, without its end. What is not understood is passed over: programs print more than they promise.
     virtual void read(std::string_view line, const Take& take) = 0;
+    /// The program begins anew; `result_` is empty.
+    virtual void restart() {}
     AgentResult result_;
 
   private:
     static constexpr size_t kLongestLine = 16 << 20;  ///< beyond that it is dropped, and with it one event
+    void take_line(std::string_view line, const Take& take);
+    void begin_attempt();
+
     std::string line_;
     bool dropping_ = false;
+    AgentResult before_;  ///< of the attempts before: session and amounts
+    std::optional<Attempt> ended_;
 };
 
 /// The object a line is; nothing for any other text.

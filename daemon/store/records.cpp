@@ -143,6 +143,9 @@ CREATE TABLE model_grants (
 CREATE TRIGGER grant_goes_with_prompt AFTER DELETE ON prompts BEGIN
     DELETE FROM model_grants WHERE run = OLD.run; END;
 )sql",
+    R"sql(
+ALTER TABLE prompts ADD COLUMN json_schema TEXT NOT NULL DEFAULT '';
+)sql",
 };
 
 }  // namespace

@@ -178,6 +178,7 @@ struct PromptRecord {
     int64_t cost_nano_usd = 0;
     std::string webhook_url{};  ///< to be told of the end; empty once it was
     Pairs webhook_headers{};
+    std::string schema{};  ///< JSON Schema that its answer is checked by; empty: by none
 };
 
 /// A run that may call a model's provider through the gateway, until it ends.

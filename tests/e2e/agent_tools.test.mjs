@@ -11,6 +11,7 @@ import { gitCore, gitImage } from './lib/git-image.mjs';
 import { open } from './lib/http.mjs';
 import { kOutside, kPort, Outside } from './lib/outside.mjs';
 import { leakless, needs, skip, suite } from './lib/suite.mjs';
+import { until } from './lib/until.mjs';
 
 needs('git', 'ldd');
 if (!fs.existsSync(`${gitCore()}/git-http-backend`)) skip('needs git-http-backend');
@@ -228,4 +229,125 @@ leakless(daemon, "a private repository's skill is fetched with the box's token, 
   const box = await daemon.box({ runtime: 'agents', github_token: kToken, skills: ['private/secret'] });
   assert.deepEqual(await found(box), ['secret/SKILL.md']);
   assert.equal(await box.fails(`grep -rqs ${kToken} /home /tmp /workspace`), 1);
+});
+
+const kSchema = { type: 'object', properties: { answer: { type: 'integer' } }, required: ['answer'], additionalProperties: false };
+const done = (output, more = {}) => `printf 'event: done\\ndata: %s\\n\\n' '${JSON.stringify({ output, input_tokens: 10, output_tokens: 2, total_cost_usd: 0.5, session_id: 's1', ...more })}'`;
+/// An agent whose nth start does the nth of these; $n is which. Each start's arguments are kept.
+const withAttempts = (attempts, body = {}) => withAgent('custom', { custom_runner: { command: '/bin/sh', args: ['-c', `cd /workspace/home
+  n=$(($(cat n 2>/dev/null || echo 0) + 1)); echo $n > n; printf '%s\\0' "$@" > args.$n
+  case $n in ${attempts.map((script, i) => `${i + 1}) ${script} ;;`).join(' ')} esac`, 'agent'] }, ...body });
+
+/// The events of a prompt that asks for an answer of a schema.
+async function structured(box, body = {}) {
+  const response = await open(daemon.socket, 'POST', `${box.path}/run/stream`, { body: { prompt: 'how many?', json_schema: kSchema, ...body } });
+  let text = '';
+  for await (const piece of response) text += piece;
+  return text.split('\n\n').filter(Boolean).map((event) => /^event: (.*)\ndata: (.*)$/s.exec(event)).map(([, name, data]) => ({ name, data: JSON.parse(data) }));
+}
+const argsOf = async (box, n) => (await box.read(`args.${n}`)).split('\0').slice(0, -1);
+const attemptsOf = async (box) => Number(await box.read('n'));
+const say = (text) => `printf 'event: text\\ndata: {"text":"%s"}\\n\\n' '${text}'`;
+const leftover = (box) => box.sh('ls -A /tmp | grep hutch || true');
+
+leakless(daemon, 'an answer that is not valid is asked for again in its session, within one run and one stream', async () => {
+  const box = await withAttempts([`${say('one')}; ${done('forty-two')}`, `${say('two')}; ${done('{"answer":"42"}')}`, `${say('three')}; ${done('{"answer":42}')}`]);
+  const all = await structured(box);
+  assert.deepEqual(all.map(({ name }) => name), ['run_start', 'text', 'text', 'text', 'stats', 'done']);
+  assert.deepEqual(all.filter(({ name }) => name === 'text').map(({ data }) => data.text), ['one', 'two', 'three']);
+  assert.deepEqual(all.at(-1).data, { output: '{"answer":42}', input_tokens: 30, output_tokens: 6, cached_input_tokens: 0, total_cost_usd: 1.5, session_id: 's1' });
+  const second = await argsOf(box, 2);
+  assert.match(second[1], /^Your answer is not valid: it is not one JSON value and nothing else\. .*"additionalProperties":false/s);
+  assert.deepEqual(second.slice(-2), ['--session', 's1']);
+  assert.match((await argsOf(box, 3))[1], /^Your answer is not valid: \$\.answer: must be of type "integer"\./);
+  const [run] = (await daemon.json('GET', `${box.path}/runs`)).runs.filter(({ type }) => type === 'agent');
+  assert.deepEqual([run.id, run.prompt, run.status, run.output], [all[0].data.run_id, 'how many?', 'completed', '{"answer":42}']);
+  assert.equal((await daemon.json('GET', `${box.path}/runs`)).runs.length, 1);
+  assert.equal((await daemon.json('GET', box.path)).total_prompts, 1);
+  assert.equal(await leftover(box), '');
+});
+
+const kNotAgain = {
+  'never valid': [Array(4).fill(done('{"answer":"no"}')), 3, /^the answer is not valid by json_schema: \$\.answer: must be of type "integer"; it was asked for 3 times$/],
+  'not valid, of a program without sessions': [[done('no', { session_id: '' })], 1, /^the answer is not valid by json_schema: .*; the program told no session in which to ask again$/],
+  'an error': [[`printf 'event: error\\ndata: {"error":"no quota","session_id":"s1"}\\n\\n'`], 1, /^no quota$/],
+  'of a program that fails': [[`${done('no')}; echo why >&2; exit 3`], 1, /exit status 3|not valid by json_schema/],
+  'nothing': [['true'], 1, /^the agent's program ended with exit status 0 before its answer was complete$/],
+  'broken off at the second time': [[done('no'), 'exit 4'], 2, /^the agent's program ended with exit status 4 before its answer was complete$/],
+};
+for (const [what, [attempts, count, error]] of Object.entries(kNotAgain)) {
+  leakless(daemon, `an answer that is ${what} ends in an error`, async () => {
+    const box = await withAttempts(attempts);
+    const last = (await structured(box)).at(-1);
+    assert.equal(last.name, 'error');
+    assert.match(last.data.error, error);
+    assert.equal(await attemptsOf(box), count);
+    const run = (await daemon.json('GET', `${box.path}/runs`)).runs.find(({ type }) => type === 'agent');
+    assert.deepEqual([run.status, run.error_message], ['failed', last.data.error]);
+    assert.equal(await leftover(box), '');
+  });
+}
+
+leakless(daemon, 'opencode is asked again too, and its words come as they are', async () => {
+  const box = await withAgent('opencode');
+  await box.write('says', `cp input input.$(ls input.* 2>/dev/null | wc -l); if [ -e input.1 ]; then a='{\\"answer\\":1}'; else a=one; fi
+    printf '{"type":"text","sessionID":"ses_1","part":{"text":"%s"}}\\n{"type":"step_finish","sessionID":"ses_1","part":{"reason":"stop","tokens":{"input":5}}}\\n' "$a"`);
+  const all = await structured(box, { prompt: "it's $HOME `x` \\ \"q\"" });
+  assert.deepEqual([all.at(-1).name, all.at(-1).data.output, all.at(-1).data.input_tokens, all.at(-1).data.session_id], ['done', '{"answer":1}', 10, 'ses_1']);
+  assert.ok((await box.read('input.0')).startsWith("it's $HOME `x` \\ \"q\"\n"));
+  const { args, input, env } = await started(box);
+  assert.deepEqual(args.slice(-2), ['--session', 'ses_1']);
+  assert.match(input, /^Your answer is not valid: it is not one JSON value/);
+  assert.ok(env.OPENCODE_CONFIG_CONTENT);
+});
+
+leakless(daemon, 'a daemon that is killed between two attempts, or in one, goes on with the next', async () => {
+  const box = await withAttempts([`read line < fifo1; ${done('no')}`, `read line < fifo2; ${done('{"answer":7}')}`]);
+  await box.sh('mkfifo fifo1 fifo2');
+  const { details: { init_pid } } = await daemon.json('GET', `${box.path}?details=1`);
+  // Held open for reading too, so that nobody waits for anybody to open the other end.
+  const fifos = ['fifo1', 'fifo2'].map((fifo) => fs.openSync(`/proc/${init_pid}/root/workspace/home/${fifo}`, 'r+'));
+  try {
+    const { run_id } = await daemon.json('POST', `${box.path}/run`, { prompt: 'x', json_schema: kSchema });
+    await daemon.end('SIGKILL');
+    fs.writeSync(fifos[0], 'on\n'); // the first attempt ends while nobody is there to judge it
+    await daemon.launch();
+    fs.writeSync(fifos[1], 'on\n');
+    const run = await until('it has ended', async () => {
+      const now = (await daemon.json('GET', `${box.path}/runs`)).runs.find(({ id }) => id === run_id);
+      return now.status !== 'running' && now;
+    });
+    assert.deepEqual([run.status, run.output, run.input_tokens], ['completed', '{"answer":7}', 20]);
+    assert.equal(await attemptsOf(box), 2);
+  } finally {
+    for (const fifo of fifos) fs.closeSync(fifo);
+  }
+});
+
+leakless(daemon, 'cancel and timeout end it in any attempt', async () => {
+  const box = await withAttempts([done('no'), `${say('again')}; sleep 1000`]);
+  const response = await open(daemon.socket, 'POST', `${box.path}/run/stream`, { body: { prompt: 'x', json_schema: kSchema } });
+  let text = '';
+  for await (const piece of response) {
+    text += piece;
+    if (/"again"/.test(piece)) await daemon.json('POST', `${box.path}/runs/${/"run_id":"(\w+)"/.exec(text)[1]}/cancel`);
+  }
+  assert.match(text, /event: error\ndata: \{"error":"cancelled"\}/);
+  assert.equal(await box.sh('ps | grep -c "[s]leep 1000" || true'), '0');
+  const slow = await withAttempts([done('no'), 'sleep 1000']);
+  assert.equal((await structured(slow, { timeout: 500 })).at(-1).data.error, 'killed at its timeout of 500 ms');
+});
+
+leakless(daemon, 'a schema that answers cannot be checked by is refused, but by programs that see to it themselves', async () => {
+  const json_schema = { type: 'object', properties: { a: { type: 'string', pattern: '^(a+)+$' } } };
+  for (const harness of ['custom', 'opencode']) {
+    const box = await withAgent(harness);
+    await daemon.refuses(400, /^json_schema: #\/properties\/a: the keyword "pattern" is none/, 'POST', `${box.path}/run/stream`, { body: { prompt: 'x', json_schema } });
+    assert.deepEqual((await daemon.json('GET', `${box.path}/runs`)).runs, []);
+  }
+  for (const harness of ['claude-code', 'codex']) {
+    const box = await withAgent(harness);
+    assert.equal((await structured(box, { json_schema })).at(-1).name, 'done');
+    assert.equal((await started(box)).args.includes('sh'), false);
+  }
 });

@@ -160,6 +160,31 @@ TEST(Models, OfOldClientsAreAnthropics) {
     EXPECT_EQ(split_model("openai/gpt_5").name, "gpt_5");
 }
 
+TEST(Transcripts, OfSeveralAttemptsTellTheLastAndWhatAllTook) {
+    const std::string first =
+        "event: text\ndata: {\"text\":\"a\"}\n\nevent: done\ndata: {\"output\":\"no\",\"input_tokens\":3,"
+        "\"total_cost_usd\":0.5,\"session_id\":\"s\"}\n\n";
+    const std::string mark = std::string("\n") + kAttemptMark.data();
+    const auto nothing = [](const AgentEvent&) {};
+    const auto transcript = custom_harness().transcript();
+    transcript->feed(first, nothing);
+    EXPECT_FALSE(transcript->ended());
+    transcript->feed(mark + "1 0\n", nothing);
+    ASSERT_TRUE(transcript->ended());
+    EXPECT_EQ(transcript->ended()->number, 1);
+    EXPECT_EQ(transcript->result().output, "no");
+    transcript->feed("event: done\ndata: {\"input_tokens\":4}\n\n", nothing);
+    EXPECT_FALSE(transcript->ended());
+    EXPECT_EQ(transcript->result().output, "") << "what the first one wrote is not the second one's";
+    EXPECT_EQ(transcript->result().input_tokens, 7);
+    EXPECT_EQ(transcript->result().session, "s");
+    transcript->feed(mark + "2 0\n" + mark.substr(1) + "3 7\n", nothing);
+    EXPECT_EQ(transcript->ended()->exit_code, 7);
+    EXPECT_FALSE(transcript->result().finished) << "it did not say a word";
+    EXPECT_EQ(transcript->result().input_tokens, 7);
+    EXPECT_EQ(transcript->result().cost_usd, 0.5);
+}
+
 TEST(Harnesses, AreToldWhatOptionsMean) {
     Prompt prompt;
     prompt.text = "do it";

@@ -59,7 +59,7 @@ const withPrompt = async (box) => {
   return { run };
 };
 const asks = (prompt, ...more) => [['prompt', { body: {} }], ['prompt', { body: { prompt: '' } }], ['prompt', { body: { prompt: 5 } }],
-  ['timeout', { body: { ...prompt, timeout: 0 } }], ...badFolder(prompt), ['json_schema', { body: { ...prompt, json_schema: 'x' } }],
+  ['timeout', { body: { ...prompt, timeout: 0 } }], ...badFolder(prompt), ['json_schema', { body: { ...prompt, json_schema: 'x' } }], ['json_schema', { body: { ...prompt, json_schema: { pattern: 'x' } } }],
   ['agent_options', { body: { ...prompt, agent_options: 'x' } }], ['files', { body: { ...prompt, files: 'x' } }], ['files.data', { body: { ...prompt, files: [{ data: '!' }] } }], ...more];
 const kPrompt = { prompt: 'x' };
 const prompt = (says, ...more) => ({

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+
+namespace hutch::daemon {
+
+// JSON Schema, as far as answers of models need it: type, enum, const; properties, required, additionalProperties;
+// items, minItems, maxItems; minLength, maxLength; minimum, maximum, exclusiveMinimum, exclusiveMaximum, multipleOf;
+// minProperties, maxProperties; anyOf, oneOf, allOf, not; $ref within the schema. What only describes (title, format,
+// default, ...) is passed over, as the standard has it. Schemas and values are strangers': whatever they are, checking
+// takes bounded time and stack, which is why there is no `pattern`.
+
+/// kInvalid, naming the place and the keyword, for one that is not known or not well-formed.
+Result<void> check_schema(const nlohmann::json& schema);
+
+/// What a reference such as "#/definitions/a" stands for; null for what the schema does not have.
+const nlohmann::json* resolve(const nlohmann::json& root, const std::string& reference);
+
+/// Why a text is not the JSON of a value that is valid by a schema, which has been checked; nothing where it is.
+std::optional<std::string> violation_of(const nlohmann::json& schema, const std::string& text);
+
+}  // namespace hutch::daemon
