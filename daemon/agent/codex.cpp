@@ -7,6 +7,8 @@ namespace {
 
 using Kind = Option::Kind;
 
+// Of a call that fails, each after twice the time: a minute, which is what the other programs take.
+constexpr int kRetries = 8;
 constexpr const char* kSchemaFile = "/tmp/.hutch-answer-schema.json";
 
 const std::vector<Option>& options() {
@@ -151,6 +153,8 @@ class Codex final : public Harness {
             set("model_providers.hutch.base_url", access->base_url + "/v1");
             set("model_providers.hutch.env_key", "HUTCH_MODEL_TOKEN");
             set("model_providers.hutch.wire_api", "responses");
+            set("model_providers.hutch.request_max_retries", 0);  // its tries multiply
+            set("model_providers.hutch.stream_max_retries", kRetries);
             how.env.emplace_back("HUTCH_MODEL_TOKEN", access->token);
         }
         for (const auto& [name, value] : prompt.options.items()) {

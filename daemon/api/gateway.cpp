@@ -93,7 +93,9 @@ Task<Result<void>> pass_on(Exchange& exchange, Fetch& fetch, const Fetch::Head& 
         if (name == "content-type") type = value;
         if (is_told(name)) headers[name] = value;
     }
-    CO_TRY(co_await exchange.begin(static_cast<int>(head.status), type, std::move(headers)));
+    // A key that the provider does not take is not the program's to mend, which of a 401 would try again for a minute.
+    const int64_t status = head.status == 401 ? 400 : head.status;
+    CO_TRY(co_await exchange.begin(static_cast<int>(status), type, std::move(headers)));
     for (;;) {
         CO_TRY_LET(const std::string piece, co_await fetch.read());
         if (piece.empty()) break;

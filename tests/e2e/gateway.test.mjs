@@ -190,6 +190,8 @@ leakless(daemon, 'an answer without a body, or of another protocol, is none; whe
 leakless(daemon, 'what the provider refuses is passed on; one that is not there is a 502; what breaks off ends broken', async () => {
   provider.answer = (request, response) => response.writeHead(429, { 'retry-after': '7' }).end('{}');
   assert.match(await answerTo(call()), / 429 /);
+  provider.answer = (request, response) => response.writeHead(401).end('{}');
+  assert.match(await answerTo(call()), / 400 /, 'a wrong key is not tried again');
   assert.match(await answerTo(call('/v1/messages'), { model: 'vercel/m' }), / 502 /);
   provider.answer = (request, response) => {
     response.writeHead(200).write('some');

@@ -68,7 +68,7 @@ after(() => {
   fs.rmSync(directory, { recursive: true });
 });
 
-leakless(daemon, 'the image of the agents is built', { timeout: 300_000 }, async () => {
+leakless(daemon, 'the image of the agents is built', { timeout: 600_000 }, async () => {
   for (const image of [['node', '--from', 'debian'], ['agents']]) {
     const build = await hutch(daemon, ['image', 'build', ...image]);
     assert.equal(build.code, 0, build.stderr);
@@ -92,7 +92,7 @@ async function withAgent({ harness, model: name }, turns) {
 
 // Among the processes are the agent's own, whose environment and arguments its commands could read as well.
 const kJob = [
-  { text: 'I will look.', run: `git clone -q ${kRepository} app && cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline > seen 2> /dev/null; wc -c < seen` },
+  { text: 'I will look.', run: `git clone -q ${kRepository} app; cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline > seen 2> /dev/null; wc -c < seen` },
   { text: 'It lacks a file.', write: { path: '/workspace/home/app/sum.mjs', content: 'export const sum = (a, b) => a + b;\n' } },
   { run: "cd /workspace/home/app && sed -i 's/to do/done/' README && node --test 2>&1" },
   { run: 'cd /workspace/home/app && git add --all && git commit -qm "sum" && git log --format=%s' },
@@ -112,6 +112,7 @@ for (const [program, its] of Object.entries(kPrograms)) {
     for (let i = 0; i < tools.length; i += 2) assert.equal(tools[i].data.toolCallId, tools[i + 1].data.toolCallId);
     assert.deepEqual(all.filter(({ name }) => name === 'text').map(({ data }) => data.text), ['I will look.', 'It lacks a file.', 'All is done.']);
     assert.match(tools[0].data.input.command, /git clone/);
+    assert.match(tools[1].data.output, /^\d+\n*$/, 'the repository is cloned');
     assert.match(tools[5].data.output, /pass 1\b/);
     assert.match(tools[7].data.output, /sum\nfirst/);
     assert.equal(await box.sh('cd app && git status --porcelain && git show --format= --name-only && cat README'), 'README\nsum.mjs\nsum: done');
@@ -139,8 +140,8 @@ leakless(daemon, 'the npm client', { timeout: 240_000, concurrency: true }, asyn
   await disconnect();
 });
 
-const kFaults = { 429: [{ status: 429, after: 0 }], 500: [{ status: 500, after: 0 }], cut: [{ cut: true }], garbage: [{ garbage: true }] };
-const kSay = { 429: /429/, 500: /500|high demand/, cut: /clos|connect|reset|502/i, garbage: /JSON|stream|respon|parse/i };
+const kFaults = { 401: [{ status: 401 }], 429: [{ status: 429, after: 0 }], 500: [{ status: 500, after: 0 }], cut: [{ cut: true }], garbage: [{ garbage: true }] };
+const kSay = { 401: /the model says 401/, 429: /429/, 500: /500|high demand/, cut: /clos|connect|reset|502/i, garbage: /JSON|stream|respon|parse/i };
 
 // All at once: most of the time they wait before they ask again.
 leakless(daemon, 'a model that fails is an error of the prompt', { timeout: 240_000, concurrency: true }, async (context) => {

@@ -4,9 +4,9 @@ import { open } from '../../e2e/lib/http.mjs';
 
 /// `tokens`: of one request, into it and out of it; `tries`: how often it asks a model that fails before it gives up.
 export const kPrograms = {
-  'Claude Code': { harness: 'claude-code', model: 'anthropic/claude-sonnet-4-5', shell: 'Bash', write: 'Write', tokens: [120, 10], tries: { 429: 8, 500: 8, cut: 9, garbage: 2 } },
-  Codex: { harness: 'codex', model: 'openai/gpt-5', shell: 'shell', write: 'apply_patch', tokens: [100, 10], tries: { 429: 6, 500: 30, cut: 6, garbage: 6 } },
-  OpenCode: { harness: 'opencode', model: 'anthropic/claude-sonnet-4-5', shell: 'bash', write: 'write', tokens: [120, 10], tries: { 429: 6, 500: 6, cut: 6, garbage: 6 } },
+  'Claude Code': { harness: 'claude-code', model: 'anthropic/claude-sonnet-4-5', shell: 'Bash', write: 'Write', tokens: [120, 10], tries: { 401: 6, 429: 8, 500: 8, cut: 9, garbage: 2 } },
+  Codex: { harness: 'codex', model: 'openai/gpt-5', shell: 'shell', write: 'apply_patch', tokens: [100, 10], tries: { 401: 1, 429: 9, 500: 9, cut: 9, garbage: 9 } },
+  OpenCode: { harness: 'opencode', model: 'anthropic/claude-sonnet-4-5', shell: 'bash', write: 'write', tokens: [120, 10], tries: { 401: 1, 429: 6, 500: 6, cut: 6, garbage: 6 } },
   'OpenCode, by Chat Completions': { harness: 'opencode', model: 'openrouter/anthropic/claude-sonnet-4.5', shell: 'bash', write: 'write', tokens: [100, 10] },
 };
 
