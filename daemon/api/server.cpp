@@ -63,6 +63,12 @@ struct Listener {
     std::shared_ptr<Tls> tls{};
     Handler all{};
     size_t connected = 0;
+
+    /// Of one address. At a door without keys, however many take all that they can, the next one finds it open.
+    [[nodiscard]] size_t most_apart() const {
+        if (!all) return most_per_address;
+        return std::clamp<size_t>((most - connected) / 8, 1, most_per_address);
+    }
 };
 
 struct Server::State : std::enable_shared_from_this<Server::State> {
@@ -104,7 +110,7 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
             // Those beyond the limits are closed at once.
             if (connections.size() >= max_connections || listener->connected >= listener->most) continue;
             const std::string address = tcp ? address_of(socket) : "";
-            const size_t most = listener->most_per_address;
+            const size_t most = listener->most_apart();
             if (most != 0 && per_address[address] >= most) continue;
             if (tcp) set_tcp_options(socket);
             asio::co_spawn(

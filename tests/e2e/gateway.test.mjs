@@ -171,6 +171,30 @@ leakless(daemon, 'a box fills so much of the daemon’s memory, and others still
   assert.match(await asked, / 429 /);
 });
 
+leakless(daemon, 'boxes that hold all the connections that they get leave some for the next', async () => {
+  const program = process.env.HUTCHD;
+  process.env.HUTCHD = `${daemon.directory}/hutchd`;
+  fs.writeFileSync(process.env.HUTCHD, `#!/bin/sh\nulimit -n 640\nexec '${program}' "$@"\n`, { mode: 0o700 });
+  await daemon.end('SIGTERM');
+  await daemon.launch();
+  // Each is answered, and then held; one that is refused is closed without an answer.
+  const hold = (times) => `at=$(sed -n 's/nameserver //p' /etc/resolv.conf); for i in $(seq ${times}); do
+      mkfifo out.$i
+      ({ printf 'GET / HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n'; exec sleep 1000; } | nc $at 8733 > out.$i) > /dev/null 2>&1 &
+      head -n 1 < out.$i
+    done > answers; grep -c 401 answers || true`;
+  const held = [];
+  try {
+    for (const times of [70, 70, 1]) held.push(Number(await (await daemon.box()).sh(hold(times))));
+  } finally {
+    process.env.HUTCHD = program;
+    await daemon.end('SIGTERM');
+    await daemon.launch();
+  }
+  assert.ok(held[0] > 1 && held[1] > 1, held);
+  assert.equal(held[2], 1, held);
+});
+
 leakless(daemon, 'an answer without a body, or of another protocol, is none; where a provider is stays untold', async () => {
   for (const status of [204, 304]) {
     provider.answer = (request, response) => response.writeHead(status).end();
