@@ -57,6 +57,7 @@ export const kClientJobs = {
     async run(box) {
       await box.exec.command('mkfifo up');
       const stream = await box.agent.stream({ prompt: 'wait' });
+      for await (const chunk of stream) if (chunk.type === 'text-delta') break; // before the first one it does not know its run
       const pid = (await box.exec.command('cat up')).result.trim();
       await stream.cancel();
       const status = async () => (await box.listRuns()).find(({ type }) => type === 'agent').status;
