@@ -24,10 +24,12 @@ if (missing !== null) skip(missing);
 
 const directory = fs.mkdtempSync('/var/tmp/hutch-agents-');
 const repositories = path.join(directory, 'repositories');
-const kNetwork = '198.51.100'; // a documentation network (RFC 5737), beside the other suites'
-const kRepository = `http://${kNetwork}.2:${kPort}/public/app.git`;
+// Of a documentation network (RFC 5737) a piece for each network of boxes, for runs beside each other.
+const kSuite = (process.env.HUTCH_TEST_NETWORK ?? '198.19.64.0/20').split('.')[2] / 16;
+const [kHere, kThere] = [1, 2].map((host) => `198.51.100.${16 * kSuite + host}`);
+const kRepository = `http://${kThere}:${kPort}/public/app.git`;
 const server = [process.execPath, new URL('../e2e/lib/git-server.mjs', import.meta.url).pathname, repositories, String(kPort)];
-const outside = new Outside(server, { name: 'outside-net', link: 'outside1', network: kNetwork });
+const outside = new Outside(server, { name: `agents-outside-${kSuite}`, link: `outside-a${kSuite}`, here: kHere, there: [kThere], prefix: 28 });
 const model = await new Model([{ text: 'nobody has a script for this key' }]).open();
 const daemon = suite({
   tcp: true,

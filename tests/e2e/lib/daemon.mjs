@@ -190,7 +190,7 @@ export class Daemon {
     });
     await this.links.settle(kPool + boxes);
     await until('every connection is closed', () => host.connections(this.socket, this.port) === 0);
-    await until('the trash is empty', () => fs.readdirSync(path.join(this.store, 'trash')).length === 0);
+    await until('the trash is empty', () => fs.readdirSync(path.join(this.store, 'trash')).length === 0, 60_000);
   }
 
   /// What the daemon and its boxes hold of the host now.

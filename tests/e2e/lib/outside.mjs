@@ -9,19 +9,19 @@ export const kPort = 8080;
 const ip = (...args) => execFileSync('ip', args, { stdio: ['ignore', 'ignore', 'pipe'] });
 
 export class Outside {
-  /// `server`: the command that serves port kPort; it echoes what comes, if none is given. With a name and a network of
-  /// its own one stands beside another.
-  constructor(server = ['busybox', 'nc', '-ll', '-p', String(kPort), '-e', 'cat'], { name = 'outside-e2e', link = 'outside0', network = '203.0.113' } = {}) {
-    Object.assign(this, { command: server, name, link, network });
+  /// `server`: the command that serves port kPort; it echoes what comes, if none is given. With a name and addresses
+  /// of its own, `here` the host's end and `there` the others, one stands beside another.
+  constructor(server = ['busybox', 'nc', '-ll', '-p', String(kPort), '-e', 'cat'], { name = 'outside-e2e', link = 'outside0', here = '203.0.113.1', there = [kOutside, kOther], prefix = 24 } = {}) {
+    Object.assign(this, { command: server, name, link, here, there, prefix });
   }
 
   open() {
     this.close();
     ip('netns', 'add', this.name);
     ip('link', 'add', this.link, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', this.name);
-    ip('addr', 'add', `${this.network}.1/24`, 'dev', this.link);
+    ip('addr', 'add', `${this.here}/${this.prefix}`, 'dev', this.link);
     ip('link', 'set', this.link, 'up');
-    for (const host of [kOutside, kOther].map((address) => address.split('.')[3])) ip('-n', this.name, 'addr', 'add', `${this.network}.${host}/24`, 'dev', 'eth0');
+    for (const address of this.there) ip('-n', this.name, 'addr', 'add', `${address}/${this.prefix}`, 'dev', 'eth0');
     ip('-n', this.name, 'link', 'set', 'eth0', 'up');
     this.server = spawn('ip', ['netns', 'exec', this.name, ...this.command], { stdio: ['ignore', 'ignore', 'inherit'] });
   }
@@ -29,12 +29,15 @@ export class Outside {
   close() {
     this.server?.kill();
     for (const pid of this.pids()) process.kill(pid);
-    if (execFileSync('ip', ['netns', 'list'], { encoding: 'utf8' }).includes(this.name)) ip('netns', 'del', this.name);
+    if (this.isOpen()) ip('netns', 'del', this.name);
+  }
+
+  isOpen() {
+    return execFileSync('ip', ['netns', 'list'], { encoding: 'utf8' }).split('\n').some((line) => line.split(' ')[0] === this.name);
   }
 
   /// Of what still runs in it.
   pids() {
-    const listed = execFileSync('ip', ['netns', 'list'], { encoding: 'utf8' }).includes(this.name);
-    return listed ? (execFileSync('ip', ['netns', 'pids', this.name], { encoding: 'utf8' }).match(/\d+/g) ?? []).map(Number) : [];
+    return this.isOpen() ? (execFileSync('ip', ['netns', 'pids', this.name], { encoding: 'utf8' }).match(/\d+/g) ?? []).map(Number) : [];
   }
 }
