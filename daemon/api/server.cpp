@@ -64,6 +64,7 @@ struct Listener {
     Handler all{};
     size_t connected = 0;
 
+    [[nodiscard]] bool tcp() const { return keyed || all; }
     /// Of one address. At a door without keys, however many take all that they can, the next one finds it open.
     [[nodiscard]] size_t most_apart() const {
         if (!all) return most_per_address;
@@ -96,7 +97,6 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
     template <typename Acceptor>
     Task<> accept_all(std::shared_ptr<Acceptor> acceptor, std::shared_ptr<Listener> listener) {
         const auto self = shared_from_this();
-        const bool tcp = listener->keyed || listener->all;
         while (!requests.closed()) {
             Socket_ socket(executor);
             const auto [failed] = co_await acceptor->async_accept(socket, kAwait);
@@ -109,10 +109,10 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
             }
             // Those beyond the limits are closed at once.
             if (connections.size() >= max_connections || listener->connected >= listener->most) continue;
-            const std::string address = tcp ? address_of(socket) : "";
+            const std::string address = listener->tcp() ? address_of(socket) : "";
             const size_t most = listener->most_apart();
             if (most != 0 && per_address[address] >= most) continue;
-            if (tcp) set_tcp_options(socket);
+            if (listener->tcp()) set_tcp_options(socket);
             asio::co_spawn(
                 executor,
                 [self, socket = std::move(socket), listener, address]() mutable {
@@ -127,11 +127,11 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
         const int fd = socket.native_handle();
         connections.insert(fd);
         ++listener->connected;
-        if (!address.empty()) ++per_address[address];
+        if (listener->tcp()) ++per_address[address];
         const Undo leave([&self, &listener, fd, &address] {
             self->connections.erase(fd);
             --listener->connected;
-            if (!address.empty() && --self->per_address[address] == 0) self->per_address.erase(address);
+            if (listener->tcp() && --self->per_address[address] == 0) self->per_address.erase(address);
         });
         std::optional<Gate::Pass> pass;
         const ConnectionRules rules{.router = router,
@@ -140,7 +140,7 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
                                     .wrong_keys = wrong_keys,
                                     .keyed = listener->keyed,
                                     .all = listener->all};
-        const Client client{address.empty() ? auth.by_peer(fd) : Result<Caller>(Caller{}), address};
+        const Client client{listener->tcp() ? Result<Caller>(Caller{}) : auth.by_peer(fd), address};
         const auto context = listener->tls ? listener->tls->context() : nullptr;
         co_await serve_connection(Wire(std::move(socket), context), rules, client, [&](bool busy) {
             if (busy) {
