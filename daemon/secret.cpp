@@ -6,8 +6,14 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "base/ids.h"
 
 namespace hutch::daemon {
+
+std::string new_secret(const std::string& prefix) {
+    constexpr size_t kLength = 52;  // of 36 characters, the first of 26
+    return prefix + random_id(kLength);
+}
 
 std::string secret_hash(const std::string& secret) {
     unsigned char digest[SHA256_DIGEST_LENGTH];

@@ -6,8 +6,10 @@
 
 namespace hutch::daemon {
 
-/// What is kept of a key or a token that was made here: its SHA-256 as hexadecimal digits. They are of the kernel's
-/// random source, so a slow hash, which makes guessing what people choose expensive, would only make requests slow.
+/// A new key or token, which nobody can guess: the prefix, and 268 bits of the kernel's random source.
+std::string new_secret(const std::string& prefix);
+/// What is kept of a key or a token that was made here: its SHA-256 as hexadecimal digits. Nobody can guess them
+/// anyway, so a slow hash, which makes guessing what people choose expensive, would only make requests slow.
 std::string secret_hash(const std::string& secret);
 
 /// What is in a file of secrets. kInvalid, naming the option that names it, when it is open to others than its owner.

@@ -2,13 +2,10 @@
 
 #include <algorithm>
 
-#include "base/ids.h"
 #include "daemon/secret.h"
 
 namespace hutch::daemon {
 namespace {
-
-constexpr size_t kTokenLength = 52;  // of 36 characters: 268 bits
 
 std::string first_line(const std::string& text) {
     return text.substr(0, text.find_first_of("\r\n"));
@@ -26,10 +23,7 @@ Result<Models> Models::load(Manager& boxes, const Config& config) {
         if (key.empty()) return invalid(option + ": " + provider.key_file + " begins with an empty line");
         models.own_keys_[provider.name] = key;
     }
-    for (ModelGrantRecord& grant : TRY(boxes.records().grants())) {
-        const std::string hash = grant.hash;
-        models.by_hash_[hash] = std::move(grant);
-    }
+    for (const ModelGrantRecord& grant : TRY(boxes.records().grants())) models.by_hash_[grant.hash] = grant;
     return models;
 }
 
@@ -38,11 +32,10 @@ Result<std::optional<ModelAccess>> Models::open(const std::string& run, const Bo
     const std::string named = split_model(agent.model).provider;
     const ModelProvider* const provider = find_provider(named.empty() ? harness.provider() : named);
     if (provider == nullptr || TRY(key_for(box, provider->name)).empty()) return std::optional<ModelAccess>();
-    const std::string token = "hutch-run-" + random_id(kTokenLength);
-    ModelGrantRecord grant{run, box.record.id, provider->name, secret_hash(token)};
+    const std::string token = new_secret("hutch-run-");
+    const ModelGrantRecord grant{run, box.record.id, provider->name, secret_hash(token)};
     TRY(boxes_->records().add_grant(grant));
-    const std::string hash = grant.hash;
-    by_hash_[hash] = std::move(grant);
+    by_hash_[grant.hash] = grant;
     return std::optional(ModelAccess{base_url_, token});
 }
 

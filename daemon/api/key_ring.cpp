@@ -4,14 +4,11 @@
 
 #include <algorithm>
 
-#include "base/ids.h"
 #include "daemon/clock.h"
 #include "daemon/secret.h"
 
 namespace hutch::daemon {
 namespace {
-
-constexpr size_t kKeyLength = 52;  // of 36 characters, the first of 26: 268 bits
 
 auto is_of(const std::string& customer) {
     return [&customer](const KeyRecord& key) { return key.customer == customer; };
@@ -30,7 +27,7 @@ Result<std::string> KeyRing::add(const std::string& customer) {
     if (std::any_of(keys_.begin(), keys_.end(), is_of(customer))) {
         return Error{ErrorKind::kConflict, 0, "name: \"" + customer + "\" has a key; remove that first"};
     }
-    std::string key = "hutch_" + random_id(kKeyLength);
+    std::string key = new_secret("hutch_");
     KeyRecord record{customer, secret_hash(key), unix_now()};
     TRY(records_->durably([&] { return records_->add_key(record); }));
     keys_.push_back(std::move(record));
