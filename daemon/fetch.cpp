@@ -1,7 +1,6 @@
 #include "daemon/fetch.h"
 
 #include <boost/asio/post.hpp>
-#include <cctype>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -10,6 +9,7 @@
 
 #include "daemon/curl.h"
 #include "daemon/event.h"
+#include "daemon/text.h"
 
 namespace hutch::daemon {
 namespace {
@@ -109,10 +109,8 @@ size_t take_header(char* data, size_t, size_t size, void* into) {
     }
     const size_t colon = line.find(':');
     if (colon == std::string_view::npos) return size;
-    std::string name(line.substr(0, colon));
-    for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
     const size_t value = std::min(line.find_first_not_of(" \t", colon + 1), line.size());
-    call.head.headers.emplace_back(std::move(name), line.substr(value));
+    call.head.headers.emplace_back(lower(line.substr(0, colon)), line.substr(value));
     return size;
 }
 

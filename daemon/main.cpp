@@ -15,6 +15,7 @@
 #include "daemon/host.h"
 #include "daemon/log.h"
 #include "daemon/systemd.h"
+#include "daemon/text.h"
 #include "netns/dns.h"
 #include "netns/dns_socket.h"
 
@@ -190,8 +191,9 @@ int show_findings(const Config& config) {
 }
 
 std::string is_server(const std::string& url) {
-    const bool known = url.starts_with("https://") || url.starts_with("http://");
-    return known && url.back() != '/' ? "" : "must be an address like https://github.com, without a slash at its end";
+    return is_web_address(url) && url.back() != '/'
+               ? ""
+               : "must be an address like https://github.com, without a slash at its end";
 }
 
 void add_options(CLI::App& app, Config& config) {

@@ -4,6 +4,7 @@
 
 #include "daemon/agent/mcp.h"
 #include "daemon/api/resources.h"
+#include "daemon/text.h"
 
 namespace hutch::daemon {
 namespace {
@@ -54,8 +55,7 @@ Result<McpServer> decode_package(const Fields& fields, McpServer server, std::st
 }
 
 Result<McpServer> decode_remote(const Fields& fields, McpServer server, std::string url) {
-    const bool known = url.starts_with("https://") || url.starts_with("http://");
-    if (!known || !is_line(url) || url.find(' ') != std::string::npos || url.size() > 2048) {
+    if (!is_web_address(url) || !is_line(url) || url.find(' ') != std::string::npos || url.size() > 2048) {
         return invalid("package_or_url: must be an http or https address");
     }
     if (fields.has("args")) return invalid("args: only a server of source npm has them");

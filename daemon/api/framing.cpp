@@ -5,6 +5,8 @@
 #include <cctype>
 #include <set>
 
+#include "daemon/text.h"
+
 namespace hutch::daemon {
 namespace {
 
@@ -20,12 +22,6 @@ bool is_token(string_view text) {
     return !text.empty() && std::all_of(text.begin(), text.end(), [&](unsigned char c) {
         return (c < 0x80 && std::isalnum(c) != 0) || kMarks.find(static_cast<char>(c)) != string_view::npos;
     });
-}
-
-std::string lower(string_view text) {
-    std::string all(text);
-    std::transform(all.begin(), all.end(), all.begin(), [](unsigned char c) { return std::tolower(c); });
-    return all;
 }
 
 string_view trimmed(string_view text) {

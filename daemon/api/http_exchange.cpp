@@ -6,6 +6,7 @@
 
 #include "daemon/api/url.h"
 #include "daemon/api/web_socket.h"
+#include "daemon/text.h"
 
 namespace hutch::daemon {
 namespace {
@@ -71,9 +72,7 @@ Result<void> HttpExchange::understand() {
     const auto& header = parser_.get();
     request_.method = header.method_string();
     for (const auto& field : header) {
-        std::string name(field.name_string());
-        for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-        request_.headers.emplace(std::move(name), field.value());
+        request_.headers.emplace(lower(field.name_string()), field.value());
     }
     request_.target = header.target();
     Target target = TRY(parse_target(request_.target));

@@ -1,18 +1,13 @@
 #include "daemon/api/multipart.h"
 
 #include <algorithm>
-#include <cctype>
+
+#include "daemon/text.h"
 
 namespace hutch::daemon {
 namespace {
 
 constexpr size_t kMaxHeaders = 8192;
-
-std::string lower(std::string text) {
-    std::transform(text.begin(), text.end(), text.begin(),
-                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    return text;
-}
 
 // name="value" or name=value within a header; quotes may hold escaped quotes (RFC 7578 leaves the rest alone).
 std::optional<std::string> parameter(const std::string& header, const std::string& name) {

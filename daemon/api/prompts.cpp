@@ -4,6 +4,7 @@
 #include "daemon/api/multipart.h"
 #include "daemon/api/resources.h"
 #include "daemon/files/files.h"
+#include "daemon/text.h"
 
 namespace hutch::daemon {
 namespace {
@@ -108,8 +109,8 @@ Result<std::optional<Webhook>> decode_webhook(const Fields& fields) {
     if (!given) return std::optional<Webhook>();
     Webhook webhook;
     webhook.url = TRY_IN("webhook", given->required_text("url"));
-    const bool known = webhook.url.starts_with("https://") || webhook.url.starts_with("http://");
-    if (!known || webhook.url.size() > 2048) return invalid("webhook.url: must be an http or https address");
+    if (!is_web_address(webhook.url) || webhook.url.size() > 2048)
+        return invalid("webhook.url: must be an http or https address");
     webhook.headers = TRY_IN("webhook", given->pairs("headers"));
     for (const auto& [name, value] : webhook.headers) {
         if ((name + value).find_first_of(std::string_view("\r\n\0", 3)) != std::string::npos || name.empty()) {
