@@ -9,8 +9,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr int kMostDepth = 200;  // of schemas within schemas, references followed
-
 enum class Kind {
     kNote,  // describes, and does not bind
     kSchema,
@@ -90,7 +88,7 @@ class SchemaCheck {
     explicit SchemaCheck(const Json& root) : root_(root) {}
 
     Result<void> check(const Json& schema, const std::string& place, int depth) {
-        if (depth > kMostDepth) return refuse(place, "is nested too deeply");
+        if (depth > kMostSchemaDepth) return refuse(place, "is nested too deeply");
         if (schema.is_boolean()) return {};
         if (!schema.is_object()) return refuse(place, "must be an object, true or false");
         for (const auto& [keyword, value] : schema.items()) {

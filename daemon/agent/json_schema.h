@@ -14,6 +14,8 @@ namespace hutch::daemon {
 // default, ...) is passed over, as the standard has it. Schemas and values are strangers': whatever they are, checking
 // takes bounded time and stack, which is why there is no `pattern`.
 
+constexpr int kMostSchemaDepth = 200;  ///< of schemas within schemas, references followed
+
 /// kInvalid, naming the place and the keyword, for one that is not known or not well-formed.
 Result<void> check_schema(const nlohmann::json& schema);
 

@@ -10,7 +10,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr int kMostDepth = 200;           // of schemas within schemas, references followed
 constexpr size_t kMostSteps = 1'000'000;  // a schema for a value
 
 bool is_integer(const Json& value) {
@@ -46,7 +45,7 @@ class ValueCheck {
     [[nodiscard]] bool exhausted() const { return steps_ > kMostSteps; }
 
     Violation check(const Json& schema, const Json& value, const std::string& place, int depth) {
-        if (depth > kMostDepth) steps_ = kMostSteps;
+        if (depth > kMostSchemaDepth) steps_ = kMostSteps;
         if (++steps_ > kMostSteps) return place;
         if (schema.is_boolean()) return schema.get<bool>() ? Violation() : place + ": must not be there";
         for (const auto& [keyword, rule] : schema.items()) {
