@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http from 'node:http';
 import { hutch, output } from './lib/command.mjs';
-import { open } from './lib/http.mjs';
+import { events, open } from './lib/http.mjs';
 import { leakless, needs, suite } from './lib/suite.mjs';
 import { until } from './lib/until.mjs';
 
@@ -15,19 +15,6 @@ const daemon = suite({ args: ['--private_webhooks'] });
 const withAgent = (script, body = {}) => daemon.box({ agent: 'custom', model: 'test-model', custom_runner: { command: '/bin/sh', args: ['-c', script, 'agent'], protocol: 'box-sse-v1' }, ...body });
 const say = (event, data) => `printf 'event: ${event}\\ndata: %s\\n\\n' '${JSON.stringify(data)}'`;
 const kDone = { output: 'all done', input_tokens: 3, output_tokens: 4, cached_input_tokens: 1, total_cost_usd: 0.25, session_id: 's1' };
-
-/// The events of an answer, as they come.
-async function* events(response) {
-  let text = '';
-  for await (const piece of response) {
-    text += piece;
-    for (let end; (end = text.indexOf('\n\n')) >= 0; text = text.slice(end + 2)) {
-      const [, name, data] = /^event: (.*)\ndata: (.*)$/s.exec(text.slice(0, end));
-      yield { name, data: JSON.parse(data) };
-    }
-  }
-  assert.equal(text, '');
-}
 
 async function ask(box, prompt, body = {}) {
   const response = await open(daemon.socket, 'POST', `${box.path}/run/stream`, { body: { prompt, ...body } });

@@ -1,5 +1,6 @@
 // HTTP over a Unix socket.
 
+import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http from 'node:http';
 import { pipeline } from 'node:stream/promises';
@@ -46,4 +47,17 @@ export async function ask(socketPath, method, target, options) {
       return JSON.parse(bytes.toString());
     },
   };
+}
+
+/// The server-sent events of an answer, as they come.
+export async function* events(response) {
+  let text = '';
+  for await (const piece of response) {
+    text += piece;
+    for (let end; (end = text.indexOf('\n\n')) >= 0; text = text.slice(end + 2)) {
+      const [, name, data] = /^event: (.*)\ndata: (.*)$/s.exec(text.slice(0, end));
+      yield { name, data: JSON.parse(data) };
+    }
+  }
+  assert.equal(text, '');
 }

@@ -1,6 +1,6 @@
 // The agents' programs: each with a model of the stand-in's, the names it has for what it does, and what a request costs.
 
-import { open } from '../../e2e/lib/http.mjs';
+import { events, open } from '../../e2e/lib/http.mjs';
 
 /// `tokens`: of one request, into it and out of it; `tries`: how often it asks a model that fails before it gives up.
 export const kPrograms = {
@@ -11,18 +11,6 @@ export const kPrograms = {
 };
 
 const kPatience = 240_000; // a program says nothing while it waits to ask again
-
-/// The events of an answer, as they come.
-async function* events(response) {
-  let text = '';
-  for await (const piece of response) {
-    text += piece;
-    for (let end; (end = text.indexOf('\n\n')) >= 0; text = text.slice(end + 2)) {
-      const [, name, data] = /^event: (.*)\ndata: (.*)$/s.exec(text.slice(0, end));
-      yield { name, data: JSON.parse(data) };
-    }
-  }
-}
 
 /// All that the box's agent does for a prompt.
 export async function answerTo(box, prompt) {
