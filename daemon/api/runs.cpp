@@ -177,7 +177,8 @@ Answer cancel(Services& services, Exchange& exchange, const Params& params) {
         if (const auto active = services.runs.find(*box, found.id)) {
             active->cancel();
             (void)co_await active->outcome();
-            co_return std::optional(Response{});
+            // One that ended by itself in the same moment is on record as that; only what is there to stay is answered.
+            if (active->record().status == RunStatus::kCancelled) co_return std::optional(Response{});
         }
     }
     CO_TRY_LET(const RunRecord ended, services.runs.record(*box, params.at("run")));

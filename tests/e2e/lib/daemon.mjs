@@ -21,6 +21,8 @@ const kNetwork = process.env.HUTCH_TEST_NETWORK ?? '198.19.64.0/20';
 const kPool = 4;
 // Lets any suite run on a store that is a btrfs in a file.
 const kStoreSize = process.env.HUTCH_TEST_STORE_SIZE ? ['--store_size', process.env.HUTCH_TEST_STORE_SIZE] : [];
+// Every box of the suite is one that was restored from a snapshot.
+const kRestored = process.env.HUTCH_TEST_RESTORED === '1';
 
 async function freePort() {
   const server = net.createServer().listen(0, '127.0.0.1');
@@ -169,7 +171,17 @@ export class Daemon {
   }
 
   async box(body = {}) {
-    return new Box(this, await this.json('POST', '/v2/box', body, 201));
+    const made = new Box(this, await this.json('POST', '/v2/box', body, 201));
+    return kRestored ? this.restored(made, body) : made;
+  }
+
+  /// The like of a new box, from a snapshot of it; it and the snapshot are gone.
+  async restored(box, { runtime, ...body }) {
+    const { id } = await this.json('POST', `${box.path}/snapshots`, { name: 'the-box-before' }, 201);
+    await box.remove();
+    const copy = new Box(this, await this.json('POST', '/v2/box/from-snapshot', { snapshot_id: id, ...body }, 201));
+    await this.json('DELETE', '/v2/box/snapshots', { ids: [id] });
+    return copy;
   }
 
   /// A box whose commands run as its root.
