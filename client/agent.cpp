@@ -102,7 +102,7 @@ Result<void> watch(Response& response, View& view, bool json) {
         std::string shown;
         while (const auto event = stream.next()) {
             const std::string seen = view.of(*event);
-            shown += json ? R"({"event":")" + event->name + R"(","data":)" + event->data + "}\n" : seen;
+            shown += json ? R"({"event":")" + event->name + R"(","data":)" + passed_on(event->data) + "}\n" : seen;
         }
         TRY(show(shown));
     }
@@ -143,7 +143,7 @@ Result<int> talk(const Program& program, const AgentOptions& options) {
         if (!std::getline(std::cin, line)) break;
         if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
         const auto answered = prompt(api, options, line);
-        if (!answered.ok()) std::cerr << "hutch: " << answered.error().message << "\n";
+        if (!answered.ok()) std::cerr << "hutch: " << printable(answered.error().message) << "\n";
         code = answered.ok() ? 0 : 1;
     }
     if (terminal) TRY(show("\n"));

@@ -1,17 +1,15 @@
 #include <fcntl.h>
-#include <linux/capability.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <csignal>
 #include <filesystem>
+#include <optional>
 
+#include "archives/tar.h"
 #include "base/file.h"
 #include "base/ids.h"
 #include "base/undo.h"
 #include "client/place.h"
-#include "client/process.h"
 #include "client/program.h"
 #include "client/source.h"
 
@@ -59,19 +57,21 @@ Result<void> upload(const Api& api, const std::string& box, UniqueFd file, const
     return {};
 }
 
-/// Regular files only, one by one; links to files are followed. Says what was left out.
+/// Regular files only, one by one. A link is none, wherever it leads: it may be one that an earlier copy brought from a
+/// box, which would be given the file of ours that it names. Says what was left out.
 Result<int> upload_tree(const Api& api, const std::string& box, const std::string& local, const std::string& path) {
     std::error_code code;
     uint64_t skipped = 0;
     auto entry = fs::recursive_directory_iterator(local, code);
     for (; !code && entry != fs::recursive_directory_iterator(); entry.increment(code)) {
         std::error_code unknown;
-        if (entry->is_regular_file(unknown)) {
+        const fs::file_type type = entry->symlink_status(unknown).type();
+        if (type == fs::file_type::regular) {
             const std::string name = entry->path().lexically_relative(local).string();
             const std::string from = entry->path().string();
-            UniqueFd file = TRY(open_at(AT_FDCWD, from, O_RDONLY));
+            UniqueFd file = TRY(open_at(AT_FDCWD, from, O_RDONLY | O_NOFOLLOW));
             TRY(upload(api, box, std::move(file), from, join_path(path, name)));
-        } else if (entry->is_symlink(unknown) || !entry->is_directory(unknown)) {
+        } else if (type != fs::file_type::directory) {
             ++skipped;
         }
     }
@@ -108,49 +108,107 @@ Result<int> copy_in(const Api& api, const std::string& local, const Place& to) {
 
 // --- from a box ---
 
-/// Under a name of its own until it is whole, so that a broken copy never stands for the file.
-Result<void> pour_into_file(Response& response, const std::string& path) {
+/// A name in a directory of this machine. The directory is what the user named, links and all; the name may be one that
+/// an earlier copy brought, so what is there is looked at without following it.
+struct Target {
+    UniqueFd directory;
+    std::string name;  ///< "": the directory itself
+    std::string path;  ///< for messages
+};
+
+/// As cp does it: into what is a directory or ends in a slash, else in the place of what is called so.
+Result<Target> target_here(const std::string& local, const std::string& name) {
     std::error_code code;
-    const fs::path real = fs::exists(path, code) ? fs::canonical(path, code) : fs::path(path);
-    if (code) return errno_error("following " + path, code.value());
-    if (fs::exists(real, code) && !fs::is_regular_file(real, code)) {  // a device or FIFO is written, not replaced
-        const UniqueFd there = TRY(open_at(AT_FDCWD, path, O_WRONLY));
-        return pour(response, there.get(), path);
+    const bool into = local.ends_with('/') || fs::is_directory(local, code);
+    const fs::path path(local);
+    const std::string directory = into ? local : path.has_parent_path() ? path.parent_path().string() : ".";
+    return Target{TRY(open_at(AT_FDCWD, directory, O_PATH | O_DIRECTORY)), into ? name : path.filename().string(),
+                  into ? join_path(local, name) : local};
+}
+
+/// Nothing if there is none.
+std::optional<mode_t> type_of(const Target& target) {
+    struct stat status {};
+    if (fstatat(target.directory.get(), target.name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return std::nullopt;
+    return status.st_mode & S_IFMT;
+}
+
+Error is_directory_here(const Target& target) {
+    return Error{ErrorKind::kSystem, EISDIR, target.path + " is a directory here, and a file in the box"};
+}
+
+/// Under a name of its own until it is whole, so that a broken copy never stands for the file. A link is replaced, not
+/// followed: it may be the box's.
+Result<void> pour_into_file(Response& response, const Target& target) {
+    const int directory = target.directory.get();
+    const auto type = target.name.empty() ? S_IFDIR : type_of(target);
+    if (type == S_IFDIR) return is_directory_here(target);
+    if (type && *type != S_IFREG && *type != S_IFLNK) {  // a device or FIFO is written, not replaced
+        const UniqueFd there = TRY(open_at(directory, target.name, O_WRONLY | O_NOFOLLOW));
+        return pour(response, there.get(), target.path);
     }
-    const std::string partial = join_path(real.parent_path().string(), ".hutch-" + random_id());
-    const UniqueFd file = TRY(open_at(AT_FDCWD, partial, O_WRONLY | O_CREAT | O_EXCL, 0666));
-    Undo remove([&] { unlink(partial.c_str()); });
-    TRY(pour(response, file.get(), path));
-    if (rename(partial.c_str(), real.c_str()) != 0) return errno_error("renaming " + partial + " to " + path);
+    const std::string partial = ".hutch-" + random_id();
+    const UniqueFd file =
+        TRY_IN("writing " + target.path, open_at(directory, partial, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0666));
+    Undo remove([&] { unlinkat(directory, partial.c_str(), 0); });
+    TRY(pour(response, file.get(), target.path));
+    if (renameat(directory, partial.c_str(), directory, target.name.c_str()) != 0) {
+        return errno_error("renaming " + partial + " to " + target.path);
+    }
     remove.commit();
     return {};
 }
 
-/// The archive is the box's word, and we may be root here: tar takes over neither owners nor set-uid bits, and
-/// (without CAP_MKNOD, from the bounding set on: capabilities(7)) makes no devices.
-Result<void> unpack(Response& response, const std::string& directory) {
-    (void)std::signal(SIGPIPE, SIG_IGN);  // tar giving up is an error to report, not our end
-    (void)prctl(PR_CAPBSET_DROP, CAP_MKNOD, 0, 0, 0);
-    if (mkdir(directory.c_str(), 0777) != 0 && errno != EEXIST) return errno_error("making directory " + directory);
-    Process tar = TRY(Process::start("tar", {"tar", "-x", "--no-same-owner", "--no-same-permissions", "-C", directory},
-                                     Process::Piped::kStdin));
-    const auto poured = pour(response, tar.pipe(), "to tar");
-    auto finished = tar.finish();
-    if (!poured.ok() && poured.error().code != EPIPE) return poured.error();
-    return finished;
+archives::Pull pull_from(Response& response) {
+    return [&response, rest = std::string_view()](char* buffer, size_t size) mutable -> Result<size_t> {
+        if (rest.empty()) rest = TRY(response.read());
+        const size_t count = rest.copy(buffer, size);
+        rest.remove_prefix(count);
+        return count;
+    };
+}
+
+/// The archive is the box's word, made by its own tar, and we may be root here.
+Result<void> unpack(Response& response, const Target& target) {
+    const auto type = target.name.empty() ? S_IFDIR : type_of(target);
+    if (type && *type != S_IFDIR && *type != S_IFLNK) {
+        return errno_error(target.path + " is a file here, and a directory in the box", ENOTDIR);
+    }
+    const auto unpacked = archives::unpack_copy(pull_from(response), target.directory.get(), target.name);
+    if (!unpacked.ok()) {
+        return Error{ErrorKind::kSystem, 0, "copying to " + target.path + " ended early: " + unpacked.error().message};
+    }
+    TRY(response.skip());  // an archive that the daemon broke off may still look whole
+    const uint64_t left_out = unpacked.value().skipped_nodes + unpacked.value().blocked;
+    if (left_out == 0) return {};
+    return Error{ErrorKind::kSystem, 0,
+                 "all else is copied, but " + std::to_string(left_out) +
+                     " entries are not: " + unpacked.value().first_left_out + (left_out > 1 ? ", for one" : "")};
+}
+
+/// What the user names there is a stream of ours, by a link of the system's.
+bool names_a_stream(const std::string& local) {
+    return local == "/dev/stdout" || local == "/dev/stderr" || local.starts_with("/dev/fd/");
 }
 
 Result<int> copy_out(const Api& api, const Place& from, const std::string& local) {
     const std::string folder = "?folder=" + percent_encode(from.path);
     Response response = TRY(api.open({.method = "GET", .target = box_target(from.box, "/files/download" + folder)}));
+    const bool archive = response.content_type() == "application/x-tar";
     if (local == "-") {
+        if (archive && isatty(STDOUT_FILENO) != 0) {
+            return invalid("of a directory `-` is an archive; send it to a file or a pipe");
+        }
         TRY(pour(response, STDOUT_FILENO, "standard output"));
         return 0;
     }
-    std::error_code code;
-    const bool into = local.ends_with('/') || fs::is_directory(local, code);
-    const std::string target = into ? join_path(local, base_name(from.path)) : local;
-    TRY(response.content_type() == "application/x-tar" ? unpack(response, target) : pour_into_file(response, target));
+    if (!archive && names_a_stream(local)) {
+        const UniqueFd stream = TRY(open_at(AT_FDCWD, local, O_WRONLY));
+        TRY(pour(response, stream.get(), local));
+        return 0;
+    }
+    const Target target = TRY(target_here(local, base_name(from.path)));
+    TRY(archive ? unpack(response, target) : pour_into_file(response, target));
     return 0;
 }
 
@@ -174,7 +232,9 @@ void add_copy_command(CLI::App& app, Program& program) {
         add_command(app, "cp",
                     "Copy a file or directory into a box or out of it\n\n"
                     "One side is BOX:PATH. Paths in a box are absolute or below its work directory. What\n"
-                    "goes in keeps its content only: no modes, links or empty directories.",
+                    "goes in keeps its content only: no modes, links or empty directories. What comes out\n"
+                    "keeps modes and times, and is yours. Links come as links and lead where the box says:\n"
+                    "cp replaces one that is there and never writes through it; other programs may.",
                     "hutch cp report.pdf web:docs/\n  hutch cp web:/var/log ./log\n  hutch cp web:notes.txt - | less");
     command->add_option("SRC", options->from, "What to copy; `-` is standard input")->required();
     command->add_option("DST", options->to, "Where to; `-` is standard output")->required();

@@ -74,7 +74,7 @@ Result<int> events(const Program& program, const EventOptions& options) {
             const std::string& data = next->data;
             const Json event = parse_json(data);
             if (!event.is_object()) return Error{ErrorKind::kSystem, 0, "the daemon sent an event that is not JSON"};
-            lines += options.json ? data + "\n" : line_of(event, colour);
+            lines += options.json ? passed_on(data) + "\n" : line_of(event, colour);
         }
         TRY(show(lines));
     }

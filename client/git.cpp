@@ -72,7 +72,7 @@ Result<int> commit(const Program& program, const GitOptions& options) {
     const Json answer =
         TRY(post(program, options, "commit",
                  body_of(options, {{"message", &options.message}, {"author_name", &name}, {"author_email", &email}})));
-    return options.json ? show_json(answer) : show(text_of(answer, "sha") + "\n");
+    return options.json ? show_json(answer) : show(printable(text_of(answer, "sha")) + "\n");
 }
 
 Result<int> checkout(const Program& program, const GitOptions& options) {

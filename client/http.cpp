@@ -69,6 +69,12 @@ Result<std::string> Response::read_all(size_t limit) {
     }
 }
 
+Result<void> Response::skip() {
+    while (!TRY(read()).empty()) {
+    }
+    return {};
+}
+
 namespace {
 
 template <typename Body>

@@ -38,6 +38,8 @@ class Response {
     Result<std::string_view> read();
     /// The whole body; more than `limit` bytes is an error.
     Result<std::string> read_all(size_t limit = size_t{64} << 20);
+    /// Reads to the end, for nothing.
+    Result<void> skip();
 
   private:
     std::unique_ptr<Stream> stream_;

@@ -155,7 +155,7 @@ Result<int> build(const Program& program, const ImageOptions& options) {
     const Api api = TRY(program.api());
     TRY(api.get("/v2/host"));  // a missing daemon is better known before minutes of work
     // Killed in any way, we take the recipe with us: it may write nothing for minutes, and would not notice.
-    Process process = TRY(Process::start(recipe, {"setpriv", "--pdeathsig", "TERM", recipe}, Process::Piped::kStdout));
+    Process process = TRY(Process::start(recipe, {"setpriv", "--pdeathsig", "TERM", recipe}));
     return put(program, options, process_source(std::move(process)));
 }
 

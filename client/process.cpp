@@ -13,7 +13,7 @@
 
 namespace hutch::client {
 
-Result<Process> Process::start(const std::string& name, const std::vector<std::string>& words, Piped piped) {
+Result<Process> Process::start(const std::string& name, const std::vector<std::string>& words) {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) return errno_error("making a pipe");
     UniqueFd reader(ends[0]);
@@ -27,11 +27,7 @@ Result<Process> Process::start(const std::string& name, const std::vector<std::s
         posix_spawn_file_actions_destroy(&actions);
         posix_spawnattr_destroy(&attributes);
     });
-    if (piped == Piped::kStdin) {
-        posix_spawn_file_actions_adddup2(&actions, reader.get(), STDIN_FILENO);
-    } else {
-        posix_spawn_file_actions_adddup2(&actions, writer.get(), STDOUT_FILENO);
-    }
+    posix_spawn_file_actions_adddup2(&actions, writer.get(), STDOUT_FILENO);
     // Our ignoring of SIGPIPE must not be inherited: a program whose pipe is gone is to end.
     sigset_t defaults;
     sigemptyset(&defaults);
@@ -46,7 +42,7 @@ Result<Process> Process::start(const std::string& name, const std::vector<std::s
     pid_t pid = -1;
     const int code = posix_spawnp(&pid, argv[0], &actions, &attributes, argv.data(), environ);
     if (code != 0) return errno_error("starting " + name, code);
-    return Process(name, pid, piped == Piped::kStdin ? std::move(writer) : std::move(reader));
+    return Process(name, pid, std::move(reader));
 }
 
 Process::Process(Process&& other) noexcept

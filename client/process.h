@@ -10,13 +10,12 @@
 
 namespace hutch::client {
 
-/// A program of this machine with one of its standard streams on a pipe of ours. Ends with its owner: one that was
+/// A program of this machine with its standard output on a pipe of ours. Ends with its owner: one that was
 /// not waited for is terminated and reaped.
 class Process {
   public:
-    enum class Piped { kStdin, kStdout };
     /// Looks words[0] up in PATH, as execvp(3); the other streams are ours. `name`: what errors call it.
-    static Result<Process> start(const std::string& name, const std::vector<std::string>& words, Piped piped);
+    static Result<Process> start(const std::string& name, const std::vector<std::string>& words);
     Process(Process&& other) noexcept;
     Process& operator=(Process&&) = delete;
     Process(const Process&) = delete;

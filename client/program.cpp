@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "base/file.h"
+#include "client/format.h"
 
 namespace hutch::client {
 namespace {
@@ -33,8 +34,14 @@ Result<int> show(std::string_view text) {
     return 0;
 }
 
+// On a terminal without what is not ASCII: among it are control characters, U+0080 to U+009F, which JSON leaves as they
+// are.
 Result<int> show_json(const Json& value) {
-    return show(value.dump(2) + "\n");
+    return show(value.dump(2, ' ', isatty(STDOUT_FILENO) == 1) + "\n");
+}
+
+std::string passed_on(const std::string& json) {
+    return isatty(STDOUT_FILENO) == 1 ? printable(json) : json;
 }
 
 CLI::App* add_command(CLI::App& parent, const std::string& name, const std::string& description,

@@ -31,6 +31,8 @@ struct Program {
 /// Writes to standard output; the exit code of a command that ends with that is 0.
 Result<int> show(std::string_view text);
 Result<int> show_json(const Json& value);
+/// JSON as the daemon sent it, for standard output. A terminal gets it without the control characters that JSON allows.
+std::string passed_on(const std::string& json);
 
 /// A command of `parent` with its help text and one example, which stands below the options.
 CLI::App* add_command(CLI::App& parent, const std::string& name, const std::string& description,

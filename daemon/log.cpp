@@ -110,8 +110,13 @@ void write_log(LogLevel level, const std::string& message) {
     if (json) {
         line = json_log_line(std::chrono::system_clock::now(), level, message);
     } else {
-        std::replace_if(
-            line.begin(), line.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; }, '?');
+        unsigned char before = 0;
+        for (char& c : line) {
+            const auto byte = static_cast<unsigned char>(c);
+            const bool c1 = before == 0xC2 && byte >= 0x80 && byte < 0xA0;  // U+0080 to U+009F: controls, too
+            if (byte < ' ' || byte == 0x7F || c1) c = '?';
+            before = byte;
+        }
     }
     logger->log(level_of(level), line);
 }

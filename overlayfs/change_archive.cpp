@@ -19,6 +19,7 @@ namespace hutch::overlayfs {
 namespace {
 
 constexpr uint64_t kLongest = uint64_t{1} << 40;  // bytes of one file: holes are written as zeros
+constexpr size_t kMostLinked = size_t{64} << 20;  // of paths held
 
 }  // namespace
 
@@ -85,10 +86,13 @@ Result<void> ChangeArchive::describe(const Change& change, const struct stat& st
         if (!is_overlays_own(name)) archive_entry_xattr_add_entry(entry, name.c_str(), value.data(), value.size());
     }
     if (S_ISREG(status.st_mode) && status.st_nlink > 1) {
-        const auto [first, fresh] = linked_.emplace(std::pair(status.st_dev, status.st_ino), change.path);
-        if (!fresh) {
+        const std::pair id(status.st_dev, status.st_ino);
+        if (const auto first = linked_.find(id); first != linked_.end()) {
             archive_entry_copy_hardlink(entry, first->second.c_str());
             archive_entry_unset_size(entry);
+        } else if (linked_bytes_ + change.path.size() <= kMostLinked) {
+            linked_bytes_ += change.path.size();
+            linked_.emplace(id, change.path);
         }
     }
     return {};
@@ -108,6 +112,11 @@ Result<void> ChangeArchive::write_content(const UniqueFd& file, uint64_t size) {
 }
 
 Result<void> ChangeArchive::add(const Change& change) {
+    if (change.path.size() >= PATH_MAX) {
+        return Error{
+            ErrorKind::kTooLarge, 0,
+            "/" + change.path.substr(0, 100) + "...: a path of more than 4,095 bytes, which nothing could unpack"};
+    }
     if (change.kind == Change::Kind::kDeleted) return add_whiteout(change.path);
     if (change.path.starts_with(".wh.") || change.path.find("/.wh.") != std::string::npos) {
         return invalid("/" + change.path + ": an archive of changes cannot hold a file called so; rename it");

@@ -8,9 +8,9 @@
 #include <string>
 #include <utility>
 
+#include "archives/plain_locale.h"
 #include "base/result.h"
 #include "overlayfs/diff.h"
-#include "overlayfs/plain_locale.h"
 
 struct archive;
 struct archive_entry;
@@ -43,10 +43,13 @@ class ChangeArchive {
     [[nodiscard]] Error failure() const;
 
     std::stop_token stop_;
-    std::unique_ptr<PlainLocale> locale_ = std::make_unique<PlainLocale>();  // libarchive asks for it as it goes
+    std::unique_ptr<archives::PlainLocale> locale_ =
+        std::make_unique<archives::PlainLocale>();  // libarchive asks for it as it goes
     std::unique_ptr<archive, Free> archive_;
     std::unique_ptr<archive_entry, Free> entry_;
-    std::map<std::pair<dev_t, ino_t>, std::string> linked_;  ///< first path of files of several names
+    /// First path of files of several names; of very many such the last become files of their own.
+    std::map<std::pair<dev_t, ino_t>, std::string> linked_;
+    size_t linked_bytes_ = 0;
 };
 
 }  // namespace hutch::overlayfs

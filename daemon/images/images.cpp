@@ -26,7 +26,11 @@ constexpr overlayfs::TreeLimits kImportLimits{.bytes = 64ULL << 30U, .entries = 
 // Every command starts in the work dir as boxuser, so an archive that lacks either gets both. Beneath the root: an
 // archive's link, or a work dir with "..", must not make directories of the host's.
 Result<void> add_home(int root, const std::string& path) {
-    const UniqueFd dir = TRY(make_dirs_beneath(root, path));
+    auto made = make_dirs_beneath(root, path);
+    if (!made.ok() && (made.error().code == ELOOP || made.error().code == ENOTDIR)) {
+        return invalid("the archive has a link or a file where a box needs the directory " + path);
+    }
+    const UniqueFd dir = TRY(std::move(made));
     struct stat status {};
     if (fstat(dir.get(), &status) != 0) return errno_error("reading " + path);
     if (status.st_uid == 0 && fchown(dir.get(), 1000, 1000) != 0) return errno_error("giving " + path + " to boxuser");

@@ -213,13 +213,13 @@ TEST_F(OverlayTar, RefusesPathsThroughLinks) {
     for (const std::string& target : {path_, std::string("../../../.."), std::string("inside")}) {
         TarBuilder file;
         file.directory("inside").symlink("out", target).file("out/canary", "dead");
-        expect_refused(file, ErrorKind::kSystem);
+        expect_refused(file, ErrorKind::kInvalid);
         TarBuilder directory;
         directory.directory("inside").symlink("out", target).directory("out/new/er");
-        expect_refused(directory, ErrorKind::kSystem);
+        expect_refused(directory, ErrorKind::kInvalid);
         TarBuilder link;
         link.directory("inside").symlink("out", target).symlink("out/canary", "x");
-        expect_refused(link, ErrorKind::kSystem);
+        expect_refused(link, ErrorKind::kInvalid);
     }
     EXPECT_EQ(access((path_ + "/new").c_str(), F_OK), -1);
 }
@@ -247,10 +247,10 @@ TEST_F(OverlayTar, RefusesHardLinksOut) {
     expect_refused(up, ErrorKind::kInvalid);
     TarBuilder absolute;
     absolute.hard_link("link", path_ + "/canary");
-    expect_refused(absolute, ErrorKind::kSystem);
+    expect_refused(absolute, ErrorKind::kInvalid);
     TarBuilder through;
     through.symlink("out", path_).hard_link("link", "out/canary");
-    expect_refused(through, ErrorKind::kSystem);
+    expect_refused(through, ErrorKind::kInvalid);
 }
 
 TEST_F(OverlayTar, AHardLinkToALinkIsTheLinkItself) {
@@ -263,7 +263,7 @@ TEST_F(OverlayTar, AHardLinkToALinkIsTheLinkItself) {
 TEST_F(OverlayTar, AFileDoesNotReplaceADirectory) {
     TarBuilder tar;
     tar.file("d/inside", "x").file("d", "x");
-    expect_refused(tar, ErrorKind::kSystem);
+    expect_refused(tar, ErrorKind::kInvalid);
 }
 
 TEST_F(OverlayTar, RefusesWhiteouts) {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts/check-includes"
 HEADERS = [
-    "base/file.h", "cgroups/group.h", "netns/slot.h", "runtime/link.h", "overlayfs/store.h", "client/api.h",
+    "base/file.h", "archives/tar.h", "cgroups/group.h", "netns/slot.h", "runtime/link.h", "overlayfs/store.h", "client/api.h",
     "daemon/host.h", "daemon/config.h", "daemon/api/server.h", "daemon/images/images.h", "daemon/run/run.h",
     "daemon/files/files.h", "daemon/box/box.h", "daemon/store/records.h", "tests/kernel/fixture.h",
 ]
@@ -38,6 +38,8 @@ class CheckIncludes(unittest.TestCase):
 
     def test_lets_what_is_allowed(self):
         self.kept("cgroups/group.cpp", '"cgroups/group.h"', '"base/file.h"', "<sys/stat.h>", "<map>", "<fcntl.h>")
+        self.kept("client/copy.cpp", '"archives/tar.h"', '"base/file.h"')
+        self.kept("overlayfs/tar.h", '"archives/tar.h"', '"base/file.h"')
         self.kept("daemon/main.cpp", '"daemon/host.h"', '"daemon/api/server.h"', '"netns/slot.h"', "<CLI/CLI.hpp>")
         self.kept("daemon/api/connection.cpp", "<boost/beast/http.hpp>", "<nlohmann/json.hpp>", '"daemon/run/run.h"')
         self.kept("daemon/store/records.cpp", "<sqlite3.h>", '"daemon/config.h"')
@@ -45,6 +47,9 @@ class CheckIncludes(unittest.TestCase):
 
     def test_base_knows_nobody(self):
         self.broken("base/file.cpp", '"cgroups/group.h"', "is not for base/")
+        self.broken("base/file.cpp", '"archives/tar.h"', "is not for base/")
+        self.broken("archives/tar.cpp", '"overlayfs/store.h"', "is not for archives/")
+        self.broken("netns/slot.cpp", '"archives/tar.h"', "is not for netns/")
 
     def test_mechanisms_do_not_meet(self):
         self.broken("cgroups/group.cpp", '"runtime/link.h"', "is not for cgroups/")

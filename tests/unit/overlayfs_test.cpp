@@ -7,7 +7,6 @@
 #include "base/file.h"
 #include "overlayfs/content.h"
 #include "overlayfs/store.h"
-#include "overlayfs/tar_rules.h"
 #include "overlayfs/tree.h"
 #include "overlayfs/tree_cursor.h"
 
@@ -26,46 +25,6 @@ class OverlayfsUnit : public ::testing::Test {
     std::string path_;
     UniqueFd dir_;
 };
-
-TEST(TreePath, DropsWhatMeansNothing) {
-    EXPECT_EQ(tree_path("./usr//bin/./ls/").value(), "usr/bin/ls");
-    EXPECT_EQ(tree_path("/etc/passwd").value(), "etc/passwd");
-    EXPECT_EQ(tree_path("a..b/...").value(), "a..b/...");
-    for (const char* root : {"", "/", ".", "./", "//./"}) EXPECT_EQ(tree_path(root).value(), "") << root;
-}
-
-TEST(TreePath, RefusesToGoUp) {
-    for (const char* name : {"..", "../x", "a/../b", "a/..", "/../x", "./.."}) {
-        ASSERT_FALSE(tree_path(name).ok()) << name;
-        EXPECT_EQ(tree_path(name).error().kind, ErrorKind::kInvalid);
-    }
-}
-
-TEST(TreePath, RefusesWhiteoutsAtAnyDepth) {
-    for (const char* name : {".wh.x", "a/.wh.x", "a/.wh..wh..opq", ".wh.x/y"})
-        EXPECT_FALSE(tree_path(name).ok()) << name;
-    EXPECT_TRUE(tree_path("a.wh.x/.wh").ok());
-}
-
-TEST(TreePath, RefusesWhatNoPathCanBe) {
-    EXPECT_FALSE(tree_path(std::string_view("a\0b", 3)).ok());
-    EXPECT_FALSE(tree_path(std::string(256, 'n')).ok());
-    EXPECT_TRUE(tree_path(std::string(255, 'n')).ok());
-    std::string deep;
-    for (int i = 0; i < 2047; ++i) deep += "d/";
-    EXPECT_TRUE(tree_path(deep).ok());
-    EXPECT_FALSE(tree_path(deep + "d/d").ok());
-}
-
-TEST(XattrRules, KeepWhatABoxKnowsAndRefuseOverlayfsOwn) {
-    EXPECT_EQ(xattr_rule("security.capability"), XattrRule::kKeep);
-    EXPECT_EQ(xattr_rule("user.note"), XattrRule::kKeep);
-    EXPECT_EQ(xattr_rule("trusted.overlay.redirect"), XattrRule::kRefuse);
-    EXPECT_EQ(xattr_rule("trusted.overlay.overlay.opaque"), XattrRule::kRefuse);
-    EXPECT_EQ(xattr_rule("user.overlay.whiteout"), XattrRule::kRefuse);
-    EXPECT_EQ(xattr_rule("security.selinux"), XattrRule::kDrop);
-    EXPECT_EQ(xattr_rule("system.posix_acl_access"), XattrRule::kDrop);
-}
 
 TEST_F(OverlayfsUnit, StoreIsClosedToOthersAndOpensAgain) {
     const std::string root = path_ + "/store";

@@ -1,4 +1,4 @@
-#include "overlayfs/tree_writer.h"
+#include "archives/tree_writer.h"
 
 #include <fcntl.h>
 #include <sys/xattr.h>
@@ -6,13 +6,17 @@
 
 #include "base/file.h"
 
-namespace hutch::overlayfs {
+namespace hutch::archives {
 
 namespace {
 
+// Of an archive's paths of directories, held until the end: each may be 4,095 bytes long.
+constexpr uint64_t kMostNoted = uint64_t{256} << 20;
+
 /// Owner first, since changing it takes away set-uid bits and file capabilities.
 Result<void> apply(int fd, const std::string& path, const Attributes& attributes) {
-    if (fchown(fd, attributes.uid, attributes.gid) != 0) return errno_error("setting the owner of " + path);
+    const auto& owner = attributes.owner;
+    if (owner && fchown(fd, owner->uid, owner->gid) != 0) return errno_error("setting the owner of " + path);
     if (fchmod(fd, attributes.mode) != 0) return errno_error("setting the mode of " + path);
     for (const auto& [name, value] : attributes.xattrs) {
         if (fsetxattr(fd, name.c_str(), value.data(), value.size(), 0) != 0) {
@@ -58,21 +62,19 @@ Result<void> TreeWriter::charge_entry() {
 }
 
 Result<UniqueFd> TreeWriter::open_parent(const std::string& path) {
-    constexpr int kFlags = O_PATH | O_DIRECTORY;
-    auto known = open_beneath(root_, path, kFlags);
+    auto known = open_beneath(root_, path, O_PATH | O_DIRECTORY);
     if (known.ok() || known.error().code != ENOENT) return known;
-    UniqueFd here = TRY(open_at(root_, ".", kFlags));
+    UniqueFd here = TRY(open_at(root_, ".", O_PATH | O_DIRECTORY));
     for (size_t begin = 0; begin < path.size();) {
         const size_t end = std::min(path.find('/', begin), path.size());
         const std::string part = path.substr(begin, end - begin);
         begin = end + 1;
-        if (mkdirat(here.get(), part.c_str(), 0755) == 0) {
-            TRY(charge_entry());
-            if (fchmodat(here.get(), part.c_str(), 0755, 0) != 0) return errno_error("setting the mode of " + path);
-        } else if (errno != EEXIST) {
-            return errno_error("making " + path);
-        }
-        here = TRY(open_beneath(here.get(), part, kFlags));
+        const bool made = mkdirat(here.get(), part.c_str(), 0755) == 0;
+        if (!made && errno != EEXIST) return errno_error("making " + path);
+        here = TRY(open_beneath(here.get(), part, (made ? O_RDONLY : O_PATH) | O_DIRECTORY));
+        if (!made) continue;
+        TRY(charge_entry());
+        if (fchmod(here.get(), 0755) != 0) return errno_error("setting the mode of " + path);
     }
     return here;
 }
@@ -93,9 +95,17 @@ Result<void> TreeWriter::directory(const std::string& path, const Attributes& at
         TRY(replacing(parent, place.name, path, [&] { return mkdirat(parent, place.name.c_str(), 0700); }));
     }
     const UniqueFd made = TRY(open_beneath(parent, place.name, O_RDONLY | O_DIRECTORY));
-    TRY(apply(made.get(), path, attributes));
-    directory_times_[path] = attributes.mtime;
-    return {};
+    Attributes open_to_us = attributes;
+    open_to_us.mode |= 0700;
+    TRY(apply(made.get(), path, open_to_us));
+    return note(path, attributes);
+}
+
+Result<void> TreeWriter::note(const std::string& path, const Attributes& attributes) {
+    const auto [place, fresh] = directories_.insert_or_assign(path, Unfinished{attributes.mode, attributes.mtime});
+    if (fresh) noted_ += path.size();
+    if (noted_ <= kMostNoted) return {};
+    return Error{ErrorKind::kTooLarge, 0, "the names of its directories take more than 256 MiB"};
 }
 
 Result<UniqueFd> TreeWriter::file(const std::string& path) {
@@ -118,7 +128,8 @@ Result<void> TreeWriter::symlink(const std::string& path, const std::string& tar
     const int parent = place.parent.get();
     const char* name = place.name.c_str();
     TRY(replacing(parent, place.name, path, [&] { return symlinkat(target.c_str(), parent, name); }));
-    if (fchownat(parent, name, attributes.uid, attributes.gid, AT_SYMLINK_NOFOLLOW) != 0) {
+    const auto& owner = attributes.owner;
+    if (owner && fchownat(parent, name, owner->uid, owner->gid, AT_SYMLINK_NOFOLLOW) != 0) {
         return errno_error("setting the owner of " + path);
     }
     const timespec times[2] = {attributes.mtime, attributes.mtime};
@@ -139,13 +150,15 @@ Result<void> TreeWriter::hard_link(const std::string& path, const std::string& t
 }
 
 Result<void> TreeWriter::finish() {
-    for (const auto& [path, mtime] : directory_times_) {
-        const auto directory = open_beneath(root_, path, O_RDONLY | O_DIRECTORY);
-        if (!directory.ok()) continue;  // a later entry took its place
-        const timespec times[2] = {mtime, mtime};
-        if (futimens(directory.value().get(), times) != 0) return errno_error("setting the time of " + path);
+    // The innermost first: a directory may shut out what is in it.
+    for (auto place = directories_.rbegin(); place != directories_.rend(); ++place) {
+        const auto& [path, unfinished] = *place;
+        const UniqueFd directory = TRY(open_beneath(root_, path, O_RDONLY | O_DIRECTORY));
+        if (fchmod(directory.get(), unfinished.mode) != 0) return errno_error("setting the mode of " + path);
+        const timespec times[2] = {unfinished.mtime, unfinished.mtime};
+        if (futimens(directory.get(), times) != 0) return errno_error("setting the time of " + path);
     }
     return {};
 }
 
-}  // namespace hutch::overlayfs
+}  // namespace hutch::archives

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,13 +12,17 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 
-namespace hutch::overlayfs {
+namespace hutch::archives {
+
+struct Owner {
+    uid_t uid = 0;
+    gid_t gid = 0;
+};
 
 /// What an archive says about a file besides its content.
 struct Attributes {
-    mode_t mode = 0;  ///< the 07777 bits
-    uid_t uid = 0;
-    gid_t gid = 0;
+    mode_t mode = 0;             ///< the 07777 bits
+    std::optional<Owner> owner;  ///< nothing: what is made stays the caller's
     timespec mtime{};
     std::vector<std::pair<std::string, std::string>> xattrs;
 };
@@ -28,10 +33,10 @@ struct TreeLimits {
     uint64_t entries = 0;  ///< files, directories and links, implied directories included
 };
 
-/// Fills a directory that nobody else writes to. Paths are as tree_path() answers them; each is walked from the root
-/// descriptor with no link followed (open_beneath), so whatever earlier entries were, nothing outside is touched. A
-/// later file or link takes the place of an earlier one, never of a directory. Directories that are only implied are
-/// made 0755, root. The root's own attributes stay.
+/// Fills a directory. Paths are as tree_path() answers them; each is walked from the root descriptor with no link
+/// followed (open_beneath), so whatever earlier entries were, or lay there before, nothing outside is touched. A later
+/// file or link takes the place of an earlier one, never of a directory; a directory takes that of either. Directories
+/// that are only implied are made 0755. The root's own attributes stay.
 class TreeWriter {
   public:
     TreeWriter(int root, const TreeLimits& limits) : root_(root), limits_(limits) {}
@@ -43,7 +48,8 @@ class TreeWriter {
     Result<void> symlink(const std::string& path, const std::string& target, const Attributes& attributes);
     /// A further name for the file or link at `target`, itself a path of the tree.
     Result<void> hard_link(const std::string& path, const std::string& target);
-    /// Sets the directories' times, which every file made in them has changed.
+    /// Sets the directories' modes, which might have kept us out of them, and times, which every file made in them has
+    /// changed. Call it once all is made, and where that broke off too.
     Result<void> finish();
 
     /// Counts against the limits, before the thing is made or read.
@@ -57,14 +63,20 @@ class TreeWriter {
         UniqueFd parent;
         std::string name;
     };
+    struct Unfinished {
+        mode_t mode;
+        timespec mtime;
+    };
     Result<Place> place_of(const std::string& path);
     Result<UniqueFd> open_parent(const std::string& path);
+    Result<void> note(const std::string& path, const Attributes& attributes);
 
     const int root_;
     const TreeLimits limits_;
     uint64_t bytes_ = 0;
     uint64_t entries_ = 0;
-    std::map<std::string, timespec> directory_times_;
+    std::map<std::string, Unfinished> directories_;
+    uint64_t noted_ = 0;  ///< bytes of their paths
 };
 
-}  // namespace hutch::overlayfs
+}  // namespace hutch::archives

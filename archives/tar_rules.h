@@ -6,7 +6,7 @@
 
 #include "base/result.h"
 
-namespace hutch::overlayfs {
+namespace hutch::archives {
 
 /// How many ids a box has: owners in a layer are 0..65535.
 constexpr int64_t kBoxIds = 65536;
@@ -14,10 +14,13 @@ constexpr int64_t kBoxIds = 65536;
 /// An archive's name for a file as a path below the tree's root: no leading or double '/', no "."; "" is the root
 /// itself. kInvalid for "..", for whiteouts (".wh."), and for what no Linux path can be.
 Result<std::string> tree_path(std::string_view name);
+/// The same of an archive that a box made of its files: kInvalid for absolute names, too, and ".wh." is a name like any
+/// other.
+Result<std::string> copied_path(std::string_view name);
 
 enum class XattrRule { kKeep, kDrop, kRefuse };
 /// security.capability and user.* mean something in a box. What overlayfs itself reads (trusted.overlay.*,
 /// user.overlay.*) would let an archive redirect or hide files; no honest one has it. The rest is the other host's.
 XattrRule xattr_rule(std::string_view name);
 
-}  // namespace hutch::overlayfs
+}  // namespace hutch::archives

@@ -2,7 +2,7 @@
 
 #include <locale.h>
 
-namespace hutch::overlayfs {
+namespace hutch::archives {
 
 /// libarchive turns UTF-8 names into the locale's charset, normalising them on the way. In the "C" locale it cannot
 /// and keeps the bytes, which is what a file name is. For this thread only.
@@ -20,4 +20,4 @@ class PlainLocale {
     locale_t plain_, old_;
 };
 
-}  // namespace hutch::overlayfs
+}  // namespace hutch::archives
