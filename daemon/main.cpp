@@ -14,6 +14,7 @@
 #include "daemon/fd_watch.h"
 #include "daemon/host.h"
 #include "daemon/log.h"
+#include "daemon/spawn.h"
 #include "daemon/systemd.h"
 #include "daemon/text.h"
 #include "netns/dns.h"
@@ -44,7 +45,7 @@ Task<> serve_dns(netns::DnsForwarder& dns) {
     while (co_await watch.readable()) dns.on_ready();
 }
 
-Task<> shut_down(Server& server, Snapshots& snapshots, Manager& boxes, EventLog& events, asio::io_context& loop) {
+Task<> shut_down(Server& server, Snapshots& snapshots, Manager& boxes, EventLog& events) {
     asio::signal_set signals(co_await asio::this_coro::executor, SIGTERM, SIGINT);
     co_await signals.async_wait(kAwait);
     notify_stopping();
@@ -53,7 +54,6 @@ Task<> shut_down(Server& server, Snapshots& snapshots, Manager& boxes, EventLog&
     co_await server.close(kShutdownPatience);
     snapshots.stop();
     co_await boxes.drain();
-    loop.stop();
 }
 
 Result<std::shared_ptr<Tls>> load_certificate(const Config& config) {
@@ -166,12 +166,15 @@ Result<void> serve(const Config& config) {
     UniqueFd gateway = TRY_IN("starting the models' gateway",
                               netns::gateway_socket(SOCK_STREAM, mechanisms.network.gateway(), kModelPort));
     TRY(server.listen_apart(std::move(gateway), model_gateway(models, fetcher)));
-    asio::co_spawn(loop, serve_dns(*dns), asio::detached);
-    asio::co_spawn(loop, renew_certificate(tls), asio::detached);
-    asio::co_spawn(loop, shut_down(server, snapshots, boxes, events, loop), asio::detached);
-    asio::co_spawn(loop, feed_watchdog(), asio::detached);
-    asio::co_spawn(loop, meter.keep_books([&boxes] { return boxes.list(); }, [&snapshots] { snapshots.book(); }),
-                   asio::detached);
+    const auto executor = asio::any_io_executor(loop.get_executor());
+    spawn_lasting(executor, "the DNS forwarder", [&dns] { return serve_dns(*dns); });
+    spawn_lasting(executor, "renewing the certificate", [&tls] { return renew_certificate(tls); });
+    spawn(executor, "shutting down", shut_down(server, snapshots, boxes, events),
+          [&loop](const Result<void>&) { loop.stop(); });
+    spawn_lasting(executor, "feeding the watchdog", [] { return feed_watchdog(); });
+    spawn_lasting(executor, "keeping the books", [&] {
+        return meter.keep_books([&boxes] { return boxes.list(); }, [&snapshots] { snapshots.book(); });
+    });
     notify_ready();
     loop.run();
     meter.stop();

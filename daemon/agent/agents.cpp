@@ -8,6 +8,7 @@
 #include "daemon/agent/json_schema.h"
 #include "daemon/files/files.h"
 #include "daemon/log.h"
+#include "daemon/spawn.h"
 
 namespace hutch::daemon {
 namespace {
@@ -138,7 +139,7 @@ Task<Result<std::shared_ptr<PromptRun>>> Agents::start(std::shared_ptr<Box> box,
     }
     CO_TRY_LET(started->run, co_await runs_.start(box, std::move(command), std::move(input)));
     forget.commit();
-    asio::co_spawn(boxes_.executor(), account(started), asio::detached);
+    account_for(started, account(started));
     co_return started;
 }
 
@@ -156,6 +157,18 @@ Task<Result<Command>> Agents::prepare(std::shared_ptr<Box> box, const Invocation
         return {};
     }));
     co_return command;
+}
+
+// A prompt that nobody accounts for must not stay under way: its box's agent would be at work for ever.
+void Agents::account_for(const std::shared_ptr<PromptRun>& prompt, Task<> accounting) {
+    spawn(boxes_.executor(), "taking account of run " + prompt->record.run, std::move(accounting),
+          [this, prompt](const Result<void>& how) {
+              if (how.ok() || prompt->ended.is_set()) return;
+              if (prompt->run) prompt->run->abandon();
+              AgentResult failed;
+              failed.error = "hutchd could not take account of it: " + how.error().message;
+              conclude(*prompt, failed, prompt->run ? prompt->run->record() : RunRecord(), "");
+          });
 }
 
 // Whoever listens or not: reads along to the end, and writes down what it came to.
@@ -186,6 +199,13 @@ Task<> Agents::account(std::shared_ptr<PromptRun> prompt) {
 void Agents::conclude(PromptRun& prompt, const AgentResult& result, const RunRecord& run,
                       const std::string& complaint) {
     PromptRecord& record = prompt.record;
+    const Undo over([&] {  // whatever is thrown below
+        close_(record.run);
+        const auto kept = under_way_.find(record.run);
+        const auto self = kept == under_way_.end() ? nullptr : kept->second;  // until all who wait have been told
+        under_way_.erase(record.run);
+        prompt.ended.set();
+    });
     record.ended = true;
     record.output = result.output.substr(0, kMostOutput);
     record.error = reason_of(result, run, complaint);
@@ -197,40 +217,39 @@ void Agents::conclude(PromptRun& prompt, const AgentResult& result, const RunRec
         return agent.harness.empty() ? Result<void>() : configure(agent);  // none: the box is being deleted
     });
     if (!written.ok()) log_error("run {}: its end cannot be recorded: {}", record.run, written.error().message);
-    close_(record.run);
-    const auto kept = under_way_.find(record.run);
-    const auto self = kept == under_way_.end() ? nullptr : kept->second;  // until all who wait have been told
-    under_way_.erase(record.run);
-    prompt.ended.set();
-    if (!record.webhook_url.empty()) asio::co_spawn(boxes_.executor(), tell(record), asio::detached);
+    if (!record.webhook_url.empty()) spawn(boxes_.executor(), "the webhook of run " + record.run, tell(record));
 }
 
 Result<void> Agents::adopt() {
     for (PromptRecord& record : TRY(boxes_.records().open_prompts())) {
         if (record.ended) {
-            asio::co_spawn(boxes_.executor(), tell(std::move(record)), asio::detached);
+            spawn(boxes_.executor(), "the webhook of run " + record.run, tell(record));
         } else {
-            asio::co_spawn(boxes_.executor(), take_back(std::move(record)), asio::detached);
+            take_back(std::move(record));
         }
     }
     return {};
 }
 
 // What an earlier daemon left: it runs on, or has ended meanwhile.
-Task<> Agents::take_back(PromptRecord record) {
+void Agents::take_back(PromptRecord record) {
     const auto box = boxes_.find_of_any(record.box);
     const auto harness = find_harness(record.harness);
-    if (!box.ok() || !harness.ok()) co_return;
+    if (!box.ok() || !harness.ok()) return;
     auto prompt = std::make_shared<PromptRun>(boxes_.executor(), std::move(record));
     prompt->harness = harness.value();
     under_way_[prompt->record.run] = prompt;
-    co_await runs_.settled(box.value());
-    prompt->run = runs_.find(*box.value(), prompt->record.run);
+    account_for(prompt, resume_account(prompt, box.value()));
+}
+
+Task<> Agents::resume_account(std::shared_ptr<PromptRun> prompt, std::shared_ptr<Box> box) {
+    co_await runs_.settled(box);
+    prompt->run = runs_.find(*box, prompt->record.run);
     if (prompt->run) {
         co_await account(prompt);
         co_return;
     }
-    const auto run = runs_.record(*box.value(), prompt->record.run);
+    const auto run = runs_.record(*box, prompt->record.run);
     if (!run.ok()) {  // never begun: nobody was told of it
         under_way_.erase(prompt->record.run);
         close_(prompt->record.run);

@@ -71,6 +71,7 @@ class Agents {
 
   private:
     Task<Result<Command>> prepare(std::shared_ptr<Box> box, const Invocation& how, Command command);
+    void account_for(const std::shared_ptr<PromptRun>& prompt, Task<> accounting);
     Task<> account(std::shared_ptr<PromptRun> prompt);
     // judge.cpp
     /// The last attempt has ended: has it made again, told what is wrong with its answer, or nothing more.
@@ -78,7 +79,8 @@ class Agents {
     /// What it came to, which is an error where the answer is not valid by the prompt's schema.
     Task<AgentResult> judged(const PromptRecord& record, const Transcript& transcript);
     Task<std::optional<std::string>> violation(std::string schema, std::string answer);
-    Task<> take_back(PromptRecord record);
+    void take_back(PromptRecord record);
+    Task<> resume_account(std::shared_ptr<PromptRun> prompt, std::shared_ptr<Box> box);
     void conclude(PromptRun& prompt, const AgentResult& result, const RunRecord& run, const std::string& complaint);
     Task<> tell(PromptRecord record);
 

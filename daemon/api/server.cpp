@@ -14,6 +14,7 @@
 #include "base/undo.h"
 #include "daemon/api/connection.h"
 #include "daemon/log.h"
+#include "daemon/spawn.h"
 
 namespace hutch::daemon {
 
@@ -113,38 +114,34 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
             const size_t most = listener->most_apart();
             if (most != 0 && per_address[address] >= most) continue;
             if (listener->tcp()) set_tcp_options(socket);
-            asio::co_spawn(
-                executor,
-                [self, socket = std::move(socket), listener, address]() mutable {
-                    return self->serve(std::move(socket), listener, address);
-                },
-                asio::detached);
+            spawn(executor, "a connection from " + (address.empty() ? "this host" : address),
+                  serve(self, std::move(socket), listener, address));
         }
     }
 
-    Task<> serve(Socket_ socket, std::shared_ptr<Listener> listener, std::string address) {
-        const auto self = shared_from_this();
+    static Task<> serve(std::shared_ptr<State> self, Socket_ socket, std::shared_ptr<Listener> listener,
+                        std::string address) {
         const int fd = socket.native_handle();
-        connections.insert(fd);
+        self->connections.insert(fd);
         ++listener->connected;
-        if (listener->tcp()) ++per_address[address];
+        if (listener->tcp()) ++self->per_address[address];
         const Undo leave([&self, &listener, fd, &address] {
             self->connections.erase(fd);
             --listener->connected;
             if (listener->tcp() && --self->per_address[address] == 0) self->per_address.erase(address);
         });
         std::optional<Gate::Pass> pass;
-        const ConnectionRules rules{.router = router,
-                                    .auth = auth,
-                                    .requests = rate,
-                                    .wrong_keys = wrong_keys,
+        const ConnectionRules rules{.router = self->router,
+                                    .auth = self->auth,
+                                    .requests = self->rate,
+                                    .wrong_keys = self->wrong_keys,
                                     .keyed = listener->keyed,
                                     .all = listener->all};
-        const Client client{listener->tcp() ? Result<Caller>(Caller{}) : auth.by_peer(fd), address};
+        const Client client{listener->tcp() ? Result<Caller>(Caller{}) : self->auth.by_peer(fd), address};
         const auto context = listener->tls ? listener->tls->context() : nullptr;
         co_await serve_connection(Wire(std::move(socket), context), rules, client, [&](bool busy) {
             if (busy) {
-                pass.emplace(requests.enter());
+                pass.emplace(self->requests.enter());
             } else {
                 pass.reset();
             }
@@ -155,7 +152,8 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
     void start(std::shared_ptr<Acceptor> acceptor, Listener listener) {
         stop_listening.push_back([acceptor] { acceptor->close(); });
         auto shared = std::make_shared<Listener>(std::move(listener));
-        asio::co_spawn(executor, accept_all(std::move(acceptor), std::move(shared)), asio::detached);
+        spawn_lasting(executor, "accepting connections",
+                      [self = shared_from_this(), acceptor, shared] { return self->accept_all(acceptor, shared); });
     }
 };
 

@@ -3,6 +3,7 @@
 #include "daemon/api/resources.h"
 #include "daemon/clock.h"
 #include "daemon/run/startup.h"
+#include "daemon/spawn.h"
 
 namespace hutch::daemon {
 namespace {
@@ -47,8 +48,11 @@ void start_init_command(Services& services, const std::shared_ptr<Box>& box) {
         services.boxes.note(*box, "error", "init_command: " + command.error().message);
         return;
     }
-    asio::co_spawn(box->executor(), run_init_command(services.boxes, services.runs, box, std::move(command).value()),
-                   asio::detached);
+    spawn(box->executor(), "the init command of box " + box->record.id,
+          run_init_command(services.boxes, services.runs, box, std::move(command).value()),
+          [&services, box](const Result<void>& how) {
+              if (!how.ok()) services.boxes.note(*box, "error", "init_command: " + how.error().message);
+          });
 }
 
 Response answer_init_command(const Box& box) {

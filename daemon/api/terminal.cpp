@@ -12,6 +12,7 @@
 #include "daemon/api/resources.h"
 #include "daemon/fd_watch.h"
 #include "daemon/files/files.h"
+#include "daemon/spawn.h"
 
 namespace hutch::daemon {
 namespace {
@@ -97,9 +98,12 @@ Task<> carry_input(std::shared_ptr<Session> session, asio::any_io_executor execu
             (void)resize(session->tty ? session->input.get() : -1, frame.value().data);
         }
     }
-    session->input.reset();
+}
+
+void end_input(Session& session) {
+    session.input.reset();
     // Who closes a terminal's window wants its programs gone, as a modem that hangs up.
-    if (session->tty && session->hang_up) session->hang_up();
+    if (session.tty && session.hang_up) session.hang_up();
 }
 
 Task<Result<Outcome>> converse(Services& services, const std::shared_ptr<Session>& session,
@@ -118,7 +122,8 @@ Task<Result<Outcome>> converse(Services& services, const std::shared_ptr<Session
         CO_TRY_LET(session->input, duplicate(run->terminal()));
     }
     fcntl(session->input.get(), F_SETFL, O_NONBLOCK);
-    asio::co_spawn(box->executor(), carry_input(session, box->executor()), asio::detached);
+    spawn(box->executor(), "carrying the input of run " + run->record().id, carry_input(session, box->executor()),
+          [session](const Result<void>&) { end_input(*session); });
     const Sink forward = [&session](std::string_view piece) { return session->socket->write(false, piece); };
     session->hang_up = [&run] { run->cancel(); };
     const Undo over([&session] { session->hang_up = nullptr; });

@@ -15,6 +15,7 @@
 #include "daemon/box/rework.h"
 #include "daemon/clock.h"
 #include "daemon/log.h"
+#include "daemon/spawn.h"
 #include "netns/recover.h"
 #include "overlayfs/layer.h"
 #include "overlayfs/recover.h"
@@ -109,7 +110,7 @@ Result<void> Manager::adopt() {
             known_layers.insert(record.mounted.begin(), record.mounted.end());
             record.phase = Phase::kDeleting;
             leaving_[record.id] = box;
-            asio::co_spawn(executor_, finish_removal(box, std::make_shared<Removal>(executor_)), asio::detached);
+            finish_behind(box, std::make_shared<Removal>(executor_));
             continue;
         }
         const Result<void> mended = mend_files(*box);
@@ -140,7 +141,7 @@ Result<void> Manager::adopt() {
     mechanisms_.slots = TRY(netns::Pool::open(mechanisms_.network, addresses, mechanisms_.config.pool));
     for (const auto& [id, box] : boxes_) {
         watch(*box);
-        if (box->record.keep_alive && !box->alive()) asio::co_spawn(executor_, start_kept(box), asio::detached);
+        if (box->record.keep_alive && !box->alive()) spawn(executor_, "starting box " + id, start_kept(box));
     }
     log_info("{} boxes, {} of them alive", boxes_.size(), addresses.size());
     return {};

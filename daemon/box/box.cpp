@@ -5,6 +5,7 @@
 #include "daemon/box/uid_slots.h"
 #include "daemon/clock.h"
 #include "daemon/fd_watch.h"
+#include "daemon/spawn.h"
 
 namespace hutch::daemon {
 
@@ -31,8 +32,8 @@ Situation Box::situation() const {
 
 Result<void> Box::live(Life& life, std::function<void()> ended) {
     // The two coroutines of a life hold duplicates of its descriptors, so that they may end after it.
-    UniqueFd link = TRY(duplicate(life.link.fd()));
-    UniqueFd pidfd = TRY(duplicate(life.pidfd.get()));
+    const auto link = std::make_shared<const UniqueFd>(TRY(duplicate(life.link.fd())));
+    const auto pidfd = std::make_shared<const UniqueFd>(TRY(duplicate(life.pidfd.get())));
     record.init_pid = life.pid;
     record.init_start = life.start;
     record.address = life.address.value;
@@ -41,8 +42,11 @@ Result<void> Box::live(Life& life, std::function<void()> ended) {
     life_ = std::move(life);
     current_ = std::make_shared<bool>(true);
     const auto self = shared_from_this();
-    asio::co_spawn(executor_, listen(self, current_, std::move(link)), asio::detached);
-    asio::co_spawn(executor_, watch(self, current_, std::move(pidfd), std::move(ended)), asio::detached);
+    spawn_lasting(executor_, "listening to the init of box " + record.id,
+                  [self, current = current_, link] { return listen(self, current, link); });
+    spawn_lasting(
+        executor_, "watching the init of box " + record.id,
+        [self, current = current_, pidfd, ended = std::move(ended)] { return watch(self, current, pidfd, ended); });
     return {};
 }
 
@@ -58,8 +62,8 @@ std::optional<Life> Box::stop_living(const Error& reason) {
     return std::exchange(life_, std::nullopt);
 }
 
-Task<> Box::listen(std::shared_ptr<Box> self, std::shared_ptr<bool> current, UniqueFd socket) {
-    FdWatch link(self->executor_, socket.get());
+Task<> Box::listen(std::shared_ptr<Box> self, std::shared_ptr<bool> current, std::shared_ptr<const UniqueFd> socket) {
+    FdWatch link(self->executor_, socket->get());
     while (co_await link.readable()) {
         for (;;) {
             if (!*current) co_return;
@@ -71,14 +75,14 @@ Task<> Box::listen(std::shared_ptr<Box> self, std::shared_ptr<bool> current, Uni
     }
 }
 
-Task<> Box::watch(std::shared_ptr<Box> self, std::shared_ptr<bool> current, UniqueFd pidfd,
+Task<> Box::watch(std::shared_ptr<Box> self, std::shared_ptr<bool> current, std::shared_ptr<const UniqueFd> pidfd,
                   std::function<void()> ended) {
-    FdWatch init(self->executor_, pidfd.get());
+    FdWatch init(self->executor_, pidfd->get());
     // A wait may be over too soon: Asio hands an event that it had fetched for a descriptor to the next of its number.
-    while (!runtime::has_ended(pidfd.get())) {
+    while (!runtime::has_ended(pidfd->get())) {
         if (!co_await init.readable()) co_return;
     }
-    runtime::reap(pidfd.get());
+    runtime::reap(pidfd->get());
     if (*current) ended();
 }
 

@@ -122,8 +122,9 @@ class Box : public std::enable_shared_from_this<Box> {
     bool holds_address = false;  ///< record.address is taken from the pool
 
   private:
-    static Task<> listen(std::shared_ptr<Box> self, std::shared_ptr<bool> current, UniqueFd socket);
-    static Task<> watch(std::shared_ptr<Box> self, std::shared_ptr<bool> current, UniqueFd pidfd,
+    static Task<> listen(std::shared_ptr<Box> self, std::shared_ptr<bool> current,
+                         std::shared_ptr<const UniqueFd> socket);
+    static Task<> watch(std::shared_ptr<Box> self, std::shared_ptr<bool> current, std::shared_ptr<const UniqueFd> pidfd,
                         std::function<void()> ended);
     void sweep_leaves();
 

@@ -4,8 +4,11 @@
 #include "daemon/box/manager.h"
 #include "daemon/box/sleep.h"
 #include "daemon/log.h"
+#include "daemon/spawn.h"
 
 namespace hutch::daemon {
+
+constexpr std::chrono::minutes kAgain{1};
 
 Timetable Manager::timetable(const Box& box) const {
     const Situation at = box.situation();
@@ -39,7 +42,11 @@ std::optional<Moment> Manager::look_at_clock(Moment now) {
         if (agenda.due != Due::kNothing) due.emplace_back(agenda.due, box);
         next = earlier(next, agenda.again);
     }
-    for (const auto& [what, box] : due) asio::co_spawn(executor_, act(what, box), asio::detached);
+    for (const auto& [what, box] : due) {
+        spawn(executor_, "what time asks of box " + box->record.id, act(what, box), [this](const Result<void>& how) {
+            if (!how.ok()) alarm_.by(Moment::clock::now() + kAgain);
+        });
+    }
     return next;
 }
 

@@ -9,6 +9,7 @@
 #include "daemon/box/rework.h"
 #include "daemon/lap.h"
 #include "daemon/log.h"
+#include "daemon/spawn.h"
 #include "overlayfs/upper.h"
 
 namespace hutch::daemon {
@@ -78,11 +79,16 @@ Task<Result<std::optional<DeleteTimes>>> Manager::remove(std::shared_ptr<Box> bo
     lap.to(removal->times.record);
     ++box->files_lost;
     leaving_[box->record.id] = box;
-    asio::co_spawn(executor_, finish_removal(box, removal), asio::detached);
+    finish_behind(box, removal);
     using namespace asio::experimental::awaitable_operators;
     asio::steady_timer patience(executor_, std::chrono::seconds(2));
     co_await (removal->done.wait() || patience.async_wait(kAwait));
     co_return removal->finished ? std::optional(removal->times) : std::nullopt;
+}
+
+void Manager::finish_behind(const std::shared_ptr<Box>& box, const std::shared_ptr<Removal>& removal) {
+    spawn_lasting(executor_, "deleting box " + box->record.id,
+                  [this, box, removal] { return finish_removal(box, removal); });
 }
 
 // Until it is done: what cannot be killed or removed now is tried again, and after a restart from the row.

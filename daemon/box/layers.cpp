@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "daemon/log.h"
+#include "daemon/spawn.h"
 #include "overlayfs/layer.h"
 
 namespace hutch::daemon {
@@ -61,7 +62,7 @@ std::optional<int64_t> Layers::bytes(const std::string& layer) const {
 void Layers::add_up(std::vector<std::string> layers, std::function<void()> done) {
     std::erase_if(layers, [this](const std::string& layer) { return bytes(layer).has_value(); });
     if (layers.empty()) return done();
-    asio::co_spawn(executor_, measure(std::move(layers), std::move(done)), asio::detached);
+    spawn(executor_, "adding up layer " + layers.front(), measure(layers, std::move(done)));
 }
 
 Task<> Layers::measure(std::vector<std::string> layers, std::function<void()> done) {

@@ -10,6 +10,7 @@
 #include "daemon/clock.h"
 #include "daemon/lap.h"
 #include "daemon/log.h"
+#include "daemon/spawn.h"
 
 namespace hutch::daemon {
 
@@ -218,7 +219,7 @@ Task<Result<std::shared_ptr<Box>>> Manager::create(CreateBox command) {
     Result<void> made;
     {
         const Box::Change done(box);  // whoever wakes or deletes it now waits for the outcome
-        made = co_await start(box, Upper::kFresh);
+        made = co_await caught(start(box, Upper::kFresh));
         box->record.phase = Phase::kReady;
         Lap commit;
         if (made.ok()) made = save(*box);
@@ -268,15 +269,13 @@ void Manager::on_init_gone(const std::shared_ptr<Box>& box) {
     log_warning("box {}: its init ended", box->record.id);
     note(*box, "error",
          again ? "its init ended; it is started afresh" : "its init ended; the box starts afresh when work arrives");
-    asio::co_spawn(
-        executor_,
-        [this, box, again, start = box->life().start]() -> Task<> {
-            co_await box->unchanged();
-            if (!box->alive() || box->life().start != start) co_return;  // somebody has given it another meanwhile
-            (void)co_await stop(box);
-            if (again) co_await start_kept(box);
-        },
-        asio::detached);
+    const auto bury_it = [this, box, again, start = box->life().start]() -> Task<> {
+        co_await box->unchanged();
+        if (!box->alive() || box->life().start != start) co_return;  // somebody has given it another meanwhile
+        (void)co_await stop(box);
+        if (again) co_await start_kept(box);
+    };
+    spawn_lasting(executor_, "the end of the init of box " + box->record.id, bury_it);
 }
 
 // A box that is to be always awake, and has no init.
@@ -351,20 +350,18 @@ void Manager::release(const std::shared_ptr<Box>& box, Claim claim, bool start) 
         watch(*box);
         return;
     }
-    asio::co_spawn(
-        executor_,
-        [this, box, start, held = std::make_shared<Claim>(std::move(claim))]() -> Task<> {
-            UniqueFd root = std::move(box->old_root);
-            (void)co_await reclaimers_.run([&root] {
-                root.reset();
-                return Result<void>();
-            });
-            Result<void> started;
-            if (start) started = co_await start_afresh(box);
-            if (!started.ok()) log_warning("{}", started.error().message);
-            watch(*box);
-        },
-        asio::detached);
+    const auto let_go = [this, box, start, held = std::make_shared<Claim>(std::move(claim))]() -> Task<> {
+        UniqueFd root = std::move(box->old_root);
+        (void)co_await reclaimers_.run([&root] {
+            root.reset();
+            return Result<void>();
+        });
+        Result<void> started;
+        if (start) started = co_await start_afresh(box);
+        if (!started.ok()) log_warning("{}", started.error().message);
+        watch(*box);
+    };
+    spawn(executor_, "letting box " + box->record.id + " go", let_go);
 }
 
 Task<Result<void>> Manager::start_afresh(std::shared_ptr<Box> box) {

@@ -133,6 +133,7 @@ class Manager {
         DeleteTimes times;
         bool finished = false;  ///< only then may `times` be read: a worker writes them
     };
+    void finish_behind(const std::shared_ptr<Box>& box, const std::shared_ptr<Removal>& removal);
     Task<> finish_removal(std::shared_ptr<Box> box, std::shared_ptr<Removal> removal);
     Task<Result<void>> settle(std::shared_ptr<Box> box);
     void give_address_back(Box& box);

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <cctype>
 
 #include "base/file.h"
@@ -14,6 +13,7 @@
 #include "daemon/clock.h"
 #include "daemon/fd_watch.h"
 #include "daemon/log.h"
+#include "daemon/spawn.h"
 #include "overlayfs/layer.h"
 #include "overlayfs/tar.h"
 #include "overlayfs/upper.h"
@@ -80,23 +80,12 @@ std::vector<std::string> shell(const std::string& script) {
 }
 
 // The script to its end, or to its death when `gone` is done first.
-Task<Result<Outcome>> finish(Run& run, Sink output, Gone gone, const asio::any_io_executor& executor) {
-    using namespace asio::experimental::awaitable_operators;
-    Event over(executor);
-    Event watched(executor);
-    bool killed = false;
-    auto watch = [&]() -> Task<> {
-        co_await (gone() || over.wait());
-        killed = !over.is_set();
-        if (killed) run.cancel();
-        watched.set();
-    };
-    asio::co_spawn(executor, watch(), asio::detached);
-    auto outcome = co_await run.follow(output, output);
-    over.set();
-    co_await watched.wait();
-    if (killed) co_return Error{ErrorKind::kConflict, 0, "script: its client went away; nothing was kept"};
-    co_return outcome;
+Task<Result<Outcome>> finish(Run& run, Sink output, Gone gone) {
+    auto outcome = co_await unless(gone(), run.follow(output, output));
+    if (outcome) co_return *std::move(outcome);
+    run.cancel();
+    (void)co_await run.outcome();
+    co_return Error{ErrorKind::kConflict, 0, "script: its client went away; nothing was kept"};
 }
 
 }  // namespace
@@ -113,13 +102,13 @@ struct Unpacking {
 namespace {
 
 Task<> unpack_all(Workers& unpackers, const overlayfs::Store& store, std::shared_ptr<Unpacking> job) {
-    try {
-        job->import.emplace(co_await unpackers.run([&] { return unpack(store, job->archive.get(), job->work_dir); }));
-    } catch (const std::exception& thrown) {
-        job->import.emplace(Error{ErrorKind::kSystem, 0, thrown.what()});
-    }
-    job->archive.reset();  // whoever still feeds it learns that nobody reads
-    job->ended.set();
+    job->import.emplace(co_await unpackers.run([&] { return unpack(store, job->archive.get(), job->work_dir); }));
+}
+
+void finish_unpacking(Unpacking& job, const Result<void>& how) {
+    if (!how.ok()) job.import.emplace(how.error());
+    job.archive.reset();  // whoever still feeds it learns that nobody reads
+    job.ended.set();
 }
 
 }  // namespace
@@ -225,7 +214,9 @@ Task<Result<ImageRecord>> Images::import(ImportImage command, Source source) {
     std::erase_if(unpackings_, [](const auto& other) { return other.expired(); });
     unpackings_.push_back(job);
     const overlayfs::Store& store = manager_.mechanisms().store;
-    asio::co_spawn(manager_.executor(), unpack_all(unpackers_, store, job), asio::detached);
+    const Undo hang_up([&job] { job->upload.reset(); });  // or the unpacking would wait for the rest of it
+    spawn(manager_.executor(), "unpacking image " + command.name, unpack_all(unpackers_, store, job),
+          [job](const Result<void>& how) { finish_unpacking(*job, how); });
     const auto fed = co_await feed(manager_.executor(), job->upload.get(), source);
     job->upload.reset();
     co_await job->ended.wait();
@@ -254,7 +245,7 @@ Task<Result<std::string>> Images::run_script(std::shared_ptr<Box> box, const std
     CO_TRY_LET(command.user, find_user("root"));
     {
         CO_TRY_LET(const auto run, co_await runs_.start(box, command, UniqueFd()));
-        CO_TRY_LET(const Outcome outcome, co_await finish(*run, output, gone, manager_.executor()));
+        CO_TRY_LET(const Outcome outcome, co_await finish(*run, output, gone));
         if (outcome.exit_code != 0) {
             co_return invalid("script: it ended with exit status " + std::to_string(outcome.exit_code) +
                               "; nothing was kept");
@@ -276,7 +267,7 @@ Task<Result<ImageRecord>> Images::build(BuildImage command, Sink output, Gone go
     workshop.env = command.env;
     workshop.internal = true;
     CO_TRY_LET(auto box, co_await manager_.create(std::move(workshop)));
-    auto layer = co_await run_script(box, command.script, std::move(output), std::move(gone));
+    auto layer = co_await caught(run_script(box, command.script, std::move(output), std::move(gone)));
     Result<ImageRecord> image = Error{};
     if (layer.ok()) {
         ImageRecord made = from;
@@ -287,7 +278,7 @@ Task<Result<ImageRecord>> Images::build(BuildImage command, Sink output, Gone go
             made.env.push_back(std::move(variable));
         }
         made.layers.insert(made.layers.begin(), layer.value());
-        image = co_await keep(std::move(made));
+        image = co_await caught(keep(std::move(made)));
     } else {
         image = std::move(layer).error();
     }

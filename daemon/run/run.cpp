@@ -69,6 +69,10 @@ void Run::cancel() {
     kill(KillReason::kCancelled);
 }
 
+void Run::abandon() {
+    (void)leaf_.kill();
+}
+
 // Who cancels it is told so, at its timeout too.
 void Run::kill(KillReason reason) {
     if (exited_.is_set()) return;
@@ -110,6 +114,14 @@ void Run::conclude() {
     for (const auto* stream : {&output_, &errors_}) {
         if (stream->has_value()) record_.kept_bytes += (*stream)->journal().kept();
     }
+}
+
+void Run::give_up(const Error& reason) {
+    (void)leaf_.kill();
+    lose(reason);
+    if (ended_.is_set()) return;
+    conclude();
+    ended_.set();
 }
 
 Task<Result<Outcome>> Run::outcome() {

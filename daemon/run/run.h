@@ -49,6 +49,8 @@ class Run : public std::enable_shared_from_this<Run> {
     Task<Result<Outcome>> outcome();
     /// Kills the command and all that it started, and is remembered as cancelled. Nothing when it has ended.
     void cancel();
+    /// The same for a command that the daemon itself can serve no longer: it is told as failed.
+    void abandon();
 
   private:
     friend class Runs;
@@ -61,6 +63,8 @@ class Run : public std::enable_shared_from_this<Run> {
     /// Its box has ended: whether the command had, and how, nobody can tell.
     void lose(const Error& reason);
     void conclude();
+    /// Has ended, whatever is known of it: an exception came in the way of carry().
+    void give_up(const Error& reason);
 
     std::shared_ptr<Box> box_;
     RunRecord record_;

@@ -12,6 +12,7 @@
 #include "base/ids.h"
 #include "daemon/clock.h"
 #include "daemon/log.h"
+#include "daemon/spawn.h"
 
 namespace hutch::daemon {
 namespace {
@@ -134,14 +135,11 @@ void Runs::record_start(Run& run) {
 
 void Runs::carry(const std::shared_ptr<Run>& run) {
     (void)mkdir(directory_of(run->record_.box).c_str(), 0700);  // without it, the journal stays in memory
-    asio::co_spawn(
-        executor_,
-        [this, run]() -> Task<> {
-            co_await run->carry();
-            if (run->recorded_) events_.publish(EventType::kRunEnded, run->box_->record, run->record_);
-            settle_soon(run);
-        },
-        asio::detached);
+    spawn(executor_, "carrying run " + run->record_.id, run->carry(), [this, run](const Result<void>& how) {
+        if (!how.ok()) run->give_up(how.error());
+        if (run->recorded_) events_.publish(EventType::kRunEnded, run->box_->record, run->record_);
+        settle_soon(run);
+    });
 }
 
 // The answer to whoever waits for the end goes first, the bookkeeping after it and for many at once. Until then init

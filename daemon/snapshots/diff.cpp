@@ -6,8 +6,8 @@
 #include <set>
 
 #include "base/undo.h"
-#include "daemon/log.h"
 #include "daemon/snapshots/snapshots.h"
+#include "daemon/spawn.h"
 #include "overlayfs/change_archive.h"
 
 namespace hutch::daemon {
@@ -98,17 +98,10 @@ Task<Result<void>> Snapshots::archive_diff(std::shared_ptr<Box> box, std::vector
     };
     Result<void> written = errno_error("writing an archive", ENOMEM);
     Event over(boxes_.executor());
-    const auto write_behind = [&]() -> Task<> {
-        const Undo finish([&over] { over.set(); });  // whatever it throws
-        written = co_await archivers_.run(write);
-    };
-    asio::co_spawn(boxes_.executor(), write_behind(), asio::detached);
-    Result<void> poured = errno_error("passing an archive on", ENOMEM);
-    try {
-        poured = co_await pour(boxes_.executor(), std::move(pipe.read), std::move(taker));
-    } catch (const std::exception& thrown) {
-        log_warning("passing an archive on: {}", thrown.what());
-    }
+    const auto write_behind = [&]() -> Task<> { written = co_await archivers_.run(write); };
+    spawn(boxes_.executor(), "writing an archive of what box " + box->record.id + " has changed", write_behind(),
+          [&over](const Result<void>&) { over.set(); });
+    auto poured = co_await caught(pour(boxes_.executor(), std::move(pipe.read), std::move(taker)));
     co_await over.wait();  // with nobody to read it ends by itself
     CO_TRY(std::move(poured));
     CO_TRY(std::move(written));

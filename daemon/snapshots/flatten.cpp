@@ -10,6 +10,7 @@
 #include "base/undo.h"
 #include "daemon/log.h"
 #include "daemon/snapshots/snapshots.h"
+#include "daemon/spawn.h"
 #include "overlayfs/layer.h"
 
 namespace hutch::daemon {
@@ -52,13 +53,10 @@ Result<bool> Snapshots::stands(const Box& box, Height height) {
 
 void Snapshots::flatten_behind(const std::shared_ptr<Box>& box) {
     if (box->record.layers.size() < kHigh) return;
-    asio::co_spawn(
-        boxes_.executor(),
-        [this, box]() -> Task<> {
-            const auto done = co_await flatten(box, Height::kHigh);
-            if (!done.ok() && done.error().code != ECANCELED) log_warning("{}", done.error().message);
-        },
-        asio::detached);
+    spawn(boxes_.executor(), "flattening the layers below box " + box->record.id, [this, box]() -> Task<> {
+        const auto done = co_await flatten(box, Height::kHigh);
+        if (!done.ok() && done.error().code != ECANCELED) log_warning("{}", done.error().message);
+    });
 }
 
 /// Until the box does not stand so high. One at a time: what is made for one box may be under others too.

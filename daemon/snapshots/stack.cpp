@@ -7,6 +7,7 @@
 #include "daemon/box/sleep.h"
 #include "daemon/lap.h"
 #include "daemon/snapshots/snapshots.h"
+#include "daemon/spawn.h"
 #include "overlayfs/layer.h"
 #include "overlayfs/upper.h"
 
@@ -186,11 +187,14 @@ Task<Result<std::vector<std::shared_ptr<Box>>>> Snapshots::create_all(std::vecto
     std::vector<Result<std::shared_ptr<Box>>> made(commands.size(), Error{});
     Event all(boxes_.executor());
     size_t left = commands.size();
-    const auto create = [&](size_t i) -> Task<> {
-        made[i] = co_await boxes_.create(std::move(commands[i]));
-        if (--left == 0) all.set();
-    };
-    for (size_t i = 0; i < commands.size(); ++i) asio::co_spawn(boxes_.executor(), create(i), asio::detached);
+    const auto create = [&](size_t i) -> Task<> { made[i] = co_await boxes_.create(std::move(commands[i])); };
+    for (size_t i = 0; i < commands.size(); ++i) {
+        spawn(boxes_.executor(), "making one of " + std::to_string(commands.size()) + " forks", create(i),
+              [&, i](const Result<void>& how) {
+                  if (!how.ok()) made[i] = how.error();
+                  if (--left == 0) all.set();
+              });
+    }
     co_await all.wait();
     std::vector<std::shared_ptr<Box>> boxes;
     Result<void> failed;

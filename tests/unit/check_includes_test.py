@@ -13,7 +13,7 @@ HEADERS = [
 ]
 
 
-def check(path, *includes):
+def check(path, *includes, after=""):
     """The exit status and output for a tree in which `path` has these includes."""
     with tempfile.TemporaryDirectory() as root:
         for header in HEADERS:
@@ -21,7 +21,7 @@ def check(path, *includes):
             (Path(root) / header).touch()
         source = Path(root) / path
         source.parent.mkdir(parents=True, exist_ok=True)
-        source.write_text("".join(f"#include {include}\n" for include in includes))
+        source.write_text("".join(f"#include {include}\n" for include in includes) + after)
         run = subprocess.run([sys.executable, SCRIPT, root], capture_output=True, text=True, check=False)
         return run.returncode, run.stdout + run.stderr
 
@@ -61,6 +61,13 @@ class CheckIncludes(unittest.TestCase):
     def test_the_client_knows_the_api_alone(self):
         self.broken("client/api.cpp", '"daemon/config.h"', "is not for client/")
         self.broken("client/api.cpp", '"netns/slot.h"', "is not for client/")
+
+    def test_every_task_has_an_owner(self):
+        for line in ("asio::co_spawn(loop, work(), asio::detached);", "        asio::detached);", "co_spawn(executor, work,"):
+            status, said = check("daemon/box/box.cpp", "<vector>", after=line)
+            self.assertEqual((1, True), (status, "starts a task without an owner" in said), line)
+        self.assertEqual(0, check("daemon/spawn.cpp", "<vector>", after="asio::co_spawn(executor, work, token);")[0])
+        self.assertEqual(0, check("daemon/run/run.cpp", "<vector>", after="if (command.detached) go();  // co_spawn")[0])
 
     def test_nothing_includes_a_test(self):
         self.broken("daemon/config.cpp", '"tests/kernel/fixture.h"', "is not for daemon/")
