@@ -38,6 +38,7 @@ struct Message {
     Reply reply{};
     /// kStarted of a run with a terminal: its master side. kHeld: what was kept, in the order it was given.
     std::array<UniqueFd, kMaxKept> fds;
+    bool fds_lost = false;  ///< some came, and this process had no room for them (recvmsg(2), MSG_CTRUNC)
 };
 
 /// The daemon's end of a box's control socket. Non-blocking; not thread-safe.

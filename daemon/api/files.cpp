@@ -73,9 +73,9 @@ Answer list(Services& services, Exchange& exchange, const Params& params) {
 struct Upload {
     std::vector<std::string> paths;
     size_t files = 0;
-    std::string field;  ///< the part under way; "files" writes to `open`, "paths" into the last path
+    std::string field;  ///< the part under way; "files" writes to `file`, "paths" into the last path
     std::string path;
-    UniqueFd open;
+    Replacement file;
 };
 
 Result<void> apply(const Files& files, Upload& upload, const Multipart::Event& event) {
@@ -89,20 +89,19 @@ Result<void> apply(const Files& files, Upload& upload, const Multipart::Event& e
                     return invalid("paths: each part of \"files\" needs its own \"paths\" field before it");
                 }
                 upload.path = upload.paths[upload.files++];
-                upload.open = TRY(files.open_for_writing(upload.path));
+                upload.file = TRY(files.replace(upload.path));
             }
             break;
         case Multipart::Event::Kind::kData:
             if (upload.field == "files") {
-                auto written = write_all(upload.open.get(), event.data);
-                if (!written.ok()) return std::move(written).error().in("path: \"" + upload.path + "\"");
+                TRY(upload.file.write(event.data));
             } else if (upload.field == "paths") {
                 upload.paths.back() += event.data;
                 if (upload.paths.back().size() > 4096) return invalid("paths: must be shorter than 4096 characters");
             }
             break;
         case Multipart::Event::Kind::kPartEnd:
-            upload.open.reset();
+            if (upload.field == "files") TRY(upload.file.finish());
             break;
     }
     return {};
@@ -150,7 +149,11 @@ Answer download_directory(Services& services, Exchange& exchange, const std::sha
     };
     const Sink drop = [](std::string_view) -> Task<Result<void>> { co_return Result<void>(); };
     CO_TRY_LET(const Outcome outcome, co_await run->follow(forward, drop));
-    if (outcome.exit_code != 0) co_return errno_error("tar of " + path, EIO);  // no last chunk: the client sees it cut
+    if (outcome.exit_code != 0) {  // no last chunk: the client sees it cut
+        const std::string how = "its tar ended with " + std::to_string(outcome.exit_code);
+        services.boxes.note(*box, "error", "a download of \"" + path + "\" was broken off: " + how);
+        co_return Error{ErrorKind::kInvalid, 0, "folder: \"" + path + "\": " + how};
+    }
     CO_TRY(co_await exchange.end());
     co_return std::optional<Response>();
 }

@@ -4,10 +4,12 @@
 //   creating     anything                   removed: nobody was told of it
 //   deleting     anything                   removed: that had been promised
 //   ready        its init lives             taken over: same processes, same files; frozen if the kernel says so
+//   ready        nobody can tell            the daemon does not start: what may live is neither ended nor given up
 //   ready        no init (reboot, killed)   paused: its files stay, work wakes it into a fresh init
 //   (no row)     group, link, upper, layer  removed
 //
-// Idempotent: a crash in here leaves the same or less to do for the next start.
+// All boxes are looked at before the first is changed. Idempotent: a crash in here leaves the same or less to do for
+// the next start.
 
 #include <set>
 
@@ -59,11 +61,15 @@ Result<void> Manager::bury_now(Box& box) {
 }
 
 // Files that were being changed when the last daemon ended. With a life on them only if that had not begun yet.
-Result<void> Manager::mend_files(Box& box) {
+Result<void> Manager::mend_files(Box& box, std::optional<Life>& life) {
     BoxRecord& record = box.record;
     if (record.change == FilesChange::kNone) return {};
-    if (record.change == FilesChange::kResetting) TRY(bury_now(box));
-    if (record.change == FilesChange::kSealing && TRY(overlayfs::has_layer(mechanisms_.store, record.change_layer))) {
+    bool begun_on_files = record.change == FilesChange::kResetting;
+    if (record.change == FilesChange::kSealing) {
+        begun_on_files = TRY(overlayfs::has_layer(mechanisms_.store, record.change_layer));
+    }
+    if (begun_on_files) {
+        life.reset();
         TRY(bury_now(box));
     }
     const BoxRecord begun = record;
@@ -82,59 +88,96 @@ Result<void> Manager::forget(Box& box) {
     return records_.drop_box(box.record.id);
 }
 
+namespace {
+
+bool is_wanted(const BoxRecord& box) {
+    return box.phase == Phase::kReady && !box.internal;
+}
+
+/// A box of the records, and the life it has.
+struct Found {
+    BoxRecord record;
+    std::optional<Life> life;
+};
+
+Result<std::vector<Found>> look_at_all(Mechanisms& mechanisms, std::vector<BoxRecord> records) {
+    std::vector<Found> found;
+    for (BoxRecord& record : records) {
+        std::optional<Life> life;
+        if (is_wanted(record)) {
+            life = TRY_IN("box " + record.id + " may be alive, and that cannot be found out, so nothing is changed",
+                          find_life(mechanisms, record));
+        }
+        found.push_back({std::move(record), std::move(life)});
+    }
+    return found;
+}
+
+}  // namespace
+
+// What does not die, or a disk without room for the record of it, must not keep the others from service.
+bool Manager::forget_unwanted(const std::shared_ptr<Box>& box) {
+    BoxRecord& record = box->record;
+    log_warning("box {}: was being {} when the last daemon ended; removed", record.id,
+                record.phase == Phase::kDeleting ? "deleted" : "made");
+    const Result<void> gone = forget(*box);
+    if (gone.ok()) return true;
+    log_warning("box {}: {}; tried again behind", record.id, gone.error().message);
+    record.phase = Phase::kDeleting;
+    leaving_[record.id] = box;
+    finish_behind(box, std::make_shared<Removal>(executor_));
+    return false;
+}
+
+Result<void> Manager::take_over(const std::shared_ptr<Box>& box, std::optional<Life> life) {
+    BoxRecord& record = box->record;
+    enlist(box);
+    if (record.expires_at != 0) {
+        box->expires_at = Moment::clock::now() + std::chrono::seconds(record.expires_at - unix_now());
+    }
+    if (life) {
+        TRY_IN("box " + record.id, adopt_life(*life));
+        TRY_IN("box " + record.id, listen_to(box, *life));
+        return {};
+    }
+    log_info("box {}: its init is gone; it is paused with its files", record.id);
+    if (record.init_pid != 0) events_.publish(EventType::kBoxStopped, record, "its init ended while no hutchd ran");
+    const Result<void> ended = bury_now(*box);
+    if (!ended.ok()) {
+        log_error("box {}: {}", record.id, ended.error().message);
+        box->failure = ended.error();
+    }
+    return {};
+}
+
 Result<void> Manager::adopt() {
     std::set<std::string> known_boxes;
     std::set<std::string> known_layers;
     std::vector<netns::Ipv4> addresses;
-    for (const ImageRecord& image : TRY(records_.images()))
-        known_layers.insert(image.layers.begin(), image.layers.end());
-    for (const SnapshotRecord& snapshot : TRY(records_.snapshots()))
-        known_layers.insert(snapshot.layers.begin(), snapshot.layers.end());
-    for (BoxRecord& found : TRY(records_.boxes())) {
+    const auto know = [&known_layers](const std::vector<std::string>& layers) {
+        known_layers.insert(layers.begin(), layers.end());
+    };
+    for (const ImageRecord& image : TRY(records_.images())) know(image.layers);
+    for (const SnapshotRecord& snapshot : TRY(records_.snapshots())) know(snapshot.layers);
+    for (auto& [found, life] : TRY(look_at_all(mechanisms_, TRY(records_.boxes())))) {
         const auto box = std::make_shared<Box>(executor_, std::move(found), listener_);
-        BoxRecord& record = box->record;
-        const bool wanted = record.phase == Phase::kReady && !record.internal;
-        if (!wanted) {
-            log_warning("box {}: was being {} when the last daemon ended; removed", record.id,
-                        record.phase == Phase::kDeleting ? "deleted" : "made");
-            const Result<void> gone = forget(*box);
-            if (gone.ok()) continue;
-            // What does not die, or a disk without room for the record of it, must not keep the others from service.
-            log_warning("box {}: {}; tried again behind", record.id, gone.error().message);
-        }
+        const BoxRecord& record = box->record;
+        const bool wanted = is_wanted(record);
+        if (!wanted && forget_unwanted(box)) continue;
         known_boxes.insert(record.id);
-        known_layers.insert(record.layers.begin(), record.layers.end());
+        know(record.layers);
         uid_slots_.reserve(record.uid_slot);
         if (record.change != FilesChange::kNone) known_layers.insert(record.change_layer);
         if (!wanted) {
-            known_layers.insert(record.mounted.begin(), record.mounted.end());
-            record.phase = Phase::kDeleting;
-            leaving_[record.id] = box;
-            finish_behind(box, std::make_shared<Removal>(executor_));
+            know(record.mounted);
             continue;
         }
-        const Result<void> mended = mend_files(*box);
+        const Result<void> mended = mend_files(*box, life);
         if (!mended.ok()) log_error("box {}: {}; its next start tries again", record.id, mended.error().message);
-        known_layers.insert(record.layers.begin(), record.layers.end());
-        auto life = adopt_life(mechanisms_, record);
-        if (life.ok()) known_layers.insert(record.mounted.begin(), record.mounted.end());
-        enlist(box);
-        if (record.expires_at != 0) {
-            box->expires_at = Moment::clock::now() + std::chrono::seconds(record.expires_at - unix_now());
-        }
-        if (life.ok()) {
-            addresses.push_back(life.value().address);
-            TRY_IN("box " + record.id, listen_to(box, life.value()));
-        } else {
-            log_info("box {}: {}; it is paused with its files", record.id, life.error().message);
-            if (record.init_pid != 0)
-                events_.publish(EventType::kBoxStopped, record, "its init ended while no hutchd ran");
-            const Result<void> ended = bury_now(*box);
-            if (!ended.ok()) {
-                log_error("box {}: {}", record.id, ended.error().message);
-                box->failure = ended.error();
-            }
-        }
+        know(record.layers);
+        if (life) know(record.mounted);
+        if (life) addresses.push_back(life->address);
+        TRY(take_over(box, std::move(life)));
     }
     TRY(mechanisms_.policies->keep_only(addresses));
     TRY(sweep(mechanisms_, known_boxes, known_layers, addresses));

@@ -130,33 +130,52 @@ Result<Life> build_life(Mechanisms& mechanisms, const BoxRecord& box, Upper uppe
                 Moment::clock::now()};
 }
 
-Result<Life> adopt_life(Mechanisms& mechanisms, const BoxRecord& box) {
-    const Error gone{ErrorKind::kNotFound, 0, "its init is gone"};
-    if (box.init_pid == 0) return gone;
+namespace {
+
+/// How the kernel says that a process, or its group, is not there: anything else means that nobody could look.
+bool is_gone(int code) {
+    return code == ESRCH || code == ENOENT || code == ENODEV;
+}
+
+Result<std::optional<Life>> look_for_life(Mechanisms& mechanisms, const BoxRecord& box) {
+    std::optional<Life> none;
     UniqueFd pidfd(sys_pidfd_open(static_cast<pid_t>(box.init_pid)));
-    if (!pidfd) return gone;
+    if (!pidfd && errno == EINVAL) return none;  // a thread's number by now (pidfd_open(2))
+    if (!pidfd) return errno_error("opening its init");
     // The pidfd is held now: what is read of /proc after it is of this process, or of none if it ends meanwhile.
-    const auto start = start_time_of(box.init_pid);
-    if (!start.ok() || start.value() != box.init_start) return gone;
+    if (TRY(start_time_of(box.init_pid)) != box.init_start) return none;
     UniqueFd control(sys_pidfd_getfd(pidfd.get(), runtime::kPeerFd));
+    if (!control && errno == EBADF) return none;  // it ends just now, and has closed its descriptors
     if (!control) return errno_error("taking back the control socket of init");
     cgroups::Group group = TRY(mechanisms.cgroups.reopen(box.id));
     UniqueFd root = TRY(open_root(box.init_pid));
-    std::optional<Sleep> sleep;
-    if (TRY(group.frozen())) {
-        sleep.emplace();
+    return std::optional(Life{std::move(group),
+                              std::move(pidfd),
+                              box.init_pid,
+                              box.init_start,
+                              runtime::Link(std::move(control)),
+                              std::move(root),
+                              netns::Ipv4{box.address},
+                              {},
+                              Moment::clock::now()});
+}
+
+}  // namespace
+
+Result<std::optional<Life>> find_life(Mechanisms& mechanisms, const BoxRecord& box) {
+    if (box.init_pid == 0) return std::optional<Life>();
+    auto found = look_for_life(mechanisms, box);
+    if (!found.ok() && is_gone(found.error().code)) return std::optional<Life>();
+    return found;
+}
+
+Result<void> adopt_life(Life& life) {
+    if (TRY(life.group.frozen())) {
+        life.sleep.emplace();
     } else {
-        TRY(group.thaw());
+        TRY(life.group.thaw());
     }
-    return Life{std::move(group),
-                std::move(pidfd),
-                box.init_pid,
-                box.init_start,
-                runtime::Link(std::move(control)),
-                std::move(root),
-                netns::Ipv4{box.address},
-                sleep,
-                Moment::clock::now()};
+    return {};
 }
 
 Result<LifeUse> use_of(const Mechanisms& mechanisms, const cgroups::Group& group, netns::Ipv4 address) {

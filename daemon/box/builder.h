@@ -50,9 +50,12 @@ enum class Upper { kFresh, kExisting };
 /// On failure everything it made is undone.
 Result<Life> build_life(Mechanisms& mechanisms, const BoxRecord& box, Upper upper, BuildTimes& times);
 
-/// Finds the living init that `box` tells of, or says why there is none (kNotFound). Whether it is frozen is the
-/// kernel's to say: a freeze that the last daemon had only begun is taken back.
-Result<Life> adopt_life(Mechanisms& mechanisms, const BoxRecord& box);
+/// Finds the living init that `box` tells of; nothing if it has ended, and an error if that cannot be known (no
+/// descriptor, memory or permission to look with). Changes nothing.
+Result<std::optional<Life>> find_life(Mechanisms& mechanisms, const BoxRecord& box);
+/// Takes over a life that was found. Whether it is frozen is the kernel's to say: a freeze that the last daemon had
+/// only begun is taken back.
+Result<void> adopt_life(Life& life);
 
 /// Reads what the life with this group and address has used. Its traffic is told only as long as a process of it is
 /// there, since the link goes with the last.

@@ -139,7 +139,9 @@ class Manager {
     void give_address_back(Box& box);
     void let_mounted_go(Box& box);
     Result<void> bury_now(Box& box);
-    Result<void> mend_files(Box& box);
+    Result<void> mend_files(Box& box, std::optional<Life>& life);
+    bool forget_unwanted(const std::shared_ptr<Box>& box);
+    Result<void> take_over(const std::shared_ptr<Box>& box, std::optional<Life> life);
     Result<void> forget(Box& box);
     Result<void> leave_kernel(const Box& box);
     Result<void> save(Box& box);

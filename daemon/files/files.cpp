@@ -5,6 +5,7 @@
 #include <linux/magic.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -12,41 +13,13 @@
 #include "base/fs_identity.h"
 #include "base/syscalls.h"
 #include "base/undo.h"
+#include "daemon/files/file_error.h"
 
 namespace hutch::daemon {
 namespace {
 
 constexpr uid_t kBoxUser = 1000;
 constexpr size_t kMaxEntries = 100'000;
-
-Error named(int code, const std::string& what) {
-    Error error = errno_error(what, code);
-    switch (code) {
-        case ENOENT:
-            error.kind = ErrorKind::kNotFound;
-            break;
-        case ENAMETOOLONG:
-        case ENOTDIR:
-        case EISDIR:
-        case ELOOP:
-        case EXDEV:
-        case EACCES:
-        case EPERM:
-        case EROFS:
-        case ENXIO:
-        case EINVAL:
-            error.kind = ErrorKind::kInvalid;
-            break;
-        case EAGAIN:  // a lease on it, or a tree that changes while ".." is walked
-        case EEXIST:
-        case ETXTBSY:
-            error.kind = ErrorKind::kConflict;
-            break;
-        default:
-            break;
-    }
-    return error;
-}
 
 Result<void> check_path(const std::string& field, const std::string& path) {
     if (path.empty()) return invalid(field + ": must not be empty");
@@ -59,7 +32,7 @@ Result<void> check_path(const std::string& field, const std::string& path) {
 Result<void> check_kind(int fd, const std::string& what, bool directory) {
     struct stat status {};
     struct statfs system {};
-    if (fstat(fd, &status) != 0 || fstatfs(fd, &system) != 0) return named(errno, what);
+    if (fstat(fd, &status) != 0 || fstatfs(fd, &system) != 0) return file_error(errno, what);
     if (system.f_type == PROC_SUPER_MAGIC || system.f_type == SYSFS_MAGIC || system.f_type == CGROUP2_SUPER_MAGIC) {
         return invalid(what + " is the kernel's, not a file of the box; read it with a command");
     }
@@ -92,7 +65,7 @@ Result<UniqueFd> Files::resolve(const std::string& path, int flags, mode_t mode)
     how.mode = mode;
     how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
     UniqueFd fd(sys_openat2(root_.get(), absolute_path(path).c_str(), how));
-    if (!fd) return named(errno, what(path));
+    if (!fd) return file_error(errno, what(path));
     return fd;
 }
 
@@ -100,7 +73,7 @@ Result<UniqueFd> Files::open_for_reading(const std::string& path) const {
     const UniqueFd found = TRY(resolve(path, O_PATH));  // looked at before it is opened: opening alone may block or act
     TRY(check_kind(found.get(), what(path), false));
     UniqueFd fd(open(("/proc/self/fd/" + std::to_string(found.get())).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-    if (!fd) return named(errno, what(path));
+    if (!fd) return file_error(errno, what(path));
     return fd;
 }
 
@@ -111,7 +84,7 @@ Result<std::string> Files::read(const std::string& path, uint64_t limit) const {
     for (;;) {
         const ssize_t n = ::read(fd.get(), buffer, sizeof(buffer));
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return named(errno, what(path));
+        if (n < 0) return file_error(errno, what(path));
         if (n == 0) return content;
         content.append(buffer, static_cast<size_t>(n));
         if (content.size() > limit) {
@@ -129,46 +102,66 @@ Result<void> Files::make_parents(const std::string& path) const {
         const size_t slash = prefix.rfind('/');
         const UniqueFd parent = TRY(resolve(slash == 0 ? "/" : prefix.substr(0, slash), O_PATH | O_DIRECTORY));
         if (mkdirat(parent.get(), prefix.substr(slash + 1).c_str(), 0755) != 0 && errno != EEXIST) {
-            return named(errno, what(path));
+            return file_error(errno, what(path));
         }
     }
     return {};
+}
+
+// Where the file is that `found` has open: its path as the box sees it, since the descriptor's mount is the box's.
+Result<Files::Place> Files::place_of(const std::string& path, int found) const {
+    struct stat seen {};
+    struct stat named {};
+    char real[4096];
+    const ssize_t size = readlink(("/proc/self/fd/" + std::to_string(found)).c_str(), real, sizeof(real));
+    if (size < 0 || fstat(found, &seen) != 0) return file_error(errno, what(path));
+    const std::string whole(real, static_cast<size_t>(size));
+    const size_t slash = std::min(whole.rfind('/'), whole.size());
+    auto parent = resolve(slash == 0 ? "/" : whole.substr(0, slash), O_PATH | O_DIRECTORY);
+    const std::string name = whole.substr(std::min(slash + 1, whole.size()));
+    const bool there = parent.ok() && fstatat(parent.value().get(), name.c_str(), &named, AT_SYMLINK_NOFOLLOW) == 0;
+    if (!there || named.st_dev != seen.st_dev || named.st_ino != seen.st_ino) {
+        return Error{ErrorKind::kConflict, 0, what(path) + " is moved or removed meanwhile; try again"};
+    }
+    return Place{std::move(parent).value(), name};
 }
 
 // What is there already is looked at before it is opened: opening a FIFO or a device for writing would block or act.
-// O_EXCL makes sure that what is new really is ours; a box that races us only makes the call fail.
-Result<UniqueFd> Files::open_for_writing(const std::string& path) const {
+Result<Replacement> Files::replace(const std::string& path) const {
     TRY(check_path(field_, path));
     if (path.back() == '/') return invalid(what(path) + " names a directory");
-    const FsIdentity identity = TRY(FsIdentity::take(base_ + kBoxUser));
-    TRY(make_parents(path));
-    const auto found = resolve(path, O_PATH);
-    if (!found.ok()) {
+    {
+        const FsIdentity identity = TRY(FsIdentity::take(base_ + kBoxUser));
+        TRY(make_parents(path));
+    }
+    Place place;
+    if (const auto found = resolve(path, O_PATH); found.ok()) {
+        TRY(check_kind(found.value().get(), what(path), false));
+        place = TRY(place_of(path, found.value().get()));
+    } else {
         if (found.error().code != ENOENT) return found.error();
-        auto made = resolve(path, O_WRONLY | O_CREAT | O_EXCL, 0644);
-        if (!made.ok() && made.error().code == EEXIST) {
+        const std::string whole = absolute_path(path);
+        const size_t slash = whole.rfind('/');
+        place.directory = TRY(resolve(slash == 0 ? "/" : whole.substr(0, slash), O_PATH | O_DIRECTORY));
+        place.name = whole.substr(slash + 1);
+        struct stat link {};
+        if (fstatat(place.directory.get(), place.name.c_str(), &link, AT_SYMLINK_NOFOLLOW) == 0) {
             return invalid(what(path) + " is a link to what is not there; remove it first");
         }
-        return made;
     }
-    TRY(check_kind(found.value().get(), what(path), false));
-    UniqueFd fd(open(("/proc/self/fd/" + std::to_string(found.value().get())).c_str(),
-                     O_WRONLY | O_TRUNC | O_CLOEXEC | O_NONBLOCK));
-    if (!fd) return named(errno, what(path));
-    return fd;
+    return Replacement::begin(std::move(place.directory), std::move(place.name), base_ + kBoxUser, what(path));
 }
 
 Result<void> Files::write(const std::string& path, std::string_view content) const {
-    const UniqueFd fd = TRY(open_for_writing(path));
-    auto written = write_all(fd.get(), content);
-    if (!written.ok()) return std::move(written).error().in(what(path));
-    return {};
+    Replacement file = TRY(replace(path));
+    TRY(file.write(content));
+    return file.finish();
 }
 
 Result<bool> Files::is_directory(const std::string& path) const {
     const UniqueFd found = TRY(resolve(path, O_PATH));
     struct stat status {};
-    if (fstat(found.get(), &status) != 0) return named(errno, what(path));
+    if (fstat(found.get(), &status) != 0) return file_error(errno, what(path));
     return S_ISDIR(status.st_mode);
 }
 
@@ -177,9 +170,9 @@ Result<std::vector<FileEntry>> Files::list(const std::string& path) const {
     TRY(check_kind(found.get(), what(path), true));
     UniqueFd directory(
         open(("/proc/self/fd/" + std::to_string(found.get())).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!directory) return named(errno, what(path));
+    if (!directory) return file_error(errno, what(path));
     DIR* listing = fdopendir(directory.get());
-    if (listing == nullptr) return named(errno, what(path));
+    if (listing == nullptr) return file_error(errno, what(path));
     const int fd = directory.release();  // closedir closes it
     const Undo close_listing([listing] { closedir(listing); });
     std::string prefix = absolute_path(path);

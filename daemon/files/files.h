@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "daemon/box/box.h"
+#include "daemon/files/replacement.h"
 
 namespace hutch::daemon {
 
@@ -33,11 +34,13 @@ class Files {
 
     /// kTooLarge above `limit` bytes.
     Result<std::string> read(const std::string& path, uint64_t limit) const;
-    /// Creates parents; replaces an existing file's content.
+    /// As replace(), in one.
     Result<void> write(const std::string& path, std::string_view content) const;
     [[nodiscard]] Result<std::vector<FileEntry>> list(const std::string& path) const;
     [[nodiscard]] Result<UniqueFd> open_for_reading(const std::string& path) const;
-    Result<UniqueFd> open_for_writing(const std::string& path) const;
+    /// A new file, or new content for the one that is there, which it is whole or not at all. Creates parents. A link
+    /// is followed, and what it names replaced; other names of that keep the old content.
+    Result<Replacement> replace(const std::string& path) const;
     [[nodiscard]] Result<bool> is_directory(const std::string& path) const;
 
   private:
@@ -45,6 +48,11 @@ class Files {
     /// folder: "d"
     [[nodiscard]] std::string what(const std::string& path) const;
     [[nodiscard]] Result<UniqueFd> resolve(const std::string& path, int flags, mode_t mode = 0) const;
+    struct Place {
+        UniqueFd directory;
+        std::string name;
+    };
+    [[nodiscard]] Result<Place> place_of(const std::string& path, int found) const;
     Result<void> make_parents(const std::string& path) const;
 
     UniqueFd root_;

@@ -3,6 +3,7 @@
 //   record     init holds it          then
 //   running    and it runs            taken over: output read on, exit status awaited
 //   running    and it has ended       taken over: the rest of the output, and the exit status, are there
+//   running    it does, and we have no descriptors to take it over with: left with init, and asked for again
 //   running    not (box gone, reboot) failed; its exit code is not known, and not invented
 //   ended      yes                    forgotten: the last daemon was killed before it could say so
 //   (none)     yes                    killed and forgotten: nobody had been told of it
@@ -17,8 +18,15 @@
 #include "daemon/clock.h"
 #include "daemon/log.h"
 #include "daemon/run/runs.h"
+#include "daemon/spawn.h"
 
 namespace hutch::daemon {
+
+namespace {
+
+constexpr std::chrono::seconds kAskAgainAfter{1};
+
+}  // namespace
 
 Result<void> Runs::adopt(const std::vector<std::shared_ptr<Box>>& boxes) {
     TRY(make_dirs_at(AT_FDCWD, directory_, 0700));
@@ -47,7 +55,11 @@ Result<void> Runs::adopt(const std::vector<std::shared_ptr<Box>>& boxes) {
     for (const auto& [id, box] : living) {
         unclaimed_[id]->report = ++last_number_;
         const auto asked = box->life().link.ask_report(last_number_);
-        if (!asked.ok()) end_report(*box, asked.error().message);
+        if (asked.ok()) continue;
+        const int code = asked.error().code;
+        const bool told = code == EPIPE || code == ECONNRESET || code == EAGAIN;  // it is gone, or does not listen
+        if (!told) return Error(asked.error()).in("box " + id + ": asking for its runs");
+        end_report(*box, asked.error().message);
     }
     const UniqueFd directory = TRY(open_at(AT_FDCWD, directory_, O_RDONLY | O_DIRECTORY));
     for (const std::string& name : TRY(names_in(directory.get()))) {
@@ -57,11 +69,16 @@ Result<void> Runs::adopt(const std::vector<std::shared_ptr<Box>>& boxes) {
 }
 
 void Runs::take_over(const std::shared_ptr<Box>& box, uint64_t number, runtime::Message message) {
+    if (active_.contains(number)) return;  // told twice: an earlier daemon had asked too
     const auto waiting = unclaimed_.find(box->record.id);
+    auto leaf = box->reopen_leaf(leaf_of(number));
+    const bool looked = !message.fds_lost && (leaf.ok() || leaf.error().code == ENOENT || leaf.error().code == 0);
+    if (!looked && waiting != unclaimed_.end()) {
+        waiting->second->incomplete = true;
+        return;
+    }
     const auto known = waiting == unclaimed_.end() ? std::map<uint64_t, RunRecord>::node_type()
                                                    : waiting->second->runs.extract(number);
-    auto leaf = box->reopen_leaf(leaf_of(number));
-    if (active_.contains(number)) return;  // told twice: an earlier daemon had asked too
     if (known.empty() || !leaf.ok()) {
         // Its end is recorded, and only init has not heard of that; or the daemon was killed before its start was
         // recorded, and nobody has been told of it.
@@ -121,7 +138,24 @@ void Runs::remove_journals(const std::string& box) {
 void Runs::note_report_end(Box& box, uint64_t report) {
     const auto waiting = unclaimed_.find(box.record.id);
     if (waiting == unclaimed_.end() || waiting->second->report != report) return;
-    end_report(box, "hutchd ended before the command was started");
+    if (waiting->second->incomplete) {
+        spawn(executor_, "asking box " + box.record.id + " for its runs again", ask_again(box.shared_from_this()));
+    } else {
+        end_report(box, "hutchd ended before the command was started");
+    }
+}
+
+// What was lacking may be there when others have let go of it.
+Task<> Runs::ask_again(std::shared_ptr<Box> box) {
+    log_warning("box {}: its runs cannot all be taken over; tried again", box->record.id);
+    asio::steady_timer pause(executor_, kAskAgainAfter);
+    co_await pause.async_wait(kAwait);
+    const auto waiting = unclaimed_.find(box->record.id);
+    if (waiting == unclaimed_.end() || !box->alive()) co_return;
+    waiting->second->incomplete = false;
+    waiting->second->report = ++last_number_;
+    const auto asked = box->life().link.ask_report(last_number_);
+    if (!asked.ok()) end_report(*box, asked.error().message);
 }
 
 }  // namespace hutch::daemon

@@ -48,6 +48,7 @@ class Runs : public BoxListener {
         std::map<uint64_t, RunRecord> runs;
         std::optional<Box::Work> work;  ///< while there are some, the box is busy
         uint64_t report = 0;            ///< the number of the one that was asked for
+        bool incomplete = false;        ///< it told of a run that could not be taken over, so it is asked for again
         Event reported;
     };
 
@@ -55,6 +56,7 @@ class Runs : public BoxListener {
     void take_over(const std::shared_ptr<Box>& box, uint64_t number, runtime::Message message);
     void note_report_end(Box& box, uint64_t report);
     void end_report(Box& box, const std::string& reason);
+    Task<> ask_again(std::shared_ptr<Box> box);
     void open_streams(Run& run, UniqueFd output, UniqueFd errors);
     void carry(const std::shared_ptr<Run>& run);
     void record_start(Run& run);

@@ -2,16 +2,21 @@
 // durable, SQLite's included. Which one a file says, named by HUTCH_FAIL_POINTS: it holds the number of calls to let
 // pass, and while there is no such file nothing is counted. So every step is a fail point, the ones not written yet
 // too.
+//
+// And a system call that has no wrapper of libc's fails, if HUTCH_REFUSED_SYSCALL says so: "NUMBER ERRNO".
 
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <mutex>
 #include <string>
 
@@ -73,4 +78,19 @@ extern "C" ssize_t pwrite64(int fd, const void* data, size_t size, off64_t offse
     static auto* const real = next<ssize_t(int, const void*, size_t, off64_t)>("pwrite64");
     pass();
     return real(fd, data, size, offset);
+}
+
+extern "C" long syscall(long number, ...) noexcept {
+    static auto* const real = next<long(long, ...)>("syscall");
+    static const char* const refused = getenv("HUTCH_REFUSED_SYSCALL");
+    if (refused != nullptr && strtol(refused, nullptr, 10) == number) {
+        errno = atoi(strchr(refused, ' ') + 1);
+        return -1;
+    }
+    va_list list;
+    va_start(list, number);
+    long arguments[6];
+    for (long& argument : arguments) argument = va_arg(list, long);
+    va_end(list);
+    return real(number, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], arguments[5]);
 }

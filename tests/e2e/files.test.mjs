@@ -72,6 +72,30 @@ leakless(daemon, 'writing again replaces the content and keeps the mode', async 
   assert.equal(await box.sh('cat tool; stat -c " %a" tool'), 'short 750');
 });
 
+leakless(daemon, 'a file is replaced as a whole: owner, mode and attributes stay, set-uid bits and other names do not follow', async () => {
+  const box = await daemon.rootBox();
+  await box.sh('echo old > file; ln file other; chown 5:6 file; chmod 6751 file; echo log > open; tail -f open > /tmp/said 2>&1 &');
+  await box.write('file', 'new');
+  assert.equal(await box.sh('cat file other; stat -c "%u:%g %a %h" file other; ls -A'), 'newold\n5:6 751 1\n5:6 6751 1\nfile\nopen\nother');
+  await box.sh('ln -s file link');
+  await box.write('link', 'through');
+  assert.equal(await box.sh('cat file; readlink link; stat -c %u file'), 'throughfile\n5');
+  for (const directory of ['/tmp', '/dev/shm', '/etc']) {
+    await box.sh(`echo old > ${directory}/x; ln -s ${directory}/x ${directory}/y`);
+    await box.write(`${directory}/y`, 'new');
+    assert.equal(await box.sh(`cat ${directory}/x`), 'new', directory);
+  }
+});
+
+leakless(daemon, 'an upload that is left or refused in the middle of a file leaves the old one', async () => {
+  const box = await daemon.box();
+  await box.write('kept', 'old');
+  const { body, headers } = await form([['paths', 'kept'], ['files', Buffer.alloc(100_000)]]);
+  await daemon.refuses(400, /boundary/, 'POST', `${box.path}/files/upload`, { body: body.subarray(0, 50_000), headers });
+  assert.equal(await box.read('kept'), 'old');
+  assert.deepEqual((await daemon.json('GET', `${box.path}/files/list`)).files.map(({ name }) => name), ['kept']);
+});
+
 leakless(daemon, 'an absolute path is one of the box', async () => {
   const box = await daemon.box();
   assert.match(await box.read('/etc/passwd'), /boxuser/);

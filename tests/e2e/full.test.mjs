@@ -36,6 +36,13 @@ function fill(file) {
   }
 }
 
+function formOf(name, content) {
+  const form = new FormData();
+  form.append('paths', name);
+  form.append('files', new Blob([content]), 'file');
+  return form;
+}
+
 leakless(daemon, 'on a full disk a box is refused, and one that is there can be deleted', async () => {
   const box = await daemon.box();
   const filler = path.join(mounted, 'filler');
@@ -65,4 +72,21 @@ leakless(daemon, 'a detached run that cannot be recorded is refused, an attached
   for (const id of begun) assert.ok(runs.some((run) => run.id === id), 'it was acknowledged, and is not on record');
   fs.rmSync(filler);
   assert.equal((await daemon.ask('POST', `${box.path}/exec`, { body })).status, 202);
+});
+
+leakless(daemon, 'a file that cannot be replaced for want of room stays whole', async () => {
+  const box = await daemon.box();
+  const old = 'old '.repeat(1000);
+  await box.write('kept', old);
+  const filler = path.join(mounted, 'filler');
+  fill(filler);
+  await daemon.refuses(507, /^path: "kept"/, 'POST', `${box.path}/files/write`, { body: { path: 'kept', content: 'new '.repeat(1_000_000) } });
+  const form = new Request('http://x', { method: 'POST', body: formOf('kept', 'new '.repeat(1_000_000)) });
+  const headers = { 'content-type': form.headers.get('content-type') };
+  await daemon.refuses(507, /^path: "kept"/, 'POST', `${box.path}/files/upload`, { body: Buffer.from(await form.arrayBuffer()), headers });
+  assert.equal(await box.read('kept'), old);
+  assert.deepEqual((await daemon.json('GET', `${box.path}/files/list`)).files.map(({ name }) => name), ['kept']);
+  fs.rmSync(filler);
+  await box.write('kept', 'new');
+  assert.equal(await box.read('kept'), 'new');
 });
