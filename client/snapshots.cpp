@@ -19,7 +19,7 @@ struct SnapshotOptions {
 Result<int> take(const Program& program, const SnapshotOptions& options) {
     const Api api = TRY(program.api());
     const Json snapshot = TRY(api.call("POST", box_target(options.box, "/snapshots"), {{"name", options.name}}));
-    return options.json ? show_json(snapshot) : show(text_of(snapshot, "id") + "\n");
+    return options.json ? show_json(snapshot) : show(printable(text_of(snapshot, "id")) + "\n");
 }
 
 Result<int> list(const Program& program, const SnapshotOptions& options) {
@@ -77,11 +77,15 @@ struct DiffOptions {
     bool tar = false;
 };
 
-Result<int> diff_tar(const Api& api, const std::string& target) {
+Result<int> diff_tar(const Api& api, const std::string& box, const std::string& target) {
     if (isatty(STDOUT_FILENO) != 0)
         return invalid("--tar writes an archive to standard output; send it to a file or a pipe");
     Response response = TRY(api.open({.method = "GET", .target = target}));
-    TRY(pour(response, STDOUT_FILENO, "standard output"));
+    const auto poured = pour(response, STDOUT_FILENO, "standard output");
+    if (!poured.ok() && poured.error().code == 0) {
+        return Error{ErrorKind::kSystem, 0, poured.error().message + "; `hutch logs " + box + "` may say why"};
+    }
+    TRY(poured);
     return 0;
 }
 
@@ -89,7 +93,8 @@ Result<int> diff(const Program& program, const DiffOptions& options) {
     const std::string query = options.against.empty() ? "" : "?against=" + percent_encode(options.against);
     const Api api = TRY(program.api());
     if (options.tar) {
-        return diff_tar(api, box_target(options.box, "/diff" + query + (query.empty() ? "?" : "&") + "format=tar"));
+        return diff_tar(api, options.box,
+                        box_target(options.box, "/diff" + query + (query.empty() ? "?" : "&") + "format=tar"));
     }
     const Json answer = TRY(api.get(box_target(options.box, "/diff" + query)));
     if (options.json) return show_json(answer);

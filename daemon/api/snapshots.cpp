@@ -46,8 +46,8 @@ Answer take(Services& services, Exchange& exchange, const Params& params) {
         co_return invalid("name: must be 1 to 128 bytes of text");
     }
     KeepTimes times;
-    CO_TRY_LET(const SnapshotRecord snapshot, co_await services.snapshots.take(box, std::move(name), times));
-    CO_TRY(services.agents.inherit(box->record.id, snapshot.id));
+    const auto inherit = [&](const SnapshotRecord& made) { return services.agents.inherit(box->record.id, made.id); };
+    CO_TRY_LET(const SnapshotRecord snapshot, co_await services.snapshots.take(box, std::move(name), times, inherit));
     Json json = snapshot_json(snapshot);
     if (wants_details(exchange)) json["details"] = details_json(times);
     co_return std::optional(answer(json, 201));
@@ -172,6 +172,34 @@ const char* type_of(mode_t mode) {
     return S_ISLNK(mode) ? "link" : "other";
 }
 
+// Written down as they are found, on the thread that finds them: each of a deep tree's paths is as long as the tree is
+// deep, and all of them together are so long that nobody must hold them twice.
+class ChangeList {
+  public:
+    Result<void> add(const overlayfs::Change& change) {
+        if (++count_ > kMostChanges) return too_long(std::to_string(kMostChanges) + " files");
+        if (count_ > 1) text_ += ',';
+        text_ += dump(Json{{"path", "/" + change.path},
+                           {"change", name_of(change.kind)},
+                           {"type", type_of(change.type)},
+                           {"size", change.size}});
+        if (text_.size() > kMostText)
+            return too_long("files whose paths fit into " + std::to_string(kMostText) + " bytes");
+        return {};
+    }
+    Response answer() && { return Response{.status = 200, .body = std::move(text_ += "]}")}; }
+
+  private:
+    static constexpr size_t kMostChanges = 500'000;
+    static constexpr size_t kMostText = size_t{64} << 20;
+    static Error too_long(const std::string& limit) {
+        return {ErrorKind::kTooLarge, 0,
+                "the box has changed more than " + limit + ", the most that are listed; take them with format=tar"};
+    }
+    std::string text_ = R"({"changes":[)";
+    size_t count_ = 0;
+};
+
 // The layers that the box's changes are told against: of its image, or of any snapshot.
 Result<std::vector<std::string>> base_of(const Services& services, const Exchange& exchange, const Box& box) {
     const auto& query = exchange.request().query;
@@ -182,11 +210,20 @@ Result<std::vector<std::string>> base_of(const Services& services, const Exchang
 
 Answer diff_archive(Services& services, Exchange& exchange, const std::shared_ptr<Box>& box,
                     std::vector<std::string> base) {
-    const auto write = [&exchange](std::string_view piece) -> Task<Result<void>> {
-        if (!exchange.begun()) CO_TRY(co_await exchange.begin(200, "application/x-tar"));
-        co_return co_await exchange.write(piece);
+    bool client_there = true;
+    const auto write = [&](std::string_view piece) -> Task<Result<void>> {
+        Result<void> written;
+        if (!exchange.begun()) written = co_await exchange.begin(200, "application/x-tar");
+        if (written.ok()) written = co_await exchange.write(piece);
+        client_there = written.ok();
+        co_return written;
     };
-    CO_TRY(co_await services.snapshots.archive_diff(box, std::move(base), write));  // else it is cut: no last chunk
+    const auto archived = co_await services.snapshots.archive_diff(box, std::move(base), write);
+    if (!archived.ok() && exchange.begun() && client_there) {
+        // It is cut, without a last chunk, and that is all that HTTP can say by now.
+        services.boxes.note(*box, "error", "its diff as an archive was broken off: " + archived.error().message);
+    }
+    CO_TRY(archived);
     CO_TRY(co_await exchange.end());
     co_return std::optional<Response>();
 }
@@ -203,17 +240,10 @@ Answer diff(Services& services, Exchange& exchange, const Params& params) {
     if (format != exchange.request().query.end() && format->second != "json") {
         co_return invalid("format: must be json or tar");
     }
-    CO_TRY_LET(const auto changes, co_await services.snapshots.diff(box, std::move(base)));
-    Json rows = Json::array();
-    for (const overlayfs::Change& change : changes) {
-        rows.push_back({{"path", "/" + change.path},
-                        {"change", name_of(change.kind)},
-                        {"type", type_of(change.type)},
-                        {"size", change.size}});
-    }
-    Json all = Json::object();
-    all["changes"] = std::move(rows);
-    co_return std::optional(answer(all));
+    ChangeList list;
+    const auto add = [&list](const overlayfs::Change& change) { return list.add(change); };
+    CO_TRY(co_await services.snapshots.diff(box, std::move(base), add));
+    co_return std::optional(std::move(list).answer());
 }
 
 }  // namespace

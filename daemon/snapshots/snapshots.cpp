@@ -110,7 +110,7 @@ std::vector<SnapshotRecord> Snapshots::list(const std::string& box_id) {
     return found;
 }
 
-Task<Result<SnapshotRecord>> Snapshots::take(std::shared_ptr<Box> box, std::string name, KeepTimes& times) {
+Task<Result<SnapshotRecord>> Snapshots::take(std::shared_ptr<Box> box, std::string name, KeepTimes& times, Also also) {
     CO_TRY(co_await flatten(box, Height::kTooHigh));
     co_await sync(*box, times);
     CO_TRY_LET(auto claim, co_await boxes_.claim(box));
@@ -118,9 +118,10 @@ Task<Result<SnapshotRecord>> Snapshots::take(std::shared_ptr<Box> box, std::stri
     SnapshotRecord snapshot = describe(*box, std::move(name));
     const auto kept = co_await keep_files(
         box,
-        [&](const Stack& stack) {
+        [&](const Stack& stack) -> Result<void> {
             snapshot.layers = stack;
-            return boxes_.records().put_snapshot(snapshot);
+            TRY(boxes_.records().put_snapshot(snapshot));
+            return also(snapshot);
         },
         times);
     boxes_.release(box, std::move(claim), was_awake && !box->alive());

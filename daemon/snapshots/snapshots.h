@@ -39,16 +39,18 @@ class Snapshots {
 
     /// The box's files as they are now. Durable when it answers. A box in which nothing runs and which keeps nothing in
     /// memory gets a fresh init, in constant time at any size; any other stands still while its files are copied, and
-    /// goes on as it was.
-    Task<Result<SnapshotRecord>> take(std::shared_ptr<Box> box, std::string name, KeepTimes& times);
+    /// goes on as it was. `also` writes down what else belongs to the snapshot, in the transaction that makes it one.
+    using Also = std::function<Result<void>(const SnapshotRecord&)>;
+    Task<Result<SnapshotRecord>> take(std::shared_ptr<Box> box, std::string name, KeepTimes& times, Also also);
     /// Boxes on the files that this one has now, as the commands say but for their image. All of them or none.
     Task<Result<std::vector<std::shared_ptr<Box>>>> fork(std::shared_ptr<Box> box, std::vector<CreateBox> commands);
     /// The box's files become those of a snapshot of it, for good; what runs in it ends.
     Task<Result<void>> roll_back(std::shared_ptr<Box> box, std::string id);
 
-    /// How the box's files differ from those of the stack `base`, as they are now; reads all that is not in both
-    /// stacks. Call it while nobody changes the box (Box::unchanged); what vanishes afterwards is left out.
-    Task<Result<std::vector<overlayfs::Change>>> diff(std::shared_ptr<Box> box, std::vector<std::string> base);
+    /// Tells `sink` how the box's files differ from those of the stack `base`, as they are now; reads all that is not
+    /// in both stacks. Call it while nobody changes the box (Box::unchanged); what vanishes afterwards is left out. The
+    /// sink is called on another thread, and no more when this has answered.
+    Task<Result<void>> diff(std::shared_ptr<Box> box, std::vector<std::string> base, overlayfs::ChangeSink sink);
     /// The same with the files' contents, as an archive (overlayfs/change_archive.h), piece by piece as `taker` takes
     /// it.
     using Taker = std::function<Task<Result<void>>(std::string_view)>;
