@@ -47,6 +47,23 @@ size_t open_descriptors() {
     return names.ok() ? names.value().size() : 0;
 }
 
+double seconds(std::chrono::nanoseconds time) {
+    return std::chrono::duration<double>(time).count();
+}
+
+void add_lag(Text& text, const LagMeter::Figures& lag) {
+    text.family("hutch_loop_lag_seconds", "histogram", "How late a timer of each second rang on the event loop.");
+    for (size_t i = 0; i < LagMeter::kBounds.size(); ++i) {
+        text.value("hutch_loop_lag_seconds_bucket", fmt::format("{{le=\"{}\"}}", LagMeter::kBounds[i]), lag.up_to[i]);
+    }
+    text.value("hutch_loop_lag_seconds_bucket", "{le=\"+Inf\"}", lag.rings);
+    text.value("hutch_loop_lag_seconds_sum", "", seconds(lag.late));
+    text.value("hutch_loop_lag_seconds_count", "", lag.rings);
+    text.single("hutch_loop_lag_seconds_max", "gauge", "The latest of those since the start.", seconds(lag.latest));
+    text.single("hutch_loop_longest_turn_seconds", "gauge", "The most CPU time that one turn of the event loop took.",
+                seconds(lag.longest_turn));
+}
+
 std::string metrics(Services& services) {
     const auto boxes = services.boxes.list();
     Text text;
@@ -68,6 +85,7 @@ std::string metrics(Services& services) {
         text.value("hutch_box_cpu_seconds_total", fmt::format("{{box=\"{}\"}}", box->record.id),
                    static_cast<double>(box->cpu_ns()) / 1e9);
     }
+    add_lag(text, services.lag.figures());
     text.single("process_resident_memory_bytes", "gauge", "Resident memory of hutchd.", resident_bytes());
     text.single("process_open_fds", "gauge", "Open descriptors of hutchd.", open_descriptors());
     return text.take();

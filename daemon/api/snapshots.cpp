@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "daemon/api/json_text.h"
 #include "daemon/api/resources.h"
 
 namespace hutch::daemon {
@@ -35,7 +36,7 @@ Response answer_list(const std::vector<SnapshotRecord>& snapshots) {
     for (const SnapshotRecord& snapshot : snapshots) rows.push_back(snapshot_json(snapshot));
     Json all = Json::object();
     all["snapshots"] = std::move(rows);
-    return answer(all);
+    return answer(std::move(all));
 }
 
 Answer take(Services& services, Exchange& exchange, const Params& params) {
@@ -203,17 +204,15 @@ Answer diff(Services& services, Exchange& exchange, const Params& params) {
     if (format != exchange.request().query.end() && format->second != "json") {
         co_return invalid("format: must be json or tar");
     }
-    CO_TRY_LET(const auto changes, co_await services.snapshots.diff(box, std::move(base)));
-    Json rows = Json::array();
-    for (const overlayfs::Change& change : changes) {
-        rows.push_back({{"path", "/" + change.path},
-                        {"change", name_of(change.kind)},
-                        {"type", type_of(change.type)},
-                        {"size", change.size}});
-    }
-    Json all = Json::object();
-    all["changes"] = std::move(rows);
-    co_return std::optional(answer(all));
+    JsonRows rows("changes", exchange.memory());
+    const overlayfs::ChangeSink add = [&rows](const overlayfs::Change& change) {
+        return rows.add({{"path", "/" + change.path},
+                         {"change", name_of(change.kind)},
+                         {"type", type_of(change.type)},
+                         {"size", change.size}});
+    };
+    CO_TRY(co_await services.snapshots.diff(box, std::move(base), add));
+    co_return std::optional(Response{200, rows.finish(), "application/json"});
 }
 
 }  // namespace

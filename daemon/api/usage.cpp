@@ -93,7 +93,7 @@ Answer of_box(Services& services, Exchange& exchange, const Params& params) {
     }
     json["periods"] = std::move(periods);
     json["rates"] = rates_json(services.config);
-    co_return std::optional(answer(json));
+    co_return std::optional(answer(std::move(json)));
 }
 
 bool is_month(const std::string& text) {
@@ -152,7 +152,7 @@ Answer of_all(Services& services, Exchange& exchange) {
     json["period"] = period;
     json["boxes"] = std::move(boxes);
     json["rates"] = rates_json(services.config);
-    co_return std::optional(answer(json));
+    co_return std::optional(answer(std::move(json)));
 }
 
 }  // namespace

@@ -49,7 +49,8 @@ Task<Result<void>> pour(asio::any_io_executor executor, UniqueFd from, Snapshots
 }  // namespace
 
 // The roots are opened at once, before anything is waited for: later the upper may be another one, under its name.
-Task<Result<std::vector<overlayfs::Change>>> Snapshots::diff(std::shared_ptr<Box> box, std::vector<std::string> base) {
+Task<Result<void>> Snapshots::diff(std::shared_ptr<Box> box, std::vector<std::string> base,
+                                   overlayfs::ChangeSink sink) {
     CO_TRY_LET(const auto pass, boxes_.enter());
     const overlayfs::Stack now{box->record.id, box->record.layers};
     // A box or a snapshot that goes, or is flattened, must not take them away meanwhile.
@@ -57,19 +58,18 @@ Task<Result<std::vector<overlayfs::Change>>> Snapshots::diff(std::shared_ptr<Box
     const InHand held_base(*this, base);
     CO_TRY_LET(const auto stacks, overlayfs::open_stacks(boxes_.mechanisms().store, now, base));
     const Reader reader(*this, *box);
-    std::vector<overlayfs::Change> changes;
+    size_t changes = 0;
     const auto take = [&](const overlayfs::Change& change) -> Result<void> {
-        if (changes.size() >= kMostChanges) {
+        if (is_of_init(change)) return {};
+        if (++changes > kMostChanges) {
             return Error{
                 ErrorKind::kTooLarge, 0,
                 "the box has changed more than " + std::to_string(kMostChanges) + " files, the most that are listed"};
         }
-        if (!is_of_init(change)) changes.push_back(change);
-        return {};
+        return sink(change);
     };
     CO_TRY(co_await comparers_.run([&] { return overlayfs::diff(stacks, stop_.get_token(), take); }));
-    CO_TRY(reader.check());
-    co_return changes;
+    co_return reader.check();
 }
 
 Task<Result<void>> Snapshots::archive_diff(std::shared_ptr<Box> box, std::vector<std::string> base, Taker taker) {

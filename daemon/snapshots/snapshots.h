@@ -48,7 +48,8 @@ class Snapshots {
 
     /// How the box's files differ from those of the stack `base`, as they are now; reads all that is not in both
     /// stacks. Call it while nobody changes the box (Box::unchanged); what vanishes afterwards is left out.
-    Task<Result<std::vector<overlayfs::Change>>> diff(std::shared_ptr<Box> box, std::vector<std::string> base);
+    /// The changes go to `sink`, which another thread calls.
+    Task<Result<void>> diff(std::shared_ptr<Box> box, std::vector<std::string> base, overlayfs::ChangeSink sink);
     /// The same with the files' contents, as an archive (overlayfs/change_archive.h), piece by piece as `taker` takes
     /// it.
     using Taker = std::function<Task<Result<void>>(std::string_view)>;
