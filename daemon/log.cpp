@@ -6,11 +6,18 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <thread>
 
 #include "base/ids.h"
+#include "daemon/log_queue.h"
+#include "daemon/utf8.h"
 
 namespace hutch::daemon {
 namespace {
+
+constexpr size_t kMostWaiting = 1 << 20;  // bytes of lines that nobody has read yet
+constexpr std::chrono::seconds kLastWords{1};
 
 LogFormat& chosen() {
     static LogFormat format = isatty(STDERR_FILENO) == 1 ? LogFormat::kText : LogFormat::kJson;
@@ -41,39 +48,52 @@ const char* name_of(LogLevel level) {
     return "error";
 }
 
-// Bytes of the UTF-8 character that `text` begins with, or 0 (The Unicode Standard, table 3-7).
-size_t character_length(std::string_view text) {
-    const auto byte = [text](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U; };
-    const unsigned first = byte(0);
-    if (first < 0x80) return 1;
-    if (first < 0xC2 || first > 0xF4) return 0;
-    const size_t length = first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
-    const unsigned least = first == 0xE0 ? 0xA0 : first == 0xF0 ? 0x90 : 0x80;
-    const unsigned most = first == 0xED ? 0x9F : first == 0xF4 ? 0x8F : 0xBF;
-    if (byte(1) < least || byte(1) > most) return 0;
-    for (size_t i = 2; i < length; ++i) {
-        if ((byte(i) & 0xC0U) != 0x80) return 0;
-    }
-    return length;
-}
-
 std::string escaped(std::string_view text) {
     std::string json;
     json.reserve(text.size());
     while (!text.empty()) {
         const auto first = static_cast<unsigned char>(text.front());
-        const size_t length = character_length(text);
-        if (length == 0) {
+        const Utf8 character = first_character(text);
+        if (!character.whole) {
             json += "\\ufffd";
         } else if (first < 0x20 || first == 0x7F) {
             json += fmt::format("\\u{:04x}", first);
         } else {
             if (first == '"' || first == '\\') json += '\\';
-            json += text.substr(0, length);
+            json += text.substr(0, character.size);
         }
-        text.remove_prefix(std::max<size_t>(length, 1));
+        text.remove_prefix(character.size);
     }
     return json;
+}
+
+bool is_json() {
+    static const bool json = chosen() == LogFormat::kJson;
+    return json;
+}
+
+// The one place that may wait for whoever reads the log, on a thread of its own.
+[[noreturn]] void write_for_ever(LogQueue& queue) {
+    const auto logger = spdlog::stderr_color_mt("hutchd");
+    logger->set_pattern(is_json() ? "%v" : "%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ %v", spdlog::pattern_time_type::utc);
+    queue.write_all([&logger](const LogQueue::Line& line) {
+        logger->log(line.time, spdlog::source_loc(), level_of(line.level), line.text);
+    });
+}
+
+LogQueue& queue() {
+    static LogQueue& queue = []() -> LogQueue& {
+        auto* const made = new LogQueue(kMostWaiting, [](uint64_t dropped) {
+            const std::string what = fmt::format("{} lines of the log were dropped: its reader was too slow", dropped);
+            const auto now = std::chrono::system_clock::now();
+            return LogQueue::Line{LogLevel::kWarning, now,
+                                  is_json() ? json_log_line(now, LogLevel::kWarning, what) : what};
+        });
+        std::thread(write_for_ever, std::ref(*made)).detach();
+        std::atexit([] { hutch::daemon::queue().flush(kLastWords); });
+        return *made;  // never destroyed: its thread goes on to the end
+    }();
+    return queue;
 }
 
 std::string_view box_of(std::string_view message) {
@@ -100,20 +120,15 @@ std::string json_log_line(std::chrono::system_clock::time_point time, LogLevel l
 }
 
 void write_log(LogLevel level, const std::string& message) {
-    static const bool json = chosen() == LogFormat::kJson;
-    static const std::shared_ptr<spdlog::logger> logger = [] {
-        auto made = spdlog::stderr_color_mt("hutchd");
-        made->set_pattern(json ? "%v" : "%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ %v", spdlog::pattern_time_type::utc);
-        return made;
-    }();
+    const auto now = std::chrono::system_clock::now();
     std::string line = message;  // it may quote a caller, who must not write lines of his own
-    if (json) {
-        line = json_log_line(std::chrono::system_clock::now(), level, message);
+    if (is_json()) {
+        line = json_log_line(now, level, message);
     } else {
         std::replace_if(
             line.begin(), line.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; }, '?');
     }
-    logger->log(level_of(level), line);
+    queue().add({level, now, std::move(line)});
 }
 
 }  // namespace hutch::daemon
