@@ -184,6 +184,7 @@ Result<void> serve(const Config& config) {
     layers.stop();
     workers.join();  // before what they work on goes
     decoders.join();
+    records.join();
     return {};
 }
 

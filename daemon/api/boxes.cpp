@@ -1,6 +1,7 @@
 // Making, finding and deleting boxes.
 
 #include <algorithm>
+#include <boost/asio/post.hpp>
 
 #include "daemon/api/resources.h"
 #include "overlayfs/upper.h"
@@ -198,6 +199,11 @@ Task<Result<Fields>> parse_fields(Exchange& exchange, std::string body) {
     co_return fields;
 }
 
+Task<> give_way(const Services& services, size_t round) {
+    constexpr size_t kRounds = 16;
+    if (round % kRounds == kRounds - 1) co_await asio::post(services.boxes.executor(), asio::use_awaitable);
+}
+
 Task<Result<std::shared_ptr<Box>>> awake_box(Services& services, const Exchange& exchange, const Params& params) {
     CO_TRY_LET(auto box, find_box(services, exchange, params));
     const auto use = std::make_shared<Box::Use>(box);
@@ -221,9 +227,12 @@ void add_box_routes(Router& router, Services& services) {
     router.add("GET", "/v2/box", [&services](Exchange& exchange, const Params&) -> Answer {
         const auto label = exchange.request().query.find("label");
         Json list = Json::array();
-        for (const auto& box : listed_boxes(services, exchange)) {
-            const bool wanted = label == exchange.request().query.end() || contains(box->record.labels, label->second);
-            if (wanted) list.push_back(box_json(services, *box));
+        const auto boxes = listed_boxes(services, exchange);
+        for (size_t i = 0; i < boxes.size(); ++i) {
+            const Box& box = *boxes[i];
+            const bool wanted = label == exchange.request().query.end() || contains(box.record.labels, label->second);
+            if (wanted) list.push_back(box_json(services, box));
+            co_await give_way(services, i);
         }
         co_return std::optional(answer(std::move(list)));
     });

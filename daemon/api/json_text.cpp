@@ -60,8 +60,10 @@ void escape_json(std::string_view text, std::string& into) {
     }
 }
 
-Result<void> JsonRows::add(const Json& row) {
-    const std::string text = row.dump(-1, ' ', false, Json::error_handler_t::replace);
+Result<void> JsonRows::add(Json row) {
+    std::string text;
+    JsonText pieces(std::move(row));
+    while (!pieces.done()) text += pieces.next();
     if (text_.size() + text.size() > kMost) {
         return Error{ErrorKind::kTooLarge, 0, "the answer would be longer than " + std::to_string(kMost) + " bytes"};
     }

@@ -40,8 +40,7 @@ class JsonText {
     std::vector<Place> places_;
 };
 
-/// An object of one list, written row by row by a thread that is not the event loop's: its text, which counts in
-/// `memory`, is all that is held of it.
+/// An object of one list, written row by row: its text, which counts in `memory`, is all that is held of it.
 class JsonRows {
   public:
     static constexpr size_t kMost = 64 << 20;  ///< bytes of text
@@ -49,7 +48,7 @@ class JsonRows {
     JsonRows(const std::string& name, MemoryShare& memory) : text_("{\"" + name + "\":["), memory_(memory) {}
 
     /// kTooLarge beyond kMost.
-    Result<void> add(const nlohmann::json& row);
+    Result<void> add(nlohmann::json row);
     std::string finish() { return std::move(text_) + "]}"; }
 
   private:

@@ -83,6 +83,9 @@ Result<void> check_operator(const Exchange& exchange);
 /// Before any handler, for each route: an {id} that is another's box. Whatever a handler forgets, it is not told of it.
 Result<void> check_route(const Services& services, const Exchange& exchange, const Params& params);
 
+/// In each round of a loop over many: from time to time the others have their turns.
+Task<> give_way(const Services& services, size_t round);
+
 /// The box a path names, woken for work. It does not fall asleep by itself while what is answered is held.
 Task<Result<std::shared_ptr<Box>>> awake_box(Services& services, const Exchange& exchange, const Params& params);
 Task<Result<Fields>> read_fields(Exchange& exchange, size_t limit = kMaxJsonBody);

@@ -69,7 +69,8 @@ Answer remove_one(Services& services, Exchange& exchange, const Params& params) 
     if (snapshot.box != (box.ok() ? box.value()->record.id : params.at("id"))) {
         co_return Error{ErrorKind::kNotFound, 0, "snapshot " + snapshot.id + " is of another box"};
     }
-    CO_TRY(services.snapshots.remove(std::vector{snapshot.id}));
+    std::vector<std::string> one(1, snapshot.id);
+    CO_TRY(co_await services.snapshots.remove(std::move(one)));
     co_return std::optional(Response{});
 }
 
@@ -92,7 +93,8 @@ Answer remove_many(Services& services, Exchange& exchange) {
     for (const std::string& id : ids) {
         CO_TRY(find_snapshot(services, exchange, id));
     }
-    CO_TRY(services.snapshots.remove({ids.begin(), ids.end()}));
+    std::vector<std::string> all(ids.begin(), ids.end());
+    CO_TRY(co_await services.snapshots.remove(std::move(all)));
     co_return std::optional(answer(Json{{"deleted", ids.size()}}));
 }
 

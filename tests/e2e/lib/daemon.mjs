@@ -205,6 +205,7 @@ export class Daemon {
     });
     await this.links.settle(kPool + boxes);
     await until('every connection is closed', () => host.connections(this.socket, this.port) === 0);
+    await until('journals of deleted boxes are gone', () => fs.readdirSync(path.join(this.state, 'runs')).length <= boxes);
     await until('the trash is empty', () => fs.readdirSync(path.join(this.store, 'trash')).length === 0, 60_000);
   }
 
