@@ -73,16 +73,16 @@ bool is_json() {
 }
 
 // The one place that may wait for whoever reads the log, on a thread of its own.
-[[noreturn]] void write_for_ever(LogQueue& queue) {
+[[noreturn]] void write_for_ever(LogQueue& lines) {
     const auto logger = spdlog::stderr_color_mt("hutchd");
     logger->set_pattern(is_json() ? "%v" : "%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ %v", spdlog::pattern_time_type::utc);
-    queue.write_all([&logger](const LogQueue::Line& line) {
+    lines.write_all([&logger](const LogQueue::Line& line) {
         logger->log(line.time, spdlog::source_loc(), level_of(line.level), line.text);
     });
 }
 
 LogQueue& queue() {
-    static LogQueue& queue = []() -> LogQueue& {
+    static LogQueue& lines = []() -> LogQueue& {
         auto* const made = new LogQueue(kMostWaiting, [](uint64_t dropped) {
             const std::string what = fmt::format("{} lines of the log were dropped: its reader was too slow", dropped);
             const auto now = std::chrono::system_clock::now();
@@ -93,7 +93,7 @@ LogQueue& queue() {
         std::atexit([] { hutch::daemon::queue().flush(kLastWords); });
         return *made;  // never destroyed: its thread goes on to the end
     }();
-    return queue;
+    return lines;
 }
 
 std::string_view box_of(std::string_view message) {

@@ -69,7 +69,7 @@ Answer list(Services& services, Exchange& exchange, const Params& params) {
     const auto list = [&]() -> Result<std::string> {
         JsonRows rows("files", exchange.memory());
         const std::string path = absolute_path(folder);
-        for (const FileEntry& entry : TRY(files.list(path))) {
+        for (const FileEntry& entry : TRY(files.list(folder.empty() ? path : folder))) {
             TRY(rows.add({{"name", entry.name},
                           {"path", path + (path.ends_with('/') ? "" : "/") + entry.name},
                           {"size", entry.size},

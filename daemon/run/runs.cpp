@@ -197,9 +197,9 @@ void Runs::prune(const std::string& box) {
     auto old = records_.old_runs(box, kMostRuns, kMostKept);
     if (!old.ok()) return log_warning("box {}: its oldest runs are not known: {}", box, old.error().message);
     if (old.value().empty()) return;
-    remover_.run_behind([this, box, runs = std::move(old).value()]() mutable {
-        std::erase_if(runs, [&](const std::string& id) { return !remove_journal(box, id); });
-        asio::post(executor_, [this, box, runs = std::move(runs)] { forget(box, runs); });
+    remover_.run_behind([this, box, ids = std::move(old).value()]() mutable {
+        std::erase_if(ids, [&](const std::string& id) { return !remove_journal(box, id); });
+        asio::post(executor_, [this, box, gone = std::move(ids)] { forget(box, gone); });
     });
 }
 

@@ -48,11 +48,11 @@ Result<void> close_to_others(const std::string& path) {
     return {};
 }
 
-Result<sqlite3*> connect(const std::string& path, sqlite3*& db) {
+Result<void> connect(const std::string& path, sqlite3*& db) {
     constexpr int kHow = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
     if (sqlite3_open_v2(path.c_str(), &db, kHow, nullptr) != SQLITE_OK) return error_of(db, "opening " + path);
     sqlite3_extended_result_codes(db, 1);
-    return db;
+    return {};
 }
 
 Result<void> run(sqlite3* db, const char* sql) {
