@@ -1,8 +1,7 @@
 #include "daemon/log.h"
 
 #include <fmt/chrono.h>
-#include <spdlog/sinks/stdout_color_sinks.h>
-#include <spdlog/spdlog.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -22,18 +21,6 @@ constexpr std::chrono::seconds kLastWords{1};
 LogFormat& chosen() {
     static LogFormat format = isatty(STDERR_FILENO) == 1 ? LogFormat::kText : LogFormat::kJson;
     return format;
-}
-
-spdlog::level::level_enum level_of(LogLevel level) {
-    switch (level) {
-        case LogLevel::kInfo:
-            return spdlog::level::info;
-        case LogLevel::kWarning:
-            return spdlog::level::warn;
-        case LogLevel::kError:
-            break;
-    }
-    return spdlog::level::err;
 }
 
 const char* name_of(LogLevel level) {
@@ -67,29 +54,49 @@ std::string escaped(std::string_view text) {
     return json;
 }
 
-bool is_json() {
-    static const bool json = chosen() == LogFormat::kJson;
-    return json;
+// "2026-11-29T23:27:12.123Z"
+std::string moment(std::chrono::system_clock::time_point time) {
+    using namespace std::chrono;
+    const auto ms = duration_cast<milliseconds>(time.time_since_epoch()).count();
+    return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(static_cast<time_t>(ms / 1000)), ms % 1000);
 }
 
-// The one place that may wait for whoever reads the log, on a thread of its own.
-[[noreturn]] void write_for_ever(LogQueue& lines) {
-    const auto logger = spdlog::stderr_color_mt("hutchd");
-    logger->set_pattern(is_json() ? "%v" : "%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ %v", spdlog::pattern_time_type::utc);
-    lines.write_all([&logger](const LogQueue::Line& line) {
-        logger->log(line.time, spdlog::source_loc(), level_of(line.level), line.text);
-    });
+// It may quote a caller, who must not write lines of his own.
+std::string text_log_line(std::chrono::system_clock::time_point time, LogLevel level, std::string message) {
+    std::replace_if(
+        message.begin(), message.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; }, '?');
+    return moment(time) + " " + name_of(level) + " " + message;
+}
+
+// The one place that may wait for whoever reads the log.
+void write_line(const std::string& line) {
+    const std::string text = line + "\n";
+    for (std::string_view rest = text; !rest.empty();) {
+        const ssize_t size = write(STDERR_FILENO, rest.data(), rest.size());
+        if (size >= 0) {
+            rest.remove_prefix(static_cast<size_t>(size));
+        } else if (errno == EAGAIN) {
+            pollfd ready{STDERR_FILENO, POLLOUT, 0};
+            poll(&ready, 1, -1);
+        } else if (errno != EINTR) {
+            return;  // there is nobody to tell
+        }
+    }
+}
+
+std::string line_of(LogLevel level, const std::string& message) {
+    static const bool json = chosen() == LogFormat::kJson;
+    const auto now = std::chrono::system_clock::now();
+    return json ? json_log_line(now, level, message) : text_log_line(now, level, message);
 }
 
 LogQueue& queue() {
     static LogQueue& lines = []() -> LogQueue& {
         auto* const made = new LogQueue(kMostWaiting, [](uint64_t dropped) {
-            const std::string what = fmt::format("{} lines of the log were dropped: its reader was too slow", dropped);
-            const auto now = std::chrono::system_clock::now();
-            return LogQueue::Line{LogLevel::kWarning, now,
-                                  is_json() ? json_log_line(now, LogLevel::kWarning, what) : what};
+            return line_of(LogLevel::kWarning,
+                           fmt::format("{} lines of the log were dropped: its reader was too slow", dropped));
         });
-        std::thread(write_for_ever, std::ref(*made)).detach();
+        std::thread([made] { made->write_all(write_line); }).detach();
         std::atexit([] { hutch::daemon::queue().flush(kLastWords); });
         return *made;  // never destroyed: its thread goes on to the end
     }();
@@ -111,24 +118,13 @@ void set_log_format(LogFormat format) {
 }
 
 std::string json_log_line(std::chrono::system_clock::time_point time, LogLevel level, std::string_view message) {
-    using namespace std::chrono;
-    const auto ms = duration_cast<milliseconds>(time.time_since_epoch()).count();
-    std::string line = fmt::format(R"({{"time":"{:%Y-%m-%dT%H:%M:%S}.{:03}Z","level":"{}")",
-                                   fmt::gmtime(static_cast<time_t>(ms / 1000)), ms % 1000, name_of(level));
+    std::string line = fmt::format(R"({{"time":"{}","level":"{}")", moment(time), name_of(level));
     if (const auto box = box_of(message); !box.empty()) line += fmt::format(R"(,"box":"{}")", box);
     return line + R"(,"message":")" + escaped(message) + "\"}";
 }
 
 void write_log(LogLevel level, const std::string& message) {
-    const auto now = std::chrono::system_clock::now();
-    std::string line = message;  // it may quote a caller, who must not write lines of his own
-    if (is_json()) {
-        line = json_log_line(now, level, message);
-    } else {
-        std::replace_if(
-            line.begin(), line.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; }, '?');
-    }
-    queue().add({level, now, std::move(line)});
+    queue().add(line_of(level, message));
 }
 
 }  // namespace hutch::daemon

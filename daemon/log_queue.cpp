@@ -4,12 +4,12 @@
 
 namespace hutch::daemon {
 
-void LogQueue::add(Line line) {
+void LogQueue::add(std::string line) {
     const std::lock_guard guard(mutex_);
-    if (dropped_ > 0 || bytes_ + line.text.size() > most_) {  // none after one that was dropped, until that is said
+    if (dropped_ > 0 || bytes_ + line.size() > most_) {  // none after one that was dropped, until that is said
         ++dropped_;
     } else {
-        bytes_ += line.text.size();
+        bytes_ += line.size();
         lines_.push_back(std::move(line));
     }
     changed_.notify_all();
@@ -21,11 +21,11 @@ void LogQueue::write_all(const Writer& writer) {
         changed_.wait(lock, [this] { return !lines_.empty() || dropped_ > 0; });
         if (lines_.empty()) {
             lines_.push_back(gap_(std::exchange(dropped_, 0)));
-            bytes_ += lines_.back().text.size();
+            bytes_ += lines_.back().size();
         }
-        const Line line = std::move(lines_.front());
+        const std::string line = std::move(lines_.front());
         lines_.pop_front();
-        bytes_ -= line.text.size();
+        bytes_ -= line.size();
         writing_ = true;
         lock.unlock();
         writer(line);

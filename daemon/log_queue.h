@@ -8,27 +8,20 @@
 #include <mutex>
 #include <string>
 
-#include "daemon/log.h"
-
 namespace hutch::daemon {
 
 /// Lines on their way to a reader who may not read: adding one never waits. What does not fit is dropped, and counted.
 class LogQueue {
   public:
-    struct Line {
-        LogLevel level = LogLevel::kInfo;
-        std::chrono::system_clock::time_point time;
-        std::string text;
-    };
     /// Writes a line, for as long as that takes.
-    using Writer = std::function<void(const Line&)>;
+    using Writer = std::function<void(const std::string&)>;
     /// The line that says how many were dropped.
-    using Gap = std::function<Line(uint64_t dropped)>;
+    using Gap = std::function<std::string(uint64_t dropped)>;
 
     /// `most`: bytes of lines that wait.
     LogQueue(size_t most, Gap gap) : most_(most), gap_(std::move(gap)) {}
 
-    void add(Line line);
+    void add(std::string line);
     /// For a thread of its own: gives each line to `writer`, for ever.
     [[noreturn]] void write_all(const Writer& writer);
     /// Waits until every line is written, but no longer than that.
@@ -39,7 +32,7 @@ class LogQueue {
     const Gap gap_;
     std::mutex mutex_;
     std::condition_variable changed_;
-    std::deque<Line> lines_;
+    std::deque<std::string> lines_;
     size_t bytes_ = 0;
     uint64_t dropped_ = 0;  ///< after the last of `lines_`
     bool writing_ = false;

@@ -9,15 +9,13 @@
 #include <thread>
 #include <vector>
 
+#include "daemon/log.h"
+
 namespace hutch::daemon {
 namespace {
 
-LogQueue::Line line(const std::string& text) {
-    return {LogLevel::kInfo, {}, text};
-}
-
-LogQueue::Line gap(uint64_t dropped) {
-    return line(std::to_string(dropped) + " dropped");
+std::string gap(uint64_t dropped) {
+    return std::to_string(dropped) + " dropped";
 }
 
 TEST(LogQueue, NeverWaitsForItsReaderAndTellsWhatItDropped) {
@@ -26,19 +24,19 @@ TEST(LogQueue, NeverWaitsForItsReaderAndTellsWhatItDropped) {
     auto may_go_on = go_on.get_future().share();
     auto& written = *new std::vector<std::string>;
     std::thread([&queue, &written, may_go_on] {
-        queue.write_all([&](const LogQueue::Line& line) {
+        queue.write_all([&](const std::string& line) {
             may_go_on.wait();
-            written.push_back(line.text);
+            written.push_back(line);
         });
     }).detach();
-    for (int i = 0; i < 1000; ++i) queue.add(line(std::string(10, 'a')));
+    for (int i = 0; i < 1000; ++i) queue.add(std::string(10, 'a'));
     queue.flush(std::chrono::milliseconds(0));  // no longer than it may
     go_on.set_value();
     queue.flush(std::chrono::seconds(60));
     ASSERT_GE(written.size(), 11U);
     ASSERT_LE(written.size(), 12U);  // ten wait, and one may have been in the writer's hands
     EXPECT_EQ(written.back(), std::to_string(1001 - written.size()) + " dropped");
-    queue.add(line("more"));
+    queue.add("more");
     queue.flush(std::chrono::seconds(60));
     EXPECT_EQ(written.back(), "more");
 }
