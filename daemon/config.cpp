@@ -1,6 +1,16 @@
 #include "daemon/config.h"
 
+#include <unistd.h>
+
+#include <algorithm>
+
 namespace hutch::daemon {
+
+uint64_t default_memory_budget() {
+    constexpr uint64_t kGiB = 1ULL << 30U;
+    const uint64_t host = static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+    return std::clamp(host / 8, kGiB, 4 * kGiB);
+}
 
 const Size* find_size(const std::string& name) {
     constexpr uint64_t kGiB = 1ULL << 30U;

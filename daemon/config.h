@@ -17,6 +17,10 @@ struct ModelProvider {
     std::string key_file{};  ///< with the key of boxes that have none of their own nor of their customer
 };
 
+/// Bytes that bodies of requests and answers may take at a time: an eighth of the host's memory, 1 to 4 GiB.
+uint64_t default_memory_budget();
+constexpr uint64_t kLeastMemoryBudget = 64 << 20;  ///< bytes
+
 /// What an operator may set, by option or in /etc/hutch/hutchd.toml.
 struct Config {
     std::string name = "hutch";  ///< of cgroups, nftables table and links: another name lets two daemons live together
@@ -33,6 +37,7 @@ struct Config {
     uint32_t connections_per_address = 1000;  ///< over TCP; 0: without a limit
     uint32_t requests_per_minute = 60'000;    ///< of one customer by API key; 0: without a limit
     uint32_t wrong_keys_per_minute = 60;      ///< from one address; 0: without a limit
+    uint64_t memory_budget = default_memory_budget();
     std::string network = "198.18.0.0/16";
     std::string default_image = "debian";
     uint32_t pool = 8;     ///< network slots kept ready

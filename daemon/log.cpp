@@ -1,32 +1,26 @@
 #include "daemon/log.h"
 
 #include <fmt/chrono.h>
-#include <spdlog/sinks/stdout_color_sinks.h>
-#include <spdlog/spdlog.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <thread>
 
 #include "base/ids.h"
+#include "daemon/log_queue.h"
+#include "daemon/utf8.h"
 
 namespace hutch::daemon {
 namespace {
 
+constexpr size_t kMostWaiting = 1 << 20;  // bytes of lines that nobody has read yet
+constexpr std::chrono::seconds kLastWords{1};
+
 LogFormat& chosen() {
     static LogFormat format = isatty(STDERR_FILENO) == 1 ? LogFormat::kText : LogFormat::kJson;
     return format;
-}
-
-spdlog::level::level_enum level_of(LogLevel level) {
-    switch (level) {
-        case LogLevel::kInfo:
-            return spdlog::level::info;
-        case LogLevel::kWarning:
-            return spdlog::level::warn;
-        case LogLevel::kError:
-            break;
-    }
-    return spdlog::level::err;
 }
 
 const char* name_of(LogLevel level) {
@@ -41,39 +35,77 @@ const char* name_of(LogLevel level) {
     return "error";
 }
 
-// Bytes of the UTF-8 character that `text` begins with, or 0 (The Unicode Standard, table 3-7).
-size_t character_length(std::string_view text) {
-    const auto byte = [text](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U; };
-    const unsigned first = byte(0);
-    if (first < 0x80) return 1;
-    if (first < 0xC2 || first > 0xF4) return 0;
-    const size_t length = first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
-    const unsigned least = first == 0xE0 ? 0xA0 : first == 0xF0 ? 0x90 : 0x80;
-    const unsigned most = first == 0xED ? 0x9F : first == 0xF4 ? 0x8F : 0xBF;
-    if (byte(1) < least || byte(1) > most) return 0;
-    for (size_t i = 2; i < length; ++i) {
-        if ((byte(i) & 0xC0U) != 0x80) return 0;
-    }
-    return length;
-}
-
 std::string escaped(std::string_view text) {
     std::string json;
     json.reserve(text.size());
     while (!text.empty()) {
         const auto first = static_cast<unsigned char>(text.front());
-        const size_t length = character_length(text);
-        if (length == 0) {
+        const Utf8 character = first_character(text);
+        if (!character.whole) {
             json += "\\ufffd";
         } else if (first < 0x20 || first == 0x7F) {
             json += fmt::format("\\u{:04x}", first);
         } else {
             if (first == '"' || first == '\\') json += '\\';
-            json += text.substr(0, length);
+            json += text.substr(0, character.size);
         }
-        text.remove_prefix(std::max<size_t>(length, 1));
+        text.remove_prefix(character.size);
     }
     return json;
+}
+
+// "2026-11-29T23:27:12.123Z"
+std::string moment(std::chrono::system_clock::time_point time) {
+    using namespace std::chrono;
+    const auto ms = duration_cast<milliseconds>(time.time_since_epoch()).count();
+    return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(static_cast<time_t>(ms / 1000)), ms % 1000);
+}
+
+// It may quote a caller, who must not write lines of his own.
+std::string text_log_line(std::chrono::system_clock::time_point time, LogLevel level, std::string message) {
+    unsigned char before = 0;
+    for (char& c : message) {
+        const auto byte = static_cast<unsigned char>(c);
+        const bool c1 = before == 0xC2 && byte >= 0x80 && byte < 0xA0;  // U+0080 to U+009F: controls, too
+        if (byte < ' ' || byte == 0x7F || c1) c = '?';
+        before = byte;
+    }
+    return moment(time) + " " + name_of(level) + " " + message;
+}
+
+// The one place that may wait for whoever reads the log.
+void write_line(const std::string& line) {
+    const std::string text = line + "\n";
+    for (std::string_view rest = text; !rest.empty();) {
+        const ssize_t size = write(STDERR_FILENO, rest.data(), rest.size());
+        if (size >= 0) {
+            rest.remove_prefix(static_cast<size_t>(size));
+        } else if (errno == EAGAIN) {
+            pollfd ready{STDERR_FILENO, POLLOUT, 0};
+            poll(&ready, 1, -1);
+        } else if (errno != EINTR) {
+            return;  // there is nobody to tell
+        }
+    }
+}
+
+std::string line_of(LogLevel level, const std::string& message) {
+    static const bool json = chosen() == LogFormat::kJson;
+    const auto now = std::chrono::system_clock::now();
+    return json ? json_log_line(now, level, message) : text_log_line(now, level, message);
+}
+
+LogQueue& queue() {
+    static LogQueue& lines = []() -> LogQueue& {
+        auto* const made = new LogQueue(kMostWaiting, [](uint64_t dropped) {
+            return line_of(LogLevel::kWarning,
+                           fmt::format("{} lines of the log were dropped: its reader was too slow", dropped));
+        });
+        std::thread([made] { made->write_all(write_line); }).detach();
+        std::atexit([] { hutch::daemon::queue().flush(kLastWords); });
+        return *made;  // never destroyed: its thread goes on to the end
+    }();
+    return lines;
 }
 
 std::string_view box_of(std::string_view message) {
@@ -91,34 +123,13 @@ void set_log_format(LogFormat format) {
 }
 
 std::string json_log_line(std::chrono::system_clock::time_point time, LogLevel level, std::string_view message) {
-    using namespace std::chrono;
-    const auto ms = duration_cast<milliseconds>(time.time_since_epoch()).count();
-    std::string line = fmt::format(R"({{"time":"{:%Y-%m-%dT%H:%M:%S}.{:03}Z","level":"{}")",
-                                   fmt::gmtime(static_cast<time_t>(ms / 1000)), ms % 1000, name_of(level));
+    std::string line = fmt::format(R"({{"time":"{}","level":"{}")", moment(time), name_of(level));
     if (const auto box = box_of(message); !box.empty()) line += fmt::format(R"(,"box":"{}")", box);
     return line + R"(,"message":")" + escaped(message) + "\"}";
 }
 
 void write_log(LogLevel level, const std::string& message) {
-    static const bool json = chosen() == LogFormat::kJson;
-    static const std::shared_ptr<spdlog::logger> logger = [] {
-        auto made = spdlog::stderr_color_mt("hutchd");
-        made->set_pattern(json ? "%v" : "%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ %v", spdlog::pattern_time_type::utc);
-        return made;
-    }();
-    std::string line = message;  // it may quote a caller, who must not write lines of his own
-    if (json) {
-        line = json_log_line(std::chrono::system_clock::now(), level, message);
-    } else {
-        unsigned char before = 0;
-        for (char& c : line) {
-            const auto byte = static_cast<unsigned char>(c);
-            const bool c1 = before == 0xC2 && byte >= 0x80 && byte < 0xA0;  // U+0080 to U+009F: controls, too
-            if (byte < ' ' || byte == 0x7F || c1) c = '?';
-            before = byte;
-        }
-    }
-    logger->log(level_of(level), line);
+    queue().add(line_of(level, message));
 }
 
 }  // namespace hutch::daemon

@@ -1,5 +1,7 @@
 // hutchd: wiring. Options, the parts in order, and the end.
 
+#include <malloc.h>
+
 #include <CLI/CLI.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
@@ -13,6 +15,7 @@
 #include "daemon/doctor.h"
 #include "daemon/fd_watch.h"
 #include "daemon/host.h"
+#include "daemon/lag_meter.h"
 #include "daemon/log.h"
 #include "daemon/spawn.h"
 #include "daemon/systemd.h"
@@ -24,6 +27,7 @@ namespace hutch::daemon {
 namespace {
 
 constexpr std::chrono::seconds kShutdownPatience{10};
+constexpr size_t kDecoders = 2;  // threads for large bodies and answers
 
 // A database that has lost its store, or a store its database, must not decide what is rubbish.
 Result<void> match_store(Records& records, const Config& config) {
@@ -93,7 +97,9 @@ Result<void> serve(const Config& config) {
     mechanisms.reaper = std::make_unique<overlayfs::Reaper>(mechanisms.store);
 
     asio::io_context loop(1);
+    LagMeter lag(loop);
     Workers workers(config.workers);
+    Workers decoders(kDecoders);
     EventLog events(loop.get_executor(), unix_now_ms());
     Runs runs(loop.get_executor(), records, events, config.state_dir + "/runs");
     Layers layers(loop.get_executor(), mechanisms, records);
@@ -122,7 +128,7 @@ Result<void> serve(const Config& config) {
         },
         [&models](const std::string& run) { models.close(run); });
     TRY(agents.adopt());
-    Services services{boxes, runs, images, snapshots, agents, models, meter, events, config};
+    Services services{boxes, runs, images, snapshots, agents, models, meter, events, config, lag};
     Router router;
     add_box_routes(router, services);
     add_env_routes(router, services);
@@ -151,7 +157,7 @@ Result<void> serve(const Config& config) {
     KeyRing keys = TRY(KeyRing::load(records));
     add_key_routes(router, keys);
     const Auth auth = TRY(Auth::load(config.api_key_file, config.socket_group, keys));
-    Server server(loop.get_executor(), router, auth, config);
+    Server server(loop.get_executor(), router, auth, config, decoders);
     if (handed_over) {
         TRY(server.listen_on(std::move(handed_over)));
         log_info("listening on the socket handed over");
@@ -176,10 +182,12 @@ Result<void> serve(const Config& config) {
         return meter.keep_books([&boxes] { return boxes.list(); }, [&snapshots] { snapshots.book(); });
     });
     notify_ready();
-    loop.run();
+    lag.run();
     meter.stop();
     layers.stop();
     workers.join();  // before what they work on goes
+    decoders.join();
+    records.join();
     return {};
 }
 
@@ -225,6 +233,12 @@ void add_options(CLI::App& app, Config& config) {
         ->capture_default_str();
     app.add_option("--wrong_keys_per_minute", config.wrong_keys_per_minute,
                    "Wrong API keys from one address before it is refused; 0, for who stands behind a proxy: no limit")
+        ->capture_default_str();
+    app.add_option(
+           "--memory_budget", config.memory_budget,
+           "Memory, such as 2G, that bodies of requests and answers may take at a time; one customer has at most half")
+        ->transform(CLI::AsSizeValue(false))
+        ->check(CLI::Range(kLeastMemoryBudget, SIZE_MAX))
         ->capture_default_str();
     app.add_option("--network", config.network, "IPv4 range of the boxes' addresses")->capture_default_str();
     app.add_option("--default_image", config.default_image, "Image of boxes that name none")->capture_default_str();
@@ -287,6 +301,8 @@ int run(int argc, char** argv) {
         set_log_format(config.log_format == "json" ? LogFormat::kJson : LogFormat::kText);
     }
     signal(SIGPIPE, SIG_IGN);  // a client that goes away is an error of a write
+    // What a large body or answer took goes back to the host at its end; else the threshold would grow (mallopt(3)).
+    mallopt(M_MMAP_THRESHOLD, 256 * 1024);
     const auto served = serve(config);
     if (served.ok()) return 0;
     log_error("{}", served.error().message);

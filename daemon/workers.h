@@ -44,6 +44,12 @@ class Workers {
         co_return std::move(*result);
     }
 
+    /// Runs `work` on a worker thread. Nobody waits for it, and it must not throw.
+    template <typename F>
+    void run_behind(F work) {
+        asio::post(pool_, std::move(work));
+    }
+
   private:
     asio::thread_pool pool_;
 };

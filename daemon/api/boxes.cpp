@@ -1,6 +1,7 @@
 // Making, finding and deleting boxes.
 
 #include <algorithm>
+#include <boost/asio/post.hpp>
 
 #include "daemon/api/resources.h"
 #include "overlayfs/upper.h"
@@ -183,9 +184,24 @@ Result<int64_t> query_number(const Request& request, const char* name, int64_t o
     return std::min(static_cast<int64_t>(std::stoll(text)), most);
 }
 
-Task<Result<Fields>> read_fields(Exchange& exchange) {
-    CO_TRY_LET(const std::string body, co_await exchange.read_body(kMaxJsonBody));
-    co_return Fields::parse(body);
+Task<Result<Fields>> read_fields(Exchange& exchange, size_t limit) {
+    CO_TRY_LET(std::string body, co_await exchange.read_body(limit));
+    co_return co_await parse_fields(exchange, std::move(body));
+}
+
+// Beside the text what it says, and a string once more while it grows.
+Task<Result<Fields>> parse_fields(Exchange& exchange, std::string body) {
+    const size_t size = body.size();
+    CO_TRY(exchange.memory().grow(2 * size));
+    const auto parse = [&body] { return Fields::parse(std::exchange(body, {})); };
+    auto fields = co_await exchange.decode(size, parse);
+    exchange.memory().shrink(2 * size);  // what stays is no longer than the text, which goes
+    co_return fields;
+}
+
+Task<> give_way(const Services& services, size_t round) {
+    constexpr size_t kRounds = 16;
+    if (round % kRounds == kRounds - 1) co_await asio::post(services.boxes.executor(), asio::use_awaitable);
 }
 
 Task<Result<std::shared_ptr<Box>>> awake_box(Services& services, const Exchange& exchange, const Params& params) {
@@ -211,11 +227,14 @@ void add_box_routes(Router& router, Services& services) {
     router.add("GET", "/v2/box", [&services](Exchange& exchange, const Params&) -> Answer {
         const auto label = exchange.request().query.find("label");
         Json list = Json::array();
-        for (const auto& box : listed_boxes(services, exchange)) {
-            const bool wanted = label == exchange.request().query.end() || contains(box->record.labels, label->second);
-            if (wanted) list.push_back(box_json(services, *box));
+        const auto boxes = listed_boxes(services, exchange);
+        for (size_t i = 0; i < boxes.size(); ++i) {
+            const Box& box = *boxes[i];
+            const bool wanted = label == exchange.request().query.end() || contains(box.record.labels, label->second);
+            if (wanted) list.push_back(box_json(services, box));
+            co_await give_way(services, i);
         }
-        co_return std::optional(answer(list));
+        co_return std::optional(answer(std::move(list)));
     });
     router.add("DELETE", "/v2/box", [&services](Exchange& exchange, const Params&) -> Answer {
         co_return co_await remove_many(services, exchange);

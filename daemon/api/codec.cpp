@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "daemon/api/json_text.h"
+
 namespace hutch::daemon {
 namespace {
 
@@ -77,6 +79,12 @@ Result<std::string> Fields::required_text(const char* field) const {
     return *std::move(value);
 }
 
+Result<std::string> Fields::take_text(const char* field) {
+    const Json* value = find(field);
+    if (value == nullptr || !value->is_string()) return required_text(field);
+    return std::move(object_[field].get_ref<std::string&>());
+}
+
 Result<std::optional<bool>> Fields::flag(const char* field) const {
     const Json* value = find(field);
     if (value == nullptr) return std::optional<bool>();
@@ -145,8 +153,11 @@ std::string dump(const Json& json) {
     return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-Response answer(const Json& json, int status) {
-    return {status, dump(json), "application/json"};
+Response answer(Json json, int status) {
+    const auto text = std::make_shared<JsonText>(std::move(json));
+    Response response{status, text->next(), "application/json"};
+    if (!text->done()) response.rest = [text] { return text->next(); };
+    return response;
 }
 
 int http_status(const Error& error) {
@@ -165,7 +176,7 @@ int http_status(const Error& error) {
         case ErrorKind::kTooLarge:
             return 413;
         case ErrorKind::kLimit:
-            return 429;
+            return error.code == EBUSY ? 503 : 429;
         case ErrorKind::kTimeout:
             return 408;
         case ErrorKind::kUnsupported:
@@ -181,7 +192,10 @@ Json error_json(const Error& error) {
 }
 
 Response answer(const Error& error) {
-    return answer(Json{{"error", error.message + remedy(error)}}, http_status(error));
+    Response response = answer(Json{{"error", error.message + remedy(error)}}, http_status(error));
+    const bool passes = error.code == EBUSY || error.code == ENOBUFS;  // of a MemoryBudget
+    if (error.kind == ErrorKind::kLimit && passes) response.headers["Retry-After"] = "1";
+    return response;
 }
 
 std::string final_event(const char* name, const Json& data) {

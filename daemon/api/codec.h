@@ -23,6 +23,8 @@ class Fields {
     [[nodiscard]] Result<std::optional<std::string>> text(const char* field) const;
     [[nodiscard]] Result<std::string> text_or(const char* field, const std::string& otherwise) const;
     [[nodiscard]] Result<std::string> required_text(const char* field) const;
+    /// required_text() without a copy; the field is empty then.
+    [[nodiscard]] Result<std::string> take_text(const char* field);
     [[nodiscard]] Result<std::optional<bool>> flag(const char* field) const;
     [[nodiscard]] Result<std::optional<int64_t>> number(const char* field) const;
     [[nodiscard]] Result<std::vector<std::string>> texts(const char* field) const;
@@ -41,7 +43,8 @@ class Fields {
 
 /// Text as JSON; what is not UTF-8 becomes U+FFFD (binary output has its own ways out).
 std::string dump(const Json& json);
-Response answer(const Json& json, int status = 200);
+/// A long one is written while it is sent, on another thread than the event loop's.
+Response answer(Json json, int status = 200);
 Response answer(const Error& error);
 int http_status(const Error& error);
 Json error_json(const Error& error);

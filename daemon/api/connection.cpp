@@ -60,6 +60,7 @@ Task<Result<std::optional<Response>>> handle(HttpExchange& exchange, const Conne
     if (auto refused = guesses_too_much(rules, client)) co_return refused;
     CO_TRY_LET(exchange.mutable_request().caller, authorize(request, rules, client));
     if (auto refused = asks_too_much(rules, request.caller)) co_return refused;
+    exchange.charge(rules.memory);
     const Router::Match match = rules.router.match(request.method, request.path);
     if (match.handler == nullptr) {
         const std::string what = request.method + " " + request.path;
@@ -82,8 +83,8 @@ Task<bool> serve_one(HttpExchange& exchange, const ConnectionRules& rules, Clien
     }
     if (exchange.upgraded()) co_return false;
     if (!exchange.begun()) {
-        const Response response = outcome.ok() ? outcome.value().value_or(Response{}) : answer(outcome.error());
-        co_await exchange.send(response);
+        Response response = outcome.ok() ? std::move(outcome).value().value_or(Response{}) : answer(outcome.error());
+        co_await exchange.send(std::move(response));
     }
     co_return exchange.keep_alive();
 }
@@ -96,11 +97,10 @@ Task<> serve_connection(Wire wire, ConnectionRules rules, Client client, std::fu
     bool unread = false;
     boost::beast::flat_buffer buffer(kBufferLimit);
     for (bool more = true; more;) {
-        HttpExchange exchange(wire, buffer, rules.patience);
+        HttpExchange exchange(wire, buffer, rules.patience, rules.decoders);
         const HttpExchange::Head head = co_await exchange.read_head();
         if (head.refusal) {
-            const Response response = refusal(head.refusal->status, head.refusal->sentence);
-            co_await exchange.send(response);
+            co_await exchange.send(refusal(head.refusal->status, head.refusal->sentence));
         }
         unread = head.refusal.has_value();
         if (!head.whole) break;

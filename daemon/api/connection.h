@@ -13,8 +13,10 @@ namespace hutch::daemon {
 struct ConnectionRules {
     const Router& router;
     const Auth& auth;
-    Rate& requests;      ///< of each customer that asks by a key
-    Rate& wrong_keys;    ///< of each address
+    Rate& requests;    ///< of each customer that asks by a key
+    Rate& wrong_keys;  ///< of each address
+    const std::shared_ptr<MemoryBudget>& memory;
+    Workers& decoders;
     bool keyed = false;  ///< over TCP, where every request carries an API key
     Handler all = {};    ///< of a door that is not the API's: is given every request, and knows itself who may ask
     Patience patience = {};

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -7,6 +8,8 @@
 #include <string_view>
 
 #include "daemon/async.h"
+#include "daemon/memory_budget.h"
+#include "daemon/workers.h"
 
 namespace hutch::daemon {
 
@@ -37,6 +40,9 @@ struct Response {
     std::string body = "{}";
     std::string content_type = "application/json";
     std::map<std::string, std::string> headers = {};
+    /// What follows `body`, piece by piece, empty at its end: of an answer that takes long to write. Called by a thread
+    /// that is not the event loop's.
+    std::function<std::string()> rest = {};
 };
 
 /// A WebSocket after its handshake.
@@ -75,6 +81,19 @@ class Exchange {
     virtual Task<> client_gone() = 0;
     /// kInvalid when the request is no WebSocket handshake.
     virtual Task<Result<std::unique_ptr<Socket>>> upgrade() = 0;
+
+    /// What this request holds of its customer's memory: its body as far as it has come, and its answer while it is
+    /// made.
+    [[nodiscard]] virtual MemoryShare& memory() = 0;
+    /// The threads for work that grows with a client's bytes.
+    [[nodiscard]] virtual Workers& decoders() = 0;
+    /// Does `work` on so many bytes: at once when they are few, else on another thread.
+    template <typename F>
+    Task<std::invoke_result_t<F>> decode(size_t bytes, F work) {
+        if (bytes <= kFewBytes) co_return work();
+        co_return co_await decoders().run(std::move(work));
+    }
+    static constexpr size_t kFewBytes = 32 * 1024;  ///< less than a millisecond's work, whatever they are
 };
 
 }  // namespace hutch::daemon

@@ -22,6 +22,12 @@ Response answer_detached(const Run& run) {
     return answer(Json{{"run_id", run.record().id}, {"status", "running"}}, 202);
 }
 
+// What it has said cannot be held for this answer.
+Error goes_on(const Run& run, Error error) {
+    error.message += "; the command goes on as run " + run.record().id + ", whose output can be read";
+    return error;
+}
+
 // Of a command as of a piece of code: what one says of itself and the other does is `decode`'s to find out.
 using Decode = Result<Work> (*)(const Services&, const Box&, const Fields&);
 
@@ -39,15 +45,17 @@ Task<Result<std::optional<Response>>> exec(Services& services, Exchange& exchang
     work.command.errors = Errors::kSeparate;
     CO_TRY_LET(const auto run, co_await services.runs.start(box, std::move(work.command), std::move(work.input)));
     if (detach.value_or(false)) co_return std::optional(answer_detached(*run));
-    Collector out;
-    Collector err;
-    CO_TRY_LET(const Outcome outcome, co_await run->follow(out.sink(), err.sink()));
+    Collector out{&exchange.memory()};
+    Collector err{&exchange.memory()};
+    auto followed = co_await run->follow(out.sink(), err.sink());
+    if (!followed.ok() && followed.error().kind == ErrorKind::kLimit) co_return goes_on(*run, followed.error());
+    CO_TRY_LET(const Outcome outcome, std::move(followed));
     if (out.cut || err.cut) err.kept += "\n[hutch: output beyond 32 MiB was dropped; use exec-stream]\n";
     Json json = outcome_json(outcome);
-    json["output"] = out.kept;
-    if (!err.kept.empty()) json["error"] = err.kept;
+    json["output"] = std::move(out.kept);
+    if (!err.kept.empty()) json["error"] = std::move(err.kept);
     if (wants_details(exchange)) json["details"] = details_json(outcome.times);
-    co_return std::optional(answer(json));
+    co_return std::optional(answer(std::move(json)));
 }
 
 // The status line goes out before the outcome is known, so failures from here on are events. A client that goes away

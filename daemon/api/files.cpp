@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/undo.h"
+#include "daemon/api/json_text.h"
 #include "daemon/api/multipart.h"
 #include "daemon/api/resources.h"
 
@@ -30,20 +31,30 @@ Answer read(Services& services, Exchange& exchange, const Params& params) {
     if (!encoding.empty() && encoding != "base64") co_return invalid("encoding: must be base64, or left out for text");
     CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
     CO_TRY_LET(const Files files, Files::of(*box));
-    CO_TRY_LET(const std::string content,
-               co_await services.boxes.workers().run([&] { return files.read(path, kMaxRead); }));
-    co_return std::optional(answer(Json{{"content", encoding.empty() ? content : encode_base64(content)}}));
+    MemoryShare& memory = exchange.memory();
+    const auto charge = [&memory](size_t bytes) { return memory.grow(bytes); };
+    CO_TRY_LET(std::string content,
+               co_await services.boxes.workers().run([&] { return files.read(path, kMaxRead, charge); }));
+    if (!encoding.empty()) {
+        CO_TRY(memory.grow(content.size() / 3 * 4 + 4));
+        const auto encode = [&content] { return encode_base64(std::exchange(content, {})); };
+        content = co_await exchange.decode(content.size(), encode);
+    }
+    Json json = Json::object();
+    json["content"] = std::move(content);
+    co_return std::optional(answer(std::move(json)));
 }
 
 Answer write(Services& services, Exchange& exchange, const Params& params) {
-    CO_TRY_LET(const std::string body, co_await exchange.read_body(kMaxWrite));
-    CO_TRY_LET(const Fields fields, co_await services.boxes.workers().run([&] { return Fields::parse(body); }));
+    CO_TRY_LET(Fields fields, co_await read_fields(exchange, kMaxWrite));
     CO_TRY_LET(const std::string path, fields.required_text("path"));
-    CO_TRY_LET(std::string content, fields.required_text("content"));
+    CO_TRY_LET(std::string content, fields.take_text("content"));
     CO_TRY_LET(const std::string encoding, fields.text_or("encoding", ""));
     if (!encoding.empty() && encoding != "base64") co_return invalid("encoding: must be base64, or left out for text");
     if (!encoding.empty()) {
-        CO_TRY_LET(content, decode_base64("content", content));
+        CO_TRY(exchange.memory().grow(2 * content.size()));
+        const auto decode = [&content] { return decode_base64("content", std::exchange(content, {})); };
+        CO_TRY_LET(content, co_await exchange.decode(content.size(), decode));
     }
     CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
     CO_TRY_LET(const Files files, Files::of(*box));
@@ -55,17 +66,20 @@ Answer list(Services& services, Exchange& exchange, const Params& params) {
     const std::string folder = query_text(exchange, "folder");
     CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
     CO_TRY_LET(const Files files, Files::of(*box, "folder"));
-    CO_TRY_LET(const auto entries, co_await services.boxes.workers().run(
-                                       [&] { return files.list(folder.empty() ? std::string(kHome) : folder); }));
-    Json rows = Json::array();
-    for (const FileEntry& entry : entries) {
-        rows.push_back({{"name", entry.name},
-                        {"path", entry.path},
-                        {"size", entry.size},
-                        {"is_dir", entry.is_dir},
-                        {"mod_time", entry.mod_time}});
-    }
-    co_return std::optional(answer(Json{{"files", std::move(rows)}}));
+    const auto list = [&]() -> Result<std::string> {
+        JsonRows rows("files", exchange.memory());
+        const std::string path = absolute_path(folder);
+        for (const FileEntry& entry : TRY(files.list(folder.empty() ? path : folder))) {
+            TRY(rows.add({{"name", entry.name},
+                          {"path", path + (path.ends_with('/') ? "" : "/") + entry.name},
+                          {"size", entry.size},
+                          {"is_dir", entry.is_dir},
+                          {"mod_time", entry.mod_time}}));
+        }
+        return rows.finish();
+    };
+    CO_TRY_LET(std::string rows, co_await services.boxes.workers().run(list));
+    co_return std::optional(Response{200, std::move(rows), "application/json"});
 }
 
 // `paths` fields and `files` parts are paired in order, so a file's path must have come before its content: what

@@ -5,7 +5,6 @@
 #include <set>
 
 #include "daemon/api/resources.h"
-#include "daemon/api/room.h"
 #include "daemon/log.h"
 
 namespace hutch::daemon {
@@ -16,6 +15,7 @@ using namespace asio::experimental::awaitable_operators;
 
 constexpr size_t kMostBody = 32 << 20;    // bytes; providers take no more
 constexpr size_t kMostOfAll = 512 << 20;  // of all calls under way
+constexpr size_t kPart = 8;               // a box's calls take a ninth of what the others leave
 constexpr size_t kOfCall = 256 << 10;     // beside the body: of the answer, what waits for a slow reader
 
 // Of the connection between the two, of the run's token, of a place that it does not come from, or of another call than
@@ -122,9 +122,9 @@ Answer relay(Exchange& exchange, Fetch& fetch, const std::string& provider) {
 }
 
 // A body is kept until its call has ended: it may have to be sent again, on another connection.
-Task<Result<std::string>> read_into(Room::Share& share, Exchange& exchange) {
+Task<Result<std::string>> read_into(MemoryShare& share, Exchange& exchange) {
     const Error full{ErrorKind::kLimit, 0, "too much is being sent to models at once; try again when it is answered"};
-    if (!share.grow(kOfCall)) co_return full;
+    if (!share.grow(kOfCall).ok()) co_return full;
     std::string body;
     for (;;) {
         CO_TRY_LET(const std::string piece, co_await exchange.read_some());
@@ -132,19 +132,19 @@ Task<Result<std::string>> read_into(Room::Share& share, Exchange& exchange) {
         if (body.size() + piece.size() > kMostBody) {
             co_return Error{ErrorKind::kTooLarge, 0, "body: larger than " + std::to_string(kMostBody) + " bytes"};
         }
-        if (!share.grow(piece.size())) co_return full;
+        if (!share.grow(piece.size()).ok()) co_return full;
         body += piece;
     }
 }
 
-Answer forward(const Models& models, Fetcher& fetcher, std::shared_ptr<Room> room, Exchange& exchange) {
+Answer forward(const Models& models, Fetcher& fetcher, std::shared_ptr<MemoryBudget> memory, Exchange& exchange) {
     const Request& request = exchange.request();
     const auto way = models.find(token_of(request), request.address);
     if (!way.ok()) co_return std::optional(refusal(http_status(way.error()), way.error().message));
     if (!is_model_call(request)) {
         co_return std::optional(refusal(404, request.method + " " + request.path + " is no call of a model"));
     }
-    Room::Share share(std::move(room), request.address);
+    MemoryShare share(std::move(memory), request.address);
     auto body = co_await read_into(share, exchange);
     if (!body.ok()) {
         Response refused = refusal(http_status(body.error()), body.error().message);
@@ -160,9 +160,9 @@ Answer forward(const Models& models, Fetcher& fetcher, std::shared_ptr<Room> roo
 }  // namespace
 
 Handler model_gateway(const Models& models, Fetcher& fetcher) {
-    const auto room = std::make_shared<Room>(kMostOfAll);
-    return [&models, &fetcher, room](Exchange& exchange, const Params&) {
-        return forward(models, fetcher, room, exchange);
+    const auto memory = std::make_shared<MemoryBudget>(kMostOfAll, kPart);
+    return [&models, &fetcher, memory](Exchange& exchange, const Params&) {
+        return forward(models, fetcher, memory, exchange);
     };
 }
 

@@ -29,20 +29,20 @@ Result<std::string> line_or_nothing(const Fields& fields, const char* field) {
 }
 
 // The token of the call, or else of the box, for the one server it is for.
-Result<Git> git_in(Services& services, const std::shared_ptr<Box>& box, const std::string& folder,
+Result<Git> git_in(Services& services, Exchange& exchange, const std::shared_ptr<Box>& box, const std::string& folder,
                    const std::string& token) {
-    return Git(services.runs, box, TRY(checked_folder(folder)), TRY(environment_of(services, *box)),
+    return Git(services.runs, exchange.memory(), box, TRY(checked_folder(folder)), TRY(environment_of(services, *box)),
                Credential{services.config.github_url, token.empty() ? box->record.git_token : token});
 }
 
-Result<Git> git_of(Services& services, const std::shared_ptr<Box>& box, const Fields& fields) {
-    return git_in(services, box, TRY(fields.text_or("folder", "")), TRY(decode_git_token(fields)));
+Result<Git> git_of(Services& services, Exchange& exchange, const std::shared_ptr<Box>& box, const Fields& fields) {
+    return git_in(services, exchange, box, TRY(fields.text_or("folder", "")), TRY(decode_git_token(fields)));
 }
 
-Result<Git> git_of(Services& services, const std::shared_ptr<Box>& box, const Exchange& exchange) {
+Result<Git> git_of(Services& services, Exchange& exchange, const std::shared_ptr<Box>& box) {
     const auto& query = exchange.request().query;
     const auto folder = query.find("folder");
-    return git_in(services, box, folder == query.end() ? "" : folder->second, "");
+    return git_in(services, exchange, box, folder == query.end() ? "" : folder->second, "");
 }
 
 Result<std::optional<std::string>> decode_branch(const Fields& fields) {
@@ -58,7 +58,7 @@ Answer clone(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const std::string repo, checked_repo("repo", given));
     CO_TRY_LET(const auto branch, decode_branch(fields));
     CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
-    CO_TRY_LET(Git git, git_of(services, box, fields));
+    CO_TRY_LET(Git git, git_of(services, exchange, box, fields));
     CO_TRY(co_await git.clone(repo, branch));
     CO_TRY(services.boxes.change(*box, [&given](BoxRecord& record) { record.clone_repo = given; }));
     co_return std::optional(Response{});
@@ -72,21 +72,21 @@ Answer exec(Services& services, Exchange& exchange, const Params& params) {
         if (argument.find('\0') != std::string::npos) co_return invalid("args: contains a NUL character");
     }
     CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
-    CO_TRY_LET(Git git, git_of(services, box, fields));
+    CO_TRY_LET(Git git, git_of(services, exchange, box, fields));
     CO_TRY_LET(std::string output, co_await git.exec(args));
     co_return std::optional(answer(Json{{"output", std::move(output)}}));
 }
 
 Answer status(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
-    CO_TRY_LET(Git git, git_of(services, box, exchange));
+    CO_TRY_LET(Git git, git_of(services, exchange, box));
     CO_TRY_LET(std::string status, co_await git.status());
     co_return std::optional(answer(Json{{"status", std::move(status)}}));
 }
 
 Answer diff(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
-    CO_TRY_LET(Git git, git_of(services, box, exchange));
+    CO_TRY_LET(Git git, git_of(services, exchange, box));
     CO_TRY_LET(std::string diff, co_await git.diff());
     co_return std::optional(answer(Json{{"diff", std::move(diff)}}));
 }
@@ -107,7 +107,7 @@ Answer commit(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
     CO_TRY_LET(const Commit commit, decode_commit(fields));
     CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
-    CO_TRY_LET(Git git, git_of(services, box, fields));
+    CO_TRY_LET(Git git, git_of(services, exchange, box, fields));
     CO_TRY_LET(const std::string sha, co_await git.commit(commit));
     co_return std::optional(answer(Json{{"sha", sha}, {"message", commit.message}}));
 }
@@ -117,7 +117,7 @@ Answer checkout(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const std::string branch, fields.required_text("branch"));
     CO_TRY(check_branch("branch", branch));
     CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
-    CO_TRY_LET(Git git, git_of(services, box, fields));
+    CO_TRY_LET(Git git, git_of(services, exchange, box, fields));
     CO_TRY(co_await git.checkout(branch));
     co_return std::optional(Response{});
 }
@@ -126,7 +126,7 @@ Answer push(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
     CO_TRY_LET(const auto branch, decode_branch(fields));
     CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
-    CO_TRY_LET(Git git, git_of(services, box, fields));
+    CO_TRY_LET(Git git, git_of(services, exchange, box, fields));
     CO_TRY(co_await git.push(branch));
     co_return std::optional(Response{});
 }
@@ -135,7 +135,7 @@ Answer configure(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
     CO_TRY_LET(const Identity identity, decode_identity(fields));
     CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
-    CO_TRY_LET(Git git, git_of(services, box, fields));
+    CO_TRY_LET(Git git, git_of(services, exchange, box, fields));
     CO_TRY_LET(const Identity effective, co_await git.identify(identity));
     co_return std::optional(answer(Json{{"git_user_name", effective.name}, {"git_user_email", effective.email}}));
 }
@@ -189,7 +189,7 @@ Answer open_pull_request(Services& services, Exchange& exchange, const Params& p
     if (token.empty()) token = box->record.git_token;
     if (token.empty())
         co_return invalid("github_token: a pull request needs one; say it here, or when the box is made");
-    CO_TRY_LET(Git git, git_of(services, box, fields));
+    CO_TRY_LET(Git git, git_of(services, exchange, box, fields));
     CO_TRY_LET(const Origin origin, co_await git.origin());
     if (origin.repo.host != host_of(services.config.github_url)) {
         co_return Error{ErrorKind::kConflict, 0,

@@ -30,8 +30,8 @@ Refusal too_slow(Millis limit) {
 
 }  // namespace
 
-HttpExchange::HttpExchange(Wire& wire, beast::flat_buffer& buffer, const Patience& patience)
-    : wire_(wire), buffer_(buffer), patience_(patience), pace_(patience.body) {
+HttpExchange::HttpExchange(Wire& wire, beast::flat_buffer& buffer, const Patience& patience, Workers& decoders)
+    : wire_(wire), buffer_(buffer), patience_(patience), decoders_(decoders), pace_(patience.body) {
     parser_.header_limit(HeadScan::kMostBytes);
     parser_.body_limit(boost::none);  // whoever reads the body sets the limit
 }
@@ -131,8 +131,11 @@ Task<Result<std::string>> HttpExchange::read_body(size_t limit) {
     for (;;) {
         CO_TRY_LET(const std::string piece, co_await read_some());
         if (piece.empty()) co_return whole;
+        if (whole.size() + piece.size() > limit) co_return too_large();
+        CO_TRY(memory().grow(piece.size()));
+        // Of a large one in one go, or it is copied again and again. What was not written to takes no memory (mmap(2)).
+        if (whole.size() + piece.size() > kPiece) whole.reserve(std::min<size_t>(limit, length.value_or(limit)));
         whole += piece;
-        if (whole.size() > limit) co_return too_large();
     }
 }
 
@@ -188,7 +191,8 @@ Task<Result<std::unique_ptr<Socket>>> HttpExchange::upgrade() {
     co_return co_await open_web_socket(std::move(wire_), request_, patience_);
 }
 
-Task<> HttpExchange::send(const Response& response) {
+Task<> HttpExchange::send(Response response) {
+    if (response.rest) co_return co_await send_in_pieces(std::move(response));
     begun_ = true;
     // An unread body would be taken for the next request. keep_alive() may be asked only after the header.
     stays_ = parser_.is_done() && parser_.keep_alive();
@@ -203,6 +207,22 @@ Task<> HttpExchange::send(const Response& response) {
     auto sent = co_await put(std::move(bytes));
     if (sent.ok() && !together) sent = co_await wire_.write(body, patience_.answer);
     finished_ = sent.ok();
+}
+
+// Each piece is made on another thread when the client has taken the one before; so is what was made from given back.
+Task<> HttpExchange::send_in_pieces(Response response) {
+    auto sent = co_await begin(response.status, response.content_type, std::move(response.headers));
+    std::string piece = std::move(response.body);
+    while (sent.ok() && !piece.empty()) {
+        sent = co_await write(piece);
+        if (sent.ok()) piece = co_await decoders_.run(std::ref(response.rest));
+    }
+    if (sent.ok()) sent = co_await end();
+    const auto give_back = [&response] {
+        response.rest = nullptr;
+        return true;
+    };
+    co_await decoders_.run(give_back);
 }
 
 // After a write that failed the next would hang: Asio waits for a change of the socket before it tries again

@@ -14,7 +14,7 @@ namespace hutch::daemon {
 class HttpExchange final : public Exchange {
   public:
     /// `buffer`: what has come and is not used yet; the next request's goes on with it.
-    HttpExchange(Wire& wire, boost::beast::flat_buffer& buffer, const Patience& patience);
+    HttpExchange(Wire& wire, boost::beast::flat_buffer& buffer, const Patience& patience, Workers& decoders);
 
     /// What the client sent: a request, none (it ended or broke), or what is refused.
     struct Head {
@@ -24,9 +24,11 @@ class HttpExchange final : public Exchange {
     Task<Head> read_head();
     /// Fills request(); an error for a target that is none.
     Result<void> understand();
-    Task<> send(const Response& response);
+    Task<> send(Response response);
 
     Request& mutable_request() { return request_; }
+    /// From now on what it holds counts as its caller's.
+    void charge(std::shared_ptr<MemoryBudget> budget) { memory_.emplace(std::move(budget), request_.caller.customer); }
     [[nodiscard]] bool upgraded() const { return upgraded_; }
     /// The client may still be sending: an answer came before the end of the request.
     [[nodiscard]] bool unread() const { return !parser_.is_done(); }
@@ -43,16 +45,21 @@ class HttpExchange final : public Exchange {
     Task<Result<void>> end() override;
     Task<> client_gone() override;
     Task<Result<std::unique_ptr<Socket>>> upgrade() override;
+    [[nodiscard]] MemoryShare& memory() override { return *memory_; }
+    [[nodiscard]] Workers& decoders() override { return decoders_; }
 
   private:
     [[nodiscard]] std::string head_of(int status, std::map<std::string, std::string> headers) const;
     Task<Result<size_t>> receive(size_t room, Millis patience);
     Task<Result<void>> receive_body();
     Task<Result<void>> put(std::string bytes);
+    Task<> send_in_pieces(Response response);
 
     Wire& wire_;
     boost::beast::flat_buffer& buffer_;
     const Patience& patience_;
+    Workers& decoders_;
+    std::optional<MemoryShare> memory_;
     boost::beast::http::request_parser<boost::beast::http::buffer_body> parser_;
     Pace pace_;
     Request request_;

@@ -22,24 +22,25 @@ Result<KeyRing> KeyRing::load(Records& records) {
     return ring;
 }
 
-Result<std::string> KeyRing::add(const std::string& customer) {
-    if (customer == kLocalCustomer) return invalid("name: local is the host's own customer; choose another name");
+Task<Result<std::string>> KeyRing::add(std::string customer) {
+    if (customer == kLocalCustomer) co_return invalid("name: local is the host's own customer; choose another name");
     if (std::any_of(keys_.begin(), keys_.end(), is_of(customer))) {
-        return Error{ErrorKind::kConflict, 0, "name: \"" + customer + "\" has a key; remove that first"};
+        co_return Error{ErrorKind::kConflict, 0, "name: \"" + customer + "\" has a key; remove that first"};
     }
     std::string key = new_secret("hutch_");
     KeyRecord record{customer, secret_hash(key), unix_now()};
-    TRY(records_->durably([&] { return records_->add_key(record); }));
+    CO_TRY(records_->add_key(record));
     keys_.push_back(std::move(record));
-    return key;
+    CO_TRY(co_await records_->synced());
+    co_return key;
 }
 
-Result<void> KeyRing::remove(const std::string& customer) {
+Task<Result<void>> KeyRing::remove(std::string customer) {
     const auto found = std::find_if(keys_.begin(), keys_.end(), is_of(customer));
-    if (found == keys_.end()) return Error{ErrorKind::kNotFound, 0, "no API key is called \"" + customer + "\""};
-    TRY(records_->durably([&] { return records_->drop_key(customer); }));
+    if (found == keys_.end()) co_return Error{ErrorKind::kNotFound, 0, "no API key is called \"" + customer + "\""};
+    CO_TRY(records_->drop_key(customer));
     keys_.erase(found);
-    return {};
+    co_return co_await records_->synced();
 }
 
 std::optional<std::string> KeyRing::owner_of(const std::string& key) const {

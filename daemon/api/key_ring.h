@@ -17,9 +17,9 @@ class KeyRing {
     static Result<KeyRing> load(Records& records);
 
     /// Makes the key of a new customer, and tells it, for the only time. kConflict when the customer has one.
-    Result<std::string> add(const std::string& customer);
+    Task<Result<std::string>> add(std::string customer);
     /// Not accepted from now on; what is the customer's stays, and is its next key's. kNotFound.
-    Result<void> remove(const std::string& customer);
+    Task<Result<void>> remove(std::string customer);
     [[nodiscard]] const std::vector<KeyRecord>& list() const { return keys_; }
     /// Whose key it is. Compares with every one, each in constant time.
     [[nodiscard]] std::optional<std::string> owner_of(const std::string& key) const;

@@ -12,7 +12,7 @@ Answer add(KeyRing& keys, Exchange& exchange) {
     CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
     CO_TRY_LET(const std::string name, fields.required_text("name"));
     CO_TRY(check_name("name", name));
-    CO_TRY_LET(const std::string key, keys.add(name));
+    CO_TRY_LET(const std::string key, co_await keys.add(name));
     Json json = Json::object();
     json["name"] = name;
     json["key"] = key;
@@ -30,7 +30,7 @@ Answer list(KeyRing& keys, Exchange& exchange) {
 
 Answer remove(KeyRing& keys, Exchange& exchange, const Params& params) {
     CO_TRY(check_operator(exchange));
-    CO_TRY(keys.remove(params.at("name")));
+    CO_TRY(co_await keys.remove(params.at("name")));
     co_return std::optional(Response{});
 }
 

@@ -47,7 +47,24 @@ size_t open_descriptors() {
     return names.ok() ? names.value().size() : 0;
 }
 
-std::string metrics(Services& services) {
+double seconds(std::chrono::nanoseconds time) {
+    return std::chrono::duration<double>(time).count();
+}
+
+void add_lag(Text& text, const LagMeter::Figures& lag) {
+    text.family("hutch_loop_lag_seconds", "histogram", "How late a timer of each second rang on the event loop.");
+    for (size_t i = 0; i < LagMeter::kBounds.size(); ++i) {
+        text.value("hutch_loop_lag_seconds_bucket", fmt::format("{{le=\"{}\"}}", LagMeter::kBounds[i]), lag.up_to[i]);
+    }
+    text.value("hutch_loop_lag_seconds_bucket", "{le=\"+Inf\"}", lag.rings);
+    text.value("hutch_loop_lag_seconds_sum", "", seconds(lag.late));
+    text.value("hutch_loop_lag_seconds_count", "", lag.rings);
+    text.single("hutch_loop_lag_seconds_max", "gauge", "The latest of those since the start.", seconds(lag.latest));
+    text.single("hutch_loop_longest_turn_seconds", "gauge", "The most CPU time that one turn of the event loop took.",
+                seconds(lag.longest_turn));
+}
+
+Task<std::string> metrics(Services& services) {
     const auto boxes = services.boxes.list();
     Text text;
     text.family("hutch_build_info", "gauge", "The version of hutchd.");
@@ -64,13 +81,15 @@ std::string metrics(Services& services) {
     text.single("hutch_network_slots_ready", "gauge", "Network slots made ahead of need.",
                 services.boxes.mechanisms().slots->ready());
     text.family("hutch_box_cpu_seconds_total", "counter", "CPU time a box has used since it was made.");
-    for (const auto& box : boxes) {
-        text.value("hutch_box_cpu_seconds_total", fmt::format("{{box=\"{}\"}}", box->record.id),
-                   static_cast<double>(box->cpu_ns()) / 1e9);
+    for (size_t i = 0; i < boxes.size(); ++i) {
+        text.value("hutch_box_cpu_seconds_total", fmt::format("{{box=\"{}\"}}", boxes[i]->record.id),
+                   static_cast<double>(boxes[i]->cpu_ns()) / 1e9);
+        co_await give_way(services, i);
     }
+    add_lag(text, services.lag.figures());
     text.single("process_resident_memory_bytes", "gauge", "Resident memory of hutchd.", resident_bytes());
     text.single("process_open_fds", "gauge", "Open descriptors of hutchd.", open_descriptors());
-    return text.take();
+    co_return text.take();
 }
 
 }  // namespace
@@ -79,7 +98,8 @@ void add_metrics_routes(Router& router, Services& services) {
     router.add("GET", "/metrics",
                [&services](Exchange& exchange, const Params&) -> Task<Result<std::optional<Response>>> {
                    CO_TRY(check_local(exchange));
-                   co_return std::optional(Response{200, metrics(services), "text/plain; version=0.0.4"});
+                   std::string text = co_await metrics(services);
+                   co_return std::optional(Response{200, std::move(text), "text/plain; version=0.0.4"});
                });
 }
 

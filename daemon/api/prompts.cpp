@@ -85,11 +85,18 @@ Result<Asked> decode_form(Multipart multipart, const std::string& body) {
 }
 
 Task<Result<Asked>> read_prompt(Exchange& exchange) {
-    CO_TRY_LET(const std::string body, co_await exchange.read_body(kMostBody));
-    const std::string type = exchange.request().header("content-type");
-    if (!type.starts_with("multipart/")) co_return decode_json(body);
-    CO_TRY_LET(Multipart multipart, Multipart::open(type));
-    co_return decode_form(std::move(multipart), body);
+    CO_TRY_LET(std::string body, co_await exchange.read_body(kMostBody));
+    const size_t size = body.size();
+    CO_TRY(exchange.memory().grow(2 * size));
+    const auto decode = [&]() -> Result<Asked> {
+        const std::string text = std::exchange(body, {});
+        const std::string type = exchange.request().header("content-type");
+        if (!type.starts_with("multipart/")) return decode_json(text);
+        return decode_form(TRY(Multipart::open(type)), text);
+    };
+    auto asked = co_await exchange.decode(size, decode);
+    exchange.memory().shrink(size);  // of the text; its files are there twice as long as they are encoded
+    co_return asked;
 }
 
 Result<Prompt> decode_prompt(const Fields& fields) {

@@ -10,6 +10,7 @@
 #include "daemon/fetch.h"
 #include "daemon/git/git.h"
 #include "daemon/images/images.h"
+#include "daemon/lag_meter.h"
 #include "daemon/run/runs.h"
 #include "daemon/snapshots/snapshots.h"
 
@@ -26,6 +27,7 @@ struct Services {
     Meter& meter;
     EventLog& events;
     const Config& config;
+    const LagMeter& lag;
 };
 
 /// The handler of a route from a function that answers it.
@@ -81,9 +83,13 @@ Result<void> check_operator(const Exchange& exchange);
 /// Before any handler, for each route: an {id} that is another's box. Whatever a handler forgets, it is not told of it.
 Result<void> check_route(const Services& services, const Exchange& exchange, const Params& params);
 
+/// In each round of a loop over many: from time to time the others have their turns.
+Task<> give_way(const Services& services, size_t round);
+
 /// The box a path names, woken for work. It does not fall asleep by itself while what is answered is held.
 Task<Result<std::shared_ptr<Box>>> awake_box(Services& services, const Exchange& exchange, const Params& params);
-Task<Result<Fields>> read_fields(Exchange& exchange);
+Task<Result<Fields>> read_fields(Exchange& exchange, size_t limit = kMaxJsonBody);
+Task<Result<Fields>> parse_fields(Exchange& exchange, std::string body);
 /// ?details=1: what an operator or a bench wants to know besides.
 bool wants_details(const Exchange& exchange);
 /// `command`, `folder` and `timeout`, with the user, the environment and the defaults of the box's image.

@@ -1,7 +1,9 @@
 // Runs: what was executed in a box, what it said, and how to end it.
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/post.hpp>
 
+#include "daemon/api/json_text.h"
 #include "daemon/api/resources.h"
 
 namespace hutch::daemon {
@@ -10,6 +12,7 @@ namespace {
 using Answer = Task<Result<std::optional<Response>>>;
 
 constexpr int64_t kMaxOffset = 1LL << 50U;
+constexpr size_t kMostListed = 16 << 10;  // bytes of what an agent answered, in a list
 
 // An ended one has exactly these keys: clients compare.
 Json run_json(const Services& services, const Box& box, const RunRecord& run) {
@@ -56,23 +59,24 @@ Json kept_json(const Journal& journal) {
     return {{"begin", journal.begin()}, {"end", journal.end()}};
 }
 
+// What agents answered may be megabytes each: in the list, only its beginning is told. Others have their turns between.
 Answer list(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const auto box, find_box(services, exchange, params));
     CO_TRY_LET(const auto records, services.runs.list(*box));
-    Json runs = Json::array();
-    std::map<std::string, PromptRecord> prompts;
-    CO_TRY_LET(auto asked, services.boxes.records().prompts_of(box->record.id));
-    for (PromptRecord& prompt : asked) {
-        const std::string run = prompt.run;
-        prompts[run] = std::move(prompt);
+    JsonRows rows("runs", exchange.memory());
+    for (size_t i = 0; i < records.size(); ++i) {
+        CO_TRY_LET(auto prompt, services.agents.record(records[i].id));
+        Json json = run_json(services, *box, records[i]);
+        if (prompt) {
+            const bool is_long = prompt->output.size() > kMostListed;
+            prompt->output.resize(std::min(prompt->output.size(), kMostListed));
+            add_prompt(services.config, json, records[i], *prompt);
+            if (is_long) co_await asio::post(services.boxes.executor(), asio::use_awaitable);
+        }
+        CO_TRY(rows.add(std::move(json)));
+        co_await give_way(services, i);
     }
-    for (const RunRecord& record : records) {
-        Json json = run_json(services, *box, record);
-        const auto prompt = prompts.find(record.id);
-        if (prompt != prompts.end()) add_prompt(services.config, json, record, prompt->second);
-        runs.push_back(std::move(json));
-    }
-    co_return std::optional(answer(Json{{"runs", std::move(runs)}}));
+    co_return std::optional(Response{200, rows.finish(), "application/json"});
 }
 
 Answer get(Services& services, Exchange& exchange, const Params& params) {

@@ -74,13 +74,16 @@ struct Listener {
 };
 
 struct Server::State : std::enable_shared_from_this<Server::State> {
-    State(asio::any_io_executor its_executor, const Router& its_router, const Auth& its_auth, const Config& config)
+    State(asio::any_io_executor its_executor, const Router& its_router, const Auth& its_auth, const Config& config,
+          Workers& its_decoders)
         : executor(std::move(its_executor)),
           router(its_router),
           auth(its_auth),
           max_per_address(config.connections_per_address),
           rate(config.requests_per_minute),
           wrong_keys(config.wrong_keys_per_minute),
+          memory(std::make_shared<MemoryBudget>(config.memory_budget)),
+          decoders(its_decoders),
           requests(executor) {}
 
     asio::any_io_executor executor;
@@ -91,6 +94,8 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
     std::map<std::string, size_t> per_address;
     Rate rate;
     Rate wrong_keys;
+    const std::shared_ptr<MemoryBudget> memory;
+    Workers& decoders;
     std::vector<std::function<void()>> stop_listening;
     std::set<int> connections;  ///< their descriptors
     Gate requests;
@@ -135,6 +140,8 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
                                     .auth = self->auth,
                                     .requests = self->rate,
                                     .wrong_keys = self->wrong_keys,
+                                    .memory = self->memory,
+                                    .decoders = self->decoders,
                                     .keyed = listener->keyed,
                                     .all = listener->all};
         const Client client{listener->tcp() ? Result<Caller>(Caller{}) : self->auth.by_peer(fd), address};
@@ -157,8 +164,9 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
     }
 };
 
-Server::Server(asio::any_io_executor executor, const Router& router, const Auth& auth, const Config& config)
-    : state_(std::make_shared<State>(std::move(executor), router, auth, config)) {}
+Server::Server(asio::any_io_executor executor, const Router& router, const Auth& auth, const Config& config,
+               Workers& decoders)
+    : state_(std::make_shared<State>(std::move(executor), router, auth, config, decoders)) {}
 
 Server::~Server() = default;
 

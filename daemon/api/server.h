@@ -9,6 +9,7 @@
 #include "daemon/api/tls.h"
 #include "daemon/config.h"
 #include "daemon/event.h"
+#include "daemon/workers.h"
 
 namespace hutch::daemon {
 
@@ -16,7 +17,9 @@ namespace hutch::daemon {
 /// request means is its routes' business. It and what it includes are all that knows HTTP.
 class Server {
   public:
-    Server(asio::any_io_executor executor, const Router& router, const Auth& auth, const Config& config);
+    /// `decoders`: see Exchange::decode.
+    Server(asio::any_io_executor executor, const Router& router, const Auth& auth, const Config& config,
+           Workers& decoders);
     ~Server();
 
     Result<void> listen_unix(const std::string& path);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "daemon/api/json_text.h"
 #include "daemon/api/resources.h"
 
 namespace hutch::daemon {
@@ -35,7 +36,7 @@ Response answer_list(const std::vector<SnapshotRecord>& snapshots) {
     for (const SnapshotRecord& snapshot : snapshots) rows.push_back(snapshot_json(snapshot));
     Json all = Json::object();
     all["snapshots"] = std::move(rows);
-    return answer(all);
+    return answer(std::move(all));
 }
 
 Answer take(Services& services, Exchange& exchange, const Params& params) {
@@ -68,7 +69,8 @@ Answer remove_one(Services& services, Exchange& exchange, const Params& params) 
     if (snapshot.box != (box.ok() ? box.value()->record.id : params.at("id"))) {
         co_return Error{ErrorKind::kNotFound, 0, "snapshot " + snapshot.id + " is of another box"};
     }
-    CO_TRY(services.snapshots.remove(std::vector{snapshot.id}));
+    std::vector<std::string> one(1, snapshot.id);
+    CO_TRY(co_await services.snapshots.remove(std::move(one)));
     co_return std::optional(Response{});
 }
 
@@ -91,7 +93,8 @@ Answer remove_many(Services& services, Exchange& exchange) {
     for (const std::string& id : ids) {
         CO_TRY(find_snapshot(services, exchange, id));
     }
-    CO_TRY(services.snapshots.remove({ids.begin(), ids.end()}));
+    std::vector<std::string> all(ids.begin(), ids.end());
+    CO_TRY(co_await services.snapshots.remove(std::move(all)));
     co_return std::optional(answer(Json{{"deleted", ids.size()}}));
 }
 
@@ -172,34 +175,6 @@ const char* type_of(mode_t mode) {
     return S_ISLNK(mode) ? "link" : "other";
 }
 
-// Written down as they are found, on the thread that finds them: each of a deep tree's paths is as long as the tree is
-// deep, and all of them together are so long that nobody must hold them twice.
-class ChangeList {
-  public:
-    Result<void> add(const overlayfs::Change& change) {
-        if (++count_ > kMostChanges) return too_long(std::to_string(kMostChanges) + " files");
-        if (count_ > 1) text_ += ',';
-        text_ += dump(Json{{"path", "/" + change.path},
-                           {"change", name_of(change.kind)},
-                           {"type", type_of(change.type)},
-                           {"size", change.size}});
-        if (text_.size() > kMostText)
-            return too_long("files whose paths fit into " + std::to_string(kMostText) + " bytes");
-        return {};
-    }
-    Response answer() && { return Response{.status = 200, .body = std::move(text_ += "]}")}; }
-
-  private:
-    static constexpr size_t kMostChanges = 500'000;
-    static constexpr size_t kMostText = size_t{64} << 20;
-    static Error too_long(const std::string& limit) {
-        return {ErrorKind::kTooLarge, 0,
-                "the box has changed more than " + limit + ", the most that are listed; take them with format=tar"};
-    }
-    std::string text_ = R"({"changes":[)";
-    size_t count_ = 0;
-};
-
 // The layers that the box's changes are told against: of its image, or of any snapshot.
 Result<std::vector<std::string>> base_of(const Services& services, const Exchange& exchange, const Box& box) {
     const auto& query = exchange.request().query;
@@ -240,10 +215,17 @@ Answer diff(Services& services, Exchange& exchange, const Params& params) {
     if (format != exchange.request().query.end() && format->second != "json") {
         co_return invalid("format: must be json or tar");
     }
-    ChangeList list;
-    const auto add = [&list](const overlayfs::Change& change) { return list.add(change); };
+    JsonRows rows("changes", exchange.memory());
+    const overlayfs::ChangeSink add = [&rows](const overlayfs::Change& change) -> Result<void> {
+        auto added = rows.add({{"path", "/" + change.path},
+                               {"change", name_of(change.kind)},
+                               {"type", type_of(change.type)},
+                               {"size", change.size}});
+        if (added.ok() || added.error().kind != ErrorKind::kTooLarge) return added;
+        return Error{ErrorKind::kTooLarge, 0, added.error().message + "; take what the box has changed with format=tar"};
+    };
     CO_TRY(co_await services.snapshots.diff(box, std::move(base), add));
-    co_return std::optional(std::move(list).answer());
+    co_return std::optional(Response{200, rows.finish(), "application/json"});
 }
 
 }  // namespace

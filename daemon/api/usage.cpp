@@ -93,7 +93,7 @@ Answer of_box(Services& services, Exchange& exchange, const Params& params) {
     }
     json["periods"] = std::move(periods);
     json["rates"] = rates_json(services.config);
-    co_return std::optional(answer(json));
+    co_return std::optional(answer(std::move(json)));
 }
 
 bool is_month(const std::string& text) {
@@ -107,9 +107,10 @@ struct Row {
 };
 
 // By name, then id.
-Result<std::vector<Row>> rows_of(Services& services, const Exchange& exchange, const std::string& period) {
+Task<Result<std::vector<Row>>> rows_of(Services& services, const Exchange& exchange, std::string period) {
     std::map<std::string, Row> by_box;
-    for (UsageRecord& usage : TRY(services.boxes.records().usage_during(period))) {
+    CO_TRY_LET(auto booked, services.boxes.records().usage_during(period));
+    for (UsageRecord& usage : booked) {
         if (!is_listed(exchange, usage.customer)) continue;
         const std::string box = usage.box;
         by_box[box].usage = std::move(usage);
@@ -120,15 +121,17 @@ Result<std::vector<Row>> rows_of(Services& services, const Exchange& exchange, c
         if (!is_new) join(row->second.usage, pending);
     };
     for (const UsageRecord& held : services.snapshots.pending()) add_pending(held);
-    for (const auto& box : services.boxes.list()) {
-        add_pending(services.meter.pending(*box));
-        const auto row = by_box.find(box->record.id);
+    const auto there = services.boxes.list();
+    for (size_t i = 0; i < there.size(); ++i) {
+        add_pending(services.meter.pending(*there[i]));
+        const auto row = by_box.find(there[i]->record.id);
         if (row != by_box.end()) row->second.deleted = false;
+        co_await give_way(services, i);
     }
     std::vector<Row> rows;
     for (auto& [box, row] : by_box) rows.push_back(std::move(row));
     std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.usage.name < b.usage.name; });
-    return rows;
+    co_return rows;
 }
 
 Answer of_all(Services& services, Exchange& exchange) {
@@ -136,7 +139,7 @@ Answer of_all(Services& services, Exchange& exchange) {
     const auto asked = query.find("period");
     const std::string period = asked == query.end() ? period_of(unix_now_ms()) : asked->second;
     if (!is_month(period)) co_return invalid("period: must be a month such as 2026-11");
-    CO_TRY_LET(const auto rows, rows_of(services, exchange, period));
+    CO_TRY_LET(const auto rows, co_await rows_of(services, exchange, period));
     Sum total;
     Json boxes = Json::array();
     for (const Row& row : rows) {
@@ -152,7 +155,7 @@ Answer of_all(Services& services, Exchange& exchange) {
     json["period"] = period;
     json["boxes"] = std::move(boxes);
     json["rates"] = rates_json(services.config);
-    co_return std::optional(answer(json));
+    co_return std::optional(answer(std::move(json)));
 }
 
 }  // namespace

@@ -60,7 +60,7 @@ Task<Result<void>> Manager::settle(std::shared_ptr<Box> box) {
     const BoxRecord begun = box->record;  // the worker's own
     CO_TRY_LET(const BoxRecord mended, co_await workers_.run([&] { return finish_change(mechanisms_, begun); }));
     take_files(box->record, mended);
-    const auto kept = records_.durably([&] { return records_.put_box(box->record); });
+    const auto kept = co_await records_.durably([&] { return records_.put_box(box->record); });
     if (!kept.ok()) take_files(box->record, begun);
     co_return kept;
 }

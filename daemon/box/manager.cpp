@@ -117,7 +117,7 @@ Result<void> Manager::change(Box& box, const std::function<void(BoxRecord&)>& ed
 Task<Result<void>> Manager::set_network(std::shared_ptr<Box> box, NetworkPolicy policy) {
     CO_TRY_LET(auto claim, co_await this->claim(box));
     NetworkPolicy old = std::exchange(box->record.network, policy);
-    Result<void> done = records_.durably([&] { return save(*box); });
+    Result<void> done = co_await records_.durably([&] { return save(*box); });
     if (done.ok() && box->alive()) {
         const netns::Ipv4 address = box->life().address;
         done = co_await workers_.run([&] { return mechanisms_.policies->set(address, firewall_policy(policy)); });

@@ -77,15 +77,19 @@ Result<UniqueFd> Files::open_for_reading(const std::string& path) const {
     return fd;
 }
 
-Result<std::string> Files::read(const std::string& path, uint64_t limit) const {
+Result<std::string> Files::read(const std::string& path, uint64_t limit, const Charge& charge) const {
     const UniqueFd fd = TRY(open_for_reading(path));
+    struct stat status {};
+    if (fstat(fd.get(), &status) != 0) return named(errno, what(path));
     std::string content;
+    content.reserve(std::min(static_cast<uint64_t>(status.st_size), limit) + 1);
     char buffer[65536];
     for (;;) {
         const ssize_t n = ::read(fd.get(), buffer, sizeof(buffer));
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) return file_error(errno, what(path));
         if (n == 0) return content;
+        if (charge) TRY(charge(static_cast<size_t>(n)));
         content.append(buffer, static_cast<size_t>(n));
         if (content.size() > limit) {
             return Error{ErrorKind::kTooLarge, 0,
@@ -175,8 +179,6 @@ Result<std::vector<FileEntry>> Files::list(const std::string& path) const {
     if (listing == nullptr) return file_error(errno, what(path));
     const int fd = directory.release();  // closedir closes it
     const Undo close_listing([listing] { closedir(listing); });
-    std::string prefix = absolute_path(path);
-    if (prefix.back() != '/') prefix += '/';
     std::vector<FileEntry> entries;
     while (const dirent* entry = readdir(listing)) {
         const std::string name = entry->d_name;
@@ -186,8 +188,8 @@ Result<std::vector<FileEntry>> Files::list(const std::string& path) const {
         }
         struct stat status {};
         if (fstatat(fd, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0) continue;  // gone meanwhile
-        entries.push_back({name, prefix + name, static_cast<uint64_t>(status.st_size), S_ISDIR(status.st_mode),
-                           status.st_mtim.tv_sec});
+        entries.push_back(
+            {name, static_cast<uint64_t>(status.st_size), S_ISDIR(status.st_mode), status.st_mtim.tv_sec});
     }
     std::sort(entries.begin(), entries.end(), [](const FileEntry& a, const FileEntry& b) { return a.name < b.name; });
     return entries;

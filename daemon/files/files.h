@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -17,7 +18,6 @@ std::string absolute_path(const std::string& path);
 
 struct FileEntry {
     std::string name;
-    std::string path;
     uint64_t size = 0;
     bool is_dir = false;
     int64_t mod_time = 0;  ///< Unix seconds
@@ -32,8 +32,10 @@ class Files {
     /// A duplicate of the box's root is held, so the box may end meanwhile. `field`: as errors call a path.
     static Result<Files> of(Box& box, const char* field = "path");
 
+    /// Told of so many bytes more before they are held; its error ends the reading.
+    using Charge = std::function<Result<void>(size_t)>;
     /// kTooLarge above `limit` bytes.
-    Result<std::string> read(const std::string& path, uint64_t limit) const;
+    Result<std::string> read(const std::string& path, uint64_t limit, const Charge& charge = nullptr) const;
     /// As replace(), in one.
     Result<void> write(const std::string& path, std::string_view content) const;
     [[nodiscard]] Result<std::vector<FileEntry>> list(const std::string& path) const;

@@ -30,8 +30,10 @@ struct Origin {
 /// by the functions of names.h. Outlives its coroutines. Event loop thread only.
 class Git {
   public:
-    Git(Runs& runs, std::shared_ptr<Box> box, std::string folder, Pairs env, Credential credential)
+    /// `memory`: where what a step says counts.
+    Git(Runs& runs, MemoryShare& memory, std::shared_ptr<Box> box, std::string folder, Pairs env, Credential credential)
         : runs_(runs),
+          memory_(memory),
           box_(std::move(box)),
           folder_(std::move(folder)),
           env_(std::move(env)),
@@ -63,6 +65,7 @@ class Git {
     Task<Result<std::string>> run(GitStep step);
 
     Runs& runs_;
+    MemoryShare& memory_;
     std::shared_ptr<Box> box_;
     std::string folder_;
     Pairs env_;

@@ -83,21 +83,22 @@ std::string host_of(const std::string& server) {
 }
 
 Task<Result<GitAnswer>> run_step(Runs& runs, std::shared_ptr<Box> box, GitStep step) {
+    MemoryShare* const step_memory = step.memory;
     UniqueFd input;
     if (!step.credential.token.empty()) {
         CO_TRY_LET(input, answer_for_helper(step.credential.token));
     }
     CO_TRY_LET(Command command, command_of(step));
     CO_TRY_LET(const auto run, co_await runs.start(box, std::move(command), std::move(input)));
-    Collector out;
-    Collector err;
+    Collector out{step_memory};
+    Collector err{nullptr};
     CO_TRY_LET(const Outcome outcome, co_await run->follow(out.sink(), err.sink()));
     if (outcome.exit_code == kNoGit) co_return no_git(*box);
     co_return GitAnswer{outcome.exit_code, std::move(out.kept), std::move(err.kept)};
 }
 
 std::string reason_of(const GitAnswer& answer) {
-    std::istringstream lines(answer.errors.empty() ? answer.output : answer.errors);
+    std::istringstream lines(answer.errors.empty() ? answer.output.substr(0, Collector::kLittle) : answer.errors);
     std::string last;
     std::string cause;  // what comes of it, and hints, may follow
     for (std::string line; std::getline(lines, line);) {

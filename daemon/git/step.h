@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "daemon/memory_budget.h"
 #include "daemon/run/runs.h"
 
 namespace hutch::daemon {
@@ -28,8 +29,9 @@ struct GitStep {
     std::string folder;             ///< absolute, in the box
     Pairs env;
     Credential credential;
-    bool commits = false;  ///< git is told the defaults above first, where it knows none
-    bool recorded = true;  ///< false for what serves another step
+    bool commits = false;           ///< git is told the defaults above first, where it knows none
+    bool recorded = true;           ///< false for what serves another step
+    MemoryShare* memory = nullptr;  ///< where its output counts; without it, only the beginning is kept
 };
 
 struct GitAnswer {

@@ -129,7 +129,7 @@ void Runs::lose(const Box* box, RunRecord run, const std::string& reason) {
     if (!recorded.ok()) log_error("run {}: its end cannot be recorded: {}", run.id, recorded.error().message);
 }
 
-void Runs::remove_journals(const std::string& box) {
+void Runs::remove_journals(const std::string& box) const {
     const auto gone = remove_tree_at(AT_FDCWD, directory_of(box));
     if (!gone.ok()) log_warning("box {}: what its runs said cannot be removed: {}", box, gone.error().message);
 }

@@ -17,8 +17,9 @@
 namespace hutch::daemon {
 namespace {
 
-constexpr int64_t kMostRuns = 200;       // ended ones, of one box
-constexpr int64_t kMostKept = 64 << 20;  // bytes of what they said
+constexpr int64_t kMostRuns = 200;        // ended ones, of one box
+constexpr int64_t kMostKept = 64 << 20;   // bytes of what they said
+constexpr size_t kMostPrompt = 16 << 10;  // bytes of their words, which may be a megabyte each
 constexpr std::chrono::milliseconds kSettleEvery{5};
 constexpr std::chrono::milliseconds kSettleAgain{5000};  // after a full disk
 constexpr uint64_t kPruneEvery = 16;                     // ends, of all boxes
@@ -37,7 +38,7 @@ RunRecord new_record(const Box& box, const Command& command, uint64_t number) {
     record.id = command.run_id.empty() ? random_id() : command.run_id;
     record.box = box.record.id;
     record.number = static_cast<int64_t>(number);
-    record.prompt = prompt_of(command);
+    record.prompt = prompt_of(command).substr(0, kMostPrompt);
     record.separate_errors = !command.terminal && command.errors == Errors::kSeparate;
     record.terminal = command.terminal.has_value();
     record.timeout_ms = command.timeout ? command.timeout->count() : 0;
@@ -189,24 +190,28 @@ void Runs::let_go(const std::shared_ptr<Run>& run) {
     if (run->recorded_) to_prune_.insert(run->record_.box);
 }
 
+// Files first: one without a record would be found by nobody.
 void Runs::prune(const std::string& box) {
-    const auto forgotten = forget_oldest(box);
+    auto old = records_.old_runs(box, kMostRuns, kMostKept);
+    if (!old.ok()) return log_warning("box {}: its oldest runs are not known: {}", box, old.error().message);
+    if (old.value().empty()) return;
+    remover_.run_behind([this, box, ids = std::move(old).value()]() mutable {
+        std::erase_if(ids, [&](const std::string& id) { return !remove_journal(box, id); });
+        asio::post(executor_, [this, box, gone = std::move(ids)] { forget(box, gone); });
+    });
+}
+
+void Runs::forget(const std::string& box, const std::vector<std::string>& runs) {
+    const auto forgotten = records_.together([&]() -> Result<void> {
+        for (const std::string& id : runs) TRY(records_.drop_run(id));
+        return {};
+    });
     if (!forgotten.ok()) {
         log_warning("box {}: its oldest runs cannot be forgotten: {}", box, forgotten.error().message);
     }
 }
 
-// Files first: one without a record would be found by nobody.
-Result<void> Runs::forget_oldest(const std::string& box) {
-    std::vector<std::string> old = TRY(records_.old_runs(box, kMostRuns, kMostKept));
-    std::erase_if(old, [&](const std::string& id) { return !remove_journal(box, id); });
-    return records_.together([&]() -> Result<void> {
-        for (const std::string& id : old) TRY(records_.drop_run(id));
-        return {};
-    });
-}
-
-bool Runs::remove_journal(const std::string& box, const std::string& run) {
+bool Runs::remove_journal(const std::string& box, const std::string& run) const {
     for (const bool errors : {false, true}) {
         const std::string path = path_of(box, run, errors);
         if (unlink(path.c_str()) == 0 || errno == ENOENT) continue;
@@ -262,7 +267,7 @@ std::string Runs::path_of(const std::string& box, const std::string& run, bool e
 }
 
 void Runs::on_gone(const Box& box) {
-    remove_journals(box.record.id);
+    remover_.run_behind([this, id = box.record.id] { remove_journals(id); });
 }
 
 void Runs::on_message(Box& box, runtime::Message message) {

@@ -8,6 +8,7 @@
 
 #include "daemon/event_log.h"
 #include "daemon/run/run.h"
+#include "daemon/workers.h"
 
 namespace hutch::daemon {
 
@@ -66,11 +67,12 @@ class Runs : public BoxListener {
     void let_go(const std::shared_ptr<Run>& run);
     /// `box`: null when it is being deleted, and its events are told.
     void lose(const Box* box, RunRecord run, const std::string& reason);
-    void remove_journals(const std::string& box);
     void prune(const std::string& box);
-    Result<void> forget_oldest(const std::string& box);
+    void forget(const std::string& box, const std::vector<std::string>& runs);
+    // These two block, and may be called by any thread.
+    void remove_journals(const std::string& box) const;
     /// Of one run. False, said in the log, when a file of it is still there.
-    bool remove_journal(const std::string& box, const std::string& run);
+    [[nodiscard]] bool remove_journal(const std::string& box, const std::string& run) const;
     /// The name of its control group.
     static std::string leaf_of(uint64_t number) { return "r-" + std::to_string(number); }
     /// Of the file that keeps what a run has said.
@@ -88,6 +90,7 @@ class Runs : public BoxListener {
     asio::steady_timer settling_;
     std::set<std::string> to_prune_;  ///< boxes
     size_t settled_since_prune_ = 0;
+    Workers remover_{1};  ///< of files; last, since it uses the others
 };
 
 }  // namespace hutch::daemon

@@ -102,9 +102,16 @@ Task<> Snapshots::put_on(std::shared_ptr<Box> box, Stack range, std::string flat
     record.layers = with_flat(record.layers, range, flat);
     if (box->alive() && record.mounted.empty()) record.mounted = box->record.layers;
     if (record.layers != box->record.layers) {
-        // The old ones go soon: a power cut must not bring back a row that tells of them.
-        const auto kept = boxes_.records().durably([&] { return boxes_.records().put_box(record); });
+        const BoxRecord old = box->record;
+        Result<void> kept = boxes_.records().put_box(record);
         if (kept.ok()) box->record = std::move(record);
+        // The old ones go soon: a power cut must not bring back a row that tells of them.
+        if (kept.ok()) kept = co_await boxes_.records().synced();
+        if (!kept.ok()) {
+            box->record.layers = old.layers;
+            box->record.mounted = old.mounted;
+            (void)boxes_.records().put_box(box->record);
+        }
     }
     boxes_.release(box, std::move(claim).value(), false);
 }

@@ -175,20 +175,27 @@ void Snapshots::stop() {
     for (const auto& box : copying_) box->interrupt.request_stop();
 }
 
-Result<void> Snapshots::remove(const std::vector<std::string>& ids) {
-    for (const std::string& id : ids) TRY(find_of_any(id));
-    TRY(boxes_.records().durably([&]() -> Result<void> {
+Task<Result<void>> Snapshots::remove(std::vector<std::string> ids) {
+    for (const std::string& id : ids) CO_TRY(find_of_any(id));
+    CO_TRY(boxes_.records().together([&]() -> Result<void> {
         for (const std::string& id : ids) {
             TRY(boxes_.records().add_usage(unbooked(snapshots_.at(id))));
             TRY(boxes_.records().drop_snapshot(id));
         }
         return {};
     }));
-    std::vector<SnapshotRecord> gone;
-    for (const std::string& id : ids) gone.push_back(snapshots_.extract(id).mapped().record);
-    for (const SnapshotRecord& snapshot : gone) boxes_.layers().drop_unused(snapshot.layers);
-    for (const SnapshotRecord& snapshot : gone) boxes_.weigh_those_on(snapshot.layers);
-    return {};
+    Stack layers;
+    for (const std::string& id : ids) {
+        const Stack gone = snapshots_.extract(id).mapped().record.layers;
+        layers.insert(layers.end(), gone.begin(), gone.end());
+    }
+    Result<void> done;
+    {
+        const InHand held(*this, layers);  // or a power cut would bring snapshots back without their files
+        done = co_await boxes_.records().synced();
+    }
+    boxes_.weigh_those_on(layers);
+    co_return done;
 }
 
 void Snapshots::add_up(const std::string& id) {
@@ -218,10 +225,11 @@ Task<Result<void>> Snapshots::roll_back(std::shared_ptr<Box> box, std::string id
     BoxRecord& record = box->record;
     const Stack old = std::exchange(record.layers, snapshot.layers);
     record.change = FilesChange::kResetting;
-    const auto begun = boxes_.records().durably([&] { return boxes_.records().put_box(record); });
+    const auto begun = co_await boxes_.records().durably([&] { return boxes_.records().put_box(record); });
     if (!begun.ok()) {
         record.layers = old;
         record.change = FilesChange::kNone;
+        (void)boxes_.records().put_box(record);
         co_return begun.error();
     }
     ++box->files_lost;
@@ -236,9 +244,10 @@ Task<Result<void>> Snapshots::roll_back(std::shared_ptr<Box> box, std::string id
         BoxRecord reset = record;
         reset.change = FilesChange::kNone;
         reset.disk_bytes = 0;
-        // A power cut that brought the beginning back would have the reset done again, on what was written since.
-        done = boxes_.records().durably([&] { return boxes_.records().put_box(reset); });
+        done = boxes_.records().put_box(reset);
         if (done.ok()) take_files(record, reset);
+        // A power cut that brought the beginning back would have the reset done again, on what was written since.
+        if (done.ok()) done = co_await boxes_.records().synced();
     }
     box->measured_at.reset();
     boxes_.release(box, std::move(claim), was_awake);

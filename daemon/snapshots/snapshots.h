@@ -61,7 +61,7 @@ class Snapshots {
     /// Whosever it is. kNotFound names what was asked for.
     Result<SnapshotRecord> find_of_any(const std::string& id);
     /// Boxes made from it keep its files, and pay for them from then on.
-    Result<void> remove(const std::vector<std::string>& ids);
+    Task<Result<void>> remove(std::vector<std::string> ids);
     /// What a box made from it is made of.
     static ImageRecord as_image(const SnapshotRecord& snapshot);
 

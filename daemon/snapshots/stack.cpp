@@ -75,10 +75,11 @@ Task<Result<Snapshots::Stack>> Snapshots::seal(std::shared_ptr<Box> box, Commit 
     record.change = FilesChange::kSealing;
     record.change_layer = random_id();
     // Before the rename, and safe from a power cut: a layer that no record knows is swept, and with it the box's files.
-    Result<void> done = records.durably([&] { return records.put_box(record); });
+    Result<void> done = co_await records.durably([&] { return records.put_box(record); });
     if (!done.ok()) {
         record.change = FilesChange::kNone;
         record.change_layer.clear();
+        (void)records.put_box(record);
         co_return done.error();
     }
     lap.to(times.record);
@@ -106,7 +107,7 @@ Task<Result<Snapshots::Stack>> Snapshots::seal(std::shared_ptr<Box> box, Commit 
     record.change_layer.clear();
     record.disk_bytes = 0;
     box->measured_at.reset();
-    done = records.durably([&]() -> Result<void> {
+    done = co_await records.durably([&]() -> Result<void> {
         TRY(records.put_box(record));
         return commit(record.layers);
     });
@@ -144,7 +145,7 @@ Task<Result<Snapshots::Stack>> Snapshots::copy(std::shared_ptr<Box> box, Commit 
     lap.to(times.copied);
     Stack stack = box->record.layers;
     stack.insert(stack.begin(), layer);
-    const auto done = boxes_.records().durably([&] { return commit(stack); });
+    const auto done = co_await boxes_.records().durably([&] { return commit(stack); });
     lap.to(times.record);
     if (!done.ok()) {
         boxes_.layers().drop_unused({layer});

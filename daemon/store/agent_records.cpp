@@ -117,12 +117,6 @@ Result<std::optional<PromptRecord>> Records::prompt(const std::string& run) {
     return std::optional(prompt_of(query));
 }
 
-Result<std::vector<PromptRecord>> Records::prompts_of(const std::string& box) {
-    Query query = database_.query("SELECT * FROM prompts WHERE box = ?");
-    query.bind(box);
-    return prompts_in(query);
-}
-
 Result<std::vector<PromptRecord>> Records::open_prompts() {
     Query query = database_.query("SELECT * FROM prompts WHERE ended = 0 OR webhook_url != ''");
     return prompts_in(query);

@@ -3,19 +3,29 @@
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <unordered_map>
 
 #include "base/file.h"
+#include "daemon/workers.h"
 
 namespace hutch::daemon {
 
 struct Database::State {
+    std::string path;
     sqlite3* db = nullptr;
     std::unordered_map<const char*, sqlite3_stmt*> prepared;
+    UniqueFd log;  ///< to be synced: what is committed is in there, or checkpointed, which syncs both
+    sqlite3* checkpointer = nullptr;  ///< the thread's
+    std::atomic<bool> checkpointing = false;
+    Workers thread{1};
 };
 
 void Database::Close::operator()(State* state) const {
+    state->thread.join();
+    sqlite3_close(state->checkpointer);
     for (const auto& [sql, statement] : state->prepared) sqlite3_finalize(statement);
     sqlite3_close(state->db);
     delete state;
@@ -38,7 +48,32 @@ Result<void> close_to_others(const std::string& path) {
     return {};
 }
 
+Result<void> connect(const std::string& path, sqlite3*& db) {
+    constexpr int kHow = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+    if (sqlite3_open_v2(path.c_str(), &db, kHow, nullptr) != SQLITE_OK) return error_of(db, "opening " + path);
+    sqlite3_extended_result_codes(db, 1);
+    return {};
+}
+
+Result<void> run(sqlite3* db, const char* sql) {
+    if (sqlite3_exec(db, sql, nullptr, nullptr, nullptr) != SQLITE_OK) return error_of(db, "state database");
+    return {};
+}
+
 }  // namespace
+
+// After each commit, with the log's length. In place of SQLite's own, which would checkpoint here and now.
+int Database::after_commit(void* its_state, sqlite3*, const char*, int pages) {
+    constexpr int kManyPages = 1000;  // SQLite's default
+    auto* const state = static_cast<State*>(its_state);
+    if (pages < kManyPages || state->checkpointing.exchange(true)) return SQLITE_OK;
+    state->thread.run_behind([state] {
+        // As far as it goes: what a reader still needs stays, and is copied another time.
+        sqlite3_wal_checkpoint_v2(state->checkpointer, nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+        state->checkpointing = false;
+    });
+    return SQLITE_OK;
+}
 
 Query::~Query() {
     if (statement_ == nullptr) return;
@@ -97,20 +132,36 @@ std::optional<int64_t> Query::number_if_any(int column) const {
 Result<Database> Database::open(const std::string& path) {
     Database database;
     database.state_.reset(new State);
+    State& state = *database.state_;
+    state.path = path;
     TRY(close_to_others(path));
-    sqlite3** db = &database.state_->db;
-    if (sqlite3_open_v2(path.c_str(), db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr) !=
-        SQLITE_OK) {
-        return database.error("opening " + path);
-    }
-    sqlite3_extended_result_codes(*db, 1);
-    TRY_IN("opening " + path, database.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; "
-                                               "PRAGMA foreign_keys=ON; PRAGMA cache_size=-1024;"));
+    TRY(connect(path, state.db));
+    TRY_IN("opening " + path, run(state.db,
+                                  "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON; "
+                                  "PRAGMA cache_size=-1024; SELECT * FROM sqlite_master;"));
+    state.log = TRY(open_at(AT_FDCWD, path + "-wal", O_RDONLY));
+    TRY(connect(path, state.checkpointer));
+    // It opens its files now, not when there is no descriptor left.
+    TRY_IN("opening " + path, run(state.checkpointer, "PRAGMA synchronous=NORMAL; SELECT * FROM sqlite_master;"));
+    sqlite3_wal_hook(state.db, after_commit, &state);
     return database;
 }
 
 Error Database::error(std::string_view what) const {
     return error_of(state_->db, what);
+}
+
+Result<void> Database::sync() {
+    if (fdatasync(state_->log.get()) != 0) return errno_error("syncing the log of " + state_->path);
+    return {};
+}
+
+Task<Result<void>> Database::synced() {
+    co_return co_await state_->thread.run([this] { return sync(); });
+}
+
+void Database::join() {
+    state_->thread.join();
 }
 
 Query Database::query(const char* sql) {
@@ -120,8 +171,7 @@ Query Database::query(const char* sql) {
 }
 
 Result<void> Database::execute(const char* sql) {
-    if (sqlite3_exec(state_->db, sql, nullptr, nullptr, nullptr) != SQLITE_OK) return error("state database");
-    return {};
+    return run(state_->db, sql);
 }
 
 Result<void> Database::migrate(std::span<const char* const> steps) {

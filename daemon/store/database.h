@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "daemon/async.h"
 
 struct sqlite3;
 struct sqlite3_stmt;
@@ -42,7 +43,9 @@ class Query {
 };
 
 /// The daemon's SQLite file: write-ahead log, one connection, event loop thread only. A committed row survives a kill
-/// of the daemon; after a power cut the last few may be missing (synchronous=NORMAL), which recovery repairs.
+/// of the daemon; after a power cut those since the last synced() may be missing (synchronous=NORMAL), which recovery
+/// repairs. The disk is waited for on a thread of its own: it syncs the log, and copies it back into the database
+/// (sqlite.org/wal.html, "Checkpointing"), by a second connection.
 class Database {
   public:
     static Result<Database> open(const std::string& path);
@@ -54,9 +57,17 @@ class Database {
     /// kConflict for a file that a newer daemon has taken further.
     Result<void> migrate(std::span<const char* const> steps);
     [[nodiscard]] Error error(std::string_view what) const;
+    /// Until not even a power cut undoes what is committed now. An error says that it may: the rows are there all the
+    /// same.
+    Task<Result<void>> synced();
+    /// The same, with the caller's thread waiting; for the start.
+    Result<void> sync();
+    /// Waits until that thread has done what was begun.
+    void join();
 
   private:
     struct State;
+    static int after_commit(void* its_state, sqlite3* db, const char* name, int pages);
     struct Close {
         void operator()(State* state) const;
     };

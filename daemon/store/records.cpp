@@ -192,11 +192,14 @@ Result<void> Records::together(const std::function<Result<void>()>& work) {
     return done;
 }
 
-Result<void> Records::durably(const std::function<Result<void>()>& work) {
-    TRY(database_.execute("PRAGMA synchronous=FULL"));  // the log is synced at each commit (sqlite.org/wal.html)
-    Result<void> done = together(work);
-    const auto back = database_.execute("PRAGMA synchronous=NORMAL");
-    return done.ok() ? back : done;
+Task<Result<void>> Records::durably(std::function<Result<void>()> work) {
+    CO_TRY(together(work));
+    co_return co_await database_.synced();
+}
+
+Result<void> Records::durably_now(const std::function<Result<void>()>& work) {
+    TRY(together(work));
+    return database_.sync();
 }
 
 Result<std::string> Records::store_id() {

@@ -257,8 +257,15 @@ class Records {
 
     /// All of `work` in one transaction: kept whole or not at all.
     Result<void> together(const std::function<Result<void>()>& work);
-    /// The same, and on return not even a power cut undoes it.
-    Result<void> durably(const std::function<Result<void>()>& work);
+    /// The same at once, and when it is done not even a power cut undoes it. Others have their turns in between: what
+    /// the rows say must be true of the objects by then, so change these before, or in `work`.
+    Task<Result<void>> durably(std::function<Result<void>()> work);
+    /// The same for the start, where nobody else waits.
+    Result<void> durably_now(const std::function<Result<void>()>& work);
+    /// Until what was written so far is safe from a power cut.
+    Task<Result<void>> synced() { return database_.synced(); }
+    /// Waits until the disk has what was begun.
+    void join() { database_.join(); }
 
     // run_records.cpp
     Result<void> add_run(const RunRecord& run);
@@ -283,7 +290,6 @@ class Records {
     Result<void> put_prompt(const PromptRecord& prompt);  ///< inserts or replaces; goes with its run
     Result<void> drop_prompt(const std::string& run);
     Result<std::optional<PromptRecord>> prompt(const std::string& run);
-    Result<std::vector<PromptRecord>> prompts_of(const std::string& box);
     Result<std::vector<PromptRecord>> open_prompts();  ///< that have not ended, or whose webhook was not told
 
     Result<void> add_grant(const ModelGrantRecord& grant);  ///< goes with its prompt

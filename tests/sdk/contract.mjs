@@ -6,7 +6,7 @@ import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 
-const kNamed = [408, 413, 429, 431]; // errors that the document does not leave to `default`
+const kNamed = [408, 413, 429, 431, 503]; // errors that the document does not leave to `default`
 
 export class Contract {
   /// `directory`: where the npm packages of package.json are installed.

@@ -95,8 +95,8 @@ class CheckIncludes(unittest.TestCase):
             ("cgroups/group.cpp", "<sys/capability.h>"),
             ("daemon/images/images.cpp", "<archive.h>"),
             ("base/file.cpp", "<liburing.h>"),
-            ("netns/dns.cpp", "<spdlog/spdlog.h>"),
-            ("daemon/box/box.cpp", "<spdlog/spdlog.h>"),
+            ("netns/dns.cpp", "<curl/curl.h>"),
+            ("daemon/box/box.cpp", "<curl/curl.h>"),
             ("client/api.cpp", "<fmt/core.h>"),
             ("base/file.cpp", "<gtest/gtest.h>"),
         ]:

@@ -93,7 +93,10 @@ export class Daemon {
   /// Starts the program; what it says is in `log`.
   spawn() {
     this.log = [];
-    this.process = spawn(process.env.HUTCHD, this.args, { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, ...this.env } });
+    // TURNS: ends it when a turn of its event loop takes too long (../turns.cpp).
+    const preload = [this.env.LD_PRELOAD, process.env.TURNS].filter(Boolean).join(':');
+    const env = { ...process.env, ...this.env, ...(preload && { LD_PRELOAD: preload }) };
+    this.process = spawn(process.env.HUTCHD, this.args, { stdio: ['ignore', 'ignore', 'pipe'], env });
     this.exited = once(this.process, 'exit');
     const lines = readline.createInterface(this.process.stderr);
     lines.on('line', (line) => this.log.push(line));
@@ -202,6 +205,7 @@ export class Daemon {
     });
     await this.links.settle(kPool + boxes);
     await until('every connection is closed', () => host.connections(this.socket, this.port) === 0);
+    await until('journals of deleted boxes are gone', () => fs.readdirSync(path.join(this.state, 'runs')).length <= boxes);
     await until('the trash is empty', () => fs.readdirSync(path.join(this.store, 'trash')).length === 0, 60_000);
   }
 
