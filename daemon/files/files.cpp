@@ -80,7 +80,7 @@ Result<UniqueFd> Files::open_for_reading(const std::string& path) const {
 Result<std::string> Files::read(const std::string& path, uint64_t limit, const Charge& charge) const {
     const UniqueFd fd = TRY(open_for_reading(path));
     struct stat status {};
-    if (fstat(fd.get(), &status) != 0) return named(errno, what(path));
+    if (fstat(fd.get(), &status) != 0) return file_error(errno, what(path));
     std::string content;
     content.reserve(std::min(static_cast<uint64_t>(status.st_size), limit) + 1);
     char buffer[65536];
