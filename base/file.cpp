@@ -120,16 +120,20 @@ Result<Directory> open_directory(int dir, const std::string& name) {
 
 }  // namespace
 
-Result<std::vector<std::string>> names_in(int dir) {
+Result<std::vector<std::string>> names_in(int dir, size_t most_bytes) {
     const Directory listing = TRY(open_directory(dir, "."));  // its own file, so its own read position
     std::vector<std::string> names;
+    size_t length = 0;
     for (;;) {
         errno = 0;
         const dirent* entry = readdir(listing.get());
         if (entry == nullptr && errno != 0) return errno_error("listing a directory");
         if (entry == nullptr) return names;
         std::string name = entry->d_name;
-        if (name != "." && name != "..") names.push_back(std::move(name));
+        if (name == "." || name == "..") continue;
+        length += name.size();
+        if (names_bytes(names.size() + 1, length) > most_bytes) return errno_error("listing a directory", EFBIG);
+        names.push_back(std::move(name));
     }
 }
 

@@ -22,6 +22,9 @@ namespace {
 
 using Kind = Change::Kind;
 
+// Of what is listed and not yet looked at: about 800,000 names of a usual length.
+constexpr size_t kMostNames = size_t{128} << 20;
+
 /// One file, in the directory of one layer.
 struct File {
     int dir;
@@ -105,9 +108,11 @@ class Diff {
     struct Level {
         std::vector<std::string> todo;  // the last one first
         bool existed;                   // before_ is at this directory too
+        size_t bytes = 0;               // that `todo` began with
     };
     Result<void> root();
     Result<void> enter(bool existed);
+    Result<std::vector<std::string>> list(const MergedTree& tree, size_t count);
     Result<void> leave();
     Result<void> visit(const std::string& name);
     Result<void> down(const std::string& name, bool existed);
@@ -119,6 +124,7 @@ class Diff {
     const std::stop_token& stop_;
     const ChangeSink& sink_;
     std::vector<Level> levels_;
+    size_t bytes_ = 0;  // of names, in all levels
 };
 
 Result<void> Diff::tell(Kind kind, const std::string& name, const struct stat& status, int dir) {
@@ -142,21 +148,32 @@ bool Diff::same(const Found& now, const Found& before) const {
 /// one side what the other shows.
 Result<void> Diff::enter(bool existed) {
     const bool all = !existed || now_.common() != before_.common();
-    Level level{TRY(all ? now_.tree.names() : now_.tree.names(now_.own)), existed};
+    Level level{TRY(list(now_.tree, all ? SIZE_MAX : now_.own)), existed};
     if (existed) {
-        for (std::string& name : TRY(all ? before_.tree.names() : before_.tree.names(before_.own))) {
+        for (std::string& name : TRY(list(before_.tree, all ? SIZE_MAX : before_.own))) {
             level.todo.push_back(std::move(name));
         }
         std::sort(level.todo.begin(), level.todo.end());
         level.todo.erase(std::unique(level.todo.begin(), level.todo.end()), level.todo.end());
     }
     std::reverse(level.todo.begin(), level.todo.end());
+    size_t length = 0;
+    for (const std::string& name : level.todo) length += name.size();
+    level.bytes = names_bytes(level.todo.size(), length);
+    bytes_ += level.bytes;
     levels_.push_back(std::move(level));
     return {};
 }
 
+Result<std::vector<std::string>> Diff::list(const MergedTree& tree, size_t count) {
+    auto names = tree.names(count, kMostNames - std::min(kMostNames, bytes_));
+    if (names.ok() || names.error().code != EFBIG) return names;
+    return Error{ErrorKind::kTooLarge, 0, "directories in each other that hold more names than are compared"};
+}
+
 Result<void> Diff::leave() {
     const bool existed = levels_.back().existed;
+    bytes_ -= levels_.back().bytes;
     levels_.pop_back();
     if (levels_.empty()) return {};
     TRY(now_.tree.up());
@@ -201,6 +218,12 @@ Result<void> Diff::root() {
     return enter(true);
 }
 
+/// For messages: a path may be a hundred thousand bytes long.
+std::string in_short(const std::string& path) {
+    constexpr size_t kMost = 200;
+    return path.size() <= kMost ? path : path.substr(0, kMost) + "...";
+}
+
 Result<void> Diff::run() {
     TRY(root());
     while (!levels_.empty()) {
@@ -212,7 +235,7 @@ Result<void> Diff::run() {
         }
         const std::string name = std::move(todo.back());
         todo.pop_back();
-        TRY_IN("in /" + now_.tree.path(), visit(name));
+        TRY_IN("in /" + in_short(now_.tree.path()), visit(name));
     }
     return {};
 }

@@ -2,7 +2,8 @@
 
 #include <fcntl.h>
 
-#include <set>
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/file.h"
@@ -33,14 +34,18 @@ Result<MergedTree> MergedTree::begin(std::span<const UniqueFd> roots) {
     return tree;
 }
 
-Result<std::vector<std::string>> MergedTree::names(size_t count) const {
-    std::set<std::string> merged;
+Result<std::vector<std::string>> MergedTree::names(size_t count, size_t most_bytes) const {
+    std::vector<std::string> merged;
     for (const size_t layer : layers()) {
         if (layer >= count) break;
         if (dir(layer) < 0) continue;
-        for (std::string& name : TRY(names_in(dir(layer)))) merged.insert(std::move(name));
+        auto names = TRY(names_in(dir(layer), most_bytes));
+        const bool first = merged.empty();
+        std::move(names.begin(), names.end(), std::back_inserter(merged));
+        std::sort(merged.begin(), merged.end());
+        if (!first) merged.erase(std::unique(merged.begin(), merged.end()), merged.end());
     }
-    return std::vector<std::string>(merged.begin(), merged.end());
+    return merged;
 }
 
 Result<std::optional<MergedTree::Found>> MergedTree::topmost(const std::string& name) const {

@@ -29,8 +29,9 @@ class MergedTree {
     /// At the root. `roots` are directories, topmost first, which may be closed afterwards. None give an empty tree.
     static Result<MergedTree> begin(std::span<const UniqueFd> roots);
 
-    /// What the first `count` of the roots have here, in the order of their bytes; names of whiteouts too.
-    Result<std::vector<std::string>> names(size_t count = SIZE_MAX) const;
+    /// What the first `count` of the roots have here, in the order of their bytes; names of whiteouts too. EFBIG when
+    /// one of these has more than `most_bytes` of them (names_in).
+    Result<std::vector<std::string>> names(size_t count = SIZE_MAX, size_t most_bytes = SIZE_MAX) const;
     /// The topmost `name` here, which may be a whiteout.
     Result<std::optional<Found>> topmost(const std::string& name) const;
     /// The same, but nothing for a whiteout: what a program would see.

@@ -250,10 +250,14 @@ Task<> Agents::resume_account(std::shared_ptr<PromptRun> prompt, std::shared_ptr
         co_return;
     }
     const auto run = runs_.record(*box, prompt->record.run);
-    if (!run.ok()) {  // never begun: nobody was told of it
+    if (!run.ok()) {
         under_way_.erase(prompt->record.run);
         close_(prompt->record.run);
-        (void)boxes_.records().drop_prompt(prompt->record.run);
+        if (run.error().kind == ErrorKind::kNotFound) {  // never begun: nobody was told of it
+            (void)boxes_.records().drop_prompt(prompt->record.run);
+        } else {
+            log_error("run {}: {}; the next start looks again", prompt->record.run, run.error().message);
+        }
         co_return;
     }
     const auto transcript = prompt->harness->transcript();

@@ -24,12 +24,11 @@ bool Layers::used(const std::string& layer) const {
     return boxes_use_(layer) || used_by_others(layer);
 }
 
-std::optional<std::string> Layers::missing(const std::vector<std::string>& layers) const {
+Result<std::optional<std::string>> Layers::missing(const std::vector<std::string>& layers) const {
     for (const std::string& layer : layers) {
-        const auto there = overlayfs::has_layer(mechanisms_.store, layer);
-        if (!there.ok() || !there.value()) return layer;
+        if (!TRY(overlayfs::has_layer(mechanisms_.store, layer))) return std::optional(layer);
     }
-    return std::nullopt;
+    return std::optional<std::string>();
 }
 
 void Layers::drop_unused(const std::vector<std::string>& layers) {

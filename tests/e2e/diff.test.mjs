@@ -21,17 +21,17 @@ const kPiece = 1000;
 const nest = (box, depth) => box.sh(`set -e; piece=$(printf 'd/%.0s' $(seq ${kPiece}))
   for i in $(seq ${depth / kPiece}); do mkdir -p $piece; cd -P $piece 2> /dev/null || cd $piece; done`);
 
-leakless(daemon, 'a list of 30,000 directories in each other is refused for little memory, and so is an archive', async () => {
+leakless(daemon, 'a list of 10,000 directories in each other is refused for little memory, and so is an archive', async () => {
   const box = await daemon.box({ name: 'deep' });
-  await nest(box, 30_000);
+  await nest(box, 10_000);
   peak();
   const begun = peak();
-  await daemon.refuses(413, /format=tar/, 'GET', `${box.path}/diff`);
-  assert.ok(peak() - begun < 300e6, 'the daemon held too much');
+  assert.ok((await daemon.refuses(413, /format=tar/, 'GET', `${box.path}/diff`)).length < 1000);
+  assert.ok(peak() - begun < 200e6, 'the daemon held too much');
   const { code, stderr } = await hutch(daemon, ['diff', 'deep', '--tar']);
   assert.equal(code, 1);
   assert.match(stderr, /broke off|4,095 bytes/);
-  assert.ok(peak() - begun < 300e6, 'the daemon held too much');
+  assert.ok(peak() - begun < 200e6, 'the daemon held too much');
 });
 
 leakless(daemon, 'a list of 1,000 directories in each other names each', async () => {

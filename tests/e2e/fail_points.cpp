@@ -3,7 +3,8 @@
 // pass, and while there is no such file nothing is counted. So every step is a fail point, the ones not written yet
 // too.
 //
-// And a system call that has no wrapper of libc's fails, if HUTCH_REFUSED_SYSCALL says so: "NUMBER ERRNO".
+// And what looks fails, if the environment says so: a system call that has no wrapper of libc's by
+// HUTCH_REFUSED_SYSCALL, "NUMBER ERRNO", and a status of what is called so by HUTCH_REFUSED_STATUS, "SUFFIX ERRNO".
 
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -19,6 +20,7 @@
 #include <cstring>
 #include <mutex>
 #include <string>
+#include <string_view>
 
 namespace {
 
@@ -93,4 +95,23 @@ extern "C" long syscall(long number, ...) noexcept {
     for (long& argument : arguments) argument = va_arg(list, long);
     va_end(list);
     return real(number, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], arguments[5]);
+}
+
+static bool is_refused(const char* path) {
+    static const char* const refused = getenv("HUTCH_REFUSED_STATUS");
+    if (refused == nullptr) return false;
+    const std::string suffix(refused, strchr(refused, ' '));
+    if (!std::string_view(path).ends_with(suffix)) return false;
+    errno = atoi(strchr(refused, ' ') + 1);
+    return true;
+}
+
+extern "C" int fstatat(int dir, const char* path, struct stat* status, int flags) noexcept {
+    static auto* const real = next<int(int, const char*, struct stat*, int)>("fstatat");
+    return is_refused(path) ? -1 : real(dir, path, status, flags);
+}
+
+extern "C" int fstatat64(int dir, const char* path, struct stat64* status, int flags) noexcept {
+    static auto* const real = next<int(int, const char*, struct stat64*, int)>("fstatat64");
+    return is_refused(path) ? -1 : real(dir, path, status, flags);
 }

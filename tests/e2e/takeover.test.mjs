@@ -88,6 +88,24 @@ for (const [what, number] of [['pidfd_open', 434], ['pidfd_getfd', 438]]) {
   }
 }
 
+leakless(daemon, 'layers that cannot be looked at: no start, and no image and no snapshot is lost', async () => {
+  const box = await daemon.box();
+  await box.write('kept', 'kept');
+  const { id } = await daemon.json('POST', `${box.path}/snapshots`, { name: 'n' }, 201);
+  await box.remove();
+  await daemon.end('SIGKILL');
+  for (const code of [5, 12, 13]) { // EIO, ENOMEM, EACCES
+    const { serves, said } = await attempt([process.env.HUTCHD], { LD_PRELOAD: process.env.FAIL_POINTS, HUTCH_REFUSED_STATUS: `/fs ${code}` });
+    assert.equal(serves, false, said);
+    assert.match(said, /layer/);
+  }
+  await daemon.launch();
+  const made = await daemon.json('POST', '/v2/box/from-snapshot', { snapshot_id: id }, 201);
+  assert.equal((await daemon.json('GET', `/v2/box/${made.id}/files/read?path=kept`)).content, 'kept');
+  await (await daemon.box()).sh('true');
+  await daemon.json('DELETE', '/v2/box/snapshots');
+});
+
 /// Has the records refuse each change of what agents are told.
 async function withoutAgentRecords(use) {
   const alter = (sql) => execFileSync('python3', ['-c', 'import sqlite3, sys; sqlite3.connect(sys.argv[1]).executescript(sys.argv[2])', `${daemon.state}/hutch.db`, sql]);

@@ -86,6 +86,15 @@ TEST_F(BaseTest, MakeDirsBeneathNeverLeavesTheDirectory) {
     EXPECT_FALSE(exists("made"));
 }
 
+TEST_F(BaseTest, NamesInRefusesMoreThanTheLimit) {
+    for (int i = 0; i < 10; ++i) ASSERT_TRUE(make_dirs_at(dir_.get(), "name-" + std::to_string(i)).ok());
+    const size_t exactly = names_bytes(10, 10 * 6);
+    EXPECT_EQ(names_in(dir_.get(), exactly).value().size(), 10U);
+    const auto over = names_in(dir_.get(), exactly - 1);
+    ASSERT_FALSE(over.ok());
+    EXPECT_EQ(over.error().code, EFBIG);
+}
+
 TEST_F(BaseTest, RemoveTreeRemovesLinksNotTheirTargets) {
     ASSERT_TRUE(make_dirs_at(dir_.get(), "tree/sub").ok());
     ASSERT_TRUE(make_dirs_at(dir_.get(), "kept").ok());
