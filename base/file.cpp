@@ -10,6 +10,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/directory.h"
 #include "base/ids.h"
 #include "base/syscalls.h"
 
@@ -119,6 +120,10 @@ Result<Directory> open_directory(int dir, const std::string& name) {
 }
 
 }  // namespace
+
+Result<std::vector<std::string>> names_in(int dir) {
+    return names_in(dir, SIZE_MAX);
+}
 
 Result<std::vector<std::string>> names_in(int dir, size_t most_bytes) {
     const Directory listing = TRY(open_directory(dir, "."));  // its own file, so its own read position

@@ -32,13 +32,8 @@ Result<void> make_dirs_at(int dir, const std::string& path, mode_t mode = 0755);
 /// innermost directory, opened.
 Result<UniqueFd> make_dirs_beneath(int dir, const std::string& path, mode_t mode = 0755);
 Result<UniqueFd> duplicate(int fd);
-/// What the directory `dir` (a descriptor) holds, in no order, without "." and "..". EFBIG when that would take more
-/// memory than `most_bytes` (names_bytes).
-Result<std::vector<std::string>> names_in(int dir, size_t most_bytes = SIZE_MAX);
-/// What so many names that are so long together take.
-constexpr size_t names_bytes(size_t count, size_t length) {
-    return count * 2 * sizeof(std::string) + length;
-}
+/// What the directory `dir` (a descriptor) holds, in no order, without "." and "..".
+Result<std::vector<std::string>> names_in(int dir);
 /// Whether that is nothing; looks no further than the first.
 Result<bool> holds_nothing(int dir);
 /// Deletes the tree `name` in `dir` beneath its own fd: links are removed, never followed. A missing one is fine.

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/directory.h"
 #include "base/file.h"
 #include "overlayfs/content.h"
 #include "overlayfs/layer.h"

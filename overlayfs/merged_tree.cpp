@@ -6,6 +6,7 @@
 #include <iterator>
 #include <utility>
 
+#include "base/directory.h"
 #include "base/file.h"
 #include "overlayfs/marks.h"
 

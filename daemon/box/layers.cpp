@@ -24,11 +24,12 @@ bool Layers::used(const std::string& layer) const {
     return boxes_use_(layer) || used_by_others(layer);
 }
 
-Result<std::optional<std::string>> Layers::missing(const std::vector<std::string>& layers) const {
+std::optional<std::string> Layers::missing(const std::vector<std::string>& layers) const {
     for (const std::string& layer : layers) {
-        if (!TRY(overlayfs::has_layer(mechanisms_.store, layer))) return std::optional(layer);
+        const auto there = overlayfs::has_layer(mechanisms_.store, layer);
+        if (!there.ok() || !there.value()) return layer;
     }
-    return std::optional<std::string>();
+    return std::nullopt;
 }
 
 void Layers::drop_unused(const std::vector<std::string>& layers) {

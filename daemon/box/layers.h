@@ -32,9 +32,8 @@ class Layers {
     /// The boxes, of which there is one user.
     void set_boxes(Uses uses, Boxes standing);
     [[nodiscard]] bool used(const std::string& layer) const;
-    /// The first of them that is not in the store. An error if that cannot be known: who took them for gone would have
-    /// the store swept of them.
-    [[nodiscard]] Result<std::optional<std::string>> missing(const std::vector<std::string>& layers) const;
+    /// The first of them that is not in the store.
+    [[nodiscard]] std::optional<std::string> missing(const std::vector<std::string>& layers) const;
     /// Moves those that nobody needs to the trash. What cannot be moved is found by the next start.
     void drop_unused(const std::vector<std::string>& layers);
 

@@ -137,7 +137,7 @@ Result<void> check_name(const std::string& field, const std::string& name) {
 
 Result<void> Images::load() {
     for (ImageRecord& image : TRY(manager_.records().images())) {
-        const auto missing = TRY(manager_.layers().missing(image.layers));
+        const auto missing = manager_.layers().missing(image.layers);
         if (missing || image.layers.empty()) {
             log_error("image {}: its layer {} is not in the store; make the image again", image.name,
                       missing.value_or("list"));

@@ -72,7 +72,7 @@ bool Snapshots::uses_layer(const std::string& layer) const {
 Result<void> Snapshots::load() {
     Stack unmeasured;
     for (SnapshotRecord& snapshot : TRY(boxes_.records().snapshots())) {
-        if (const auto missing = TRY(boxes_.layers().missing(snapshot.layers))) {
+        if (const auto missing = boxes_.layers().missing(snapshot.layers)) {
             log_error("snapshot {}: its layer {} is not in the store; it cannot be used", snapshot.id, *missing);
             continue;
         }

@@ -4,6 +4,7 @@
 
 #include <set>
 
+#include "base/directory.h"
 #include "base/file.h"
 #include "base/ids.h"
 #include "base/undo.h"
