@@ -78,20 +78,15 @@ void Customers::remove_everywhere(const std::string& group) {
     }
 }
 
-void Customers::remove_empty(const std::string& customer) {
-    const auto group = group_of(customer);
-    if (!group.ok()) return;
-    const std::lock_guard guard(mutex_);
-    remove_everywhere(group.value());
-    ensured_.erase(customer);
-}
-
 void Customers::remove_empty() {
     const auto all = groups();
     if (!all.ok()) return;
     const std::string prefix = kCustomerPrefix;
+    const std::lock_guard guard(mutex_);
     for (const std::string& group : all.value()) {
-        if (group.starts_with(prefix)) remove_empty(group.substr(prefix.size()));
+        if (!group.starts_with(prefix)) continue;
+        remove_everywhere(group);
+        ensured_.erase(group.substr(prefix.size()));
     }
 }
 

@@ -23,8 +23,7 @@ class Customers {
     /// Makes the customer's group, or sets the sums of the one that is there, once; after that it costs nothing.
     /// kInvalid for a name that is not safe.
     Result<void> ensure(const std::string& customer, const Sums& sums);
-    /// Removes the groups of this customer, or of all, in which no box is.
-    void remove_empty(const std::string& customer);
+    /// Removes the groups in which no box is.
     void remove_empty();
 
     /// Where a box's group is, below our parents; "b-ID" for one that is not known. kInvalid for an id that is not

@@ -36,8 +36,7 @@ class Hierarchy {
 
     /// Makes the customer's group, or sets the sums of the one that is there. See Customers::ensure.
     Result<void> ensure_customer(const std::string& customer, const Sums& sums);
-    /// Removes that of a customer who has no boxes, and, at the daemon's end, all such.
-    void remove_customer(const std::string& customer) { customers_->remove_empty(customer); }
+    /// Removes those of customers who have no boxes: at the daemon's end.
     void remove_empty_customers() { customers_->remove_empty(); }
 
     /// `customer`: whose group it is to be in, which is there; empty: directly in the parent. kInvalid for an id that
