@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/ids.h"
 #include "base/undo.h"
 #include "cgroups/names.h"
 #include "cgroups/reclaim.h"
@@ -19,16 +18,10 @@ Result<void> make_group_at(const Parent& parent, const std::string& name) {
     return errno_error("making group " + name + " in " + parent.root);
 }
 
-Result<std::string> directory_name(const std::string& box_id) {
-    if (!is_safe_id(box_id)) return invalid("\"" + box_id + "\" cannot name a group");
-    return kGroupPrefix + box_id;
-}
-
 }  // namespace
 
-Result<Group> Group::create(std::shared_ptr<const Parents> parents, const std::string& box_id, const Limits& limits,
+Result<Group> Group::create(std::shared_ptr<const Parents> parents, const std::string& name, const Limits& limits,
                             uid_t owner) {
-    const std::string name = TRY(directory_name(box_id));
     TRY(make_group_at(parents->unified, name));
     // Undone one by one: a directory that was there before us is not ours to remove.
     size_t v1_made = 0;
@@ -44,8 +37,7 @@ Result<Group> Group::create(std::shared_ptr<const Parents> parents, const std::s
     return Group(std::move(parents), name, std::move(dir));
 }
 
-Result<Group> Group::open(std::shared_ptr<const Parents> parents, const std::string& box_id) {
-    const std::string name = TRY(directory_name(box_id));
+Result<Group> Group::open(std::shared_ptr<const Parents> parents, const std::string& name) {
     UniqueFd dir = TRY(open_at(parents->unified.dir.get(), name, O_RDONLY | O_DIRECTORY));
     return Group(std::move(parents), name, std::move(dir));
 }

@@ -23,12 +23,12 @@ namespace hutch::cgroups {
 /// (cgroup-v2.rst, "No Internal Process Constraint"). One fd per box; dropping the object leaves the group as it is.
 class Group {
   public:
-    /// Makes the group with its limits on all hierarchies, or nothing. `owner` as for Leaf::create. EEXIST when any
-    /// hierarchy has a group of this id; kInvalid for an id that is no safe name.
-    static Result<Group> create(std::shared_ptr<const Parents> parents, const std::string& box_id, const Limits& limits,
+    /// Makes the group `name` (Customers::place_in) with its limits on all hierarchies, or nothing. `owner` as for
+    /// Leaf::create. EEXIST when any hierarchy has it.
+    static Result<Group> create(std::shared_ptr<const Parents> parents, const std::string& name, const Limits& limits,
                                 uid_t owner);
     /// The group of a box that is there already, after a restart of the daemon.
-    static Result<Group> open(std::shared_ptr<const Parents> parents, const std::string& box_id);
+    static Result<Group> open(std::shared_ptr<const Parents> parents, const std::string& name);
 
     /// The v2 directory, for CLONE_INTO_CGROUP; owned by this object.
     [[nodiscard]] int fd() const { return dir_.get(); }
@@ -70,11 +70,11 @@ class Group {
         : parents_(std::move(parents)), name_(std::move(name)), dir_(std::move(dir)) {}
 
     std::shared_ptr<const Parents> parents_;
-    std::string name_;  // of the directories: prefix and box id
+    std::string name_;  // of the directories, below our parents
     UniqueFd dir_;
 };
 
-/// Group::remove by directory name, for a group that may be there in parts only.
+/// Group::remove by the directories' name, for a group that may be there in parts only.
 Result<void> remove_everywhere(const Parents& parents, const std::string& name);
 
 }  // namespace hutch::cgroups

@@ -27,12 +27,21 @@ Result<void> limit_cpu(const Parents& parents, const std::string& group, uint32_
                           std::to_string(cpus * kCpuPeriodUs));
 }
 
+Result<void> limit_pids(const Parents& parents, const std::string& group, uint32_t pids) {
+    return write_value_at(parents.home(Controller::kPids).dir, group + "/" + kPidsMax, std::to_string(pids));
+}
+
 }  // namespace
+
+Result<void> apply_sums(const Parents& parents, const std::string& group, const Sums& sums) {
+    if (sums.memory_bytes != 0) TRY(limit_memory(parents, group, sums.memory_bytes));
+    return sums.pids != 0 ? limit_pids(parents, group, sums.pids) : Result<void>();
+}
 
 Result<void> apply_limits(const Parents& parents, const std::string& group, const Limits& limits) {
     TRY(limit_memory(parents, group, limits.memory_bytes));
     TRY(limit_cpu(parents, group, limits.cpus));
-    return write_value_at(parents.home(Controller::kPids).dir, group + "/" + kPidsMax, std::to_string(limits.pids));
+    return limit_pids(parents, group, limits.pids);
 }
 
 }  // namespace hutch::cgroups

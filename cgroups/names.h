@@ -42,5 +42,7 @@ inline constexpr char kOomKill[] = "oom_kill";
 
 /// A box's group is "b-" + the box's id, so that what is ours can be told from what is not.
 inline constexpr char kGroupPrefix[] = "b-";
+/// The group of a customer, with those of its boxes, is "c-" + its name.
+inline constexpr char kCustomerPrefix[] = "c-";
 
 }  // namespace hutch::cgroups

@@ -119,6 +119,16 @@ const char* name_of(Controller controller) {
     return "";
 }
 
+Result<void> pass_on_all(const Parents& parents, const std::string& name) {
+    std::vector<Controller> here;
+    for (const Controller controller : kAllControllers) {
+        if (!parents.home(controller).v1) here.push_back(controller);
+    }
+    if (here.empty()) return {};
+    const UniqueFd group = TRY(open_at(parents.unified.dir.get(), name, O_RDONLY | O_DIRECTORY));
+    return pass_on(group.get(), parents.unified.root + "/" + parents.name + "/" + name, here);
+}
+
 Result<Parents> make_parents(const std::string& name) {
     if (!is_safe_id(name)) return invalid("\"" + name + "\" cannot name a cgroup");
     Parents parents;

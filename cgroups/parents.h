@@ -14,7 +14,7 @@ inline constexpr std::array kAllControllers{Controller::kMemory, Controller::kPi
 
 const char* name_of(Controller controller);
 
-/// Our parent group on one hierarchy; all groups of boxes are directly in it.
+/// Our parent group on one hierarchy; the groups of boxes are in it, those of customers between (customers.h).
 struct Parent {
     std::string root;  ///< where the hierarchy is mounted; for messages only
     UniqueFd dir;
@@ -42,5 +42,7 @@ struct Parents {
 /// are on v2, enables them in the cgroup.subtree_control of root and parent. kUnsupported, saying what is missing,
 /// when the host has no cgroup v2 mount or lacks a controller.
 Result<Parents> make_parents(const std::string& name);
+/// Enables the controllers that are on v2 for what is in the group of that name in our parent; where none is: nothing.
+Result<void> pass_on_all(const Parents& parents, const std::string& name);
 
 }  // namespace hutch::cgroups

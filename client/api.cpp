@@ -84,6 +84,11 @@ int64_t integer_of(const Json& object, const char* key) {
     return member.is_number() ? member.get<int64_t>() : 0;
 }
 
+Json object_of(const Json& object, const char* key) {
+    const Json& member = member_of(object, key);
+    return member.is_object() ? member : Json::object();
+}
+
 Json array_of(const Json& object, const char* key) {
     const Json& member = member_of(object, key);
     return member.is_array() ? member : Json::array();

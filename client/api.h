@@ -45,6 +45,8 @@ Json parse_json(std::string_view text);
 std::string text_of(const Json& object, const char* key);
 double number_of(const Json& object, const char* key);
 int64_t integer_of(const Json& object, const char* key);
+/// The object member `key`, or an empty one.
+Json object_of(const Json& object, const char* key);
 /// The array member `key`, or an empty one.
 Json array_of(const Json& object, const char* key);
 

@@ -1,7 +1,9 @@
 #include <unistd.h>
 
+#include <array>
 #include <ctime>
 #include <iostream>
+#include <optional>
 
 #include "client/format.h"
 #include "client/program.h"
@@ -12,6 +14,30 @@ namespace {
 
 struct KeyOptions {
     std::string name;
+    bool json = false;
+};
+
+/// What a customer's share is counted in.
+struct Share {
+    const char* option;
+    const char* field;  ///< in the API
+    const char* header;
+    const char* help;
+    bool bytes = false;
+};
+constexpr std::array kShares{
+    Share{"--boxes", "boxes", "BOXES", "Boxes at a time"},
+    Share{"--commands", "commands", "COMMANDS", "Commands under way at a time"},
+    Share{"--memory", "memory_bytes", "MEMORY", "Sizes of awake boxes added up, such as 64G", true},
+    Share{"--disk", "disk_bytes", "DISK", "What boxes have written, and snapshots, such as 50G", true},
+    Share{"--connections", "connections", "CONNECTIONS", "Connections over TCP at a time"},
+    Share{"--followers", "followers", "FOLLOWERS", "Followers of events at a time"},
+    Share{"--model-tokens", "model_tokens", "MODEL TOKENS", "Tokens of models a day (UTC), in and out"},
+};
+
+struct LimitOptions {
+    std::string name;
+    std::array<std::optional<uint64_t>, kShares.size()> limits;
     bool json = false;
 };
 
@@ -27,14 +53,59 @@ Result<int> remove(const Program& program, const KeyOptions& options) {
     return 0;
 }
 
+std::string amount_of(const Json& share, const char* field, bool bytes) {
+    const int64_t amount = integer_of(share, field);
+    return bytes ? format_size(static_cast<uint64_t>(amount)) : std::to_string(amount);
+}
+
+// "3/20", or without a limit "3".
+std::string share_text(const Json& limits, const Share& share) {
+    const Json found = object_of(limits, share.field);
+    const std::string used = amount_of(found, "used", share.bytes);
+    const auto limit = found.find("limit");
+    if (limit == found.end() || limit->is_null()) return used;
+    return used + "/" + amount_of(found, "limit", share.bytes);
+}
+
+std::vector<std::string> share_headers() {
+    std::vector<std::string> headers;
+    for (const Share& share : kShares) headers.emplace_back(share.header);
+    return headers;
+}
+
+std::vector<Cell> share_cells(const Json& of) {
+    std::vector<Cell> cells;
+    const Json limits = object_of(of, "limits");
+    for (const Share& share : kShares) cells.emplace_back(share_text(limits, share));
+    return cells;
+}
+
 Result<int> list(const Program& program, const KeyOptions& options) {
     const Api api = TRY(program.api());
     const Json answer = TRY(api.get("/v2/keys"));
     if (options.json) return show_json(answer);
-    Table table({"NAME", "AGE"});
+    std::vector<std::string> headers = share_headers();
+    headers.insert(headers.begin(), {"NAME", "AGE"});
+    Table table(std::move(headers));
     for (const Json& key : array_of(answer, "keys")) {
-        table.add({text_of(key, "name"), format_duration(time(nullptr) - integer_of(key, "created_at"))});
+        std::vector<Cell> row = share_cells(key);
+        const std::string age = format_duration(time(nullptr) - integer_of(key, "created_at"));
+        row.insert(row.begin(), {Cell(text_of(key, "name")), Cell(age)});
+        table.add(std::move(row));
     }
+    return show(table.text(colour_for(STDOUT_FILENO)));
+}
+
+Result<int> limit(const Program& program, const LimitOptions& options) {
+    const Api api = TRY(program.api());
+    Json body = Json::object();
+    for (size_t i = 0; i < kShares.size(); ++i) {
+        if (options.limits[i]) body[kShares[i].field] = *options.limits[i];
+    }
+    const Json answer = TRY(api.call("PUT", "/v2/keys/" + percent_encode(options.name) + "/limits", body));
+    if (options.json) return show_json(answer);
+    Table table(share_headers());
+    table.add(share_cells(answer));
     return show(table.text(colour_for(STDOUT_FILENO)));
 }
 
@@ -82,14 +153,32 @@ void add_model_key_commands(CLI::App& key, Program& program, const std::shared_p
     run_on(command, program, options, list_model_keys);
 }
 
+void add_limit_command(CLI::App& key, Program& program) {
+    const auto options = std::make_shared<LimitOptions>();
+    CLI::App* command =
+        add_command(key, "limit",
+                    "Set what a customer may take, and show what it takes\n\nWhat is not named stays as "
+                    "it is; 0 is no limit. Who is beyond a lower limit keeps what there is, and gets no "
+                    "more.",
+                    "hutch key limit alice --boxes 20 --disk 50G");
+    command->add_option("NAME", options->name, "The customer")->required();
+    for (size_t i = 0; i < kShares.size(); ++i) {
+        CLI::Option* option = command->add_option(kShares[i].option, options->limits[i], kShares[i].help);
+        if (kShares[i].bytes) option->transform(CLI::AsSizeValue(false));
+    }
+    add_json_flag(*command, options->json);
+    run_on(command, program, options, limit);
+}
+
 }  // namespace
 
 void add_key_commands(CLI::App& app, Program& program) {
-    CLI::App* key = add_command(app, "key",
-                                "API keys, each of which is a customer, and keys of models\n\nA customer sees its own "
-                                "boxes, snapshots and usage, and nobody else's; add, rm and\nls work only over the "
-                                "Unix socket. set, unset and models are of the customer who calls.",
-                                "hutch key add alice");
+    CLI::App* key =
+        add_command(app, "key",
+                    "API keys, each of which is a customer, and keys of models\n\nA customer sees its own "
+                    "boxes, snapshots and usage, and nobody else's; add, rm, ls\nand limit work only over the "
+                    "Unix socket. set, unset and models are of the customer who calls.",
+                    "hutch key add alice");
     key->require_subcommand(1);
     const auto options = std::make_shared<KeyOptions>();
 
@@ -105,8 +194,10 @@ void add_key_commands(CLI::App& app, Program& program) {
     command->add_option("NAME", options->name, "Its customer")->required();
     run_on(command, program, options, remove);
 
+    add_limit_command(*key, program);
     add_model_key_commands(*key, program, options);
-    command = add_command(*key, "ls", "List the customers that have a key", "hutch key ls");
+    command = add_command(*key, "ls", "List the customers that have a key, with what each takes and may take",
+                          "hutch key ls");
     add_json_flag(*command, options->json);
     run_on(command, program, options, list);
 }

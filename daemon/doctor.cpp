@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/syscalls.h"
 #include "cgroups/hierarchy.h"
+#include "daemon/host_room.h"
 #include "netns/host.h"
 #include "netns/netlink.h"
 #include "netns/routes.h"
@@ -78,6 +79,27 @@ Finding check_cgroups(const Config& config) {
     }
     return error("control groups: " + hierarchy.error().message,
                  "mount cgroup2 (on systemd hosts: boot with systemd.unified_cgroup_hierarchy=1)");
+}
+
+void check_host_room(std::vector<Finding>& findings) {
+    const auto found = host_room();
+    if (!found.ok()) return findings.push_back(warning("the host's room: " + found.error().message, "mount /proc"));
+    const HostRoom& room = found.value();
+    const auto enough = check_room(room);
+    if (!enough.ok()) findings.push_back(warning(enough.error().message, "until then no box is made"));
+    constexpr int64_t kFull = 16LL * kPidsPerBox;
+    const std::string tasks = "processes: the host may have " + std::to_string(room.most_tasks);
+    const std::string boxes = std::to_string(room.most_tasks / kPidsPerBox) + " boxes that each have all they may";
+    if (room.most_tasks < kFull) {
+        findings.push_back(warning(tasks + ", which are used up by " + boxes,
+                                   "sysctl -w kernel.pid_max=4194304, and kernel.threads-max if that is lower"));
+    } else {
+        findings.push_back(ok(tasks + ", enough for " + boxes));
+    }
+    const auto small = static_cast<int64_t>(find_size("small")->memory_bytes);
+    findings.push_back(
+        ok("memory: enough for " + std::to_string(room.memory_bytes / small) +
+           " small boxes that each use all of theirs; when more do, the kernel ends processes of boxes"));
 }
 
 // What of the path is there.
@@ -179,6 +201,7 @@ std::vector<Finding> examine_host(const Config& config) {
     findings.push_back(check_overlay());
     findings.push_back(check_seccomp());
     findings.push_back(check_cgroups(config));
+    check_host_room(findings);
     findings.push_back(check_file_system(config));
     findings.push_back(check_quota(config));
     check_network(config, findings);

@@ -9,6 +9,7 @@
 
 #include "daemon/curl.h"
 #include "daemon/event.h"
+#include "daemon/public_address.h"
 #include "daemon/text.h"
 
 namespace hutch::daemon {
@@ -44,6 +45,7 @@ struct Fetch::Call : std::enable_shared_from_this<Fetch::Call> {
     const asio::any_io_executor executor;
     Signal changed;
     CurlHandle curl{nullptr, curl_easy_cleanup};  ///< the thread's
+    bool at_private = false;                      ///< the same: it was at an address that it may not go to
 
     std::mutex mutex;
     Head head;
@@ -126,6 +128,15 @@ size_t take_body(char* data, size_t, size_t size, void* into) {
     return size;
 }
 
+// The address is looked at where it is used, so that no name can mean another between the look and the use.
+curl_socket_t open_public(void* of, curlsocktype, curl_sockaddr* address) {
+    if (!is_public(address->addr)) {
+        static_cast<Fetch::Call*>(of)->at_private = true;
+        return CURL_SOCKET_BAD;
+    }
+    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
 }  // namespace
 
 void Fetcher::Thread::start(const std::shared_ptr<Fetch::Call>& call) {
@@ -145,6 +156,17 @@ void Fetcher::Thread::start(const std::shared_ptr<Fetch::Call>& call) {
     set(CURLOPT_HEADERDATA, static_cast<void*>(call.get()));
     set(CURLOPT_WRITEFUNCTION, take_body);
     set(CURLOPT_WRITEDATA, static_cast<void*>(call.get()));
+    if (asked.alone) {                     // no connection that another call was let go to, nor one left for others
+        set(CURLOPT_USERAGENT, "hutchd");  // where the headers name none: GitHub refuses who has no name
+        set(CURLOPT_FRESH_CONNECT, 1L);
+        set(CURLOPT_FORBID_REUSE, 1L);
+    }
+    if (asked.seconds > 0) set(CURLOPT_TIMEOUT, asked.seconds);
+    if (!asked.to_private) {
+        set(CURLOPT_PROXY, "");  // else the proxy's address would be the one that is looked at
+        set(CURLOPT_OPENSOCKETFUNCTION, open_public);
+        set(CURLOPT_OPENSOCKETDATA, static_cast<void*>(call.get()));
+    }
     if (asked.method == "POST") {
         set(CURLOPT_POSTFIELDSIZE, static_cast<long>(asked.body.size()));
         set(CURLOPT_POSTFIELDS, asked.body.c_str());
@@ -171,8 +193,9 @@ void Fetcher::Thread::note_ends() {
         if (message->msg != CURLMSG_DONE) continue;
         std::optional<Error> failure;
         if (const CURLcode code = message->data.result; code != CURLE_OK) {
-            const std::string& url = under_way.at(message->easy_handle)->asked.url;
-            failure = Error{ErrorKind::kConflict, 0, "calling " + url + ": " + curl_easy_strerror(code)};
+            const Fetch::Call& call = *under_way.at(message->easy_handle);
+            const std::string why = call.at_private ? "it is at a private address" : curl_easy_strerror(code);
+            failure = Error{ErrorKind::kConflict, 0, "calling " + call.asked.url + ": " + why};
         }
         end(message->easy_handle, failure);
     }

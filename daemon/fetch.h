@@ -14,6 +14,10 @@ struct FetchCall {
     std::string url;                     ///< http or https; goes out as it is
     std::vector<std::string> headers{};  ///< "Name: value"
     std::string body{};
+    /// Whether it may go to loopback, private and link-local addresses; only one that is alone can be kept from them.
+    bool to_private = true;
+    bool alone = false;  ///< has a connection of its own, which ends with it
+    long seconds = 0;    ///< in all; 0: as many as it takes, as long as something comes now and then
 };
 
 /// A call of somebody else's server whose answer is read as it comes. Giving it up breaks the call off. Event loop

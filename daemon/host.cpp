@@ -3,10 +3,12 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/resource.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/syscalls.h"
+#include "daemon/host_room.h"
 #include "daemon/log.h"
 #include "netns/host.h"
 #include "overlayfs/quota.h"
@@ -55,6 +57,19 @@ void raise_descriptor_limit() {
     (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+void decline_oom_killer() {
+    const auto file = open_at(AT_FDCWD, "/proc/self/oom_score_adj", O_WRONLY);
+    if (file.ok()) (void)write_all(file.value().get(), "-900");
+}
+
+CustomerLimits::Limits limits_of_host(const Config& config) {
+    const auto room = host_room();
+    struct statvfs store {};
+    const bool found = statvfs(config.store_dir().c_str(), &store) == 0;
+    return default_limits(room.ok() ? room.value().memory_bytes : 0,
+                          found ? static_cast<int64_t>(store.f_blocks * store.f_frsize) : 0);
+}
+
 Result<void> mount_store(const Config& config) {
     // All threads share it. What we mount is seen by nobody else; what the host mounts still arrives.
     if (unshare(CLONE_NEWNS) != 0) return errno_error("taking a mount namespace (is this root?)");
@@ -97,8 +112,16 @@ Result<Mechanisms> prepare_host(const Config& config, std::map<netns::Ipv4, netn
     }
     auto cgroups = TRY(cgroups::Hierarchy::open(config.name));
     auto launcher = TRY(runtime::Launcher::prepare());
-    return Mechanisms{config,  network, std::move(store), std::move(cgroups), std::move(launcher), std::move(in_force),
-                      nullptr, nullptr};
+    const HostRoom room = TRY(host_room());
+    return Mechanisms{config,
+                      network,
+                      std::move(store),
+                      std::move(cgroups),
+                      share_of(room),
+                      std::move(launcher),
+                      std::move(in_force),
+                      nullptr,
+                      nullptr};
 }
 
 }  // namespace hutch::daemon

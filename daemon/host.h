@@ -1,6 +1,7 @@
 #pragma once
 
 #include "daemon/box/mechanisms.h"
+#include "daemon/customer_limits.h"
 
 namespace hutch::daemon {
 
@@ -21,5 +22,12 @@ Result<UniqueFd> lock_name(const Config& config);
 
 /// The soft limit of 1,024 is for programs that use select(2); a box holds half a dozen descriptors.
 void raise_descriptor_limit();
+
+/// The kernel, out of memory, ends something else than the daemon, where that may be asked for. Boxes are offered to it
+/// (runtime/launcher.cpp).
+void decline_oom_killer();
+
+/// What a customer may take of this host, of whom nothing else was said. After mount_store().
+CustomerLimits::Limits limits_of_host(const Config& config);
 
 }  // namespace hutch::daemon

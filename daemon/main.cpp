@@ -85,6 +85,7 @@ Task<> renew_certificate(std::shared_ptr<Tls> tls) {
 
 Result<void> serve(const Config& config) {
     raise_descriptor_limit();
+    decline_oom_killer();
     const std::shared_ptr<Tls> tls = TRY(load_certificate(config));
     UniqueFd handed_over = TRY(socket_handed_over());
     const UniqueFd lock = TRY(lock_state(config));
@@ -96,15 +97,17 @@ Result<void> serve(const Config& config) {
     Mechanisms mechanisms = TRY(prepare_host(config, firewall_policies(known)));
     mechanisms.reaper = std::make_unique<overlayfs::Reaper>(mechanisms.store);
 
+    Spend spend = TRY(Spend::load(records));  // before the loop: calls that it still carries at its end are counted
     asio::io_context loop(1);
     LagMeter lag(loop);
     Workers workers(config.workers);
     Workers decoders(kDecoders);
     EventLog events(loop.get_executor(), unix_now_ms());
-    Runs runs(loop.get_executor(), records, events, config.state_dir + "/runs");
+    CustomerLimits limits = TRY(CustomerLimits::load(records, limits_of_host(config)));
+    Runs runs(loop.get_executor(), records, events, limits, config.state_dir + "/runs");
     Layers layers(loop.get_executor(), mechanisms, records);
     Meter meter(loop.get_executor(), mechanisms, records, layers);
-    Manager boxes(loop.get_executor(), mechanisms, records, workers, layers, meter, runs, events);
+    Manager boxes(loop.get_executor(), mechanisms, records, workers, layers, meter, runs, events, limits);
     TRY(boxes.adopt());
     TRY(runs.adopt(boxes.list()));
     Images images(boxes, runs);
@@ -120,15 +123,16 @@ Result<void> serve(const Config& config) {
                             }));
 
     Models models = TRY(Models::load(boxes, config));
+    limits.add_measure(Resource::kModelTokens, [&spend](const std::string& customer) { return spend.today(customer); });
     Fetcher fetcher = TRY(Fetcher::open(loop.get_executor()));
     Agents agents(
-        boxes, runs,
+        boxes, runs, fetcher,
         [&models](const Box& box, const AgentRecord& agent, const Harness& harness, const std::string& run) {
             return models.open(run, box, agent, harness);
         },
         [&models](const std::string& run) { models.close(run); });
     TRY(agents.adopt());
-    Services services{boxes, runs, images, snapshots, agents, models, meter, events, config, lag};
+    Services services{boxes, runs, images, snapshots, agents, models, meter, events, limits, fetcher, config, lag};
     Router router;
     add_box_routes(router, services);
     add_env_routes(router, services);
@@ -155,9 +159,9 @@ Result<void> serve(const Config& config) {
         return check_route(services, exchange, params);
     });
     KeyRing keys = TRY(KeyRing::load(records));
-    add_key_routes(router, keys);
+    add_key_routes(router, keys, limits);
     const Auth auth = TRY(Auth::load(config.api_key_file, config.socket_group, keys));
-    Server server(loop.get_executor(), router, auth, config, decoders);
+    Server server(loop.get_executor(), router, auth, limits, config, decoders);
     if (handed_over) {
         TRY(server.listen_on(std::move(handed_over)));
         log_info("listening on the socket handed over");
@@ -171,7 +175,7 @@ Result<void> serve(const Config& config) {
     }
     UniqueFd gateway = TRY_IN("starting the models' gateway",
                               netns::gateway_socket(SOCK_STREAM, mechanisms.network.gateway(), kModelPort));
-    TRY(server.listen_apart(std::move(gateway), model_gateway(models, fetcher)));
+    TRY(server.listen_apart(std::move(gateway), model_gateway(models, {limits, spend}, fetcher)));
     const auto executor = asio::any_io_executor(loop.get_executor());
     spawn_lasting(executor, "the DNS forwarder", [&dns] { return serve_dns(*dns); });
     spawn_lasting(executor, "renewing the certificate", [&tls] { return renew_certificate(tls); });
@@ -181,6 +185,7 @@ Result<void> serve(const Config& config) {
     spawn_lasting(executor, "keeping the books", [&] {
         return meter.keep_books([&boxes] { return boxes.list(); }, [&snapshots] { snapshots.book(); });
     });
+    spawn_lasting(executor, "watching disks", [&boxes] { return boxes.watch_disk(); });
     notify_ready();
     lag.run();
     meter.stop();
@@ -188,6 +193,7 @@ Result<void> serve(const Config& config) {
     workers.join();  // before what they work on goes
     decoders.join();
     records.join();
+    mechanisms.cgroups.remove_empty_customers();
     return {};
 }
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "base/result.h"
+#include "daemon/fetch.h"
 
 namespace hutch::daemon {
 
@@ -23,8 +23,9 @@ struct OutboundAnswer {
     std::string body;
 };
 
-/// Blocks, half a minute at most: for worker threads. The server must prove who it is (TLS), and what is sent goes to
-/// no other: redirects are answers. kConflict when it cannot be reached, or may not.
-Result<OutboundAnswer> call_out(const OutboundCall& call);
+/// Takes half a minute at most, and no thread: who waits for a silent server keeps nobody else. The server must prove
+/// who it is (TLS), and what is sent goes to no other: redirects are answers. kConflict when it cannot be reached, or
+/// may not.
+Task<Result<OutboundAnswer>> call_out(Fetcher& fetcher, OutboundCall call);
 
 }  // namespace hutch::daemon

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <exception>
@@ -7,6 +8,7 @@
 #include <type_traits>
 
 #include "daemon/async.h"
+#include "daemon/turns.h"
 
 namespace hutch::daemon {
 
@@ -14,7 +16,9 @@ namespace hutch::daemon {
 /// queues here instead of making threads.
 class Workers {
   public:
-    explicit Workers(size_t threads) : pool_(threads) {}
+    /// Of one customer's work at most `each` is done at a time: by default, all threads but one.
+    explicit Workers(size_t threads, size_t each = 0)
+        : pool_(threads), turns_(threads, each > 0 ? each : std::max<size_t>(threads - 1, 1)) {}
     ~Workers() { join(); }
     Workers(const Workers&) = delete;
     Workers& operator=(const Workers&) = delete;
@@ -50,8 +54,16 @@ class Workers {
         asio::post(pool_, std::move(work));
     }
 
+    /// The same, in that customer's turn: for whatever may wait for a disk, or for much of a box's making.
+    template <typename F>
+    Task<std::invoke_result_t<F>> run_for(std::string customer, F work) {
+        const auto turn = co_await turns_.take(std::move(customer));
+        co_return co_await run(std::move(work));
+    }
+
   private:
     asio::thread_pool pool_;
+    Turns turns_;
 };
 
 }  // namespace hutch::daemon

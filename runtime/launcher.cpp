@@ -149,6 +149,13 @@ void wait_for(pid_t child) {
     }
 }
 
+// When the host runs out of memory, what is in boxes goes first. Set from here and not by init: of what root sets, no
+// process of the box can take anything back (proc(5), oom_score_adj).
+Result<void> offer_to_oom_killer(pid_t init) {
+    const UniqueFd file = TRY(open_at(AT_FDCWD, "/proc/" + std::to_string(init) + "/oom_score_adj", O_WRONLY));
+    return write_all(file.get(), "500");
+}
+
 Result<void> send_setup(int socket, const SpawnPlan& plan, const Filters& filters) {
     Setup setup{};
     setup.type = MessageType::kSetup;
@@ -227,6 +234,7 @@ Result<Spawned> Launcher::spawn(const SpawnPlan& plan) const {
     if (journey.failed_stage != Stage::kNone) return errno_error(stage_name(journey.failed_stage), journey.failed_code);
     spawned.pidfd = UniqueFd(sys_pidfd_open(spawned.pid));
     if (!spawned.pidfd) return errno_error("opening the pidfd of init");
+    TRY(offer_to_oom_killer(spawned.pid));
     end_init.commit();
     spawned.link = Link(std::move(ours));
     return spawned;

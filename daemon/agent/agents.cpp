@@ -49,8 +49,8 @@ PromptRecord new_record(const Box& box, const AgentRecord& agent, const std::opt
 
 }  // namespace
 
-Agents::Agents(Manager& boxes, Runs& runs, Access access, Close close)
-    : boxes_(boxes), runs_(runs), access_(std::move(access)), close_(std::move(close)) {}
+Agents::Agents(Manager& boxes, Runs& runs, Fetcher& fetcher, Access access, Close close)
+    : boxes_(boxes), runs_(runs), fetcher_(fetcher), access_(std::move(access)), close_(std::move(close)) {}
 
 Result<void> Agents::configure(const AgentRecord& agent) {
     if (agent.harness.empty() && agent.mcp_servers.empty() && agent.skills.empty()) return {};

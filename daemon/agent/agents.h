@@ -7,7 +7,9 @@
 
 #include "daemon/agent/harness.h"
 #include "daemon/box/manager.h"
+#include "daemon/outbound.h"
 #include "daemon/run/runs.h"
+#include "daemon/turns.h"
 
 namespace hutch::daemon {
 
@@ -39,7 +41,7 @@ class Agents {
     /// That run has ended.
     using Close = std::function<void(const std::string& run)>;
 
-    Agents(Manager& boxes, Runs& runs, Access access, Close close);
+    Agents(Manager& boxes, Runs& runs, Fetcher& fetcher, Access access, Close close);
 
     /// Reads the rows, and takes account of the prompts that an earlier daemon left under way or untold. After
     /// Runs::adopt.
@@ -83,13 +85,17 @@ class Agents {
     Task<> resume_account(std::shared_ptr<PromptRun> prompt, std::shared_ptr<Box> box);
     void conclude(PromptRun& prompt, const AgentResult& result, const RunRecord& run, const std::string& complaint);
     Task<> tell(PromptRecord record);
+    Task<Result<OutboundAnswer>> call_once(std::string customer, OutboundCall call);
 
     Manager& boxes_;
     Runs& runs_;
+    Fetcher& fetcher_;
     Access access_;
     Close close_;
     std::map<std::string, std::shared_ptr<PromptRun>> under_way_;  ///< by run
-    Workers tellers_{2};                                           ///< of webhooks: each waits for somebody's server
+    static constexpr size_t kMostTold = 1024;
+    static constexpr size_t kMostToldEach = 8;
+    Turns telling_{kMostTold, kMostToldEach};  ///< webhooks: each waits for somebody's server
 };
 
 }  // namespace hutch::daemon

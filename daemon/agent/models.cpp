@@ -55,7 +55,7 @@ Result<Models::Way> Models::find(const std::string& token, const std::string& ad
     if (provider == nullptr || key.empty()) {
         return Error{ErrorKind::kForbidden, 0, "there is no key for " + grant->second.provider + " any more"};
     }
-    return Way{provider, std::move(key)};
+    return Way{provider, std::move(key), box.value()->record.customer};
 }
 
 Result<const ModelProvider*> Models::provider(const std::string& name) const {

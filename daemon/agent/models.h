@@ -27,6 +27,7 @@ class Models {
     struct Way {
         const ModelProvider* provider;
         std::string key;
+        std::string customer;  ///< whose box it is
     };
     /// kUnauthorized for a token that is none, or another box's; kForbidden when the key has been taken away since.
     [[nodiscard]] Result<Way> find(const std::string& token, const std::string& address) const;

@@ -2,7 +2,6 @@
 
 #include "daemon/agent/agents.h"
 #include "daemon/log.h"
-#include "daemon/outbound.h"
 
 namespace hutch::daemon {
 namespace {
@@ -31,11 +30,18 @@ OutboundCall call_of(const PromptRecord& prompt, bool to_private) {
 
 }  // namespace
 
+Task<Result<OutboundAnswer>> Agents::call_once(std::string customer, OutboundCall call) {
+    const auto turn = co_await telling_.take(std::move(customer));
+    co_return co_await call_out(fetcher_, std::move(call));
+}
+
 // A few times, the last more than a minute after the first; a server that has heard of it, and refuses, has heard.
 Task<> Agents::tell(PromptRecord record) {
     const OutboundCall call = call_of(record, boxes_.mechanisms().config.private_webhooks);
+    const auto box = boxes_.find_of_any(record.box);
+    const std::string whose = box.ok() ? box.value()->record.customer : record.box;  // it may be gone
     for (size_t tries = 0;; ++tries) {
-        const auto told = co_await tellers_.run([&] { return call_out(call); });
+        const auto told = co_await call_once(whose, call);
         const int64_t status = told.ok() ? told.value().status : 0;
         const bool heard = told.ok() && status < 500 && status != 408 && status != 429;
         if (heard && status < 300) break;

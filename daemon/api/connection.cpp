@@ -52,6 +52,16 @@ std::optional<Response> asks_too_much(const ConnectionRules& rules, const Caller
     return too_many("requests: more than this key may send in a minute", *wait);
 }
 
+// Counted for whoever has shown a key on it last. One too many ends with this answer.
+Result<void> count(const ConnectionRules& rules, const Caller& caller, Client& client) {
+    if (!rules.keyed || client.customer == caller.customer) return {};
+    client.refused = true;
+    client.place = TRY(rules.limits.take(caller.customer, Resource::kConnections));
+    client.refused = false;
+    client.customer = caller.customer;
+    return {};
+}
+
 Task<Result<std::optional<Response>>> handle(HttpExchange& exchange, const ConnectionRules& rules, Client& client) {
     CO_TRY(exchange.understand());
     const Request& request = exchange.request();
@@ -59,6 +69,7 @@ Task<Result<std::optional<Response>>> handle(HttpExchange& exchange, const Conne
     if (rules.all) co_return co_await rules.all(exchange, {});
     if (auto refused = guesses_too_much(rules, client)) co_return refused;
     CO_TRY_LET(exchange.mutable_request().caller, authorize(request, rules, client));
+    CO_TRY(count(rules, request.caller, client));
     if (auto refused = asks_too_much(rules, request.caller)) co_return refused;
     exchange.charge(rules.memory);
     const Router::Match match = rules.router.match(request.method, request.path);
@@ -84,7 +95,7 @@ Task<bool> serve_one(HttpExchange& exchange, const ConnectionRules& rules, Clien
     if (exchange.upgraded()) co_return false;
     if (!exchange.begun()) {
         Response response = outcome.ok() ? std::move(outcome).value().value_or(Response{}) : answer(outcome.error());
-        co_await exchange.send(std::move(response));
+        co_await exchange.send(std::move(response), client.refused ? Stay::kNo : Stay::kYes);
     }
     co_return exchange.keep_alive();
 }

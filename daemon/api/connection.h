@@ -6,6 +6,7 @@
 #include "daemon/api/rate.h"
 #include "daemon/api/router.h"
 #include "daemon/api/wire.h"
+#include "daemon/customer_limits.h"
 
 namespace hutch::daemon {
 
@@ -17,6 +18,7 @@ struct ConnectionRules {
     Rate& wrong_keys;  ///< of each address
     const std::shared_ptr<MemoryBudget>& memory;
     Workers& decoders;
+    CustomerLimits& limits;
     bool keyed = false;  ///< over TCP, where every request carries an API key
     Handler all = {};    ///< of a door that is not the API's: is given every request, and knows itself who may ask
     Patience patience = {};
@@ -27,6 +29,9 @@ struct Client {
     Result<Caller> caller;  ///< where the connection itself tells
     std::string address;    ///< else where it comes from
     bool known = false;     ///< has shown a key that is one
+    bool refused = false;   ///< is to go
+    std::string customer{};
+    CustomerLimits::Hold place{};  ///< among the connections of that customer
 };
 
 /// Serves one connection until either side is done with it, or the client is too slow. `on_busy(true/false)` brackets

@@ -112,6 +112,10 @@ Answer events(Services& services, Exchange& exchange) {
     using namespace asio::experimental::awaitable_operators;
     CO_TRY_LET(const Wanted wanted, decode_wanted(exchange.request(), services.events));
     CO_TRY(co_await exchange.read_body(kMaxJsonBody));
+    CustomerLimits::Hold place;
+    if (wanted.follow) {
+        CO_TRY_LET(place, services.limits.take(exchange.request().caller.customer, Resource::kFollowers));
+    }
     std::map<std::string, std::string> headers;
     headers["Cache-Control"] = "no-store";
     CO_TRY(co_await exchange.begin(200, "text/event-stream", headers));

@@ -61,6 +61,10 @@ bool is_model_call(const Request& request) {
     return request.method == "POST" && asks;
 }
 
+bool costs(const Request& request) {
+    return request.method == "POST" && !request.path.ends_with("/count_tokens");
+}
+
 std::string token_of(const Request& request) {
     const std::string key = request.header("x-api-key");
     const std::string bearer = request.header("authorization");
@@ -86,7 +90,7 @@ FetchCall call_of(const Request& request, const Models::Way& way, std::string bo
 }
 
 // An answer that breaks off must not look like one that has ended: without end() the connection is cut, too.
-Task<Result<void>> pass_on(Exchange& exchange, Fetch& fetch, const Fetch::Head& head) {
+Task<Result<void>> pass_on(Exchange& exchange, Fetch& fetch, const Fetch::Head& head, SpendOfCall& spend) {
     std::map<std::string, std::string> headers;
     std::string type = "application/octet-stream";
     for (const auto& [name, value] : head.headers) {
@@ -99,13 +103,14 @@ Task<Result<void>> pass_on(Exchange& exchange, Fetch& fetch, const Fetch::Head& 
     for (;;) {
         CO_TRY_LET(const std::string piece, co_await fetch.read());
         if (piece.empty()) break;
+        spend.take(piece);
         CO_TRY(co_await exchange.write(piece));
     }
     co_return co_await exchange.end();
 }
 
 // Where the provider is, and what may be in its address, is the operator's own.
-Answer relay(Exchange& exchange, Fetch& fetch, const std::string& provider) {
+Answer relay(Exchange& exchange, Fetch& fetch, const std::string& provider, SpendOfCall& spend) {
     const auto head = co_await fetch.head();
     if (!head.ok()) {
         log_warning("{}", head.error().message);
@@ -116,7 +121,9 @@ Answer relay(Exchange& exchange, Fetch& fetch, const std::string& provider) {
     if (head.value().status == kNoContent || head.value().status == kNotModified) {  // they end with their head
         co_return std::optional(refusal(502, provider + " sent an answer that has no body"));
     }
-    const auto passed = co_await pass_on(exchange, fetch, head.value());
+    constexpr int64_t kRefused = 300;
+    if (head.value().status < kRefused && costs(exchange.request())) spend.begin();
+    const auto passed = co_await pass_on(exchange, fetch, head.value(), spend);
     if (!passed.ok()) log_warning("an answer of a model broke off: {}", passed.error().message);
     co_return std::optional<Response>();
 }
@@ -137,13 +144,17 @@ Task<Result<std::string>> read_into(MemoryShare& share, Exchange& exchange) {
     }
 }
 
-Answer forward(const Models& models, Fetcher& fetcher, std::shared_ptr<MemoryBudget> memory, Exchange& exchange) {
+Answer forward(const Models& models, Spending spending, Fetcher& fetcher, std::shared_ptr<MemoryBudget> memory,
+               Exchange& exchange) {
     const Request& request = exchange.request();
     const auto way = models.find(token_of(request), request.address);
     if (!way.ok()) co_return std::optional(refusal(http_status(way.error()), way.error().message));
     if (!is_model_call(request)) {
         co_return std::optional(refusal(404, request.method + " " + request.path + " is no call of a model"));
     }
+    const std::string customer = way.value().customer;
+    const auto allowed = spending.limits.check(customer, Resource::kModelTokens, 1);
+    if (costs(request) && !allowed.ok()) co_return std::optional(refusal(429, allowed.error().message));
     MemoryShare share(std::move(memory), request.address);
     auto body = co_await read_into(share, exchange);
     if (!body.ok()) {
@@ -151,18 +162,19 @@ Answer forward(const Models& models, Fetcher& fetcher, std::shared_ptr<MemoryBud
         if (body.error().kind == ErrorKind::kLimit) refused.headers["Retry-After"] = "1";
         co_return std::optional(std::move(refused));
     }
+    SpendOfCall spend(spending.spend, customer, body.value().size());
     Fetch fetch = fetcher.start(call_of(request, way.value(), std::move(body).value()));
-    auto done = co_await (relay(exchange, fetch, way.value().provider->name) || exchange.client_gone());
+    auto done = co_await (relay(exchange, fetch, way.value().provider->name, spend) || exchange.client_gone());
     if (done.index() == 0) co_return std::get<0>(std::move(done));
     co_return std::optional(refusal(408, "the caller ended its side of the connection"));
 }
 
 }  // namespace
 
-Handler model_gateway(const Models& models, Fetcher& fetcher) {
+Handler model_gateway(const Models& models, Spending spending, Fetcher& fetcher) {
     const auto memory = std::make_shared<MemoryBudget>(kMostOfAll, kPart);
-    return [&models, &fetcher, memory](Exchange& exchange, const Params&) {
-        return forward(models, fetcher, memory, exchange);
+    return [&models, spending, &fetcher, memory](Exchange& exchange, const Params&) {
+        return forward(models, spending, fetcher, memory, exchange);
     };
 }
 

@@ -174,7 +174,7 @@ std::string complaint_of(const Json& said) {
 
 // An answer of the forge with the status it should have.
 Task<Result<Json>> ask_forge(Services& services, ForgeCall call, int64_t expected) {
-    CO_TRY_LET(const ForgeAnswer said, co_await services.boxes.workers().run([&] { return call_forge(call); }));
+    CO_TRY_LET(const ForgeAnswer said, co_await call_forge(services.fetcher, call));
     const Json json = Json::parse(said.body, nullptr, false);
     if (said.status == expected && json.is_object()) co_return json;
     const std::string status = said.status == expected ? "what is no JSON" : std::to_string(said.status);

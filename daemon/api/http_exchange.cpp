@@ -191,11 +191,11 @@ Task<Result<std::unique_ptr<Socket>>> HttpExchange::upgrade() {
     co_return co_await open_web_socket(std::move(wire_), request_, patience_);
 }
 
-Task<> HttpExchange::send(Response response) {
+Task<> HttpExchange::send(Response response, Stay stay) {
     if (response.rest) co_return co_await send_in_pieces(std::move(response));
     begun_ = true;
     // An unread body would be taken for the next request. keep_alive() may be asked only after the header.
-    stays_ = parser_.is_done() && parser_.keep_alive();
+    stays_ = stay == Stay::kYes && parser_.is_done() && parser_.keep_alive();
     auto headers = response.headers;
     headers["Content-Type"] = response.content_type;
     headers["Content-Length"] = std::to_string(response.body.size());

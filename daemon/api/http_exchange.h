@@ -10,6 +10,9 @@
 
 namespace hutch::daemon {
 
+/// Whether the connection may be used for another request.
+enum class Stay { kYes, kNo };
+
 /// One request of a connection, and its answer.
 class HttpExchange final : public Exchange {
   public:
@@ -24,7 +27,7 @@ class HttpExchange final : public Exchange {
     Task<Head> read_head();
     /// Fills request(); an error for a target that is none.
     Result<void> understand();
-    Task<> send(Response response);
+    Task<> send(Response response, Stay stay = Stay::kYes);
 
     Request& mutable_request() { return request_; }
     /// From now on what it holds counts as its caller's.

@@ -35,11 +35,15 @@ Task<Result<std::string>> KeyRing::add(std::string customer) {
     co_return key;
 }
 
+Result<void> KeyRing::check(const std::string& customer) const {
+    if (std::any_of(keys_.begin(), keys_.end(), is_of(customer))) return {};
+    return Error{ErrorKind::kNotFound, 0, "no API key is called \"" + customer + "\""};
+}
+
 Task<Result<void>> KeyRing::remove(std::string customer) {
-    const auto found = std::find_if(keys_.begin(), keys_.end(), is_of(customer));
-    if (found == keys_.end()) co_return Error{ErrorKind::kNotFound, 0, "no API key is called \"" + customer + "\""};
+    CO_TRY(check(customer));
     CO_TRY(records_->drop_key(customer));
-    keys_.erase(found);
+    keys_.erase(std::find_if(keys_.begin(), keys_.end(), is_of(customer)));
     co_return co_await records_->synced();
 }
 

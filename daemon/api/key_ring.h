@@ -20,6 +20,8 @@ class KeyRing {
     Task<Result<std::string>> add(std::string customer);
     /// Not accepted from now on; what is the customer's stays, and is its next key's. kNotFound.
     Task<Result<void>> remove(std::string customer);
+    /// kNotFound for a customer that has none.
+    [[nodiscard]] Result<void> check(const std::string& customer) const;
     [[nodiscard]] const std::vector<KeyRecord>& list() const { return keys_; }
     /// Whose key it is. Compares with every one, each in constant time.
     [[nodiscard]] std::optional<std::string> owner_of(const std::string& key) const;

@@ -19,10 +19,23 @@ Answer add(KeyRing& keys, Exchange& exchange) {
     co_return std::optional(answer(json, 201));
 }
 
-Answer list(KeyRing& keys, Exchange& exchange) {
+// Each limit with what is used of it; null for none.
+Json limits_json(const CustomerLimits& limits, const std::string& customer) {
+    Json json = Json::object();
+    for (const Resource resource : kAllResources) {
+        const auto limit = limits.limit(customer, resource);
+        json[name_of(resource)] = {{"used", limits.used(customer, resource)}, {"limit", limit ? Json(*limit) : Json()}};
+    }
+    return json;
+}
+
+Answer list(KeyRing& keys, CustomerLimits& limits, Exchange& exchange) {
     CO_TRY(check_operator(exchange));
     Json rows = Json::array();
-    for (const KeyRecord& key : keys.list()) rows.push_back({{"name", key.customer}, {"created_at", key.created_at}});
+    for (const KeyRecord& key : keys.list()) {
+        rows.push_back(
+            {{"name", key.customer}, {"created_at", key.created_at}, {"limits", limits_json(limits, key.customer)}});
+    }
     Json all = Json::object();
     all["keys"] = std::move(rows);
     co_return std::optional(answer(all));
@@ -34,11 +47,42 @@ Answer remove(KeyRing& keys, Exchange& exchange, const Params& params) {
     co_return std::optional(Response{});
 }
 
+Result<std::vector<CustomerLimits::Setting>> decode_settings(const Fields& fields) {
+    constexpr int64_t kMost = 1LL << 53;  // what JSON's readers hold exactly
+    std::vector<CustomerLimits::Setting> settings;
+    for (const Resource resource : kAllResources) {
+        const char* const name = name_of(resource);
+        const auto limit = TRY(fields.number(name));
+        if (!limit) continue;
+        if (*limit < 0 || *limit > kMost) {
+            return invalid(std::string(name) + ": must be a whole number from 0, which is no limit, to 2^53");
+        }
+        settings.push_back({resource, *limit});
+    }
+    return settings;
+}
+
+Answer limit(KeyRing& keys, CustomerLimits& limits, Exchange& exchange, const Params& params) {
+    CO_TRY(check_operator(exchange));
+    CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
+    CO_TRY_LET(const auto settings, decode_settings(fields));
+    const std::string& name = params.at("name");
+    CO_TRY(keys.check(name));
+    CO_TRY(co_await limits.set(name, settings));
+    Json json = Json::object();
+    json["limits"] = limits_json(limits, name);
+    co_return std::optional(answer(json));
+}
+
 }  // namespace
 
-void add_key_routes(Router& router, KeyRing& keys) {
+void add_key_routes(Router& router, KeyRing& keys, CustomerLimits& limits) {
     router.add("POST", "/v2/keys", [&keys](Exchange& exchange, const Params&) { return add(keys, exchange); });
-    router.add("GET", "/v2/keys", [&keys](Exchange& exchange, const Params&) { return list(keys, exchange); });
+    router.add("GET", "/v2/keys",
+               [&keys, &limits](Exchange& exchange, const Params&) { return list(keys, limits, exchange); });
+    router.add("PUT", "/v2/keys/{name}/limits", [&keys, &limits](Exchange& exchange, const Params& params) {
+        return limit(keys, limits, exchange, params);
+    });
     router.add("DELETE", "/v2/keys/{name}",
                [&keys](Exchange& exchange, const Params& params) { return remove(keys, exchange, params); });
 }

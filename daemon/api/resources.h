@@ -2,6 +2,7 @@
 
 #include "daemon/agent/agents.h"
 #include "daemon/agent/models.h"
+#include "daemon/agent/spend.h"
 #include "daemon/api/codec.h"
 #include "daemon/api/key_ring.h"
 #include "daemon/api/router.h"
@@ -26,6 +27,8 @@ struct Services {
     Models& models;
     Meter& meter;
     EventLog& events;
+    CustomerLimits& limits;
+    Fetcher& fetcher;
     const Config& config;
     const LagMeter& lag;
 };
@@ -37,7 +40,7 @@ inline Handler with(Services& services,
 }
 
 // One file per resource of the API.
-void add_key_routes(Router& router, KeyRing& keys);
+void add_key_routes(Router& router, KeyRing& keys, CustomerLimits& limits);
 void add_box_routes(Router& router, Services& services);
 void add_env_routes(Router& router, Services& services);
 void add_label_routes(Router& router, Services& services);
@@ -62,8 +65,13 @@ void add_space_routes(Router& router, Services& services);
 /// Last: where two routes are equally good, the first is taken.
 void add_unbuilt_routes(Router& router);
 
+/// Where calls of models are counted, and what may be.
+struct Spending {
+    CustomerLimits& limits;
+    Spend& spend;
+};
 /// Of another door than the API's: Server::listen_apart.
-Handler model_gateway(const Models& models, Fetcher& fetcher);
+Handler model_gateway(const Models& models, Spending spending, Fetcher& fetcher);
 
 constexpr size_t kMaxJsonBody = 1024 * 1024;
 

@@ -74,11 +74,12 @@ struct Listener {
 };
 
 struct Server::State : std::enable_shared_from_this<Server::State> {
-    State(asio::any_io_executor its_executor, const Router& its_router, const Auth& its_auth, const Config& config,
-          Workers& its_decoders)
+    State(asio::any_io_executor its_executor, const Router& its_router, const Auth& its_auth,
+          CustomerLimits& its_limits, const Config& config, Workers& its_decoders)
         : executor(std::move(its_executor)),
           router(its_router),
           auth(its_auth),
+          limits(its_limits),
           max_per_address(config.connections_per_address),
           rate(config.requests_per_minute),
           wrong_keys(config.wrong_keys_per_minute),
@@ -89,6 +90,7 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
     asio::any_io_executor executor;
     const Router& router;
     const Auth& auth;
+    CustomerLimits& limits;
     const size_t max_connections = connection_limit();
     const size_t max_per_address;  ///< over TCP; 0: without a limit
     std::map<std::string, size_t> per_address;
@@ -142,11 +144,12 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
                                     .wrong_keys = self->wrong_keys,
                                     .memory = self->memory,
                                     .decoders = self->decoders,
+                                    .limits = self->limits,
                                     .keyed = listener->keyed,
                                     .all = listener->all};
-        const Client client{listener->tcp() ? Result<Caller>(Caller{}) : self->auth.by_peer(fd), address};
+        Client client{listener->tcp() ? Result<Caller>(Caller{}) : self->auth.by_peer(fd), address};
         const auto context = listener->tls ? listener->tls->context() : nullptr;
-        co_await serve_connection(Wire(std::move(socket), context), rules, client, [&](bool busy) {
+        co_await serve_connection(Wire(std::move(socket), context), rules, std::move(client), [&](bool busy) {
             if (busy) {
                 pass.emplace(self->requests.enter());
             } else {
@@ -164,9 +167,9 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
     }
 };
 
-Server::Server(asio::any_io_executor executor, const Router& router, const Auth& auth, const Config& config,
-               Workers& decoders)
-    : state_(std::make_shared<State>(std::move(executor), router, auth, config, decoders)) {}
+Server::Server(asio::any_io_executor executor, const Router& router, const Auth& auth, CustomerLimits& limits,
+               const Config& config, Workers& decoders)
+    : state_(std::make_shared<State>(std::move(executor), router, auth, limits, config, decoders)) {}
 
 Server::~Server() = default;
 

@@ -8,6 +8,7 @@
 #include "daemon/api/router.h"
 #include "daemon/api/tls.h"
 #include "daemon/config.h"
+#include "daemon/customer_limits.h"
 #include "daemon/event.h"
 #include "daemon/workers.h"
 
@@ -18,8 +19,8 @@ namespace hutch::daemon {
 class Server {
   public:
     /// `decoders`: see Exchange::decode.
-    Server(asio::any_io_executor executor, const Router& router, const Auth& auth, const Config& config,
-           Workers& decoders);
+    Server(asio::any_io_executor executor, const Router& router, const Auth& auth, CustomerLimits& limits,
+           const Config& config, Workers& decoders);
     ~Server();
 
     Result<void> listen_unix(const std::string& path);

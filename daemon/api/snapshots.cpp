@@ -222,7 +222,8 @@ Answer diff(Services& services, Exchange& exchange, const Params& params) {
                                {"type", type_of(change.type)},
                                {"size", change.size}});
         if (added.ok() || added.error().kind != ErrorKind::kTooLarge) return added;
-        return Error{ErrorKind::kTooLarge, 0, added.error().message + "; take what the box has changed with format=tar"};
+        return Error{ErrorKind::kTooLarge, 0,
+                     added.error().message + "; take what the box has changed with format=tar"};
     };
     CO_TRY(co_await services.snapshots.diff(box, std::move(base), add));
     co_return std::optional(Response{200, rows.finish(), "application/json"});

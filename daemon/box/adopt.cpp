@@ -138,6 +138,9 @@ Result<void> Manager::take_over(const std::shared_ptr<Box>& box, std::optional<L
     if (life) {
         TRY_IN("box " + record.id, adopt_life(*life));
         TRY_IN("box " + record.id, listen_to(box, *life));
+        const Size* size = find_size(record.size);
+        if (size == nullptr || box->sleep()) return {};
+        box->memory = limits_.note(record.customer, Resource::kMemory, static_cast<int64_t>(size->memory_bytes));
         return {};
     }
     log_info("box {}: its init is gone; it is paused with its files", record.id);
@@ -166,6 +169,7 @@ Result<void> Manager::adopt() {
         if (!wanted && forget_unwanted(box)) continue;
         known_boxes.insert(record.id);
         know(record.layers);
+        box->place = limits_.note(record.customer, Resource::kBoxes);
         uid_slots_.reserve(record.uid_slot);
         if (record.change != FilesChange::kNone) known_layers.insert(record.change_layer);
         if (!wanted) {

@@ -12,6 +12,7 @@ namespace hutch::daemon {
 Box::Box(const asio::any_io_executor& executor, BoxRecord its_record, BoxListener& listener)
     : record(std::move(its_record)),
       booked_at(record.booked_ms == 0 ? Moment::clock::now() : moment_of(record.booked_ms)),
+      upper_bytes(record.disk_bytes),
       executor_(executor),
       listener_(listener) {}
 

@@ -8,6 +8,7 @@
 
 #include "daemon/box/builder.h"
 #include "daemon/box/state.h"
+#include "daemon/customer_limits.h"
 #include "daemon/event.h"
 
 namespace hutch::daemon {
@@ -92,6 +93,8 @@ class Box : public std::enable_shared_from_this<Box> {
     int64_t ending_cpu_ns = 0;          ///< of a life that is over and has not joined the past yet
     Moment booked_at;                   ///< record.booked_ms by the monotonic clock
     std::optional<Moment> measured_at;  ///< when its files were last added up
+    int64_t upper_bytes = 0;            ///< of what it has written, as last looked at
+    uint64_t disk_limit = 0;            ///< of that, as last set; 0: not known
     int64_t layer_bytes = 0;            ///< its share of the layers that only boxes hold, as last looked at
 
     std::optional<Moment> expires_at;  ///< of an ephemeral one: record.expires_at by the monotonic clock
@@ -120,6 +123,9 @@ class Box : public std::enable_shared_from_this<Box> {
     /// cached.
     UniqueFd old_root;
     bool holds_address = false;  ///< record.address is taken from the pool
+
+    CustomerLimits::Hold place;   ///< among the boxes of its customer, until nothing of it is left
+    CustomerLimits::Hold memory;  ///< of its size, while it is awake
 
   private:
     static Task<> listen(std::shared_ptr<Box> self, std::shared_ptr<bool> current,

@@ -4,6 +4,8 @@
 
 #include <poll.h>
 
+#include <algorithm>
+
 #include "base/file.h"
 #include "base/ids.h"
 #include "base/syscalls.h"
@@ -35,9 +37,9 @@ std::string hostname_of(const BoxRecord& box) {
 constexpr uint64_t kStartMargin = 64 << 20;
 
 // An image that is being built may become as large as any box.
-Result<void> limit_disk(Mechanisms& mechanisms, const BoxRecord& box, uint64_t margin) {
+Result<void> limit_disk(Mechanisms& mechanisms, const BoxRecord& box, uint64_t most, uint64_t margin) {
     const Size* size = find_size(box.internal ? "large" : box.size);
-    const overlayfs::DiskLimit limit{.bytes = size->disk_bytes + margin, .inodes = size->disk_inodes};
+    const overlayfs::DiskLimit limit{.bytes = std::min(size->disk_bytes, most) + margin, .inodes = size->disk_inodes};
     TRY_IN("limiting its disk", overlayfs::limit_upper(mechanisms.store, box.id, limit));
     return {};
 }
@@ -57,7 +59,8 @@ Result<int64_t> start_time_of(int64_t pid) {
     return std::stoll(stat.substr(at + 1));
 }
 
-Result<Life> build_life(Mechanisms& mechanisms, const BoxRecord& box, Upper upper, BuildTimes& times) {
+Result<Life> build_life(Mechanisms& mechanisms, const BoxRecord& box, Upper upper, uint64_t most_disk,
+                        BuildTimes& times) {
     const Size* size = find_size(box.size);
     if (size == nullptr) return invalid("size: \"" + box.size + "\" is not known to this daemon");
     const uid_t base = UidSlots::base_of(box.uid_slot);
@@ -68,7 +71,7 @@ Result<Life> build_life(Mechanisms& mechanisms, const BoxRecord& box, Upper uppe
     Undo discard_upper([&] {
         if (upper == Upper::kFresh) (void)overlayfs::discard_upper(mechanisms.store, box.id);
     });
-    TRY(limit_disk(mechanisms, box, kStartMargin));
+    TRY(limit_disk(mechanisms, box, most_disk, kStartMargin));
     lap.to(times.upper);
     const UniqueFd userns = TRY(runtime::make_user_namespace(base));
     lap.to(times.user_namespace);
@@ -86,8 +89,10 @@ Result<Life> build_life(Mechanisms& mechanisms, const BoxRecord& box, Upper uppe
                                  overlayfs::mount_box(mechanisms.store, box.layers, box.id, userns.get(), base));
     lap.to(times.mount);
 
+    TRY(mechanisms.cgroups.ensure_customer(
+        box.customer, box.customer == kLocalCustomer ? cgroups::Sums() : mechanisms.customer_sums));
     cgroups::Group group =
-        TRY_IN("making its control group", mechanisms.cgroups.create(box.id, limits_of(*size), base));
+        TRY_IN("making its control group", mechanisms.cgroups.create(box.id, limits_of(*size), base, box.customer));
     Undo remove_group([&] {
         (void)kill_life(mechanisms, box, std::nullopt);
         (void)mechanisms.cgroups.remove(box.id);
@@ -116,7 +121,7 @@ Result<Life> build_life(Mechanisms& mechanisms, const BoxRecord& box, Upper uppe
     });
     lap.to(times.spawn);
     TRY_IN("its init", spawned.link.wait_ready(kReadyDeadlineMs));
-    TRY(limit_disk(mechanisms, box, 0));
+    TRY(limit_disk(mechanisms, box, most_disk, 0));
     const int64_t start = TRY(start_time_of(spawned.pid));
     UniqueFd inside = TRY(open_root(spawned.pid));
     lap.to(times.ready);

@@ -46,9 +46,11 @@ struct BuildTimes {
 
 enum class Upper { kFresh, kExisting };
 
-/// Brings a box to life, on a new upper or on the one it has. Blocks for about two milliseconds: for a worker thread.
+/// Brings a box to life, on a new upper or on the one it has, which may become as large as its size says and not beyond
+/// `most_disk` bytes. Blocks for about two milliseconds: for a worker thread.
 /// On failure everything it made is undone.
-Result<Life> build_life(Mechanisms& mechanisms, const BoxRecord& box, Upper upper, BuildTimes& times);
+Result<Life> build_life(Mechanisms& mechanisms, const BoxRecord& box, Upper upper, uint64_t most_disk,
+                        BuildTimes& times);
 
 /// Finds the living init that `box` tells of; nothing if it has ended, and an error if that cannot be known (no
 /// descriptor, memory or permission to look with). Changes nothing.

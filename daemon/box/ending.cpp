@@ -125,6 +125,8 @@ Task<> Manager::finish_removal(std::shared_ptr<Box> box, std::shared_ptr<Removal
             give_address_back(*box);
             uid_slots_.release(box->record.uid_slot);
             leaving_.erase(box->record.id);
+            box->place = {};
+            box->memory = {};
             listener_.on_gone(*box);
             layers_.drop_unused(box->record.layers);
             layers_.drop_unused(box->record.mounted);

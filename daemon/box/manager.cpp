@@ -8,6 +8,7 @@
 #include "daemon/box/network.h"
 #include "daemon/box/sleep.h"
 #include "daemon/clock.h"
+#include "daemon/host_room.h"
 #include "daemon/lap.h"
 #include "daemon/log.h"
 #include "daemon/spawn.h"
@@ -53,7 +54,7 @@ const char* reason_of(Trigger trigger) {
 }  // namespace
 
 Manager::Manager(asio::any_io_executor executor, Mechanisms& mechanisms, Records& records, Workers& workers,
-                 Layers& layers, Meter& meter, BoxListener& listener, EventLog& events)
+                 Layers& layers, Meter& meter, BoxListener& listener, EventLog& events, CustomerLimits& limits)
     : executor_(std::move(executor)),
       mechanisms_(mechanisms),
       records_(records),
@@ -62,8 +63,17 @@ Manager::Manager(asio::any_io_executor executor, Mechanisms& mechanisms, Records
       meter_(meter),
       listener_(listener),
       events_(events),
+      limits_(limits),
+      awake_(executor_),
       work_(executor_),
       alarm_(executor_, [this](Moment now) { return look_at_clock(now); }) {
+    limits_.add_measure(Resource::kDisk, [this](const std::string& customer) {
+        int64_t sum = 0;
+        for (const auto& [id, box] : boxes_) {
+            if (box->record.customer == customer) sum += box->upper_bytes + box->layer_bytes;
+        }
+        return sum;
+    });
     layers_.set_boxes([this](const std::string& layer) { return uses_layer(layer); },
                       [this](const std::string& layer) { return count_on_layer(layer); });
 }
@@ -174,16 +184,48 @@ Result<Gate::Pass> Manager::enter() {
     return work_.enter();
 }
 
+Result<std::shared_ptr<Admission>> Manager::admit(const CreateBox& command) {
+    const auto most = static_cast<int64_t>(mechanisms_.config.max_boxes);
+    if (limits_.used_by_all(Resource::kBoxes) >= most) {
+        return Error{
+            ErrorKind::kLimit, 0,
+            "this host is set to hold at most " + std::to_string(most) + " boxes; delete some, or raise max_boxes"};
+    }
+    const HostRoom room = TRY(host_room());
+    TRY(check_room(room));
+    TRY(limits_.check(command.customer, Resource::kDisk, 1));
+    auto admission = std::make_shared<Admission>();
+    admission->place = TRY(limits_.take(command.customer, Resource::kBoxes));
+    const auto memory = static_cast<int64_t>(find_size(command.size)->memory_bytes);
+    admission->memory = TRY(limits_.take(command.customer, Resource::kMemory, memory));
+    awake_.notify();
+    return admission;
+}
+
+Result<void> Manager::admit(std::vector<CreateBox>& commands) {
+    std::vector<std::shared_ptr<Admission>> admitted;  // those so far are given back if one is refused
+    for (const CreateBox& command : commands) admitted.push_back(TRY(admit(command)));
+    for (size_t i = 0; i < commands.size(); ++i) commands[i].admission = std::move(admitted[i]);
+    return {};
+}
+
+// For who wakes or starts it; one that is awake has it.
+Result<void> Manager::take_memory(Box& box) {
+    const Size* size = find_size(box.record.size);
+    if (box.memory || size == nullptr) return {};
+    box.memory = TRY(limits_.take(box.record.customer, Resource::kMemory, static_cast<int64_t>(size->memory_bytes)));
+    awake_.notify();
+    return {};
+}
+
 Task<Result<std::shared_ptr<Box>>> Manager::create(CreateBox command) {
     CO_TRY_LET(const auto pass, enter());
-    if (boxes_.size() >= mechanisms_.config.max_boxes) {
-        co_return Error{ErrorKind::kLimit, 0,
-                        "this host is set to hold at most " + std::to_string(mechanisms_.config.max_boxes) +
-                            " boxes; delete some, or raise max_boxes"};
-    }
     if (!command.name.empty() &&
         (names_.contains({command.customer, command.name}) || find(command.customer, command.name).ok())) {
         co_return Error{ErrorKind::kConflict, 0, "name: a box called \"" + command.name + "\" exists; choose another"};
+    }
+    if (!command.admission) {
+        CO_TRY_LET(command.admission, admit(command));
     }
     BoxRecord record{.id = random_id(),
                      .customer = command.customer,
@@ -206,6 +248,8 @@ Task<Result<std::shared_ptr<Box>>> Manager::create(CreateBox command) {
     if (command.ttl > 0) record.expires_at = record.created_at + command.ttl;
     auto box = std::make_shared<Box>(executor_, std::move(record), listener_);
     if (command.ttl > 0) box->expires_at = Moment::clock::now() + std::chrono::seconds(command.ttl);
+    box->place = std::move(command.admission->place);
+    box->memory = std::move(command.admission->memory);
     Lap lap;
     const auto intent = save(*box);  // before the kernel is touched
     if (!intent.ok()) {
@@ -240,7 +284,10 @@ Task<Result<std::shared_ptr<Box>>> Manager::create(CreateBox command) {
 
 Task<Result<void>> Manager::start(std::shared_ptr<Box> box, Upper upper) {
     BuildTimes times;  // the worker's own: anybody may look at the box's meanwhile
-    auto life = co_await workers_.run([&] { return build_life(mechanisms_, box->record, upper, times); });
+    const uint64_t most_disk = most_disk_of(*box);
+    auto life = co_await workers_.run_for(
+        box->record.customer, [&] { return build_life(mechanisms_, box->record, upper, most_disk, times); });
+    box->disk_limit = 0;
     box->times = times;
     if (!life.ok()) {
         box->failure = life.error();
@@ -293,8 +340,10 @@ Task<Result<void>> Manager::apply(Trigger trigger, std::shared_ptr<Box> box) {
     if (!action.ok()) co_return std::move(action).error().in("box " + box->record.id);
     if (trigger == Trigger::kWork || trigger == Trigger::kResume) box->touch();
     if (action.value() == Action::kNothing) co_return Result<void>();
+    if (action.value() == Action::kThaw || action.value() == Action::kStart) CO_TRY(take_memory(*box));
     const Box::Change done(box);
     auto result = co_await carry_out(action.value(), box);
+    if (!box->alive() || box->sleep()) box->memory = {};
     if (const auto type = event_of(action.value(), result)) {
         events_.publish(*type, box->record, result.ok() ? reason_of(trigger) : result.error().message);
     }
@@ -359,6 +408,7 @@ void Manager::release(const std::shared_ptr<Box>& box, Claim claim, bool start) 
         Result<void> started;
         if (start) started = co_await start_afresh(box);
         if (!started.ok()) log_warning("{}", started.error().message);
+        if (!box->alive()) box->memory = {};
         watch(*box);
     };
     spawn(executor_, "letting box " + box->record.id + " go", let_go);

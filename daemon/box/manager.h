@@ -14,11 +14,17 @@
 #include "daemon/box/mechanisms.h"
 #include "daemon/box/meter.h"
 #include "daemon/box/uid_slots.h"
+#include "daemon/customer_limits.h"
 #include "daemon/event_log.h"
 #include "daemon/store/records.h"
 #include "daemon/workers.h"
 
 namespace hutch::daemon {
+
+/// What a box that is to be made takes of its customer's limits.
+struct Admission {
+    CustomerLimits::Hold place, memory;
+};
 
 struct CreateBox {
     std::string customer = kLocalCustomer;
@@ -33,8 +39,9 @@ struct CreateBox {
     std::string git_token{};
     bool keep_alive = false;
     std::string init_command;
-    int64_t idle_timeout = -1;  ///< seconds; 0: never, -1: as the daemon is set
-    int64_t ttl = 0;            ///< seconds; 0: not ephemeral
+    int64_t idle_timeout = -1;               ///< seconds; 0: never, -1: as the daemon is set
+    int64_t ttl = 0;                         ///< seconds; 0: not ephemeral
+    std::shared_ptr<Admission> admission{};  ///< of Manager::admit, for who makes several; else create() asks for it
 };
 
 /// Time each step of a deletion took, in nanoseconds.
@@ -50,10 +57,13 @@ class Manager {
   public:
     /// `listener` is told what happens in the boxes.
     Manager(asio::any_io_executor executor, Mechanisms& mechanisms, Records& records, Workers& workers, Layers& layers,
-            Meter& meter, BoxListener& listener, EventLog& events);
+            Meter& meter, BoxListener& listener, EventLog& events, CustomerLimits& limits);
 
     /// A living box. On failure nothing of it remains.
     Task<Result<std::shared_ptr<Box>>> create(CreateBox command);
+    /// Takes the places of all these boxes, or of none: kLimit, naming what of their customer or of the host is used
+    /// up. Before anything is made for them.
+    Result<void> admit(std::vector<CreateBox>& commands);
     /// A customer's, by id or name. kNotFound names what was asked for.
     Result<std::shared_ptr<Box>> find(const std::string& customer, const std::string& id_or_name);
     /// Whosever it is, by id.
@@ -98,6 +108,11 @@ class Manager {
     Result<void> change(Box& box, const std::function<void(BoxRecord&)>& edit);
     /// What it may talk to, from the moment this answers, and at every start.
     Task<Result<void>> set_network(std::shared_ptr<Box> box, NetworkPolicy policy);
+    /// Looks at what the box has written, and, where the file system counts that, all boxes of its customer: what was
+    /// last measured may be an hour old.
+    Task<> look_at_disk(std::shared_ptr<Box> box);
+    /// Holds what boxes of a customer write to what it has left; until the loop ends.
+    Task<> watch_disk();
     /// Has the meter look again at who holds these layers.
     void weigh_those_on(const std::vector<std::string>& layers);
 
@@ -110,6 +125,7 @@ class Manager {
     [[nodiscard]] Layers& layers() { return layers_; }
     [[nodiscard]] Records& records() { return records_; }
     [[nodiscard]] EventLog& events() { return events_; }
+    [[nodiscard]] CustomerLimits& limits() { return limits_; }
     [[nodiscard]] Mechanisms& mechanisms() { return mechanisms_; }
     [[nodiscard]] Workers& workers() { return workers_; }
     [[nodiscard]] const asio::any_io_executor& executor() const { return executor_; }
@@ -120,6 +136,10 @@ class Manager {
     Task<> act(Due due, std::shared_ptr<Box> box);
     void watch(const Box& box);
     Task<Result<void>> carry_out(Action action, std::shared_ptr<Box> box);
+    Result<std::shared_ptr<Admission>> admit(const CreateBox& command);
+    Result<void> take_memory(Box& box);
+    [[nodiscard]] uint64_t most_disk_of(const Box& box) const;
+    Task<> hold_to_disk(std::vector<std::shared_ptr<Box>> boxes);
     Task<Result<void>> apply(Trigger trigger, std::shared_ptr<Box> box);
     Task<Result<void>> start(std::shared_ptr<Box> box, Upper upper);
     Task<Result<void>> start_afresh(std::shared_ptr<Box> box);
@@ -159,11 +179,13 @@ class Manager {
     Meter& meter_;
     BoxListener& listener_;
     EventLog& events_;
+    CustomerLimits& limits_;
     UidSlots uid_slots_;
     std::map<std::string, std::shared_ptr<Box>> boxes_;                 ///< by id
     std::map<std::pair<std::string, std::string>, std::string> names_;  ///< customer and name, to id
     std::map<std::string, std::shared_ptr<Box>> leaving_;  ///< being taken apart; for callers they do not exist
     std::function<void(const std::shared_ptr<Box>&)> started_;
+    Signal awake_;  ///< some box is made or woken
     Gate work_;
     Alarm alarm_;
     Workers reclaimers_{1};  ///< not the workers of requests: a large box takes seconds

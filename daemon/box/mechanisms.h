@@ -19,6 +19,7 @@ struct Mechanisms {
     netns::Config network;
     overlayfs::Store store;
     cgroups::Hierarchy cgroups;
+    cgroups::Sums customer_sums;  ///< of each customer but the host's own
     runtime::Launcher launcher;
     std::unique_ptr<netns::Policies> policies;
     std::unique_ptr<netns::Pool> slots;

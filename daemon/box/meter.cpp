@@ -113,6 +113,24 @@ void Meter::weigh(const std::shared_ptr<Box>& box) {
     });
 }
 
+Task<> Meter::look(std::vector<std::shared_ptr<Box>> boxes) {
+    if (boxes.empty()) co_return;
+    const std::string customer = boxes.front()->record.customer;
+    std::vector<std::string> ids;
+    for (const auto& box : boxes) ids.push_back(box->record.id);
+    std::vector<std::optional<int64_t>> bytes(ids.size());
+    (void)co_await measurers_.run_for(customer, [&]() -> Result<void> {
+        for (size_t i = 0; i < ids.size(); ++i) {
+            const auto counted = overlayfs::upper_bytes(mechanisms_.store, ids[i], stop_.get_token());
+            if (counted.ok()) bytes[i] = static_cast<int64_t>(counted.value());  // else it is being deleted
+        }
+        return {};
+    });
+    for (size_t i = 0; i < boxes.size(); ++i) {
+        if (bytes[i]) boxes[i]->upper_bytes = *bytes[i];
+    }
+}
+
 Task<> Meter::measure(std::shared_ptr<Box> box) {
     weigh(box);
     const Moment asleep_since = box->sleep() ? box->sleep()->since : box->activity().last;
@@ -128,7 +146,7 @@ Task<> Meter::measure(std::shared_ptr<Box> box) {
     Result<void> booked = book(*box);                                  // until now it held what was measured before
     if (booked.ok()) {
         box->measured_at = begun;
-        box->record.disk_bytes = static_cast<int64_t>(bytes.value());
+        box->record.disk_bytes = box->upper_bytes = static_cast<int64_t>(bytes.value());
         booked = records_.put_box(box->record);
     }
     if (!booked.ok()) log_warning("box {}: its size cannot be recorded: {}", id, booked.error().message);

@@ -40,6 +40,9 @@ class Meter {
     Result<void> close(Box& box, const LifeUse& last);
     /// Adds up the files of a box in the background, if it may have changed any since that was last done.
     Task<> measure(std::shared_ptr<Box> box);
+    /// The same for the limits of its customer, now, whatever is done with the box meanwhile: of all these, which are
+    /// one customer's.
+    Task<> look(std::vector<std::shared_ptr<Box>> boxes);
     /// Looks again at what the box holds of its layers: after somebody else who held them has gone.
     void weigh(const std::shared_ptr<Box>& box);
     /// At each full hour: books and measures all of these, and has `others` book what is theirs; until the loop ends.
@@ -57,7 +60,7 @@ class Meter {
     Records& records_;
     Layers& layers_;
     std::stop_source stop_;
-    Workers measurers_{1};  ///< not the workers of requests: a large tree takes seconds
+    Workers measurers_{2};  ///< not the workers of requests: a large tree takes seconds
 };
 
 }  // namespace hutch::daemon

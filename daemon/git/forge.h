@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "base/result.h"
+#include "daemon/fetch.h"
 
 namespace hutch::daemon {
 
@@ -18,8 +18,8 @@ struct ForgeAnswer {
     std::string body;  ///< JSON, as a rule
 };
 
-/// Blocks, half a minute at most: for worker threads. The server must prove who it is (TLS), and the token goes to no
-/// other: redirects are answers. kConflict when it cannot be reached.
-Result<ForgeAnswer> call_forge(const ForgeCall& call);
+/// Takes half a minute at most. The server must prove who it is (TLS), and the token goes to no other: redirects are
+/// answers. kConflict when it cannot be reached.
+Task<Result<ForgeAnswer>> call_forge(Fetcher& fetcher, ForgeCall call);
 
 }  // namespace hutch::daemon

@@ -94,6 +94,7 @@ void Runs::take_over(const std::shared_ptr<Box>& box, uint64_t number, runtime::
         if (master.ok()) run->terminal_ = std::move(master).value();
         fcntl(message.fds[0].get(), F_SETFL, O_NONBLOCK);  // an init of an earlier build had left that to us
     }
+    run->place_ = limits_.note(box->record.customer, Resource::kCommands);
     run->started_.set();
     open_streams(*run, std::move(message.fds[0]), std::move(message.fds[1]));
     active_.emplace(number, run);

@@ -69,6 +69,7 @@ class Run : public std::enable_shared_from_this<Run> {
     std::shared_ptr<Box> box_;
     RunRecord record_;
     cgroups::Leaf leaf_;
+    CustomerLimits::Hold place_;  ///< among its customer's commands, until it has ended
     Records& records_;
     bool recorded_;
     std::optional<Stream> output_, errors_;

@@ -48,21 +48,25 @@ RunRecord new_record(const Box& box, const Command& command, uint64_t number) {
 
 }  // namespace
 
-Runs::Runs(asio::any_io_executor executor, Records& records, EventLog& events, std::string directory)
+Runs::Runs(asio::any_io_executor executor, Records& records, EventLog& events, CustomerLimits& limits,
+           std::string directory)
     : executor_(std::move(executor)),
       records_(records),
       events_(events),
+      limits_(limits),
       directory_(std::move(directory)),
       settling_(executor_) {}
 
 Task<Result<std::shared_ptr<Run>>> Runs::start(std::shared_ptr<Box> box, Command command, UniqueFd input) {
     const Lap lap;
+    CO_TRY_LET(auto place, limits_.take(box->record.customer, Resource::kCommands));
     const uint64_t number = ++last_number_;
     CO_TRY_LET(cgroups::Leaf leaf, box->make_leaf(leaf_of(number)));
     const Box::Work work(box);
     auto run =
         std::make_shared<Run>(box, new_record(*box, command, number), std::move(leaf), records_, command.recorded);
     run->lap_ = lap;
+    run->place_ = std::move(place);
     active_.emplace(number, run);
     const auto launched = co_await launch(run, command, std::move(input));
     if (!launched.ok()) {
@@ -137,6 +141,7 @@ void Runs::record_start(Run& run) {
 void Runs::carry(const std::shared_ptr<Run>& run) {
     (void)mkdir(directory_of(run->record_.box).c_str(), 0700);  // without it, the journal stays in memory
     spawn(executor_, "carrying run " + run->record_.id, run->carry(), [this, run](const Result<void>& how) {
+        run->place_ = {};
         if (!how.ok()) run->give_up(how.error());
         if (run->recorded_) events_.publish(EventType::kRunEnded, run->box_->record, run->record_);
         settle_soon(run);

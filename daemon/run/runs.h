@@ -17,7 +17,8 @@ namespace hutch::daemon {
 class Runs : public BoxListener {
   public:
     /// Output is kept below `directory`, in a directory per box.
-    Runs(asio::any_io_executor executor, Records& records, EventLog& events, std::string directory);
+    Runs(asio::any_io_executor executor, Records& records, EventLog& events, CustomerLimits& limits,
+         std::string directory);
 
     /// Starts it in a living box. kInvalid, naming the field, when the working directory or the program is not there.
     Task<Result<std::shared_ptr<Run>>> start(std::shared_ptr<Box> box, Command command, UniqueFd input);
@@ -82,6 +83,7 @@ class Runs : public BoxListener {
     asio::any_io_executor executor_;
     Records& records_;
     EventLog& events_;
+    CustomerLimits& limits_;
     std::string directory_;
     uint64_t last_number_ = 0;
     std::map<uint64_t, std::shared_ptr<Run>> active_;              ///< by number

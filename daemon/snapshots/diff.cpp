@@ -59,19 +59,22 @@ Task<Result<void>> Snapshots::diff(std::shared_ptr<Box> box, std::vector<std::st
     const auto take = [&sink](const overlayfs::Change& change) -> Result<void> {
         return is_of_init(change) ? Result<void>() : sink(change);
     };
-    CO_TRY(co_await comparers_.run([&] { return overlayfs::diff(stacks, stop_.get_token(), take); }));
+    CO_TRY(co_await comparers_.run_for(box->record.customer,
+                                       [&] { return overlayfs::diff(stacks, stop_.get_token(), take); }));
     co_return reader.check();
 }
 
 Task<Result<void>> Snapshots::archive_diff(std::shared_ptr<Box> box, std::vector<std::string> base, Taker taker) {
     CO_TRY_LET(const auto pass, boxes_.enter());
-    if (archiving_ >= kMostArchives) {  // each holds a thread for as long as its client reads
+    const std::string customer = box->record.customer;
+    if (archiving_.size() >= kMostArchives || archiving_.count(customer) >= kMostArchivesEach) {
         co_return Error{ErrorKind::kLimit, 0,
-                        "as many archives are being read as may be, " + std::to_string(kMostArchives) +
-                            "; try again when one of them is done"};
+                        "as many archives are being read as may be, " + std::to_string(kMostArchivesEach) +
+                            " of one customer and " + std::to_string(kMostArchives) +
+                            " in all; try again when one of them is done"};
     }
-    ++archiving_;
-    const Undo done([this] { --archiving_; });
+    archiving_.insert(customer);
+    const Undo done([&] { archiving_.erase(archiving_.find(customer)); });
     const overlayfs::Stack now{box->record.id, box->record.layers};
     const InHand held(*this, now.layers);
     const InHand held_base(*this, base);

@@ -22,7 +22,7 @@ SnapshotRecord describe(const Box& box, std::string name) {
             .layers = {},
             .size = record.size,
             .env = record.env,
-            .bytes = record.disk_bytes,
+            .bytes = std::max(record.disk_bytes, box.upper_bytes),
             .booked_ms = unix_now_ms(),
             .created_ms = unix_now_ms()};
 }
@@ -31,6 +31,11 @@ SnapshotRecord describe(const Box& box, std::string name) {
 
 Snapshots::Snapshots(Manager& boxes) : boxes_(boxes) {
     boxes_.layers().add_user([this](const std::string& layer) { return uses_layer(layer); });
+    boxes_.limits().add_measure(Resource::kDisk, [this](const std::string& customer) {
+        int64_t sum = 0;
+        for (const auto& [id, kept] : snapshots_) sum += kept.record.customer == customer ? kept.record.bytes : 0;
+        return sum;
+    });
 }
 
 Snapshots::InHand::InHand(Snapshots& snapshots, Stack layers) : snapshots_(snapshots), layers_(std::move(layers)) {
@@ -114,6 +119,11 @@ Task<Result<SnapshotRecord>> Snapshots::take(std::shared_ptr<Box> box, std::stri
     CO_TRY(co_await flatten(box, Height::kTooHigh));
     co_await sync(*box, times);
     CO_TRY_LET(auto claim, co_await boxes_.claim(box));
+    const auto room = co_await take_room(box);
+    if (!room.ok()) {
+        boxes_.release(box, std::move(claim), false);
+        co_return room.error();
+    }
     const bool was_awake = box->alive() && !box->sleep();
     SnapshotRecord snapshot = describe(*box, std::move(name));
     const auto kept = co_await keep_files(
@@ -249,6 +259,7 @@ Task<Result<void>> Snapshots::roll_back(std::shared_ptr<Box> box, std::string id
         // A power cut that brought the beginning back would have the reset done again, on what was written since.
         if (done.ok()) done = co_await boxes_.records().synced();
     }
+    if (done.ok()) box->upper_bytes = 0;
     box->measured_at.reset();
     boxes_.release(box, std::move(claim), was_awake);
     boxes_.layers().drop_unused(old);

@@ -118,6 +118,8 @@ class Snapshots {
     Task<Result<Stack>> seal(std::shared_ptr<Box> box, Commit commit, KeepTimes& times);
     Task<Result<Stack>> copy(std::shared_ptr<Box> box, Commit commit, KeepTimes& times);
     Task<> sync(const Box& box, KeepTimes& times);
+    /// Of its customer's disk as much as the box has written, until its copy counts by itself; kLimit without.
+    Task<Result<CustomerLimits::Hold>> take_room(std::shared_ptr<Box> box);
     Task<Result<overlayfs::Import>> copy_frozen(std::shared_ptr<Box> box, KeepTimes& times);
     Task<Result<std::vector<std::shared_ptr<Box>>>> create_all(std::vector<CreateBox> commands);
     void add_up(const std::string& id);
@@ -140,11 +142,12 @@ class Snapshots {
     std::stop_source stop_;
     // Not the workers of requests: a large tree takes seconds.
     Workers copiers_{2};
-    Workers comparers_{1};
+    Workers comparers_{2};
     Workers flatteners_{1};
-    static constexpr size_t kMostArchives = 4;
-    size_t archiving_ = 0;
-    Workers archivers_{kMostArchives};  // each as slow as a client reads
+    static constexpr size_t kMostArchives = 12;
+    static constexpr size_t kMostArchivesEach = 4;
+    std::multiset<std::string> archiving_;  ///< the customers that read them
+    Workers archivers_{kMostArchives};      // each holds a thread for as long as its client reads
 };
 
 }  // namespace hutch::daemon

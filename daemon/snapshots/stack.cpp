@@ -54,8 +54,17 @@ bool is_still(Box& box) {
 Task<> Snapshots::sync(const Box& box, KeepTimes& times) {
     Lap lap;
     const std::string id = box.record.id;
-    (void)co_await copiers_.run([&] { return overlayfs::sync_upper(boxes_.mechanisms().store, id); });
+    (void)co_await copiers_.run_for(box.record.customer,
+                                    [&] { return overlayfs::sync_upper(boxes_.mechanisms().store, id); });
     lap.to(times.sync);
+}
+
+// Looked at now: what was last measured may be an hour old. Who has claimed the box.
+Task<Result<CustomerLimits::Hold>> Snapshots::take_room(std::shared_ptr<Box> box) {
+    const BoxRecord& record = box->record;
+    if (!boxes_.limits().limit(record.customer, Resource::kDisk)) co_return CustomerLimits::Hold();
+    co_await boxes_.look_at_disk(box);
+    co_return boxes_.limits().take(record.customer, Resource::kDisk, box->upper_bytes);
 }
 
 Task<Result<Snapshots::Stack>> Snapshots::keep_files(std::shared_ptr<Box> box, Commit commit, KeepTimes& times) {
@@ -90,7 +99,10 @@ Task<Result<Snapshots::Stack>> Snapshots::seal(std::shared_ptr<Box> box, Commit 
     }
     lap.to(times.end);
     const BoxRecord begun = record;  // the worker's own
-    if (done.ok()) done = co_await boxes_.workers().run([&] { return seal_files(boxes_.mechanisms(), begun); });
+    if (done.ok()) {
+        done =
+            co_await boxes_.workers().run_for(record.customer, [&] { return seal_files(boxes_.mechanisms(), begun); });
+    }
     if (!done.ok()) {
         // Half done, perhaps: what is there decides, as it would after a crash. If that fails, its next start tries.
         const auto mended = co_await boxes_.workers().run([&] { return finish_change(boxes_.mechanisms(), begun); });
@@ -106,6 +118,7 @@ Task<Result<Snapshots::Stack>> Snapshots::seal(std::shared_ptr<Box> box, Commit 
     record.change = FilesChange::kNone;
     record.change_layer.clear();
     record.disk_bytes = 0;
+    box->upper_bytes = 0;
     box->measured_at.reset();
     done = co_await records.durably([&]() -> Result<void> {
         TRY(records.put_box(record));
@@ -131,15 +144,16 @@ Task<Result<overlayfs::Import>> Snapshots::copy_frozen(std::shared_ptr<Box> box,
     });
     if (freezing) CO_TRY(records.put_box(record));
     const std::string id = record.id;
-    co_return co_await copiers_.run(
-        [&] { return copy_still(boxes_.mechanisms(), id, freezing, box->interrupt.get_token(), times.frozen); });
+    co_return co_await copiers_.run_for(record.customer, [&] {
+        return copy_still(boxes_.mechanisms(), id, freezing, box->interrupt.get_token(), times.frozen);
+    });
 }
 
 Task<Result<Snapshots::Stack>> Snapshots::copy(std::shared_ptr<Box> box, Commit commit, KeepTimes& times) {
     Lap lap;
     CO_TRY_LET(overlayfs::Import import, co_await copy_frozen(box, times));
     lap = Lap();
-    CO_TRY_LET(const std::string layer, co_await copiers_.run([&] {
+    CO_TRY_LET(const std::string layer, co_await copiers_.run_for(box->record.customer, [&] {
         return overlayfs::seal_layer(boxes_.mechanisms().store, std::move(import));
     }));
     lap.to(times.copied);
@@ -158,9 +172,15 @@ Task<Result<std::vector<std::shared_ptr<Box>>>> Snapshots::fork(std::shared_ptr<
                                                                 std::vector<CreateBox> commands) {
     KeepTimes times;
     CO_TRY_LET(const auto pass, boxes_.enter());
+    CO_TRY(boxes_.admit(commands));  // all, or nothing is made
     CO_TRY(co_await flatten(box, Height::kTooHigh));
     co_await sync(*box, times);
     CO_TRY_LET(auto claim, co_await boxes_.claim(box));
+    const auto room = co_await take_room(box);
+    if (!room.ok()) {
+        boxes_.release(box, std::move(claim), false);
+        co_return room.error();
+    }
     const bool was_awake = box->alive() && !box->sleep();
     SnapshotRecord moment;
     moment.image = box->record.image;

@@ -35,6 +35,36 @@ Result<std::vector<KeyRecord>> Records::keys() {
     return keys;
 }
 
+Result<void> Records::put_limit(const LimitRecord& limit) {
+    return database_.query("INSERT OR REPLACE INTO limits VALUES (?, ?, ?)")
+        .bind(limit.customer)
+        .bind(limit.resource)
+        .bind(limit.limit)
+        .run();
+}
+
+Result<std::vector<LimitRecord>> Records::limits() {
+    std::vector<LimitRecord> limits;
+    Query query = database_.query("SELECT customer, resource, most FROM limits");
+    while (TRY(query.step())) limits.push_back({query.text(0), query.text(1), query.number(2)});
+    return limits;
+}
+
+Result<void> Records::put_tokens(const TokenRecord& tokens) {
+    return database_.query("INSERT OR REPLACE INTO model_tokens VALUES (?, ?, ?)")
+        .bind(tokens.customer)
+        .bind(tokens.day)
+        .bind(tokens.tokens)
+        .run();
+}
+
+Result<std::vector<TokenRecord>> Records::tokens() {
+    std::vector<TokenRecord> tokens;
+    Query query = database_.query("SELECT customer, day, tokens FROM model_tokens");
+    while (TRY(query.step())) tokens.push_back({query.text(0), query.number(1), query.number(2)});
+    return tokens;
+}
+
 Result<void> Records::put_model_key(const std::string& customer, const ModelKeyRecord& key) {
     return database_.query("INSERT OR REPLACE INTO model_keys VALUES (?, ?, ?)")
         .bind(customer)

@@ -146,6 +146,12 @@ CREATE TRIGGER grant_goes_with_prompt AFTER DELETE ON prompts BEGIN
     R"sql(
 ALTER TABLE prompts ADD COLUMN json_schema TEXT NOT NULL DEFAULT '';
 )sql",
+    R"sql(
+CREATE TABLE limits (
+    customer TEXT NOT NULL, resource TEXT NOT NULL, most INTEGER NOT NULL, PRIMARY KEY (customer, resource))
+    STRICT, WITHOUT ROWID;
+CREATE TABLE model_tokens (customer TEXT PRIMARY KEY, day INTEGER NOT NULL, tokens INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+)sql",
 };
 
 }  // namespace

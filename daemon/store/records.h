@@ -24,6 +24,20 @@ struct KeyRecord {
     int64_t created_at = 0;
 };
 
+/// A limit of one customer that is not as every customer's is.
+struct LimitRecord {
+    std::string customer;
+    std::string resource;  ///< "boxes"
+    int64_t limit = 0;     ///< 0: none
+};
+
+/// How many tokens of models a customer has used on a day.
+struct TokenRecord {
+    std::string customer;
+    int64_t day = 0;  ///< since 1970, by UTC
+    int64_t tokens = 0;
+};
+
 /// How far a box's making or unmaking has come. Written before the kernel is touched, so that a start after a crash
 /// knows what may be there.
 enum class Phase : int64_t { kCreating = 0, kReady = 1, kDeleting = 2 };
@@ -309,7 +323,11 @@ class Records {
     Result<std::vector<ModelKeyRecord>> model_keys(const std::string& customer);            ///< by provider
     Result<void> add_key(const KeyRecord& key);
     Result<void> drop_key(const std::string& customer);
-    Result<std::vector<KeyRecord>> keys();  ///< by customer
+    Result<std::vector<KeyRecord>> keys();             ///< by customer
+    Result<void> put_limit(const LimitRecord& limit);  ///< inserts or replaces
+    Result<std::vector<LimitRecord>> limits();
+    Result<void> put_tokens(const TokenRecord& tokens);  ///< in place of those of another day
+    Result<std::vector<TokenRecord>> tokens();           ///< each customer's last day
 
     // usage_records.cpp
     /// Adds it to what is there of this box and period.

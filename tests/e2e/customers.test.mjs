@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { complains, hutch, output } from './lib/command.mjs';
+import { Customer, withCustomers } from './lib/customer.mjs';
 import { leakless, needs, suite } from './lib/suite.mjs';
 
 needs();
@@ -11,49 +12,7 @@ const daemon = suite({ tcp: true });
 const kEnv = '/v2/box/settings/env';
 const run = (...args) => output(daemon, args);
 
-/// A customer, asking over TCP with its key.
-class Customer {
-  static async make(name) {
-    const { key } = await daemon.json('POST', '/v2/keys', { name }, 201);
-    return new Customer(name, key);
-  }
-  constructor(name, key) {
-    this.name = name;
-    this.key = key;
-  }
-  async ask(method, path, body) {
-    const headers = { 'x-box-api-key': this.key, connection: 'close' };
-    const answer = await fetch(`${daemon.url}${path}`, { method, headers, ...(body !== undefined && { body: JSON.stringify(body) }) });
-    const text = await answer.text();
-    return { status: answer.status, text, get json() { return JSON.parse(text); } };
-  }
-  async json(method, path, body, status = 200) {
-    const answer = await this.ask(method, path, body);
-    assert.equal(answer.status, status, `${method} ${path}: ${answer.text}`);
-    return answer.json;
-  }
-  /// Everything of it goes, its key last.
-  async remove() {
-    const boxes = await this.json('GET', '/v2/box');
-    await this.json('DELETE', '/v2/box', { ids: boxes.map(({ id }) => id) });
-    await this.json('DELETE', '/v2/box/snapshots', {});
-    await this.json('PUT', kEnv, { env_vars: {} });
-    await daemon.json('DELETE', `/v2/keys/${this.name}`);
-  }
-}
-
-function withCustomers(name, test) {
-  leakless(daemon, name, async () => {
-    const customers = [await Customer.make('alice'), await Customer.make('bob')];
-    try {
-      await test(...customers);
-    } finally {
-      for (const customer of customers) await customer.remove();
-    }
-  });
-}
-
-withCustomers('each has its own boxes, and names of its own', async (alice, bob) => {
+withCustomers(daemon, 'each has its own boxes, and names of its own', async (alice, bob) => {
   const box = await alice.json('POST', '/v2/box', { name: 'web' }, 201);
   assert.equal(box.customer_id, 'alice');
   const other = await bob.json('POST', '/v2/box', { name: 'web' }, 201);
@@ -71,7 +30,7 @@ withCustomers('each has its own boxes, and names of its own', async (alice, bob)
 // What a handler would want to read before it looks for the box: a refusal must come first all the same.
 const kBody = { name: 'x', command: ['true'], label: 'x', mode: 'deny-all', init_command: 'x', path: 'x', content: 'x', value: 'x' };
 
-withCustomers('no call finds another\'s box, run or snapshot, or does anything to it', async (alice, bob) => {
+withCustomers(daemon, 'no call finds another\'s box, run or snapshot, or does anything to it', async (alice, bob) => {
   const box = await alice.json('POST', '/v2/box', { name: 'web', keep_alive: true, labels: ['x'] }, 201);
   await alice.json('POST', '/v2/box/web/exec', { command: ['sh', '-c', 'echo mine > file'] });
   const { runs: [{ id: runId }] } = await alice.json('GET', '/v2/box/web/runs');
@@ -108,7 +67,7 @@ withCustomers('no call finds another\'s box, run or snapshot, or does anything t
   assert.deepEqual((await alice.json('GET', '/v2/box/snapshots')).snapshots.map(({ id }) => id), [snapshot.id]);
 });
 
-withCustomers('lists, usage, events and variables are each one\'s own', async (alice, bob) => {
+withCustomers(daemon, 'lists, usage, events and variables are each one\'s own', async (alice, bob) => {
   await alice.json('PUT', kEnv, { env_vars: { SECRET: 'of alice' } });
   const box = await alice.json('POST', '/v2/box', { name: 'hidden-box' }, 201);
   const snapshot = await alice.json('POST', `/v2/box/${box.id}/snapshots`, { name: 'hidden' }, 201);
@@ -136,7 +95,7 @@ withCustomers('lists, usage, events and variables are each one\'s own', async (a
   await bob.json('DELETE', `/v2/box/${box.id}/snapshots/${snapshot.id}`, undefined, 404);
 });
 
-withCustomers('what is the host\'s is not a customer\'s; images are for all', async (alice) => {
+withCustomers(daemon, 'what is the host\'s is not a customer\'s; images are for all', async (alice) => {
   for (const [method, path, body] of [['GET', '/v2/host'], ['GET', '/metrics'], ['GET', '/v2/keys'], ['POST', '/v2/keys', { name: 'eve' }],
     ['DELETE', '/v2/keys/bob'], ['DELETE', '/v2/images/busybox'], ['PUT', '/v2/images/mine'], ['POST', '/v2/images/mine/build', { script: 'true' }]]) {
     const { status, text } = await alice.ask(method, path, body);
@@ -145,7 +104,7 @@ withCustomers('what is the host\'s is not a customer\'s; images are for all', as
   assert.ok((await alice.json('GET', '/v2/images')).images.length > 0);
 });
 
-withCustomers('the operator sees all when it asks for all, and reaches each by its id', async (alice) => {
+withCustomers(daemon, 'the operator sees all when it asks for all, and reaches each by its id', async (alice) => {
   const box = await alice.json('POST', '/v2/box', { name: 'web' }, 201);
   assert.deepEqual(await daemon.json('GET', '/v2/box'), []);
   assert.deepEqual((await daemon.json('GET', '/v2/box?all=1')).map(({ id }) => id), [box.id]);
@@ -156,12 +115,12 @@ withCustomers('the operator sees all when it asks for all, and reaches each by i
 });
 
 leakless(daemon, 'a key of the file is the host\'s own customer, but no operator', async () => {
-  const file = new Customer('local', daemon.key);
+  const file = new Customer(daemon, 'local', daemon.key);
   const box = await daemon.box({ name: 'web' });
   assert.equal((await file.json('GET', '/v2/box/web')).id, box.id);
   await file.json('GET', '/v2/host');
   await file.json('GET', '/v2/keys', undefined, 403);
-  const alice = await Customer.make('alice');
+  const alice = await Customer.make(daemon, 'alice');
   const hers = await alice.json('POST', '/v2/box', {}, 201);
   await file.json('GET', `/v2/box/${hers.id}`, undefined, 404);
   await alice.remove();
@@ -170,9 +129,9 @@ leakless(daemon, 'a key of the file is the host\'s own customer, but no operator
 leakless(daemon, 'a key is shown once, kept as a hash, and works until it is removed', async () => {
   const key = (await run('key', 'add', 'alice')).trim();
   assert.match(key, /^hutch_[a-z0-9]{52}$/);
-  const alice = new Customer('alice', key);
+  const alice = new Customer(daemon, 'alice', key);
   const box = await alice.json('POST', '/v2/box', { name: 'web' }, 201);
-  assert.match(await run('key', 'ls'), /^NAME +AGE\nalice +\S+\n$/);
+  assert.match(await run('key', 'ls'), /^NAME +AGE +BOXES .*\nalice +\S+ +1\/100 .*\n$/);
   await complains(daemon, 1, /"alice" has a key/, ['key', 'add', 'alice']);
   await complains(daemon, 1, /local is the host's own/, ['key', 'add', 'local']);
   await daemon.refuses(400, /^name: /, 'POST', '/v2/keys', { body: { name: 'no/slash' } });
@@ -183,12 +142,12 @@ leakless(daemon, 'a key is shown once, kept as a hash, and works until it is rem
   await daemon.launch();
   await alice.json('GET', '/v2/box/web');
   for (const wrong of [key.slice(0, -1), `${key}x`, key.toUpperCase(), '']) {
-    await new Customer('alice', wrong).json('GET', '/v2/box', undefined, 401);
+    await new Customer(daemon, 'alice', wrong).json('GET', '/v2/box', undefined, 401);
   }
   await run('key', 'rm', 'alice');
   await alice.json('GET', '/v2/box', undefined, 401);
   await complains(daemon, 1, /"alice"/, ['key', 'rm', 'alice']);
-  const again = new Customer('alice', JSON.parse(await run('key', 'add', 'alice', '--json')).key);
+  const again = new Customer(daemon, 'alice', JSON.parse(await run('key', 'add', 'alice', '--json')).key);
   assert.notEqual(again.key, key);
   assert.equal((await again.json('GET', '/v2/box/web')).id, box.id, 'what is the customer\'s is its next key\'s');
   await alice.json('GET', '/v2/box', undefined, 401);

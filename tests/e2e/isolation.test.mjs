@@ -47,7 +47,7 @@ leakless(daemon, 'the ranges of host ids of two boxes do not overlap', async () 
 });
 
 function initOf(box) {
-  return fs.readFileSync(`${unifiedGroup(daemon.name)}/b-${box.id}/init/cgroup.procs`, 'utf8').trim();
+  return fs.readFileSync(`${unifiedGroup(daemon.name)}/c-local/b-${box.id}/init/cgroup.procs`, 'utf8').trim();
 }
 
 // --- what a command may not do ---

@@ -168,7 +168,7 @@ leakless(daemon, 'a daemon killed while it starts recovers all the same', async 
 });
 
 function killInit(box) {
-  process.kill(Number(fs.readFileSync(`${unifiedGroup(daemon.name)}/b-${box.id}/init/cgroup.procs`, 'utf8')), 'SIGKILL');
+  process.kill(Number(fs.readFileSync(`${unifiedGroup(daemon.name)}/c-local/b-${box.id}/init/cgroup.procs`, 'utf8')), 'SIGKILL');
 }
 
 leakless(daemon, 'a box whose init was killed is paused, and wakes with its files for the next command', async () => {
@@ -238,7 +238,7 @@ leakless(daemon, 'a control group of which only a part is left does not stand in
   for (const box of boxes) {
     killInit(box);
     for (const parent of parents(daemon.name).filter((one) => one !== unifiedGroup(daemon.name))) {
-      const group = `${parent}/b-${box.id}`;
+      const group = `${parent}/c-local/b-${box.id}`;
       await until('the group is empty', () => fs.readFileSync(`${group}/cgroup.procs`, 'utf8') === '');
       fs.rmdirSync(group);
     }

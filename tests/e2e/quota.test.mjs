@@ -6,6 +6,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { json } from './lib/command.mjs';
 import { Box } from './lib/box.mjs';
+import { withCustomers } from './lib/customer.mjs';
 import { sweep } from './lib/host.mjs';
 import { leakless, needs, suite } from './lib/suite.mjs';
 import { until } from './lib/until.mjs';
@@ -13,7 +14,7 @@ import { until } from './lib/until.mjs';
 needs('mkfs.btrfs', 'btrfs');
 const kGiB = 2 ** 30;
 const kLimit = 5 * kGiB; // of a small box
-const daemon = suite({ args: ['--store_size', '7G'] });
+const daemon = suite({ args: ['--store_size', '7G'], tcp: true });
 
 const details = async (box) => (await daemon.json('GET', `${box.path}?details=1`)).details;
 const take = (box) => daemon.json('POST', `${box.path}/snapshots`, { name: 'now' }, 201);
@@ -122,4 +123,26 @@ leakless(daemon, 'after a reboot the store is there again', async () => {
   await sweep(daemon.name); // nothing of the kernel's outlives a reboot: no process, no mount, no loop device
   await daemon.launch();
   assert.equal(await box.read('kept'), 'kept\n');
+});
+
+// Ten mebibytes at a time, counted when the next are begun (sync commits), slowly: each box would end at the whole of what is left
+// when it begins, but that is looked at again meanwhile.
+const kGrow = 'i=0; while dd if=/dev/zero of=$i bs=1M count=10 2> /dev/null; do sync; i=$((i+1)); sleep 2; done';
+
+withCustomers(daemon, 'boxes that write at once come to their end at what their customer has left', async (alice, bob) => {
+  const kLeft = 300 << 20;
+  await alice.limit({ disk_bytes: kLeft });
+  const boxes = [await alice.box(), await alice.box(), await alice.box()];
+  const his = await bob.box();
+  await Promise.all(boxes.map(({ id }) => alice.json('POST', `/v2/box/${id}/exec`, { command: ['sh', '-c', kGrow] }))); // each ends without room
+  execFileSync('btrfs', ['filesystem', 'sync', daemon.store]);
+  await alice.ask('POST', `/v2/box/${boxes[0].id}/snapshots`, { name: 'looks' });
+  const { used } = (await alice.limits()).disk_bytes;
+  assert.ok(used > kLeft / 2 && used < 2 * kLeft, `${used} bytes of ${kLeft}`);
+  await alice.json('POST', '/v2/box', {}, 429);
+  assert.equal((await bob.json('POST', `/v2/box/${his.id}/exec`, { command: ['dd', 'if=/dev/zero', 'of=big', 'bs=1M', 'count=1000'] })).exit_code, 0);
+  // Who makes room goes on, behind the next look.
+  await alice.json('POST', `/v2/box/${boxes[1].id}/exec`, { command: ['sh', '-c', 'rm -f *; sync'] });
+  await alice.json('DELETE', `/v2/box/${boxes[0].id}`);
+  await until('there is room again', async () => (await alice.json('POST', `/v2/box/${boxes[1].id}/exec`, { command: ['sh', '-c', 'dd if=/dev/zero of=new bs=1M count=20 conv=fsync 2> /dev/null'] })).exit_code === 0, 60_000);
 });

@@ -275,7 +275,7 @@ leakless(daemon, 'cancel and timeout reach a run of an earlier daemon', async ()
 /// Kills the daemon after it has killed the run, and before the box's init could tell it of the run's end.
 async function crashBeforeTheEndIsTold(box, cancelIt) {
   const { init_pid } = (await daemon.json('GET', `${box.path}?details=1`)).details;
-  const group = `${unifiedGroup(daemon.name)}/b-${box.id}`;
+  const group = `${unifiedGroup(daemon.name)}/c-local/b-${box.id}`;
   const leaf = fs.readdirSync(group).find((name) => name.startsWith('r-'));
   process.kill(init_pid, 'SIGSTOP');
   const asked = cancelIt().catch(() => {}); // cut off

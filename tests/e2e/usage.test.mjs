@@ -71,7 +71,7 @@ leakless(daemon, 'the sum of all boxes is what the kernel counts, whatever becam
   assert.ok(Math.abs(kernel - billed) < kernel / 1000, `${billed} ns are billed, the kernel counts ${kernel}`);
 
   async function fsPid(box) {
-    return Number(fs.readFileSync(`${unifiedGroup(daemon.name)}/b-${box.id}/init/cgroup.procs`, 'utf8').split('\n')[0]);
+    return Number(fs.readFileSync(`${unifiedGroup(daemon.name)}/c-local/b-${box.id}/init/cgroup.procs`, 'utf8').split('\n')[0]);
   }
 });
 

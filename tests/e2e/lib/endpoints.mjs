@@ -233,6 +233,8 @@ export const others = {
   'POST /v2/images/{name}/build': { ...image, body: { script: 'true' }, says: /event: image/, bad: [['script', { body: {} }], ['name', { path: { name: 'a b' } }], ['from', { body: { from: 5, script: 'true' } }]] },
   'POST /v2/keys': { body: { name: 'eve' }, undo: (daemon) => daemon.ask('DELETE', '/v2/keys/eve'), stranger: 403, bad: [['name', { body: {} }], ['name', { body: { name: 'a b' } }]] },
   'GET /v2/keys': { stranger: 403 },
+  'PUT /v2/keys/{name}/limits': { prepare: keyed, body: { boxes: 5 }, stranger: 403, undo: (daemon) => daemon.ask('DELETE', '/v2/keys/eve'),
+    bad: [['boxes', { body: { boxes: -1 } }], ['disk_bytes', { body: { disk_bytes: '5G' } }], ['memory_bytes', { body: { memory_bytes: 2 ** 54 } }]] },
   'DELETE /v2/keys/{name}': { prepare: keyed, stranger: 403, undo: (daemon) => daemon.ask('DELETE', '/v2/keys/eve') },
   'GET /v2/host': { stranger: 403 },
   'GET /v2': { says: /GET \/v2"/ },

@@ -114,9 +114,10 @@ export function leftovers(daemon) {
 export function census(daemon) {
   const pid = daemon.process.pid;
   const { name } = daemon;
-  const { links: slots, ...rest } = leftovers(daemon);
+  const { links: slots, groups: all, ...rest } = leftovers(daemon);
   return {
     ...rest,
+    groups: all.filter((group) => !path.basename(group).startsWith('c-')), // of customers: kept for their next box
     links: slots.length, // their numbers go round
     layers: names(path.join(daemon.store, 'layers')).length,
     journals: names(path.join(daemon.state, 'runs')).length,
@@ -154,9 +155,9 @@ export class LinkMonitor {
 /// Takes away what a daemon leaves on purpose (its boxes, its groups, its table), and what a failed test left.
 export async function sweep(name) {
   const unified = unifiedGroup(name);
-  for (const group of names(unified ?? '').filter((entry) => entry.startsWith('b-'))) {
-    fs.writeFileSync(`${unified}/${group}/cgroup.kill`, '1');
-    await until(`${group} is empty`, () => text(`${unified}/${group}/cgroup.events`).includes('populated 0'));
+  for (const group of groupsBelow(unified ?? '').filter((each) => path.basename(each).startsWith('b-'))) {
+    fs.writeFileSync(`${group}/cgroup.kill`, '1');
+    await until(`${group} is empty`, () => text(`${group}/cgroup.events`).includes('populated 0'));
   }
   for (const group of parents(name).flatMap((parent) => groupsBelow(parent).reverse().concat(parent))) fs.rmdirSync(group);
   spawnSync('nft', ['delete', 'table', 'inet', name], { stdio: 'ignore' });

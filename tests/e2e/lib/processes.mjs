@@ -5,7 +5,7 @@ import { unifiedGroup } from './host.mjs';
 import { until } from './until.mjs';
 
 /// The box's control group.
-export const groupOf = (box) => `${unifiedGroup(box.daemon.name)}/b-${box.id}`;
+export const groupOf = (box) => `${unifiedGroup(box.daemon.name)}/c-local/b-${box.id}`;
 
 /// Host pids of all processes in the box.
 export function pids(box) {

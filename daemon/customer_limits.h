@@ -1,0 +1,102 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "daemon/store/records.h"
+
+namespace hutch::daemon {
+
+/// What customers share, and each may take only so much of.
+enum class Resource {
+    kBoxes,        ///< those being deleted included
+    kCommands,     ///< under way, terminals and prompts included
+    kMemory,       ///< bytes: the sizes of awake boxes, added up
+    kDisk,         ///< bytes: what boxes have written, and snapshots
+    kConnections,  ///< over TCP, with an API key
+    kFollowers,    ///< of events
+    kModelTokens,  ///< of models, through the gateway, today by UTC
+};
+inline constexpr std::array kAllResources{Resource::kBoxes,      Resource::kCommands,    Resource::kMemory,
+                                          Resource::kDisk,       Resource::kConnections, Resource::kFollowers,
+                                          Resource::kModelTokens};
+
+/// As the API and the records call it: "boxes", "memory_bytes".
+const char* name_of(Resource resource);
+
+/// How much each customer may take, and how much it has taken. The host's own customer is counted, and not limited.
+/// Event loop thread only.
+class CustomerLimits {
+  public:
+    /// One for each resource; none: without a limit.
+    using Limits = std::array<std::optional<int64_t>, kAllResources.size()>;
+    struct Setting {
+        Resource resource;
+        int64_t limit;  ///< 0: none
+    };
+
+    /// `defaults` are those of a customer of whom nothing else was said.
+    static Result<CustomerLimits> load(Records& records, const Limits& defaults);
+
+    [[nodiscard]] std::optional<int64_t> limit(const std::string& customer, Resource resource) const;
+    [[nodiscard]] int64_t used(const std::string& customer, Resource resource) const;
+    /// Of all customers, by holds alone.
+    [[nodiscard]] int64_t used_by_all(Resource resource) const;
+    /// All of them or none. What is held beyond a lower limit stays.
+    Task<Result<void>> set(std::string customer, std::vector<Setting> settings);
+    /// Adds what somebody counts himself to what is held. Called until the end of this object.
+    using Measure = std::function<int64_t(const std::string& customer)>;
+    void add_measure(Resource resource, Measure measure);
+
+  private:
+    using Counts = std::array<int64_t, kAllResources.size()>;
+    using Book = std::map<std::string, Counts>;  ///< by customer
+
+  public:
+    /// A part of a customer's share, taken until this ends.
+    class Hold {
+      public:
+        Hold() = default;
+        Hold(std::shared_ptr<Book> book, std::string customer, Resource resource, int64_t amount);
+        Hold(Hold&&) = default;
+        Hold(const Hold&) = delete;
+        Hold& operator=(Hold&& other) noexcept;
+        Hold& operator=(const Hold&) = delete;
+        ~Hold() { let_go(); }
+        [[nodiscard]] explicit operator bool() const { return book_ != nullptr; }
+
+      private:
+        void let_go();
+        std::shared_ptr<Book> book_;
+        std::string customer_;
+        Resource resource_ = Resource::kBoxes;
+        int64_t amount_ = 0;
+    };
+
+    /// kLimit, naming the limit, what is used of it and what to do, when there is not so much left.
+    Result<Hold> take(const std::string& customer, Resource resource, int64_t amount = 1);
+    /// The same, and takes none.
+    [[nodiscard]] Result<void> check(const std::string& customer, Resource resource, int64_t amount) const;
+    /// For what is there already, whatever the limit.
+    Hold note(const std::string& customer, Resource resource, int64_t amount = 1);
+
+  private:
+    CustomerLimits(Records& records, const Limits& defaults) : records_(&records), defaults_(defaults) {}
+
+    Records* records_;
+    Limits defaults_;
+    std::map<std::string, std::map<Resource, int64_t>> set_;  ///< by customer
+    std::vector<std::pair<Resource, Measure>> measures_;
+    std::shared_ptr<Book> book_ = std::make_shared<Book>();
+};
+
+/// What a customer may take of a host with so much memory and so large a store (bytes; 0: not known).
+CustomerLimits::Limits default_limits(int64_t host_memory, int64_t store);
+
+}  // namespace hutch::daemon
