@@ -1,17 +1,16 @@
 // The models' gateway: a door at the boxes' gateway address through which an agent's program calls its model. It takes
 // the run's token off, puts the provider's key on, and passes the rest through as it comes.
 
-#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <set>
 
 #include "daemon/api/resources.h"
 #include "daemon/log.h"
+#include "daemon/spawn.h"
 
 namespace hutch::daemon {
 namespace {
 
 using Answer = Task<Result<std::optional<Response>>>;
-using namespace asio::experimental::awaitable_operators;
 
 constexpr size_t kMostBody = 32 << 20;    // bytes; providers take no more
 constexpr size_t kMostOfAll = 512 << 20;  // of all calls under way
@@ -164,9 +163,9 @@ Answer forward(const Models& models, Spending spending, Fetcher& fetcher, std::s
     }
     SpendOfCall spend(spending.spend, customer, body.value().size());
     Fetch fetch = fetcher.start(call_of(request, way.value(), std::move(body).value()));
-    auto done = co_await (relay(exchange, fetch, way.value().provider->name, spend) || exchange.client_gone());
-    if (done.index() == 0) co_return std::get<0>(std::move(done));
-    co_return std::optional(refusal(408, "the caller ended its side of the connection"));
+    auto done = co_await unless(exchange.client_gone(), relay(exchange, fetch, way.value().provider->name, spend));
+    if (!done) co_return client_left();
+    co_return *std::move(done);
 }
 
 }  // namespace
