@@ -9,6 +9,9 @@ namespace {
 // The kernel's own default period, which a fresh group has.
 constexpr uint64_t kCpuPeriodUs = 100'000;
 
+// Of the memory, what sockets may hold beside it on v1. Enough for a few hundred busy connections of a small box.
+constexpr uint64_t kSocketShare = 8;
+
 Result<void> limit_memory(const Parents& parents, const std::string& group, uint64_t bytes) {
     const Parents::Home& home = parents.home(Controller::kMemory);
     const std::string limit = std::to_string(bytes);
@@ -18,6 +21,11 @@ Result<void> limit_memory(const Parents& parents, const std::string& group, uint
     }
     // Memory first: v1 refuses a memory + swap limit that is below the memory limit (cgroup-v1/memory.rst).
     TRY(write_value_at(home.dir, group + "/" + kV1MemoryLimit, limit));
+    // v1 counts what sockets hold apart, and only where that has a limit; despite its name, of UDP too
+    // (mem_cgroup_sk_alloc() in mm/memcontrol.c). Without one, a box could take all of the host's tcp_mem.
+    if (parents.socket_limits) {
+        TRY(write_value_at(home.dir, group + "/" + kV1SocketMemoryLimit, std::to_string(bytes / kSocketShare)));
+    }
     return parents.swap_limits ? write_value_at(home.dir, group + "/" + kV1MemorySwapLimit, limit) : Result<void>();
 }
 

@@ -10,7 +10,7 @@ namespace hutch::cgroups {
 
 /// What a box may use at most. None may be 0.
 struct Limits {
-    uint64_t memory_bytes = 0;  ///< memory and swap together
+    uint64_t memory_bytes = 0;  ///< memory and swap together; on v1 sockets may hold an eighth of that beside it
     uint32_t cpus = 0;          ///< whole CPUs' worth of time in each period of 100 ms
     uint32_t pids = 0;          ///< processes and threads
 };

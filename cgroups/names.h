@@ -13,6 +13,9 @@ inline constexpr char kFreeze[] = "cgroup.freeze";
 inline constexpr char kKill[] = "cgroup.kill";
 inline constexpr char kCpuStat[] = "cpu.stat";
 
+/// The controller of disks.
+inline constexpr char kIo[] = "io";
+
 // Controllers on v2.
 inline constexpr char kMemoryMax[] = "memory.max";
 inline constexpr char kMemorySwapMax[] = "memory.swap.max";
@@ -28,6 +31,7 @@ inline constexpr char kPidsMax[] = "pids.max";          // the same on v1
 inline constexpr char kV1Tasks[] = "tasks";
 inline constexpr char kV1MemoryLimit[] = "memory.limit_in_bytes";
 inline constexpr char kV1MemorySwapLimit[] = "memory.memsw.limit_in_bytes";
+inline constexpr char kV1SocketMemoryLimit[] = "memory.kmem.tcp.limit_in_bytes";
 inline constexpr char kV1MemoryUsage[] = "memory.usage_in_bytes";
 inline constexpr char kV1MemoryPeak[] = "memory.max_usage_in_bytes";
 inline constexpr char kV1MemoryForceEmpty[] = "memory.force_empty";

@@ -46,12 +46,11 @@ Result<Parent> make_parent(const Mount& mount, int root, const std::string& name
 }
 
 // Controllers reach a group only if every group above it passes them on; what is enabled already is left alone.
-Result<void> pass_on(int group, const std::string& path, const std::vector<Controller>& controllers) {
+Result<void> pass_on(int group, const std::string& path, const std::vector<const char*>& controllers) {
     const std::string enabled = TRY(read_file_at(group, kSubtreeControl));
     std::string wanted;
-    for (const Controller controller : controllers) {
-        if (!has_word(enabled, name_of(controller)))
-            wanted += std::string(wanted.empty() ? "+" : " +") + name_of(controller);
+    for (const char* controller : controllers) {
+        if (!has_word(enabled, controller)) wanted += std::string(wanted.empty() ? "+" : " +") + controller;
     }
     if (wanted.empty()) return {};
     auto written = write_value_at(group, kSubtreeControl, wanted);
@@ -68,9 +67,14 @@ Result<void> place_on_unified(Parents& parents, int root) {
     for (const Controller controller : kAllControllers) {
         if (has_word(available, name_of(controller))) here.push_back(controller);
     }
+    std::vector<const char*> passed;
+    for (const Controller controller : here) passed.push_back(name_of(controller));
+    // With it and memory in one group, what a box has written and not yet put to disk is its own, and boxes have equal
+    // weights for disks whose scheduler knows weights (cgroup-v2.rst, "Writeback"). v1 has nothing of the kind.
+    if (has_word(available, kIo)) passed.push_back(kIo);
     const std::string& path = parents.unified.root;
-    TRY(pass_on(root, path, here));
-    TRY(pass_on(parents.unified.dir.get(), path + "/" + parents.name, here));
+    TRY(pass_on(root, path, passed));
+    TRY(pass_on(parents.unified.dir.get(), path + "/" + parents.name, passed));
     for (const Controller controller : here) {
         parents.homes[static_cast<size_t>(controller)] = {parents.unified.dir.get(), false};
     }
@@ -148,6 +152,10 @@ Result<Parents> make_parents(const std::string& name) {
                            " nor on a v1 mount (is it disabled on the kernel's command line?)");
     }
     const Parents::Home& memory = parents.home(Controller::kMemory);
+    parents.socket_limits = memory.v1 && faccessat(memory.dir, kV1SocketMemoryLimit, F_OK, 0) == 0;
+    // The kernel rewrites its own code when the first group counts sockets and when the last one goes: ours, without a
+    // limit, is there before the first box and after the last.
+    if (parents.socket_limits) TRY(write_value_at(memory.dir, kV1SocketMemoryLimit, "-1"));
     parents.swap_limits = faccessat(memory.dir, memory.v1 ? kV1MemorySwapLimit : kMemorySwapMax, F_OK, 0) == 0;
     return parents;
 }

@@ -11,6 +11,7 @@
 #include "base/syscalls.h"
 #include "cgroups/hierarchy.h"
 #include "daemon/host_room.h"
+#include "daemon/uid_slots.h"
 #include "netns/host.h"
 #include "netns/netlink.h"
 #include "netns/routes.h"
@@ -51,10 +52,22 @@ Finding check_privilege() {
 }
 
 Finding check_user_namespaces() {
-    const auto made = runtime::make_user_namespace(0x20000000);
+    const auto made = runtime::make_user_namespace(UidSlots::kFirst);
     if (made.ok()) return ok("user namespaces");
     return error("user namespaces: " + made.error().message,
                  "sysctl user.max_user_namespaces=15000, and a kernel with CONFIG_USER_NS");
+}
+
+// Two daemons of a version that claimed nothing may share ranges: start says that box by box.
+Finding check_user_ids() {
+    const auto claims = claimed_uid_slots(UidSlots::kClaims);
+    if (!claims.ok() && claims.error().code != ENOENT) return warning("user ids: " + claims.error().message, "mend it");
+    std::string what = "user ids: " + std::to_string(UidSlots::kCount) + " ranges for all daemons of this host";
+    if (claims.ok()) {
+        for (const auto& [name, slots] : claims.value())
+            what += ", " + std::to_string(slots.size()) + " of them " + name + "'s";
+    }
+    return ok(std::move(what));
 }
 
 Finding check_overlay() {
@@ -198,6 +211,7 @@ std::vector<Finding> examine_host(const Config& config) {
     std::vector<Finding> findings = {check_kernel(), check_privilege()};
     if (geteuid() != 0) return findings;  // the rest can only be tried as root
     findings.push_back(check_user_namespaces());
+    findings.push_back(check_user_ids());
     findings.push_back(check_overlay());
     findings.push_back(check_seccomp());
     findings.push_back(check_cgroups(config));

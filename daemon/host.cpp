@@ -6,6 +6,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <cstdlib>
+
 #include "base/file.h"
 #include "base/syscalls.h"
 #include "daemon/host_room.h"
@@ -14,6 +16,7 @@
 #include "overlayfs/quota.h"
 #include "overlayfs/store_file.h"
 #include "overlayfs/upper.h"
+#include "runtime/protocol.h"
 
 namespace hutch::daemon {
 namespace {
@@ -25,6 +28,21 @@ bool lock(int file) {
     whole.l_type = F_WRLCK;
     whole.l_whence = SEEK_SET;
     return fcntl(file, F_SETLK, &whole) == 0;
+}
+
+// Each box has a limit of terminals of its own; the kernel has one for all of them together, 3,072 by default, and
+// keeps pty/reserve of it back for the host.
+void make_room_for_terminals(uint32_t boxes) {
+    const std::string limit = "/proc/sys/kernel/pty/max";
+    const auto number_in = [](const std::string& path) {
+        const auto text = read_file_at(AT_FDCWD, path);
+        return text.ok() ? std::atoll(text.value().c_str()) : 0;
+    };
+    const int64_t wanted = number_in("/proc/sys/kernel/pty/reserve") + int64_t{boxes} * runtime::kTerminalsPerBox;
+    if (number_in(limit) >= wanted) return;
+    const auto raised = write_value_at(AT_FDCWD, limit, std::to_string(wanted));
+    if (raised.ok()) return log_info("raised kernel.pty.max to {}, the terminals of {} boxes", wanted, boxes);
+    log_warning("{}; a few boxes can take all terminals of the others", raised.error().message);
 }
 
 }  // namespace
@@ -104,6 +122,7 @@ Result<Mechanisms> prepare_host(const Config& config, std::map<netns::Ipv4, netn
     network.service = kModelPort;
     TRY(netns::check(network));
     if (TRY(netns::enable_forwarding())) log_info("turned on net.ipv4.ip_forward");
+    make_room_for_terminals(config.max_boxes);
     auto in_force = TRY(netns::Policies::load(network, std::move(policies)));
 
     auto store = TRY_IN("opening the store", overlayfs::Store::open(config.store_dir()));
@@ -113,12 +132,14 @@ Result<Mechanisms> prepare_host(const Config& config, std::map<netns::Ipv4, netn
     auto cgroups = TRY(cgroups::Hierarchy::open(config.name));
     auto launcher = TRY(runtime::Launcher::prepare());
     const HostRoom room = TRY(host_room());
+    auto uid_slots = TRY(UidSlots::open(UidSlots::kClaims, config.name));
     return Mechanisms{config,
                       network,
                       std::move(store),
                       std::move(cgroups),
                       share_of(room),
                       std::move(launcher),
+                      std::move(uid_slots),
                       std::move(in_force),
                       nullptr,
                       nullptr};

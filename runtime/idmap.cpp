@@ -7,7 +7,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <string>
+#include <utility>
 
 #include "base/file.h"
 #include "base/syscalls.h"
@@ -25,14 +27,44 @@ int hold_namespace(void* maker) {
     for (;;) syscall(SYS_pause);
 }
 
+/// While it lives, the calling thread (no other: the raw call changes only its caller) has the effective uid `id`, and
+/// no effective capability. Its end gives both back, or aborts: a thread of the daemon that goes on with the id of a
+/// box is worse than none.
+class EffectiveUser {
+  public:
+    static Result<EffectiveUser> take(uid_t id) {
+        if (set(id) != 0) return errno_error("taking the uid " + std::to_string(id));
+        return EffectiveUser(true);
+    }
+    EffectiveUser(EffectiveUser&& other) noexcept : armed_(std::exchange(other.armed_, false)) {}
+    EffectiveUser& operator=(EffectiveUser&&) = delete;
+    ~EffectiveUser() {
+        if (armed_ && set(0) != 0) abort();
+    }
+
+  private:
+    explicit EffectiveUser(bool armed) : armed_(armed) {}
+    static long set(uid_t id) { return syscall(SYS_setresuid, -1, id, -1); }
+
+    bool armed_;
+};
+
+// The kernel counts what a namespace's users hold (inotify, pending signals, timers, message queues, locked memory)
+// once more for the effective user who made the namespace, and limits that sum (inc_ucount() and inc_rlimit_ucounts()
+// in kernel/ucount.c). Made by root, all boxes and the host's root would share one budget.
+Result<pid_t> clone_as(uid_t base, char* stack_end, pid_t& self) {
+    const EffectiveUser owner = TRY(EffectiveUser::take(base));
+    const pid_t pid = clone(hold_namespace, stack_end, CLONE_VM | CLONE_FILES | CLONE_NEWUSER | SIGCHLD, &self);
+    if (pid < 0) return errno_error("creating a user namespace");
+    return pid;
+}
+
 }  // namespace
 
 Result<UniqueFd> make_user_namespace(uid_t base) {
     alignas(16) char stack[4096];
     pid_t self = getpid();
-    const pid_t pid =
-        clone(hold_namespace, stack + sizeof(stack), CLONE_VM | CLONE_FILES | CLONE_NEWUSER | SIGCHLD, &self);
-    if (pid < 0) return errno_error("creating a user namespace");
+    const pid_t pid = TRY(clone_as(base, stack + sizeof(stack), self));
     const Undo holder([pid] {  // always: only the namespace is wanted
         kill(pid, SIGKILL);
         waitpid(pid, nullptr, 0);

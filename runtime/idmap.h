@@ -11,7 +11,11 @@ constexpr uid_t kIdsPerBox = 65536;
 
 /// A user namespace in which ids 0..65535 are the host's base..base+65535, for users and groups alike
 /// (user_namespaces(7)). It holds no process: the fd alone keeps it. The box's processes join it, and the box's
-/// overlay is idmapped by it.
+/// overlay is idmapped by it. Its owner is `base`, so that what the kernel counts by user (user.max_* of
+/// namespaces(7), RLIMIT_SIGPENDING, RLIMIT_MSGQUEUE and RLIMIT_MEMLOCK) is a budget of each box's own. That uid must
+/// be nobody's on the host: a process of it would have every capability in the namespace.
+///
+/// Called by root. Like every change of uid it makes the whole process non-dumpable.
 Result<UniqueFd> make_user_namespace(uid_t base);
 
 }  // namespace hutch::runtime

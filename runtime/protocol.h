@@ -37,7 +37,9 @@ constexpr int kPeerFd = 4;
 constexpr uint32_t kMaxMessage = 192 * 1024;  ///< of one packet, strings included
 constexpr uint32_t kMaxStrings = 8192;        ///< arguments and environment of one command, and three for init's use
 constexpr uint32_t kMaxFilter = 4096;         ///< instructions of the box's seccomp program (BPF_MAXINSNS)
-constexpr uint32_t kMaxRunFilter = 64;        ///< and of the one added in each run
+constexpr uint32_t kMaxRunFilter = 256;       ///< and of the one added in each run
+
+constexpr uint32_t kTerminalsPerBox = 256;  ///< at a time; the kernel's own limit (kernel.pty.max) is one for all
 
 constexpr uint32_t kMaxKept = 2;  ///< descriptors that init keeps of one run
 

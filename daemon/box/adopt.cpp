@@ -153,6 +153,15 @@ Result<void> Manager::take_over(const std::shared_ptr<Box>& box, std::optional<L
     return {};
 }
 
+// Two daemons had no common list of ids, once: what lives beside another's box keeps its ids while it lives.
+void Manager::claim_ids(const Box& box) {
+    const auto other = mechanisms_.uid_slots.reserve(box.record.uid_slot);
+    if (!other.ok()) return log_warning("box {}: {}", box.record.id, other.error().message);
+    if (other.value().empty()) return;
+    log_warning("box {}: the hutchd called {} has a box of the same user ids; this one gets others at its next start",
+                box.record.id, other.value());
+}
+
 Result<void> Manager::adopt() {
     std::set<std::string> known_boxes;
     std::set<std::string> known_layers;
@@ -170,7 +179,7 @@ Result<void> Manager::adopt() {
         known_boxes.insert(record.id);
         know(record.layers);
         box->place = limits_.note(record.customer, Resource::kBoxes);
-        uid_slots_.reserve(record.uid_slot);
+        claim_ids(*box);
         if (record.change != FilesChange::kNone) known_layers.insert(record.change_layer);
         if (!wanted) {
             know(record.mounted);
@@ -183,6 +192,7 @@ Result<void> Manager::adopt() {
         if (life) addresses.push_back(life->address);
         TRY(take_over(box, std::move(life)));
     }
+    TRY(mechanisms_.uid_slots.drop_leftovers());
     TRY(mechanisms_.policies->keep_only(addresses));
     TRY(sweep(mechanisms_, known_boxes, known_layers, addresses));
     mechanisms_.slots = TRY(netns::Pool::open(mechanisms_.network, addresses, mechanisms_.config.pool));

@@ -2,10 +2,10 @@
 
 #include "base/file.h"
 
-#include "daemon/box/uid_slots.h"
 #include "daemon/clock.h"
 #include "daemon/fd_watch.h"
 #include "daemon/spawn.h"
+#include "daemon/uid_slots.h"
 
 namespace hutch::daemon {
 

@@ -123,7 +123,7 @@ Task<> Manager::finish_removal(std::shared_ptr<Box> box, std::shared_ptr<Removal
         removal->finished = gone.ok();
         if (gone.ok()) {
             give_address_back(*box);
-            uid_slots_.release(box->record.uid_slot);
+            mechanisms_.uid_slots.release(box->record.uid_slot);
             leaving_.erase(box->record.id);
             box->place = {};
             box->memory = {};

@@ -243,7 +243,7 @@ Task<Result<std::shared_ptr<Box>>> Manager::create(CreateBox command) {
     record.keep_alive = command.keep_alive;
     record.init_command = command.init_command;
     record.idle_timeout = command.idle_timeout;
-    CO_TRY_LET(record.uid_slot, uid_slots_.take());
+    CO_TRY_LET(record.uid_slot, mechanisms_.uid_slots.take());
     record.created_at = record.last_activity_at = unix_now();
     if (command.ttl > 0) record.expires_at = record.created_at + command.ttl;
     auto box = std::make_shared<Box>(executor_, std::move(record), listener_);
@@ -253,7 +253,7 @@ Task<Result<std::shared_ptr<Box>>> Manager::create(CreateBox command) {
     Lap lap;
     const auto intent = save(*box);  // before the kernel is touched
     if (!intent.ok()) {
-        uid_slots_.release(box->record.uid_slot);
+        mechanisms_.uid_slots.release(box->record.uid_slot);
         co_return intent.error();
     }
     enlist(box);
@@ -282,7 +282,17 @@ Task<Result<std::shared_ptr<Box>>> Manager::create(CreateBox command) {
     co_return box;
 }
 
+// A box of which another daemon has the ids (two of them had no common list, once) is given others: between two lives
+// nothing depends on them.
+Result<void> Manager::own_ids(Box& box) {
+    if (mechanisms_.uid_slots.owns(box.record.uid_slot)) return {};
+    box.record.uid_slot = TRY(mechanisms_.uid_slots.take());
+    log_info("box {}: it has user ids of its own from now on", box.record.id);
+    return save(box);
+}
+
 Task<Result<void>> Manager::start(std::shared_ptr<Box> box, Upper upper) {
+    CO_TRY(own_ids(*box));
     BuildTimes times;  // the worker's own: anybody may look at the box's meanwhile
     const uint64_t most_disk = most_disk_of(*box);
     auto life = co_await workers_.run_for(

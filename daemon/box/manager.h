@@ -13,7 +13,6 @@
 #include "daemon/box/layers.h"
 #include "daemon/box/mechanisms.h"
 #include "daemon/box/meter.h"
-#include "daemon/box/uid_slots.h"
 #include "daemon/customer_limits.h"
 #include "daemon/event_log.h"
 #include "daemon/store/records.h"
@@ -162,6 +161,8 @@ class Manager {
     Result<void> mend_files(Box& box, std::optional<Life>& life);
     bool forget_unwanted(const std::shared_ptr<Box>& box);
     Result<void> take_over(const std::shared_ptr<Box>& box, std::optional<Life> life);
+    void claim_ids(const Box& box);
+    Result<void> own_ids(Box& box);
     Result<void> forget(Box& box);
     Result<void> leave_kernel(const Box& box);
     Result<void> save(Box& box);
@@ -180,7 +181,6 @@ class Manager {
     BoxListener& listener_;
     EventLog& events_;
     CustomerLimits& limits_;
-    UidSlots uid_slots_;
     std::map<std::string, std::shared_ptr<Box>> boxes_;                 ///< by id
     std::map<std::pair<std::string, std::string>, std::string> names_;  ///< customer and name, to id
     std::map<std::string, std::shared_ptr<Box>> leaving_;  ///< being taken apart; for callers they do not exist

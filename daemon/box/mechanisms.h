@@ -4,6 +4,7 @@
 
 #include "cgroups/hierarchy.h"
 #include "daemon/config.h"
+#include "daemon/uid_slots.h"
 #include "netns/policy.h"
 #include "netns/pool.h"
 #include "overlayfs/reaper.h"
@@ -21,6 +22,7 @@ struct Mechanisms {
     cgroups::Hierarchy cgroups;
     cgroups::Sums customer_sums;  ///< of each customer but the host's own
     runtime::Launcher launcher;
+    UidSlots uid_slots;  ///< of the event loop alone
     std::unique_ptr<netns::Policies> policies;
     std::unique_ptr<netns::Pool> slots;
     std::unique_ptr<overlayfs::Reaper> reaper;

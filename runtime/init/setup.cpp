@@ -81,19 +81,17 @@ constexpr Option kNoOptions[] = {{nullptr, nullptr}};
 
 bool mount_all(int root, int sysfs, const char* size, const char*& object) {
     const Option tmp[] = {{"mode", "1777"}, {"size", size}};
-    const Option pts[] = {{"newinstance", nullptr}, {"ptmxmode", "0666"}, {"mode", "0620"}, {"gid", "5"}};
+    char terminals_at_most[12];
+    snprintf(terminals_at_most, sizeof(terminals_at_most), "%u", kTerminalsPerBox);
+    const Option pts[] = {{"ptmxmode", "0666"}, {"mode", "0620"}, {"gid", "5"}, {"max", terminals_at_most}};
     object = "/proc";
     if (!mount_fresh("proc", kNoEverything, kNoOptions, root, "proc")) return false;
     object = "/dev";
     const int devices = sys_open_tree(AT_FDCWD, "/dev", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
     if (devices < 0 || !attach_inside(devices, root, "dev")) return false;
     close(devices);
-    object = "/dev/pts";
-    const Option(&devpts)[4] = pts;
-    const int terminals = [&devpts] {
-        const Option values[] = {devpts[1], devpts[2], devpts[3]};  // every devpts mount is an instance of its own
-        return fresh("devpts", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, values);
-    }();
+    object = "/dev/pts";  // every mount of it is an instance of its own
+    const int terminals = fresh("devpts", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, pts);
     if (terminals < 0 || !attach_inside(terminals, root, "dev/pts")) return false;
     close(terminals);
     object = "/dev/shm";
@@ -106,49 +104,105 @@ bool mount_all(int root, int sysfs, const char* size, const char*& object) {
     return sysfs < 0 || attach_inside(sysfs, root, "sys");
 }
 
-// Hides what tells about the host or reaches its kernel: a file under /dev/null, a directory under an empty one.
-// What this host does not have needs no hiding.
+// Covers files with /dev/null and directories with an empty one.
+class Masks {
+  public:
+    bool open(int root) {
+        root_ = root;
+        const Option tiny[] = {{"mode", "555"}, {"nr_inodes", "1"}};
+        null_.mount = sys_open_tree(root, "dev/null", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+        empty_.mount = fresh("tmpfs", kNoEverything | MOUNT_ATTR_RDONLY, tiny);
+        return null_.mount >= 0 && empty_.mount >= 0;
+    }
+    ~Masks() {
+        close(null_.mount);
+        close(empty_.mount);
+    }
+    // What is not there needs no hiding.
+    bool hide(const char* path) {
+        const int target = open_inside(root_, path, O_PATH);
+        if (target < 0) return errno == ENOENT;
+        struct stat status {};
+        const bool done = fstat(target, &status) == 0 && cover(target, S_ISDIR(status.st_mode) ? empty_ : null_);
+        close(target);
+        return done;
+    }
+
+  private:
+    struct Cover {
+        int mount = -1;
+        bool used = false;
+    };
+    // The first use attaches the mount itself, later ones clones of it where it stands (a detached one cannot be
+    // cloned before Linux 6.15).
+    static bool cover(int target, Cover& with) {
+        if (!with.used) return with.used = attach(with.mount, target);
+        const int mount = sys_open_tree(with.mount, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+        const bool done = mount >= 0 && attach(mount, target);
+        close(mount);
+        return done;
+    }
+
+    int root_ = -1;
+    Cover null_, empty_;
+};
+
+bool exists(int root, const char* path) {
+    const int found = open_inside(root, path, O_PATH);
+    if (found >= 0) close(found);
+    return found >= 0;
+}
+
+// Each CPU of real Intel hardware counts how often it was too hot, which tells what others do on it.
+bool mask_heat(int root, Masks& masks) {
+    if (!exists(root, "sys/devices/system/cpu/cpu0/thermal_throttle")) return true;  // then no CPU has it
+    char path[64];
+    const auto path_of = [&path](unsigned cpu, const char* what) {
+        snprintf(path, sizeof(path), "sys/devices/system/cpu/cpu%u%s", cpu, what);
+        return path;
+    };
+    for (unsigned cpu = 0; exists(root, path_of(cpu, "")); ++cpu) {
+        if (!masks.hide(path_of(cpu, "/thermal_throttle"))) return false;
+    }
+    return true;
+}
+
+// Hides what tells about the host or reaches its kernel. What this host does not have needs no hiding.
 bool mask_all(int root, const char*& object) {
     static const char* const kHidden[] = {
-        "proc/acpi",        "proc/asound",        "proc/interrupts",
-        "proc/kcore",       "proc/keys",          "proc/key-users",
-        "proc/kmsg",        "proc/kpagecount",    "proc/kpageflags",
-        "proc/kpagecgroup", "proc/latency_stats", "proc/sched_debug",
-        "proc/scsi",        "proc/softirqs",      "proc/timer_list",
-        "proc/timer_stats", "proc/sysrq-trigger", "sys/firmware",
-        "sys/fs",           "sys/kernel",         "sys/devices/virtual/powercap",
+        "proc/acpi",
+        "proc/asound",
+        "proc/interrupts",
+        "proc/kcore",
+        "proc/keys",
+        "proc/key-users",
+        "proc/kmsg",
+        "proc/kpagecount",
+        "proc/kpageflags",
+        "proc/kpagecgroup",
+        "proc/latency_stats",
+        "proc/sched_debug",
+        "proc/scsi",
+        "proc/softirqs",
+        "proc/swaps",
+        "proc/sysrq-trigger",
+        "proc/timer_list",
+        "proc/timer_stats",
+        "sys/devices/virtual/block",  // a loop device tells the path of its file; links in sys/block lead there
+        "sys/devices/virtual/powercap",
+        "sys/firmware",
+        "sys/fs",
+        "sys/kernel",
     };
-    const int null = sys_open_tree(root, "dev/null", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-    const Option tiny[] = {{"mode", "555"}, {"nr_inodes", "1"}};
-    const int empty = fresh("tmpfs", kNoEverything | MOUNT_ATTR_RDONLY, tiny);
+    Masks masks;
     object = "an empty directory";
-    if (null < 0 || empty < 0) return false;
-    bool null_used = false;
-    bool empty_used = false;
+    if (!masks.open(root)) return false;
     for (const char* path : kHidden) {
         object = path;
-        const int target = open_inside(root, path, O_PATH);
-        if (target < 0) {
-            if (errno == ENOENT) continue;
-            return false;
-        }
-        struct stat status {};
-        if (fstat(target, &status) != 0) return false;
-        const bool directory = S_ISDIR(status.st_mode);
-        bool& used = directory ? empty_used : null_used;
-        // The first use attaches the mount itself, later ones clones of it where it stands (a detached one cannot be
-        // cloned before Linux 6.15).
-        const int source = directory ? empty : null;
-        const int mount =
-            used ? sys_open_tree(source, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC) : source;
-        if (mount < 0 || !attach(mount, target)) return false;
-        if (used) close(mount);
-        used = true;
-        close(target);
+        if (!masks.hide(path)) return false;
     }
-    close(null);
-    close(empty);
-    return true;
+    object = "thermal_throttle";
+    return mask_heat(root, masks);
 }
 
 // /proc/sys and friends stay readable.

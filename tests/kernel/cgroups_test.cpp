@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/userfaultfd.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/ioctl.h>
@@ -484,6 +485,59 @@ TEST_F(CgroupsTest, RecoverLeavesAloneWhatIsNotABoxs) {
     EXPECT_EQ(places("foreign"), 1U);
     for (const Mount& mount : parse_mounts(read_file_at(AT_FDCWD, "/proc/self/mountinfo").value())) {
         rmdir((mount.path + "/" + parent_ + "/foreign").c_str());
+    }
+}
+
+// What a host's UDP sockets hold, in bytes.
+uint64_t udp_memory() {
+    const std::string text = read_file_at(AT_FDCWD, "/proc/net/sockstat").value();
+    const size_t line = text.find("UDP: ");
+    return std::stoull(text.substr(text.find("mem ", line) + 4)) * 4096;
+}
+
+// Fills the buffers of so many sockets as would hold twice kLimits. In a child; true when nothing went wrong.
+bool fill_sockets(int told) {
+    const char datagram = 'x';
+    const UniqueFd sender(socket(AF_INET, SOCK_DGRAM, 0));
+    for (int made = 0; made < 640; ++made) {
+        sockaddr_in address{};
+        socklen_t length = sizeof(address);
+        address.sin_family = AF_INET;
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        auto* to = reinterpret_cast<sockaddr*>(&address);
+        const int receiver = socket(AF_INET, SOCK_DGRAM, 0);  // open until the end
+        if (bind(receiver, to, length) != 0 || getsockname(receiver, to, &length) != 0) return false;
+        for (int sent = 0; sent < 300; ++sent) (void)sendto(sender.get(), &datagram, 1, 0, to, length);
+    }
+    return write(told, "x", 1) == 1;
+}
+
+TEST_F(CgroupsTest, WhatSocketsHoldIsLimitedToo) {
+    const Group group = make("sockets");
+    const std::vector<UniqueFd> tasks = group.open_v1_tasks().value();
+    int ends[2];
+    ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+    const UniqueFd from(ends[0]);
+    UniqueFd to(ends[1]);
+    const uint64_t before = udp_memory();
+    const CgroupChild child(group.fd(), [&] {
+        if (!join_v1(tasks) || !fill_sockets(to.get())) return 1;
+        return sleep_forever();
+    });
+    to.reset();
+    char byte = 0;
+    ASSERT_EQ(read(from.get(), &byte, 1), 1) << "it did not fill its sockets";
+    EXPECT_LE(udp_memory(), before + kLimits.memory_bytes);
+    EXPECT_GT(udp_memory(), before) << "something was held at all";
+}
+
+TEST_F(CgroupsTest, DisksAreSharedByGroupWhereTheyCanBe) {
+    const Group group = make("disks");
+    for (const Mount& mount : parse_mounts(read_file_at(AT_FDCWD, "/proc/self/mountinfo").value())) {
+        if (!mount.unified) continue;
+        const std::string available = read_file_at(AT_FDCWD, mount.path + "/" + kControllers).value();
+        if (available.find(kIo) == std::string::npos) GTEST_SKIP() << "no io controller on v2 here";
+        EXPECT_NE(read_file_at(group.fd(), kControllers).value().find(kIo), std::string::npos);
     }
 }
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <linux/netlink.h>
+#include <netinet/in.h>
 
 #include "tests/kernel/runtime_box.h"
 
@@ -69,6 +70,10 @@ INSTANTIATE_TEST_SUITE_P(Kernel, RuntimeSurfaceTest,
                                            Refusal{"io_uring_enter"}, Refusal{"io_uring_register"},
                                            Refusal{"userfaultfd"}, Refusal{"keyctl"}, Refusal{"add_key"},
                                            Refusal{"request_key"}, Refusal{"kcmp"}, Refusal{"move_pages"},
+                                           Refusal{"get_mempolicy"}, Refusal{"set_mempolicy"}, Refusal{"mbind"},
+                                           Refusal{"process_madvise"}, Refusal{"pidfd_getfd-own"},
+                                           Refusal{"io_setup", "ENOSYS"}, Refusal{"poll-many", "EINVAL"},
+                                           Refusal{"poll-usual", "done"}, Refusal{"select-many", "EINVAL"},
                                            Refusal{"syslog"}, Refusal{"acct"}, Refusal{"unknown-call", "ENOSYS"}),
                          test_name);
 INSTANTIATE_TEST_SUITE_P(Machine, RuntimeSurfaceTest,
@@ -77,8 +82,11 @@ INSTANTIATE_TEST_SUITE_P(Machine, RuntimeSurfaceTest,
                                            Refusal{"kexec_load"}, Refusal{"settimeofday"}, Refusal{"clock_settime"},
                                            Refusal{"adjtimex"}, Refusal{"sethostname"}, Refusal{"setdomainname"}),
                          test_name);
+INSTANTIATE_TEST_SUITE_P(Modules, RuntimeSurfaceTest, ::testing::Values(Refusal{"bridges"}, Refusal{"vlans"}),
+                         test_name);
 INSTANTIATE_TEST_SUITE_P(Terminals, RuntimeSurfaceTest,
-                         ::testing::Values(Refusal{"tiocsti"}, Refusal{"tiocsti-high"}, Refusal{"tioclinux"}),
+                         ::testing::Values(Refusal{"tiocsti"}, Refusal{"tiocsti-high"}, Refusal{"tioclinux"},
+                                           Refusal{"tiocsetd"}),
                          test_name);
 #if defined(__x86_64__)
 INSTANTIATE_TEST_SUITE_P(Ports, RuntimeSurfaceTest, ::testing::Values(Refusal{"iopl"}, Refusal{"ioperm"}), test_name);
@@ -94,7 +102,7 @@ struct Family {
     const char* name;
     uint64_t family;
     int type;
-    int protocol;
+    int64_t protocol;
     const char* answer;
 };
 
@@ -126,6 +134,15 @@ INSTANTIATE_TEST_SUITE_P(
                       Family{"packet_high", kAboveInt | AF_PACKET, SOCK_RAW, 0, "EAFNOSUPPORT"},
                       Family{"key", AF_KEY, SOCK_RAW, 2, "EAFNOSUPPORT"},
                       Family{"rxrpc", AF_RXRPC, SOCK_DGRAM, AF_INET, "EAFNOSUPPORT"},
+                      Family{"tcp", AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP, "done"},
+                      Family{"udp", AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK, IPPROTO_UDP, "done"},
+                      Family{"sctp", AF_INET, SOCK_STREAM, 132, "EPROTONOSUPPORT"},
+                      Family{"sctp_high", AF_INET, SOCK_STREAM, (1LL << 32) | 132, "EPROTONOSUPPORT"},
+                      Family{"sctp_unsaid", AF_INET6, SOCK_SEQPACKET, 0, "ENOSYS"},
+                      Family{"dccp", AF_INET, 6, 33, "EPROTONOSUPPORT"}, Family{"dccp_unsaid", AF_INET, 6, 0, "ENOSYS"},
+                      Family{"udplite", AF_INET, SOCK_DGRAM, 136, "EPROTONOSUPPORT"},
+                      Family{"mptcp", AF_INET6, SOCK_STREAM, 262, "EPROTONOSUPPORT"},
+                      Family{"smc", AF_INET, SOCK_STREAM, 256, "EPROTONOSUPPORT"},
                       Family{"unspecified", AF_UNSPEC, kNoType, 0, "EAFNOSUPPORT"},
                       Family{"raw_inet", AF_INET, SOCK_RAW, 255, "EPERM"}),
     [](const auto& socket) { return std::string(socket.param.name); });

@@ -82,6 +82,15 @@ TEST_F(RuntimeWallsTest, InitIsNotTraced) {
     }
 }
 
+TEST_F(RuntimeWallsTest, InitKeepsItsLimitsAndItsPlaceWithTheScheduler) {
+    EXPECT_EQ(probe({"read-limit", "1"}), "done");
+    for (const char* attempt : {"set-limit", "set-affinity", "set-scheduler", "set-priority", "set-io-priority"}) {
+        expect({attempt, "1"}, "EPERM");
+        EXPECT_EQ(probe({attempt, "0"}), "done") << attempt << " of itself";
+    }
+    EXPECT_EQ(box().say({"true"}), "") << "init starts commands still";
+}
+
 TEST_F(RuntimeWallsTest, InitIsNotReadThroughProc) {
     for (const char* path : {"/proc/1/exe", "/proc/1/cwd", "/proc/1/root", "/proc/1/ns/mnt", "/proc/1/ns/user"}) {
         expect({"readlink", path}, "EACCES");
@@ -248,6 +257,10 @@ TEST_F(RuntimeWallsTest, ControlGroupsAreNotVisible) {
     expect({"kind", "/sys/fs"}, "read-only empty directory");
 }
 
+TEST_F(RuntimeWallsTest, NoFileOfTheHostIsNamedByADisk) {
+    EXPECT_EQ(box().say({"sh", "-c", "cat /sys/block/loop*/loop/backing_file /sys/block/*/dm/name 2>/dev/null"}), "");
+}
+
 class MaskTest : public RuntimeWallsTest, public ::testing::WithParamInterface<const char*> {};
 
 TEST_P(MaskTest, IsHidden) {
@@ -263,7 +276,9 @@ INSTANTIATE_TEST_SUITE_P(Of, MaskTest,
                                            "/proc/keys", "/proc/key-users", "/proc/kmsg", "/proc/kpagecount",
                                            "/proc/kpageflags", "/proc/kpagecgroup", "/proc/latency_stats",
                                            "/proc/sched_debug", "/proc/scsi", "/proc/softirqs", "/proc/timer_list",
-                                           "/proc/timer_stats", "/proc/sysrq-trigger", "/sys/firmware", "/sys/fs",
+                                           "/proc/timer_stats", "/proc/sysrq-trigger", "/proc/swaps",
+                                           "/sys/devices/virtual/block",
+                                           "/sys/devices/system/cpu/cpu0/thermal_throttle", "/sys/firmware", "/sys/fs",
                                            "/sys/kernel", "/sys/devices/virtual/powercap"),
                          [](const auto& path) {
                              std::string name = path.param;

@@ -15,13 +15,13 @@
 #include "daemon/box/agenda.h"
 #include "daemon/box/meter.h"
 #include "daemon/box/state.h"
-#include "daemon/box/uid_slots.h"
 #include "daemon/event_log.h"
 #include "daemon/files/files.h"
 #include "daemon/host.h"
 #include "daemon/images/images.h"
 #include "daemon/log.h"
 #include "daemon/run/startup.h"
+#include "daemon/uid_slots.h"
 
 namespace hutch::daemon {
 namespace {
@@ -588,9 +588,19 @@ TEST(Names, AreRefusedWithTheirField) {
     }
 }
 
-TEST(UidSlots, NeverGiveOneTwiceAndLetItRest) {
-    UidSlots slots;
-    slots.reserve(1);
+class UidSlotsTest : public ::testing::Test {
+  protected:
+    UidSlotsTest() : claims_(::testing::TempDir() + "hutch-uids-" + std::to_string(getpid())) { clear(); }
+    ~UidSlotsTest() override { clear(); }
+    [[nodiscard]] UidSlots of(const std::string& name) const { return UidSlots::open(claims_, name).value(); }
+    void clear() const { ASSERT_TRUE(remove_tree_at(AT_FDCWD, claims_).ok()); }
+
+    std::string claims_;
+};
+
+TEST_F(UidSlotsTest, NeverGiveOneTwiceAndLetItRest) {
+    UidSlots slots = of("one");
+    EXPECT_EQ(slots.reserve(1).value(), "");
     EXPECT_EQ(slots.take().value(), 0);
     EXPECT_EQ(slots.take().value(), 2);
     slots.release(0);
@@ -598,6 +608,34 @@ TEST(UidSlots, NeverGiveOneTwiceAndLetItRest) {
     EXPECT_EQ(UidSlots::base_of(1) - UidSlots::base_of(0), 65536U);
     for (int64_t i = 3; i < UidSlots::kCount; ++i) ASSERT_TRUE(slots.take().ok()) << i;
     EXPECT_EQ(slots.take().error().kind, ErrorKind::kLimit);
+}
+
+TEST_F(UidSlotsTest, AreNotGivenByTwoDaemons) {
+    UidSlots one = of("one");
+    UidSlots two = of("two");
+    EXPECT_EQ(one.take().value(), 0);
+    EXPECT_EQ(two.take().value(), 1);
+    EXPECT_EQ(two.reserve(0).value(), "one") << "that of a box which both have had";
+    EXPECT_FALSE(two.owns(0));
+    two.release(0);  // not its own to give back
+    EXPECT_EQ(one.take().value(), 2);
+    one.release(0);
+    EXPECT_EQ(two.reserve(0).value(), "");
+}
+
+TEST_F(UidSlotsTest, OutliveTheirDaemonAsItsBoxesDo) {
+    {
+        UidSlots one = of("one");
+        EXPECT_EQ(one.take().value(), 0);
+        EXPECT_EQ(one.take().value(), 1);
+    }
+    UidSlots two = of("two");
+    EXPECT_EQ(two.take().value(), 2);
+    UidSlots one = of("one");
+    EXPECT_EQ(one.reserve(1).value(), "");
+    ASSERT_TRUE(one.drop_leftovers().ok());
+    const std::map<std::string, std::set<int64_t>> claimed = {{"one", {1}}, {"two", {2}}};
+    EXPECT_EQ(claimed_uid_slots(claims_).value(), claimed);
 }
 
 TEST(Paths, AreAbsoluteOrBelowTheWorkDir) {

@@ -6,7 +6,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { until } from './until.mjs';
 
-export const nothing = { groups: [], processes: [], links: [], mounts: [], loops: [], uppers: [], unfinished: [] };
+export const nothing = { groups: [], processes: [], links: [], mounts: [], loops: [], uppers: [], unfinished: [], ids: [] };
 
 function names(directory) {
   return fs.existsSync(directory) ? fs.readdirSync(directory).sort() : [];
@@ -96,6 +96,21 @@ export function connections(socket, port = 0) {
   return local.length + tcp.length;
 }
 
+const kClaims = '/run/hutch-uids';
+
+function target(link) {
+  try {
+    return fs.readlinkSync(link);
+  } catch {
+    return ''; // gone meanwhile
+  }
+}
+
+/// The ranges of host ids that the daemon of that name has claimed.
+function claims(name) {
+  return names(kClaims).filter((slot) => target(path.join(kClaims, slot)) === name);
+}
+
 /// What must be there no more when the daemon is gone and its boxes are deleted.
 export function leftovers(daemon) {
   const { name } = daemon;
@@ -107,6 +122,7 @@ export function leftovers(daemon) {
     loops: loops(daemon.directory),
     uppers: names(path.join(daemon.store, 'uppers')),
     unfinished: names(path.join(daemon.store, 'tmp')),
+    ids: claims(name),
   };
 }
 
@@ -160,5 +176,6 @@ export async function sweep(name) {
     await until(`${group} is empty`, () => text(`${group}/cgroup.events`).includes('populated 0'));
   }
   for (const group of parents(name).flatMap((parent) => groupsBelow(parent).reverse().concat(parent))) fs.rmdirSync(group);
+  for (const slot of claims(name)) fs.rmSync(path.join(kClaims, slot), { force: true });
   spawnSync('nft', ['delete', 'table', 'inet', name], { stdio: 'ignore' });
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -133,15 +134,15 @@ bool is_joining_as_user(const char* pid) {
     return size > 0 && strncmp(text, "Name:\thutch-init\n", 17) == 0 && strstr(text, "Uid:\t1000\t") != nullptr;
 }
 
-// Looks for a process of our own user that still is init's twin, and tries to take one of its descriptors.
+// Looks for a process of our own user that still is init's twin, and tries to trace it.
 long attack_joining(char** /*unused*/) {
     for (;;) {
         DIR* listing = opendir("/proc");
         while (const dirent* entry = readdir(listing)) {
             const pid_t pid = atoi(entry->d_name);
             if (pid <= 1 || !is_joining_as_user(entry->d_name)) continue;
-            const int taken = sys_pidfd_getfd(sys_pidfd_open(pid), 0);
-            if (taken < 0 && (errno == ESRCH || errno == EBADF)) continue;  // it has ended meanwhile
+            const long taken = ptrace(PTRACE_SEIZE, pid, nullptr, nullptr);
+            if (taken < 0 && errno == ESRCH) continue;  // it has ended meanwhile
             return puts(taken < 0 ? strerrorname_np(errno) : "taken"), 0;
         }
         closedir(listing);

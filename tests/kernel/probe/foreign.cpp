@@ -10,9 +10,11 @@
 namespace hutch::probe {
 namespace {
 
-// socket(2) in the caller's own ABI; arguments: family, type, protocol. All 64 bits of the family reach the filter.
+// socket(2) in the caller's own ABI; arguments: family, type, protocol. All 64 bits of the
+// family and of the protocol reach the filter.
 long native_socket(char** arguments) {
-    return syscall(SYS_socket, strtoul(arguments[0], nullptr, 0), atoi(arguments[1]), atoi(arguments[2]));
+    return syscall(SYS_socket, strtoul(arguments[0], nullptr, 0), atoi(arguments[1]),
+                   strtoul(arguments[2], nullptr, 0));
 }
 
 long socket_pair(char** arguments) {

@@ -4,14 +4,19 @@
 #include <errno.h>
 #include <linux/keyctl.h>
 #include <linux/perf_event.h>
+#include <linux/sockios.h>
 #include <linux/userfaultfd.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/fanotify.h>
 #include <sys/ioctl.h>
 #include <sys/reboot.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <linux/reboot.h>
@@ -40,6 +45,19 @@ long clone3_with(unsigned long flags) {
     arguments.flags = flags;
     arguments.exit_signal = SIGCHLD;
     return cloned(syscall(SYS_clone3, &arguments, sizeof(arguments)));
+}
+
+constexpr timespec kNoTime{};
+constexpr int kNoLine = 999;
+
+long poll_with(unsigned count) {
+    rlimit files{};
+    getrlimit(RLIMIT_NOFILE, &files);
+    files.rlim_cur = files.rlim_max;  // or the kernel itself would refuse more than the soft limit
+    setrlimit(RLIMIT_NOFILE, &files);
+    static pollfd nobody[4096];
+    for (pollfd& one : nobody) one.fd = -1;
+    return syscall(SYS_ppoll, nobody, count, &kNoTime, nullptr, 0);
 }
 
 constexpr unsigned long kAboveInt = 1UL << 32U;  // what the kernel cuts off and a 64-bit comparison does not
@@ -101,6 +119,19 @@ constexpr Attempt kAttempts[] = {
     {"acct", [](char**) { return syscall(SYS_acct, kNowhere); }},
     {"quotactl", [](char**) { return syscall(SYS_quotactl, kBadFlags, nullptr, 0, nullptr); }},
     {"move_pages", [](char**) { return syscall(SYS_move_pages, 0, 0, nullptr, nullptr, nullptr, 0); }},
+    {"get_mempolicy", [](char**) { return syscall(SYS_get_mempolicy, nullptr, nullptr, 0, nullptr, 0); }},
+    {"set_mempolicy", [](char**) { return syscall(SYS_set_mempolicy, 0, nullptr, 0); }},
+    {"mbind", [](char**) { return syscall(SYS_mbind, nullptr, 0, 0, nullptr, 0, 0); }},
+    {"process_madvise", [](char**) { return syscall(SYS_process_madvise, -1, kNowhere, 0, 0, 0); }},
+    {"pidfd_getfd-own", [](char**) { return syscall(SYS_pidfd_getfd, syscall(SYS_pidfd_open, getpid(), 0), 0, 0); }},
+    {"io_setup",
+     [](char**) {
+         unsigned long context = 0;
+         return syscall(SYS_io_setup, 1, &context);
+     }},
+    {"poll-many", [](char**) { return poll_with(2000); }},
+    {"poll-usual", [](char**) { return poll_with(1000); }},
+    {"select-many", [](char**) { return syscall(SYS_pselect6, 2000, nullptr, nullptr, nullptr, &kNoTime, nullptr); }},
 #if defined(__x86_64__)
     {"iopl", [](char**) { return syscall(SYS_iopl, 4); }},
     {"ioperm", [](char**) { return syscall(SYS_ioperm, 1UL << 40U, 1, 1); }},
@@ -108,6 +139,9 @@ constexpr Attempt kAttempts[] = {
     {"unknown-call", [](char**) { return syscall(1000); }},
     {"tiocsti", [](char**) { return syscall(SYS_ioctl, 0, TIOCSTI, "x"); }},
     {"tiocsti-high", [](char**) { return syscall(SYS_ioctl, 0, kAboveInt | TIOCSTI, "x"); }},
+    {"tiocsetd", [](char**) { return syscall(SYS_ioctl, 0, kAboveInt | TIOCSETD, &kNoLine); }},
+    {"bridges", [](char**) { return syscall(SYS_ioctl, socket(AF_INET, SOCK_DGRAM, 0), SIOCGIFBR, kNowhere); }},
+    {"vlans", [](char**) { return syscall(SYS_ioctl, socket(AF_INET, SOCK_DGRAM, 0), SIOCGIFVLAN, kNowhere); }},
     {"tioclinux", [](char**) { return syscall(SYS_ioctl, 0, TIOCLINUX, "\x03"); }},
 };
 

@@ -13,8 +13,10 @@ int main(int argc, char** argv) {
             return 0;
         }
     }
-    for (const Attempt& fact : facts()) {
-        if (argc >= 2 && strcmp(fact.name, argv[1]) == 0) return static_cast<int>(fact.act(argv + 2));
+    for (const auto table : {facts(), takers()}) {
+        for (const Attempt& fact : table) {
+            if (argc >= 2 && strcmp(fact.name, argv[1]) == 0) return static_cast<int>(fact.act(argv + 2));
+        }
     }
     fprintf(stderr, "usage: probe NAME [ARGUMENT]...\n");
     return 2;

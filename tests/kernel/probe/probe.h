@@ -18,5 +18,6 @@ std::span<const Attempt> kernel_attempts();   ///< system calls a box must not h
 std::span<const Attempt> foreign_attempts();  ///< sockets, and the same by the doors of other ABIs
 std::span<const Attempt> process_attempts();  ///< files, devices, other processes
 std::span<const Attempt> facts();             ///< what the process finds itself to be
+std::span<const Attempt> takers();            ///< who takes all that there is of something
 
 }  // namespace hutch::probe

@@ -1,9 +1,11 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
@@ -20,6 +22,8 @@ namespace {
 pid_t pid_of(char** arguments) {
     return atoi(arguments[0]);
 }
+
+constexpr long kAboveInt = 1L << 32;  // what the kernel cuts off and a 64-bit comparison does not
 
 long vm_transfer(char** arguments, bool write) {
     char byte = 0;
@@ -43,6 +47,28 @@ constexpr Attempt kAttempts[] = {
     {"process_vm_writev", [](char** a) { return vm_transfer(a, true); }},
     {"pidfd_getfd", [](char** a) -> long { return sys_pidfd_getfd(sys_pidfd_open(pid_of(a)), 0); }},
     {"kill", [](char** a) -> long { return kill(pid_of(a), SIGKILL); }},
+    {"read-limit",
+     [](char** a) {
+         rlimit limit{};
+         return syscall(SYS_prlimit64, pid_of(a), RLIMIT_NOFILE, nullptr, &limit);
+     }},
+    {"set-limit",
+     [](char** a) {
+         const rlimit none{0, 0};
+         return syscall(SYS_prlimit64, kAboveInt | pid_of(a), RLIMIT_NOFILE, &none, nullptr);
+     }},
+    {"set-affinity",
+     [](char** a) {
+         const unsigned long first = 1;
+         return syscall(SYS_sched_setaffinity, pid_of(a), sizeof(first), &first);
+     }},
+    {"set-scheduler",
+     [](char** a) {
+         const sched_param idle{};
+         return syscall(SYS_sched_setscheduler, pid_of(a), SCHED_IDLE, &idle);
+     }},
+    {"set-priority", [](char** a) { return syscall(SYS_setpriority, PRIO_PROCESS, pid_of(a), 19); }},
+    {"set-io-priority", [](char** a) { return syscall(SYS_ioprio_set, 1 /* of a process */, pid_of(a), 3 << 13); }},
     // files: PATH
     {"open-read", [](char** a) -> long { return open(a[0], O_RDONLY | O_NONBLOCK); }},
     {"open-write", [](char** a) -> long { return open(a[0], O_WRONLY | O_NONBLOCK); }},
