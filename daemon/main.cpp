@@ -13,7 +13,8 @@
 #include "daemon/box/network.h"
 #include "daemon/clock.h"
 #include "daemon/doctor.h"
-#include "daemon/fd_watch.h"
+#include "daemon/fd_thread.h"
+#include "daemon/firewall_keeper.h"
 #include "daemon/host.h"
 #include "daemon/lag_meter.h"
 #include "daemon/log.h"
@@ -42,11 +43,6 @@ Result<void> match_store(Records& records, const Config& config) {
     }
     const UniqueFd file = TRY(open_at(AT_FDCWD, path, O_WRONLY | O_CREAT | O_EXCL, 0600));
     return write_all(file.get(), id);
-}
-
-Task<> serve_dns(netns::DnsForwarder& dns) {
-    FdWatch watch(co_await asio::this_coro::executor, dns.fd());
-    while (co_await watch.readable()) dns.on_ready();
 }
 
 Task<> shut_down(Server& server, Snapshots& snapshots, Manager& boxes, EventLog& events) {
@@ -95,6 +91,7 @@ Result<void> serve(const Config& config) {
     const std::vector<BoxRecord> known = TRY(records.boxes());
     Mechanisms mechanisms = TRY(prepare_host(config, firewall_policies(known)));
     mechanisms.reaper = std::make_unique<overlayfs::Reaper>(mechanisms.store);
+    const auto keeper = TRY(FirewallKeeper::start(*mechanisms.policies, mechanisms.network));
 
     asio::io_context loop(1);
     LagMeter lag(loop);
@@ -172,8 +169,12 @@ Result<void> serve(const Config& config) {
     UniqueFd gateway = TRY_IN("starting the models' gateway",
                               netns::gateway_socket(SOCK_STREAM, mechanisms.network.gateway(), kModelPort));
     TRY(server.listen_apart(std::move(gateway), model_gateway(models, fetcher)));
+    // Boxes' names must not wait for what requests do on the loop.
+    const auto dns_thread = TRY(FdThread::start("the DNS forwarder", dns->fd(), [&dns] {
+        dns->on_ready();
+        return -1;
+    }));
     const auto executor = asio::any_io_executor(loop.get_executor());
-    spawn_lasting(executor, "the DNS forwarder", [&dns] { return serve_dns(*dns); });
     spawn_lasting(executor, "renewing the certificate", [&tls] { return renew_certificate(tls); });
     spawn(executor, "shutting down", shut_down(server, snapshots, boxes, events),
           [&loop](const Result<void>&) { loop.stop(); });

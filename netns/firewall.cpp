@@ -7,7 +7,11 @@
 namespace hutch::netns {
 namespace {
 
-// Placeholders: $table, $links (the wildcard of our links' names), $range, $gateway, $ports.
+constexpr auto kBlocked =
+    "0.0.0.0/8, 10.0.0.0/8, 100.64.0.0/10, 127.0.0.0/8, 169.254.0.0/16, 172.16.0.0/12, 192.168.0.0/16, 224.0.0.0/4, "
+    "240.0.0.0/4, $range";
+
+// Placeholders: $table, $links (the wildcard of our links' names), $range, $gateway, $ports, $blocked.
 //
 // - prerouting runs before conntrack, so spoofed packets make no entries in it. A source that is the host's own
 //   address has no link of its own in the fib either ("missing").
@@ -35,8 +39,7 @@ table inet $table {
         type ipv4_addr
         flags interval
         auto-merge
-        elements = { 0.0.0.0/8, 10.0.0.0/8, 100.64.0.0/10, 127.0.0.0/8, 169.254.0.0/16, 172.16.0.0/12,
-                     192.168.0.0/16, 224.0.0.0/4, 240.0.0.0/4, $range }
+        elements = { $blocked }
     }
     set policed {
         type ipv4_addr
@@ -103,22 +106,27 @@ table inet $table {
 }
 )";
 
+}  // namespace
+
 void replace_all(std::string& text, std::string_view placeholder, const std::string& value) {
     for (size_t at = text.find(placeholder); at != std::string::npos; at = text.find(placeholder, at + value.size())) {
         text.replace(at, placeholder.size(), value);
     }
 }
 
-}  // namespace
-
-std::string ruleset(const Config& config) {
-    std::string text(kTemplate);
+std::string fill_in(std::string_view ruleset, const Config& config) {
+    std::string text(ruleset);
+    replace_all(text, "$blocked", kBlocked);
     replace_all(text, "$table", config.table);
     replace_all(text, "$links", config.link_prefix + "-*");
     replace_all(text, "$range", to_string(config.range));
     replace_all(text, "$gateway", to_string(config.gateway()));
     replace_all(text, "$ports", config.service == 0 ? "53" : "53, " + std::to_string(config.service));
     return text;
+}
+
+std::string ruleset(const Config& config) {
+    return fill_in(kTemplate, config);
 }
 
 Result<void> load_firewall(const Config& config) {

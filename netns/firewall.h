@@ -1,5 +1,8 @@
 #pragma once
 
+#include <string>
+#include <string_view>
+
 #include "netns/config.h"
 
 namespace hutch::netns {
@@ -20,10 +23,15 @@ namespace hutch::netns {
 ///                  (the host's own connections to a box are open)
 ///     to the gateway address from any other network          -> dropped
 ///
-/// What it accepts another table may still drop: see foreign_forward_drops (host.h).
+/// What it accepts another table may still drop: see foreign_forward_drops (host.h). Behind it stands a second one, in
+/// each box's network namespace: box_firewall.h.
 
 /// The ruleset as nft(8) text: it replaces the table, if there is one, in the same transaction.
 std::string ruleset(const Config& config);
+
+/// Puts what `config` says into the placeholders of a ruleset (named in firewall.cpp).
+std::string fill_in(std::string_view ruleset, const Config& config);
+void replace_all(std::string& text, std::string_view placeholder, const std::string& value);
 
 /// Puts the table in place, in one transaction: there is no moment without protection at a restart.
 Result<void> load_firewall(const Config& config);
