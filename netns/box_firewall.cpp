@@ -16,6 +16,7 @@ constexpr std::string_view kForAll = R"(table inet $table {
     counter blocked {}
     counter uninvited {}
     counter to_host {}
+    counter too_many {}
 
     set blocked {
         type ipv4_addr
@@ -32,6 +33,7 @@ constexpr std::string_view kForAll = R"(table inet $table {
         meta nfproto ipv4 accept
     }
     chain to_host {
+        udp dport 53 limit rate over 1000/second burst 1000 packets counter name too_many drop
         udp dport 53 accept
         tcp dport { $ports } accept
         tcp flags & (syn | ack) != syn accept

@@ -10,6 +10,7 @@ namespace hutch::netns {
 /// to the host's user namespace. One table is the same for all boxes; it drops what no rule accepts:
 ///
 ///     from the box:  to the gateway: DNS, the service, answers over TCP and to pings    -> accepted
+///                    more than 1,000 datagrams of DNS in a second                       -> dropped
 ///                    to a private, local or metadata network, or another box            -> dropped
 ///     to the box:    from the host                                                      -> accepted
 ///                    from a private network, or a TCP connection from anywhere else     -> dropped

@@ -17,6 +17,7 @@ namespace hutch::netns {
 ///                  to the host: DNS and the service at the
 ///                  gateway, answers                          -> accepted, everything else dropped
 ///                  to what its policy refuses                -> dropped
+///                  more connections than kFlowsPerBox        -> dropped
 ///                  to the Internet                           -> masqueraded
 ///     to a box:    from what its policy refuses              -> dropped
 ///                  answers                                   -> accepted, everything else dropped
@@ -25,6 +26,10 @@ namespace hutch::netns {
 ///
 /// What it accepts another table may still drop: see foreign_forward_drops (host.h). Behind it stands a second one, in
 /// each box's network namespace: box_firewall.h.
+
+/// Entries of the kernel's table of connections that a box may have at a time: a sixty-fourth of what that holds by
+/// default.
+constexpr unsigned kFlowsPerBox = 4096;
 
 /// The ruleset as nft(8) text: it replaces the table, if there is one, in the same transaction.
 std::string ruleset(const Config& config);

@@ -207,7 +207,7 @@ leakless(daemon, 'no packet of a closed box leaves while the host\'s rules are f
 
 leakless(daemon, 'the table is put back with all policies, whatever of it was changed, and the log says by whom', async () => {
   const box = await daemon.box({ network_policy: kClosed });
-  const listing = () => nft('-s', 'list', 'table', 'inet', daemon.name);
+  const listing = () => nft('-s', '-t', 'list', 'table', 'inet', daemon.name) + nft('list', 'set', 'inet', daemon.name, 'policed');
   const whole = listing();
   const changes = ['delete table', 'flush table', 'flush chain', 'add rule', 'flush set'];
   const rest = { 'flush chain': ['from_box'], 'add rule': ['from_box', 'accept'], 'flush set': ['policed'] };

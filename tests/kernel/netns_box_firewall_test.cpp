@@ -89,6 +89,18 @@ TEST_F(NetnsBoxFirewallTest, TheHostIsClosedButForDnsAndTheService) {
     expect_open(other, gateway, kPort);
 }
 
+TEST_F(NetnsBoxFirewallTest, AFloodOfNameQueriesIsCut) {
+    constexpr unsigned kQueries = 20'000;
+    const UniqueFd dns = bound_socket(-1, SOCK_DGRAM, config_.gateway(), 53);
+    const uint64_t before = drops_inside(box_, "too_many");
+    must(run_inside(box_.netns.get(), [&]() -> Result<void> {
+        const UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+        for (unsigned i = 0; i < kQueries; ++i) send_to(fd, config_.gateway(), 53, "query");
+        return {};
+    }));
+    EXPECT_GT(drops_inside(box_, "too_many"), before);
+}
+
 TEST_F(NetnsBoxFirewallTest, OtherBoxesAreClosed) {
     const Slot other = slot(3);
     const UniqueFd receiver = bound_socket(other.netns.get(), SOCK_DGRAM, other.address, kPort);
