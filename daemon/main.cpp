@@ -8,6 +8,7 @@
 #include <cstdio>
 
 #include "base/file.h"
+#include "base/undo.h"
 #include "daemon/api/resources.h"
 #include "daemon/api/server.h"
 #include "daemon/box/network.h"
@@ -91,6 +92,7 @@ Result<void> serve(const Config& config) {
     const std::vector<BoxRecord> known = TRY(records.boxes());
     Mechanisms mechanisms = TRY(prepare_host(config, firewall_policies(known)));
     mechanisms.reaper = std::make_unique<overlayfs::Reaper>(mechanisms.store);
+    Undo remove_firewall([&mechanisms] { remove_new_firewall(*mechanisms.policies, mechanisms.network); });
     const auto keeper = TRY(FirewallKeeper::start(*mechanisms.policies, mechanisms.network));
 
     asio::io_context loop(1);
@@ -182,6 +184,7 @@ Result<void> serve(const Config& config) {
     spawn_lasting(executor, "keeping the books", [&] {
         return meter.keep_books([&boxes] { return boxes.list(); }, [&snapshots] { snapshots.book(); });
     });
+    remove_firewall.commit();
     notify_ready();
     lag.run();
     meter.stop();

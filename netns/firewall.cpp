@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "netns/namespace.h"
 #include "netns/nft.h"
 
 namespace hutch::netns {
@@ -148,6 +149,17 @@ std::string fill_in(std::string_view ruleset, const Config& config) {
 
 std::string ruleset(const Config& config) {
     return fill_in(kTemplate, config);
+}
+
+Result<FirewallState> look_at_firewall(const Config& config) {
+    const auto there = TRY_IN("looking at the firewall", list_rules(config.table));
+    if (!there) return FirewallState::kAbsent;
+    const auto wanted = on_own_thread([&]() -> Result<std::optional<std::string>> {
+        const UniqueFd elsewhere = TRY(enter_new());
+        TRY(load_firewall(config));
+        return list_rules(config.table);
+    });
+    return *there == TRY(wanted).value_or("") ? FirewallState::kWhole : FirewallState::kChanged;
 }
 
 Result<void> load_firewall(const Config& config) {

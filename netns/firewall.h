@@ -38,6 +38,11 @@ std::string ruleset(const Config& config);
 std::string fill_in(std::string_view ruleset, const Config& config);
 void replace_all(std::string& text, std::string_view placeholder, const std::string& value);
 
+/// What others have left of the table.
+enum class FirewallState { kAbsent, kChanged, kWhole };
+/// Compares its rules with those that a new one would have; elements of its sets are not looked at. Only reads.
+Result<FirewallState> look_at_firewall(const Config& config);
+
 /// Puts the table in place, in one transaction: there is no moment without protection at a restart.
 Result<void> load_firewall(const Config& config);
 /// A missing table is fine.

@@ -73,8 +73,12 @@ std::string policy_commands(const Config& config, Ipv4 box, const Policy& old, c
 
 Result<std::unique_ptr<Policies>> Policies::load(const Config& config, std::map<Ipv4, Policy> policies) {
     TRY(check(config));  // its names go into the text
+    std::vector<Ipv4> boxes;
+    for (const auto& [box, policy] : policies) boxes.push_back(box);
     std::erase_if(policies, [](const auto& entry) { return entry.second.is_default(); });
     std::unique_ptr<Policies> loaded(new Policies(config, TRY(nft_socket()), std::move(policies)));
+    loaded->loaded_with_ = std::move(boxes);
+    loaded->found_table_ = TRY(list_rules(config.table)).has_value();
     const std::lock_guard lock(loaded->transaction_);
     TRY_IN("loading the firewall", loaded->commit(loaded->whole()));
     return loaded;

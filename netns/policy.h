@@ -41,6 +41,9 @@ class Policies {
     /// Puts the firewall in place with these policies, in one transaction: no box is open for a moment at a restart.
     static Result<std::unique_ptr<Policies>> load(const Config& config, std::map<Ipv4, Policy> policies);
 
+    /// What load() found: whether the table was there before, and the boxes it was loaded for.
+    [[nodiscard]] bool found_table() const { return found_table_; }
+    [[nodiscard]] const std::vector<Ipv4>& loaded_with() const { return loaded_with_; }
     /// The one in force.
     [[nodiscard]] Policy of(Ipv4 box) const;
     /// In one transaction; on failure the old one holds. Where others have removed the table, it is put back with all
@@ -77,6 +80,8 @@ class Policies {
     [[nodiscard]] std::string whole() const;
 
     const Config config_;
+    bool found_table_ = false;
+    std::vector<Ipv4> loaded_with_;
     const NftSocket socket_;
     mutable std::mutex transaction_;  ///< held while there is one, of which each takes milliseconds
     std::deque<Commit> commits_;      ///< the last ones

@@ -2,10 +2,12 @@
 // it. kernel_netns shows rule by rule that each is needed.
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import { after, before } from 'node:test';
 import { complains, output } from './lib/command.mjs';
+import { Daemon } from './lib/daemon.mjs';
+import * as host from './lib/host.mjs';
 import { kOther, kOutside, kPort, Outside } from './lib/outside.mjs';
 import { groupOf, pids } from './lib/processes.mjs';
 import { leakless, needs, suite } from './lib/suite.mjs';
@@ -229,4 +231,36 @@ leakless(daemon, 'policies set while others flush the rules are not lost', async
     await set(box, i % 2 === 0 ? kClosed : { mode: 'allow-all' });
     assert.equal(elements().includes('elements'), i % 2 === 0, `round ${i}`);
   }
+});
+
+// --- other daemons ---
+
+const doctor = (name, network) => new Promise((resolve) => {
+  execFile(process.env.HUTCHD, ['--name', name, '--network', network, '--state_dir', daemon.state, 'doctor'], (_, told) => resolve(told));
+});
+const tables = () => nft('list', 'tables', 'inet').split('\n');
+
+/// Starts a second daemon, which must end by itself; what it said.
+async function failedStart(args) {
+  const second = new Daemon({ name: `${daemon.name}x`, images: false, args });
+  try {
+    await assert.rejects(second.launch(), /hutchd ended/);
+    assert.ok(!tables().includes(`table inet ${second.name}`), 'it left a table');
+    return second.log.join('\n');
+  } finally {
+    await host.sweep(second.name);
+    fs.rmSync(second.directory, { recursive: true, force: true });
+  }
+}
+
+leakless(daemon, 'a daemon is not started on the network of another that runs, and doctor says whose it is', async () => {
+  const network = daemon.args[daemon.args.indexOf('--network') + 1];
+  assert.match(await failedStart(['--network', network]), new RegExp(`the hutchd called ${daemon.name} runs; give this one a network of its own`));
+  assert.match(await doctor(`${daemon.name}x`, network), new RegExp(`error +the firewall table inet ${daemon.name}, .* closes boxes' gateway`));
+  assert.match(await doctor(daemon.name, network), new RegExp(`ok +the firewall table inet ${daemon.name} is as it must be`));
+});
+
+leakless(daemon, 'a start that fails leaves no firewall', async () => {
+  const log = await failedStart(['--network', '192.0.2.0/28', '--socket', '/nonexistent/hutch.sock']);
+  assert.match(log, /nonexistent/, 'it failed when the firewall was there');
 });

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <fstream>
 
+#include "netns/policy.h"
 #include "tests/kernel/netns_fixture.h"
 
 namespace hutch::netns {
@@ -349,6 +350,34 @@ TEST_F(NetnsTest, ABoxHoldsOnlyItsShareOfFlows) {
     weaken({"name flows drop"});
     send_datagrams(box, kOutside, kPort, kFlowsPerBox + 50);
     EXPECT_GE(flows_of(box), kFlowsPerBox + 50);
+}
+
+TEST_F(NetnsTest, WhatOthersMakeOfTheFirewallIsSeen) {
+    EXPECT_EQ(must(look_at_firewall(config_)), FirewallState::kWhole);
+    const auto policies =
+        must(Policies::load(config_, {{{config_.range.base.value + 2}, {.open = false, .allowed = {}, .denied = {}}}}));
+    EXPECT_EQ(must(look_at_firewall(config_)), FirewallState::kWhole) << "a policy is no change of its rules";
+    weaken({"name blocked drop"});
+    EXPECT_EQ(must(look_at_firewall(config_)), FirewallState::kChanged);
+    must(remove_firewall(config_));
+    EXPECT_EQ(must(look_at_firewall(config_)), FirewallState::kAbsent);
+}
+
+TEST_F(NetnsTest, WhatAnotherDaemonOfTheRangeLeftIsFoundAndItsCommandsRemoveIt) {
+    EXPECT_TRUE(must(find_intruders(config_)).empty());
+    Config other = config_;
+    other.table = other.link_prefix = "htwo";
+    other.range = parse_prefix("198.19.252.0/22").value();
+    must(load_firewall(other));
+    const Slot left = must(make_slot(other, {other.range.base.value + 7}));
+    const auto found = must(find_intruders(config_));
+    ASSERT_EQ(found.size(), 2U);
+    for (const Intruder& intruder : found) {
+        EXPECT_EQ(intruder.name, "htwo");
+        EXPECT_EQ(system(intruder.remove.c_str()), 0) << intruder.what;
+    }
+    EXPECT_TRUE(must(find_intruders(config_)).empty());
+    EXPECT_EQ(must(look_at_firewall(other)), FirewallState::kAbsent);
 }
 
 }  // namespace
