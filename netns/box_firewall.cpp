@@ -28,6 +28,7 @@ constexpr std::string_view kForAll = R"(table inet $table {
     chain output {
         type filter hook output priority filter; policy drop;
         oifname "lo" accept
+        limit rate over $packets/second burst 5000 packets counter name too_many drop
         ip daddr $gateway goto to_host
         ip daddr @blocked counter name blocked drop
         meta nfproto ipv4 accept

@@ -10,6 +10,8 @@ namespace hutch::netns {
 /// to the host's user namespace. One table is the same for all boxes; it drops what no rule accepts:
 ///
 ///     from the box:  to the gateway: DNS, the service, answers over TCP and to pings    -> accepted
+///                    more packets than Config::packets_per_second: the host spends 5 us on
+///                    each, which some kernels (CONFIG_IRQ_TIME_ACCOUNTING) bill to nobody        -> dropped
 ///                    more than 1,000 datagrams of DNS in a second                       -> dropped
 ///                    to a private, local or metadata network, or another box            -> dropped
 ///     to the box:    from the host                                                      -> accepted

@@ -13,7 +13,7 @@ constexpr auto kBlocked =
     "240.0.0.0/4, $range";
 
 // Placeholders: $table, $links (the wildcard of our links' names), $range, $gateway, $ports, $blocked,
-// $flows.
+// $flows, $packets.
 //
 // - prerouting runs before conntrack, so spoofed packets make no entries in it. A source that is the host's own
 //   address has no link of its own in the fib either ("missing").
@@ -140,6 +140,7 @@ std::string fill_in(std::string_view ruleset, const Config& config) {
     replace_all(text, "$blocked", kBlocked);
     replace_all(text, "$table", config.table);
     replace_all(text, "$links", config.link_prefix + "-*");
+    replace_all(text, "$packets", std::to_string(config.packets_per_second));
     replace_all(text, "$flows", std::to_string(kFlowsPerBox));
     replace_all(text, "$range", to_string(config.range));
     replace_all(text, "$gateway", to_string(config.gateway()));

@@ -101,6 +101,23 @@ TEST_F(NetnsBoxFirewallTest, AFloodOfNameQueriesIsCut) {
     EXPECT_GT(drops_inside(box_, "too_many"), before);
 }
 
+TEST_F(NetnsBoxFirewallTest, AFloodOfPacketsIsCut) {
+    config_.packets_per_second = 1000;
+    const Slot flooder = whole_slot(3);
+    const auto flood = [&](const Slot& from) {
+        const uint64_t before = drops_inside(from, "too_many");
+        must(run_inside(from.netns.get(), [&]() -> Result<void> {
+            const UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+            for (unsigned i = 0; i < 20'000; ++i) send_to(fd, kOutside, kPort, "flood");
+            return {};
+        }));
+        return drops_inside(from, "too_many") > before;
+    };
+    EXPECT_TRUE(flood(flooder));
+    config_.packets_per_second = 1'000'000;
+    EXPECT_FALSE(flood(whole_slot(4))) << "the control";
+}
+
 TEST_F(NetnsBoxFirewallTest, OtherBoxesAreClosed) {
     const Slot other = slot(3);
     const UniqueFd receiver = bound_socket(other.netns.get(), SOCK_DGRAM, other.address, kPort);
