@@ -5,6 +5,7 @@
 #include "netns/firewall.h"
 #include "netns/namespace.h"
 #include "netns/nft.h"
+#include "netns/routes.h"
 
 namespace hutch::netns {
 namespace {
@@ -22,7 +23,7 @@ constexpr std::string_view kForAll = R"(table inet $table {
         type ipv4_addr
         flags interval
         auto-merge
-        elements = { $blocked }
+        elements = { $blocked$host }
     }
 
     chain output {
@@ -100,8 +101,10 @@ Table marked(std::string text) {
     return {std::move(text), std::move(mark)};
 }
 
-Table table_for_all(const Config& config) {
-    return marked(fill_in(kForAll, config));
+Table table_for_all(const Config& config, std::optional<Ipv4> host) {
+    std::string text = fill_in(kForAll, config);
+    replace_all(text, "$host", host ? ", " + to_string(*host) : "");
+    return marked(std::move(text));
 }
 
 Table table_of(const Config& config, const Policy& policy) {
@@ -133,11 +136,11 @@ Result<void> set_on_this_thread(const Config& config, const Policy& policy) {
     return replace_policy(config, policy);
 }
 
-Result<void> mend_on_this_thread(const Config& config, const Policy& policy) {
+Result<void> mend_on_this_thread(const Config& config, std::optional<Ipv4> host, const Policy& policy) {
     TRY(check(config));
     const std::string there = TRY_IN("listing the tables of a box", run_nft("list counters"));
     const auto holds = [&there](const std::string& text) { return there.find(text) != std::string::npos; };
-    const Table for_all = table_for_all(config);
+    const Table for_all = table_for_all(config, host);
     if (!holds(for_all.mark)) TRY(run_nft(removal(config.table) + for_all.text));
     const bool right = policy.is_default() ? !holds(policy_table(config)) : holds(table_of(config, policy).mark);
     return right ? Result<void>() : replace_policy(config, policy);
@@ -145,9 +148,9 @@ Result<void> mend_on_this_thread(const Config& config, const Policy& policy) {
 
 }  // namespace
 
-Result<void> load_box_firewall(const Config& config) {
+Result<void> load_box_firewall(const Config& config, std::optional<Ipv4> host) {
     TRY(check(config));
-    TRY_IN("loading a box's own firewall", run_nft(table_for_all(config).text));
+    TRY_IN("loading a box's own firewall", run_nft(table_for_all(config, host).text));
     return {};
 }
 
@@ -156,7 +159,10 @@ Result<void> set_box_policy(int netns, const Config& config, const Policy& polic
 }
 
 Result<void> mend_box_firewall(int netns, const Config& config, const Policy& policy) {
-    return run_inside(netns, [&] { return mend_on_this_thread(config, policy); });
+    const Netlink netlink = TRY(Netlink::open());
+    const auto way = TRY(way_out(netlink));
+    const auto host = way ? way->address : std::nullopt;
+    return run_inside(netns, [&] { return mend_on_this_thread(config, host, policy); });
 }
 
 }  // namespace hutch::netns

@@ -20,10 +20,12 @@ namespace hutch::netns {
 /// Another is there if the box has a policy that is not the default; it drops what that refuses, in both directions.
 ///
 /// They need no conntrack: who answers, and who begins, is told by TCP's flags. Hence the host's datagrams reach a box,
-/// but are not answered. The host's public addresses are closed by the host's table alone (firewall.h).
+/// but are not answered. Of the host's public addresses that of its way out is closed, others by the host's table alone
+/// (firewall.h).
 
-/// Puts the first table into the namespace of the calling thread, which has none. 0.5 ms.
-Result<void> load_box_firewall(const Config& config);
+/// Puts the first table into the namespace of the calling thread, which has none. `host`: the host's own address on the
+/// way out, which is closed like a private network. 0.5 ms.
+Result<void> load_box_firewall(const Config& config, std::optional<Ipv4> host);
 
 /// Puts a policy into the namespace of a box, given by an fd of it or by a pidfd of a process in it, in one
 /// transaction. 0.5 ms for the first one; some 10 ms for a change, since the kernel waits for packets that still look

@@ -125,6 +125,14 @@ TEST_F(NetnsBoxFirewallTest, OtherBoxesAreClosed) {
     expect_open(receiver, other.address, kPort);
 }
 
+TEST_F(NetnsBoxFirewallTest, TheHostsAddressOnItsWayOutIsClosed) {
+    const UniqueFd receiver = bound_socket(-1, SOCK_DGRAM, kOutsideGateway, kPort);
+    EXPECT_TRUE(udp(receiver, kOutsideGateway, kPort, "blocked")) << "not known to be the way out";
+    open_the_box();
+    must(run_inside(box_.netns.get(), [&] { return load_box_firewall(config_, kOutsideGateway); }));
+    EXPECT_FALSE(udp(receiver, kOutsideGateway, kPort, "blocked"));
+}
+
 TEST_F(NetnsBoxFirewallTest, PrivateNetworksAreClosedThoughThePolicyAllowsThem) {
     const UniqueFd receiver = bound_socket(outside_.netns.get(), SOCK_DGRAM, {}, kPort);
     set(false, {"10.0.0.0/8", "169.254.169.254"}, {});
