@@ -11,7 +11,9 @@
 #include "base/syscalls.h"
 #include "cgroups/hierarchy.h"
 #include "daemon/host_room.h"
+#include "daemon/network_names.h"
 #include "daemon/uid_slots.h"
+#include "netns/firewall.h"
 #include "netns/host.h"
 #include "netns/netlink.h"
 #include "netns/routes.h"
@@ -161,6 +163,36 @@ Finding check_quota(const Config& config) {
                    "mount it with prjquota (ext4, xfs), or start with an empty store and store_size set, e.g. to 50G");
 }
 
+Finding check_firewall(const netns::Config& network) {
+    const std::string table = "the firewall table inet " + network.table;
+    const auto state = netns::look_at_firewall(network);
+    if (!state.ok()) return error(state.error().message, "use a kernel with CONFIG_NF_TABLES");
+    const std::string fix = "systemctl restart hutchd: it puts the table in place, and back whenever others change it";
+    switch (state.value()) {
+        case netns::FirewallState::kWhole:
+            return ok(table + " is as it must be");
+        case netns::FirewallState::kChanged:
+            return error(table + " was changed by others, or is of another version of hutchd", fix);
+        case netns::FirewallState::kAbsent:
+            break;
+    }
+    if (is_running(network.table)) return error(table + " was removed by others", fix);
+    return ok(table + " is made by hutchd at its start");
+}
+
+void check_intruders(const netns::Config& network, std::vector<Finding>& findings) {
+    const auto intruders = netns::find_intruders(network);
+    if (!intruders.ok()) return findings.push_back(error(intruders.error().message, "see whether nft(8) works"));
+    if (intruders.value().empty()) {
+        return findings.push_back(ok("no other hutchd has anything of " + to_string(network.range)));
+    }
+    for (const netns::Intruder& intruder : intruders.value()) {
+        findings.push_back(error(
+            intruder.what + ", of a hutchd called " + intruder.name + ", closes boxes' gateway",
+            is_running(intruder.name) ? "give one of the two another --network" : "remove it: " + intruder.remove));
+    }
+}
+
 void check_network(const Config& config, std::vector<Finding>& findings) {
     const auto forwarding = netns::forwarding_enabled();
     if (forwarding.ok() && forwarding.value()) {
@@ -169,8 +201,11 @@ void check_network(const Config& config, std::vector<Finding>& findings) {
         findings.push_back(warning("IP forwarding is off",
                                    "hutchd turns it on at its start; for good: sysctl -w net.ipv4.ip_forward=1"));
     }
-    netns::Config network;
-    network.table = config.name;
+    const auto known = network_of(config);
+    if (!known.ok()) return findings.push_back(error(known.error().message, "mend the option"));
+    const netns::Config& network = known.value();
+    findings.push_back(check_firewall(network));
+    check_intruders(network, findings);
     const auto drops = netns::foreign_forward_drops(network);
     if (!drops.ok()) {
         findings.push_back(error("nftables: " + drops.error().message, "use a kernel with CONFIG_NF_TABLES"));

@@ -10,8 +10,11 @@
 
 #include "base/file.h"
 #include "base/syscalls.h"
+#include "base/undo.h"
 #include "daemon/host_room.h"
 #include "daemon/log.h"
+#include "daemon/network_names.h"
+#include "netns/firewall.h"
 #include "netns/host.h"
 #include "overlayfs/quota.h"
 #include "overlayfs/store_file.h"
@@ -45,6 +48,21 @@ void make_room_for_terminals(uint32_t boxes) {
     log_warning("{}; a few boxes can take all terminals of the others", raised.error().message);
 }
 
+// A daemon that lives on the same addresses fights with this one; what one that is gone has left, closes the gateway.
+Result<void> refuse_intruders(const netns::Config& network) {
+    for (const netns::Intruder& intruder : TRY(netns::find_intruders(network))) {
+        if (is_running(intruder.name)) {
+            return Error{ErrorKind::kConflict, 0,
+                         "network: " + intruder.what + ", overlaps " + to_string(network.range) +
+                             ": the hutchd called " + intruder.name + " runs; give this one a network of its own"};
+        }
+        log_error(
+            "network: {}, overlaps {}: a hutchd called {} has left it, and it closes boxes' gateway; remove it by: {}",
+            intruder.what, to_string(network.range), intruder.name, intruder.remove);
+    }
+    return {};
+}
+
 }  // namespace
 
 Result<UniqueFd> lock_state(const Config& config) {
@@ -57,9 +75,14 @@ Result<UniqueFd> lock_state(const Config& config) {
     return file;
 }
 
+void remove_new_firewall(const netns::Policies& policies, const netns::Config& network) {
+    if (policies.found_table() || !policies.loaded_with().empty()) return;
+    const auto removed = netns::remove_firewall(network);
+    if (!removed.ok()) log_error("{}", removed.error().message);
+}
+
 Result<UniqueFd> lock_name(const Config& config) {
-    const std::string path = "/run/hutchd-" + config.name + ".lock";
-    UniqueFd file = TRY(open_at(AT_FDCWD, path, O_RDWR | O_CREAT, 0600));
+    UniqueFd file = TRY(open_at(AT_FDCWD, lock_file_of(config.name), O_RDWR | O_CREAT, 0600));
     if (!lock(file.get())) {
         return Error{
             ErrorKind::kConflict, errno,
@@ -115,15 +138,12 @@ Result<void> mount_store(const Config& config) {
 }
 
 Result<Mechanisms> prepare_host(const Config& config, std::map<netns::Ipv4, netns::Policy> policies) {
-    netns::Config network;
-    network.range = TRY_IN("network", netns::parse_prefix(config.network));
-    network.table = config.name;
-    network.link_prefix = config.name;
-    network.service = kModelPort;
-    TRY(netns::check(network));
+    const netns::Config network = TRY(network_of(config));
+    TRY(refuse_intruders(network));
     if (TRY(netns::enable_forwarding())) log_info("turned on net.ipv4.ip_forward");
     make_room_for_terminals(config.max_boxes);
     auto in_force = TRY(netns::Policies::load(network, std::move(policies)));
+    Undo remove_firewall([&] { remove_new_firewall(*in_force, network); });
 
     auto store = TRY_IN("opening the store", overlayfs::Store::open(config.store_dir()));
     if (overlayfs::quota_of_uppers(store.root()) == overlayfs::Quota::kNone) {
@@ -133,6 +153,7 @@ Result<Mechanisms> prepare_host(const Config& config, std::map<netns::Ipv4, netn
     auto launcher = TRY(runtime::Launcher::prepare());
     const HostRoom room = TRY(host_room());
     auto uid_slots = TRY(UidSlots::open(UidSlots::kClaims, config.name));
+    remove_firewall.commit();
     return Mechanisms{config,
                       network,
                       std::move(store),

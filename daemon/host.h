@@ -11,8 +11,12 @@ Result<void> mount_store(const Config& config);
 
 /// Prepares the process and the host for boxes: the store, the control groups, IP forwarding, the firewall with these
 /// policies of boxes that are there. After mount_store(). The slot pool comes later, with adoption, since it must know
-/// which addresses are taken.
+/// which addresses are taken. On failure no firewall is left that was not there before, unless boxes may live behind
+/// it.
 Result<Mechanisms> prepare_host(const Config& config, std::map<netns::Ipv4, netns::Policy> policies);
+
+/// Removes the firewall that this start has made. It stays if it was there before, or if boxes may live behind it.
+void remove_new_firewall(const netns::Policies& policies, const netns::Config& network);
 
 /// Refuses a second daemon on the same state directory. The lock goes with the process.
 Result<UniqueFd> lock_state(const Config& config);

@@ -10,12 +10,14 @@
 #include <thread>
 
 #include "base/file.h"
+#include "base/undo.h"
 #include "daemon/api/resources.h"
 #include "daemon/api/server.h"
 #include "daemon/box/network.h"
 #include "daemon/clock.h"
 #include "daemon/doctor.h"
-#include "daemon/fd_watch.h"
+#include "daemon/fd_thread.h"
+#include "daemon/firewall_keeper.h"
 #include "daemon/host.h"
 #include "daemon/lag_meter.h"
 #include "daemon/log.h"
@@ -46,11 +48,6 @@ Result<void> match_store(Records& records, const Config& config) {
     }
     const UniqueFd file = TRY(open_at(AT_FDCWD, path, O_WRONLY | O_CREAT | O_EXCL, 0600));
     return write_all(file.get(), id);
-}
-
-Task<> serve_dns(netns::DnsForwarder& dns) {
-    FdWatch watch(co_await asio::this_coro::executor, dns.fd());
-    while (co_await watch.readable()) dns.on_ready();
 }
 
 Task<> wait_for(std::chrono::seconds time) {
@@ -117,6 +114,8 @@ Result<void> serve(const Config& config) {
     const std::vector<BoxRecord> known = TRY(records.boxes());
     Mechanisms mechanisms = TRY(prepare_host(config, firewall_policies(known)));
     mechanisms.reaper = std::make_unique<overlayfs::Reaper>(mechanisms.store);
+    Undo remove_firewall([&mechanisms] { remove_new_firewall(*mechanisms.policies, mechanisms.network); });
+    const auto keeper = TRY(FirewallKeeper::start(*mechanisms.policies, mechanisms.network));
 
     Spend spend = TRY(Spend::load(records));  // before the loop: calls that it still carries at its end are counted
     asio::io_context loop(1);
@@ -197,8 +196,12 @@ Result<void> serve(const Config& config) {
     UniqueFd gateway = TRY_IN("starting the models' gateway",
                               netns::gateway_socket(SOCK_STREAM, mechanisms.network.gateway(), kModelPort));
     TRY(server.listen_apart(std::move(gateway), model_gateway(models, {limits, spend}, fetcher)));
+    // Boxes' names must not wait for what requests do on the loop.
+    const auto dns_thread = TRY(FdThread::start("the DNS forwarder", dns->fd(), [&dns] {
+        dns->on_ready();
+        return -1;
+    }));
     const auto executor = asio::any_io_executor(loop.get_executor());
-    spawn_lasting(executor, "the DNS forwarder", [&dns] { return serve_dns(*dns); });
     spawn_lasting(executor, "renewing the certificate", [&tls] { return renew_certificate(tls); });
     bool cut_off = false;
     spawn(executor, "shutting down", shut_down(server, snapshots, boxes, events, cut_off),
@@ -208,6 +211,7 @@ Result<void> serve(const Config& config) {
         return meter.keep_books([&boxes] { return boxes.list(); }, [&snapshots] { snapshots.book(); });
     });
     spawn_lasting(executor, "watching disks", [&boxes] { return boxes.watch_disk(); });
+    remove_firewall.commit();
     notify_ready();
     lag.run();
     end_within(kJoinPatience);

@@ -18,6 +18,8 @@ struct Config {
     std::string resolv_conf = "/etc/resolv.conf";
     uint16_t service = 0;  ///< a TCP port of the gateway that boxes may reach beside DNS; 0: none
 
+    uint32_t packets_per_second = 20'000;  ///< that a box may send; a packet holds up to 64 KiB of TCP
+
     /// The host's address on every veth, and the boxes' name server.
     [[nodiscard]] Ipv4 gateway() const { return {range.base.value + 1}; }
     /// Link numbers are offsets into the range, so that name and address are unique together.

@@ -13,8 +13,9 @@ namespace hutch::netns {
 ///
 ///     box -> gateway:53 -> [check] -> random port, random id -> name server of resolv.conf(5)
 ///
-/// A box may have 64 queries over UDP under way and 8 connections over TCP. A server that does not answer within 1.5 s
-/// or refuses is passed over for the next; when all were tried, the box is told "server failure".
+/// A box may have 64 queries over UDP under way and 8 connections over TCP; when all boxes together have taken what
+/// there is, the one that holds most gives way. A server that does not answer within 1.5 s or refuses is passed over
+/// for the next; when all were tried, the box is told "server failure".
 class DnsForwarder {
   public:
     /// `may_ask` is called for each query; the others are refused. EADDRINUSE: another name server has taken port 53 of

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <unordered_map>
 
 #include "base/unique_fd.h"
@@ -31,13 +33,21 @@ struct DnsClients {
     [[nodiscard]] bool contains(Ipv4 address) const { return range.contains(address) && address != gateway; }
 };
 
-/// How much of a shared table one box may hold.
+/// How much of a shared table one box may hold, and who gives way when all of it is held.
 class SourceLimit {
   public:
     explicit SourceLimit(unsigned limit) : limit_(limit) {}
-    [[nodiscard]] bool full(Ipv4 source) const {
+    [[nodiscard]] unsigned held(Ipv4 source) const {
         const auto held = held_.find(source.value);
-        return held != held_.end() && held->second >= limit_;
+        return held == held_.end() ? 0 : held->second;
+    }
+    [[nodiscard]] bool full(Ipv4 source) const { return held(source) >= limit_; }
+    /// The box that holds most, if that is more than `source` holds.
+    [[nodiscard]] std::optional<Ipv4> who_gives_way_to(Ipv4 source) const {
+        const auto most = std::max_element(held_.begin(), held_.end(),
+                                           [](const auto& a, const auto& b) { return a.second < b.second; });
+        if (most == held_.end() || most->second <= held(source)) return std::nullopt;
+        return Ipv4{most->first};
     }
     void enter(Ipv4 source) { ++held_[source.value]; }
     void leave(Ipv4 source) {

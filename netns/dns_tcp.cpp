@@ -75,7 +75,8 @@ void DnsTcp::accept_clients(Clock::time_point now) {
         }
         if (!client) return;
         const Ipv4 box = address_of(name);
-        if (!clients_.contains(box) || connections_.size() >= kMaxConnections || limit_.full(box)) continue;
+        if (!clients_.contains(box) || limit_.full(box)) continue;
+        if (connections_.size() >= kMaxConnections && !make_room_for(box)) continue;
         if (!poller_.add(client.get(), EPOLLIN).ok()) continue;
         limit_.enter(box);
         connections_.push_back({});
@@ -87,6 +88,18 @@ void DnsTcp::accept_clients(Clock::time_point now) {
         entry->deadline = now + kIdle;
         by_socket_.emplace(entry->client.get(), entry);
     }
+}
+
+bool DnsTcp::make_room_for(Ipv4 box) {
+    const auto most = limit_.who_gives_way_to(box);
+    if (!most) return false;
+    Entry oldest = connections_.end();
+    for (Entry entry = connections_.begin(); entry != connections_.end(); ++entry) {
+        if (entry->box != *most) continue;
+        if (oldest == connections_.end() || entry->deadline < oldest->deadline) oldest = entry;
+    }
+    close(oldest);
+    return true;
 }
 
 void DnsTcp::on_client(Connection& connection, uint32_t events) {

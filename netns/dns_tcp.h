@@ -46,6 +46,9 @@ class DnsTcp {
     using Entry = std::list<Connection>::iterator;
 
     void accept_clients(Clock::time_point now);
+    /// Closes the connection of the box that holds most on which nothing has moved for longest. False when `box` holds
+    /// most.
+    bool make_room_for(Ipv4 box);
     void on_client(Connection& connection, uint32_t events);
     void on_upstream(Entry entry, uint32_t events, Clock::time_point now);
     void read_client(Connection& connection);

@@ -3,6 +3,7 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 
 #include "netns/dns_message.h"
@@ -59,13 +60,23 @@ void DnsUdp::read_queries(Clock::time_point now) {
 void DnsUdp::accept_query(std::string_view packet, const sockaddr_in& client, Clock::time_point now) {
     const Ipv4 box = address_of(client);
     const auto query = parse_query(packet);
-    if (!query || !clients_.contains(box) || pending_.size() >= kMaxPending || limit_.full(box)) return;
+    if (!query || !clients_.contains(box) || limit_.full(box)) return;
     if (!clients_.may_ask(box)) return answer(client, refusal(packet));
+    if (pending_.size() >= kMaxPending && !make_room_for(box)) return;
     limit_.enter(box);
     const size_t turn = upstreams_.best();
     pending_.push_back(
         {client, query->id, std::string(packet), 0, query->question.size(), turn, turn + upstreams_.count(), {}, {}});
     forward(std::prev(pending_.end()), now);
+}
+
+bool DnsUdp::make_room_for(Ipv4 box) {
+    const auto most = limit_.who_gives_way_to(box);
+    if (!most) return false;
+    const auto oldest = std::find_if(pending_.begin(), pending_.end(),
+                                     [&](const Pending& pending) { return address_of(pending.client) == *most; });
+    finish(oldest, server_failure(oldest->query));
+    return true;
 }
 
 void DnsUdp::forward(Entry entry, Clock::time_point now) {

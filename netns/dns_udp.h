@@ -45,6 +45,8 @@ class DnsUdp {
 
     void read_queries(Clock::time_point now);
     void accept_query(std::string_view packet, const sockaddr_in& client, Clock::time_point now);
+    /// Refuses the query of the box that has most under way which waits longest. False when `box` has most.
+    bool make_room_for(Ipv4 box);
     void read_answers(Entry entry, Clock::time_point now);
     /// To the server of this turn or the first after it that a packet can be sent to; else the entry is refused.
     void forward(Entry entry, Clock::time_point now);

@@ -2,12 +2,18 @@
 
 #include <utility>
 
+#include "netns/namespace.h"
 #include "netns/nft.h"
 
 namespace hutch::netns {
 namespace {
 
-// Placeholders: $table, $links (the wildcard of our links' names), $range, $gateway, $ports.
+constexpr auto kBlocked =
+    "0.0.0.0/8, 10.0.0.0/8, 100.64.0.0/10, 127.0.0.0/8, 169.254.0.0/16, 172.16.0.0/12, 192.168.0.0/16, 224.0.0.0/4, "
+    "240.0.0.0/4, $range";
+
+// Placeholders: $table, $links (the wildcard of our links' names), $range, $gateway, $ports, $blocked,
+// $flows, $packets.
 //
 // - prerouting runs before conntrack, so spoofed packets make no entries in it. A source that is the host's own
 //   address has no link of its own in the fib either ("missing").
@@ -18,6 +24,9 @@ namespace {
 //   and in both directions, before conntrack is asked: else a flow that was there would live on, and what has no
 //   acknowledgements would still come in. Errors about a flow of the box come in whoever sent them: else it would never
 //   learn of a router's smaller MTU.
+// - `flows`: a box has so many entries in the kernel's table of connections, which is one for the host. DNS over UDP,
+// where each
+//   query may come from another port, makes none: nothing here asks for their state.
 // - A named counter beside each drop says which rule it was.
 constexpr std::string_view kTemplate = R"(table inet $table
 delete table inet $table
@@ -30,13 +39,13 @@ table inet $table {
     counter uninvited {}
     counter to_host {}
     counter outsider {}
+    counter flows {}
 
     set blocked {
         type ipv4_addr
         flags interval
         auto-merge
-        elements = { 0.0.0.0/8, 10.0.0.0/8, 100.64.0.0/10, 127.0.0.0/8, 169.254.0.0/16, 172.16.0.0/12,
-                     192.168.0.0/16, 224.0.0.0/4, 240.0.0.0/4, $range }
+        elements = { $blocked }
     }
     set policed {
         type ipv4_addr
@@ -49,11 +58,21 @@ table inet $table {
         type ipv4_addr . ipv4_addr
         flags interval
     }
+    set flows {
+        type ipv4_addr
+        size 65536
+        flags dynamic
+    }
 
     chain prerouting {
         type filter hook prerouting priority raw; policy accept;
         iifname "$links" meta nfproto ipv6 counter name ipv6 drop
         iifname "$links" fib saddr . iif oif missing counter name spoofed drop
+        iifname "$links" ip daddr $gateway udp dport 53 notrack
+    }
+    chain output {
+        type filter hook output priority raw; policy accept;
+        oifname "$links" ip saddr $gateway udp sport 53 notrack
     }
 
     chain forward {
@@ -64,11 +83,12 @@ table inet $table {
     chain from_box {
         oifname "$links" counter name box_to_box drop
         ip daddr @blocked counter name blocked drop
-        ip saddr @policed goto from_policed
+        ip saddr @policed jump from_policed
+        ct state new add @flows { ip saddr ct count over $flows } counter name flows drop
     }
     chain from_policed {
         ip saddr . ip daddr @denied counter name refused drop
-        ip saddr . ip daddr @allowed accept
+        ip saddr . ip daddr @allowed return
         counter name refused drop
     }
     chain to_box {
@@ -92,8 +112,12 @@ table inet $table {
     chain box_to_host {
         ct state established,related accept
         ip daddr $gateway udp dport 53 accept
-        ip daddr $gateway tcp dport { $ports } accept
+        ip daddr $gateway tcp dport { $ports } goto to_service
         counter name to_host drop
+    }
+    chain to_service {
+        ct state new add @flows { ip saddr ct count over $flows } counter name flows drop
+        accept
     }
 
     chain postrouting {
@@ -103,22 +127,40 @@ table inet $table {
 }
 )";
 
+}  // namespace
+
 void replace_all(std::string& text, std::string_view placeholder, const std::string& value) {
     for (size_t at = text.find(placeholder); at != std::string::npos; at = text.find(placeholder, at + value.size())) {
         text.replace(at, placeholder.size(), value);
     }
 }
 
-}  // namespace
-
-std::string ruleset(const Config& config) {
-    std::string text(kTemplate);
+std::string fill_in(std::string_view ruleset, const Config& config) {
+    std::string text(ruleset);
+    replace_all(text, "$blocked", kBlocked);
     replace_all(text, "$table", config.table);
     replace_all(text, "$links", config.link_prefix + "-*");
+    replace_all(text, "$packets", std::to_string(config.packets_per_second));
+    replace_all(text, "$flows", std::to_string(kFlowsPerBox));
     replace_all(text, "$range", to_string(config.range));
     replace_all(text, "$gateway", to_string(config.gateway()));
     replace_all(text, "$ports", config.service == 0 ? "53" : "53, " + std::to_string(config.service));
     return text;
+}
+
+std::string ruleset(const Config& config) {
+    return fill_in(kTemplate, config);
+}
+
+Result<FirewallState> look_at_firewall(const Config& config) {
+    const auto there = TRY_IN("looking at the firewall", list_rules(config.table));
+    if (!there) return FirewallState::kAbsent;
+    const auto wanted = on_own_thread([&]() -> Result<std::optional<std::string>> {
+        const UniqueFd elsewhere = TRY(enter_new());
+        TRY(load_firewall(config));
+        return list_rules(config.table);
+    });
+    return *there == TRY(wanted).value_or("") ? FirewallState::kWhole : FirewallState::kChanged;
 }
 
 Result<void> load_firewall(const Config& config) {

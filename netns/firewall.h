@@ -1,5 +1,8 @@
 #pragma once
 
+#include <string>
+#include <string_view>
+
 #include "netns/config.h"
 
 namespace hutch::netns {
@@ -14,16 +17,31 @@ namespace hutch::netns {
 ///                  to the host: DNS and the service at the
 ///                  gateway, answers                          -> accepted, everything else dropped
 ///                  to what its policy refuses                -> dropped
+///                  more connections than kFlowsPerBox        -> dropped
 ///                  to the Internet                           -> masqueraded
 ///     to a box:    from what its policy refuses              -> dropped
 ///                  answers                                   -> accepted, everything else dropped
 ///                  (the host's own connections to a box are open)
 ///     to the gateway address from any other network          -> dropped
 ///
-/// What it accepts another table may still drop: see foreign_forward_drops (host.h).
+/// What it accepts another table may still drop: see foreign_forward_drops (host.h). Behind it stands a second one, in
+/// each box's network namespace: box_firewall.h.
+
+/// Entries of the kernel's table of connections that a box may have at a time: a sixty-fourth of what that holds by
+/// default.
+constexpr unsigned kFlowsPerBox = 4096;
 
 /// The ruleset as nft(8) text: it replaces the table, if there is one, in the same transaction.
 std::string ruleset(const Config& config);
+
+/// Puts what `config` says into the placeholders of a ruleset (named in firewall.cpp).
+std::string fill_in(std::string_view ruleset, const Config& config);
+void replace_all(std::string& text, std::string_view placeholder, const std::string& value);
+
+/// What others have left of the table.
+enum class FirewallState { kAbsent, kChanged, kWhole };
+/// Compares its rules with those that a new one would have; elements of its sets are not looked at. Only reads.
+Result<FirewallState> look_at_firewall(const Config& config);
 
 /// Puts the table in place, in one transaction: there is no moment without protection at a restart.
 Result<void> load_firewall(const Config& config);

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <atomic>
+#include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -7,6 +9,7 @@
 #include <vector>
 
 #include "netns/config.h"
+#include "netns/nft_events.h"
 
 namespace hutch::netns {
 
@@ -24,18 +27,27 @@ struct Policy {
 /// "10.0.0.0/8", a single address, or "0.0.0.0/0" for all. kInvalid names the text.
 Result<std::vector<Prefix>> parse_network(const std::string& text);
 
+/// Those that do not lie within another one.
+std::vector<Prefix> outermost(std::vector<Prefix> networks);
+
 /// As nft(8) commands, for one transaction: from the elements of one policy of `box` to those of the other.
 std::string policy_commands(const Config& config, Ipv4 box, const Policy& old, const Policy& wanted);
 
 /// The policies in force, in the sets of the firewall's table. A box with the default policy has no element: its
 /// packets pay for one lookup. Every packet is looked up, in both directions, so that a change holds for connections
-/// that are there as well. Thread-safe.
+/// that are there as well. Thread-safe; questions do not wait for a transaction that is under way.
 class Policies {
   public:
     /// Puts the firewall in place with these policies, in one transaction: no box is open for a moment at a restart.
     static Result<std::unique_ptr<Policies>> load(const Config& config, std::map<Ipv4, Policy> policies);
 
-    /// In one transaction; on failure the old one holds. Milliseconds, for a worker thread.
+    /// What load() found: whether the table was there before, and the boxes it was loaded for.
+    [[nodiscard]] bool found_table() const { return found_table_; }
+    [[nodiscard]] const std::vector<Ipv4>& loaded_with() const { return loaded_with_; }
+    /// The one in force.
+    [[nodiscard]] Policy of(Ipv4 box) const;
+    /// In one transaction; on failure the old one holds. Where others have removed the table, it is put back with all
+    /// policies. Milliseconds, for a worker thread.
     Result<void> set(Ipv4 box, const Policy& policy);
     /// The box is gone: before its address is another's.
     Result<void> lift(Ipv4 box) { return set(box, {}); }
@@ -45,12 +57,36 @@ class Policies {
     /// server, so only a box that may talk to everybody may ask.
     [[nodiscard]] bool may_resolve(Ipv4 box) const;
 
+    /// Whether this transaction (of our table) was one of ours. It waits for one of ours that is under way. One that
+    /// cannot be told apart, since others worked at the same time, may be taken for another's.
+    [[nodiscard]] bool made(const NftCommit& commit) const;
+    /// Puts the table in place again with all policies, whatever others have made of it, in one transaction.
+    Result<void> restore();
+    /// Times it was put back, by restore() or by set().
+    [[nodiscard]] uint64_t restored() const { return restored_; }
+
   private:
-    Policies(Config config, std::map<Ipv4, Policy> policies)
-        : config_(std::move(config)), policies_(std::move(policies)) {}
+    /// A transaction of ours: its generation is behind `before`, and at most `after`.
+    struct Commit {
+        uint32_t before, after;
+        uint32_t thread;
+    };
+    using NftSocket = Handle<nl_sock, nl_socket_free>;
+
+    Policies(Config config, NftSocket socket, std::map<Ipv4, Policy> policies)
+        : config_(std::move(config)), socket_(std::move(socket)), policies_(std::move(policies)) {}
+    /// Both with `transaction_` locked.
+    Result<void> commit(const std::string& commands);
+    [[nodiscard]] std::string whole() const;
 
     const Config config_;
-    mutable std::mutex mutex_;
+    bool found_table_ = false;
+    std::vector<Ipv4> loaded_with_;
+    const NftSocket socket_;
+    mutable std::mutex transaction_;  ///< held while there is one, of which each takes milliseconds
+    std::deque<Commit> commits_;      ///< the last ones
+    std::atomic<uint64_t> restored_ = 0;
+    mutable std::mutex mutex_;         ///< of `policies_`; taken after `transaction_`, never held over a transaction
     std::map<Ipv4, Policy> policies_;  ///< those that are not the default
 };
 

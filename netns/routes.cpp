@@ -93,6 +93,9 @@ Result<std::optional<WayOut>> way_out(const Netlink& netlink) {
     }
     const Link owned(link);
     WayOut way{rtnl_link_get_name(link), rtnl_link_get_mtu(link)};
+    if (nl_addr* own = rtnl_route_get_pref_src(route.get()); own != nullptr && nl_addr_get_family(own) == AF_INET) {
+        way.address = Ipv4{ntohl(static_cast<const in_addr*>(nl_addr_get_binary_addr(own))->s_addr)};
+    }
     uint32_t route_mtu = 0;
     if (rtnl_route_get_metric(route.get(), RTAX_MTU, &route_mtu) == 0 && route_mtu != 0) {
         way.mtu = std::min(way.mtu, route_mtu);

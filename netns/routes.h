@@ -23,7 +23,8 @@ Result<Request> add_neighbour(int link, Ipv4 address, const Mac& mac);
 /// Where the host's packets to the public Internet leave.
 struct WayOut {
     std::string link;
-    unsigned mtu;  ///< of the link, or of the route where that is smaller; bytes
+    unsigned mtu;                   ///< of the link, or of the route where that is smaller; bytes
+    std::optional<Ipv4> address{};  ///< the host's own there
 };
 /// Nothing when there is no route. Asks the routing tables the way a packet would (policy rules included).
 Result<std::optional<WayOut>> way_out(const Netlink& netlink);

@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/syscalls.h"
+#include "netns/box_firewall.h"
 #include "netns/namespace.h"
 #include "netns/routes.h"
 
@@ -73,6 +74,7 @@ Result<Slot> make_on_this_thread(const Config& config, Ipv4 address) {
     const auto way = TRY(way_out(host));
     Slot slot{{}, {}, address, config.link_name(address)};
     slot.netns = TRY(enter_new());
+    TRY(load_box_firewall(config, way ? way->address : std::nullopt));  // before there is a link to send by
     TRY(set_sysctls());
     slot.sysfs = TRY(mount_sysfs());
     Netlink inside = TRY(Netlink::open());

@@ -14,7 +14,7 @@ namespace hutch::netns {
 ///
 /// The namespace belongs to the host's user namespace: box root cannot change a link, a route or a sysctl in it, nor
 /// open a raw socket. What programs still expect of root is granted by sysctl: any port may be bound, ICMP echo sent.
-/// IPv6 is off inside.
+/// IPv6 is off inside. A firewall of its own (box_firewall.h) is in it from the start.
 ///
 /// Nothing needs tearing down: when the last process and fd of the namespace are gone, the kernel deletes it and both
 /// ends of the veth behind our back (net_namespaces(7)). The sysfs mount does not keep it alive: it holds only a
@@ -26,7 +26,7 @@ struct Slot {
     std::string link;  ///< the host's end
 };
 
-/// Makes the slot for `address` (of the range, in no other use). About 1 ms, on a thread of its own. On failure
+/// Makes the slot for `address` (of the range, in no other use). About 1.5 ms, on a thread of its own. On failure
 /// nothing remains. EEXIST: a link of that name is still there (see recover.h).
 Result<Slot> make_slot(const Config& config, Ipv4 address);
 

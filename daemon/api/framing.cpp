@@ -82,8 +82,9 @@ Verdict check_field(string_view line, Framing& framing) {
     }
     // Those that we act on: of two, this side might take the first and another the second.
     static const std::set<std::string> kSingle = {
-        "host",   "content-length", "transfer-encoding", "content-type",      "x-box-api-key",
-        "origin", "expect",         "upgrade",           "sec-websocket-key", "last-event-id"};
+        "host",          "content-length", "transfer-encoding", "content-type",      "x-box-api-key",
+        "origin",        "expect",         "upgrade",           "sec-websocket-key", "last-event-id",
+        "authorization", "x-api-key",      "content-encoding"};
     const std::string name = lower(line.substr(0, colon));
     if (kSingle.contains(name) && !framing.once.insert(name).second) {
         return bad(std::string(line.substr(0, colon)) + ": is there twice");

@@ -3,6 +3,7 @@
 
 #include <set>
 
+#include "daemon/api/model_call.h"
 #include "daemon/api/resources.h"
 #include "daemon/log.h"
 #include "daemon/spawn.h"
@@ -17,47 +18,11 @@ constexpr size_t kMostOfAll = 512 << 20;  // of all calls under way
 constexpr size_t kPart = 8;               // a box's calls take a ninth of what the others leave
 constexpr size_t kOfCall = 256 << 10;     // beside the body: of the answer, what waits for a slow reader
 
-// Of the connection between the two, of the run's token, of a place that it does not come from, or of another call than
-// the one that was looked at.
-bool is_passed_on(const std::string& name) {
-    static const std::set<std::string> kKept = {"accept-encoding",
-                                                "authorization",
-                                                "connection",
-                                                "content-length",
-                                                "cookie",
-                                                "expect",
-                                                "host",
-                                                "keep-alive",
-                                                "te",
-                                                "trailer",
-                                                "forwarded",
-                                                "transfer-encoding",
-                                                "upgrade",
-                                                "x-api-key",
-                                                "x-real-ip",
-                                                "x-http-method",
-                                                "x-http-method-override",
-                                                "x-method-override",
-                                                "x-original-url",
-                                                "x-rewrite-url",
-                                                "via"};
-    return !kKept.contains(name) && !name.starts_with("proxy-") && !name.starts_with("x-forwarded-");
-}
-
+// Whose account it is, is not the box's business.
 bool is_told(const std::string& name) {
+    if (name.find("organization") != std::string::npos || name.find("project") != std::string::npos) return false;
     return name == "retry-after" || name == "request-id" || name == "content-encoding" || name.starts_with("x-") ||
            name.starts_with("anthropic-") || name.starts_with("openai-");
-}
-
-// A key opens more than models: files, accounts, bills. Those are not an agent's. What a server might decode once more,
-// or take for a slash, is in no name of a model.
-bool is_model_call(const Request& request) {
-    const std::string& path = request.path;
-    if (path.find("..") != std::string::npos || path.find_first_of("%\\;") != std::string::npos) return false;
-    const auto is_at = [&path](const std::string& place) { return path == place || path.starts_with(place + "/"); };
-    if (request.method == "GET") return is_at("/v1/models");
-    const bool asks = is_at("/v1/messages") || is_at("/v1/responses") || is_at("/v1/chat/completions");
-    return request.method == "POST" && asks;
 }
 
 bool costs(const Request& request) {
@@ -80,7 +45,7 @@ Response refusal(int status, const std::string& why) {
 FetchCall call_of(const Request& request, const Models::Way& way, std::string body) {
     FetchCall call{request.method, way.provider->url + request.target, {}, std::move(body)};
     for (const auto& [name, value] : request.headers) {
-        if (is_passed_on(name)) call.headers.push_back(name + ": " + value);
+        if (is_told_to_provider(name)) call.headers.push_back(name + ": " + value);
     }
     const bool anthropic = way.provider->name == "anthropic";
     call.headers.push_back((anthropic ? "x-api-key: " : "authorization: Bearer ") + way.key);
@@ -129,6 +94,8 @@ Answer relay(Exchange& exchange, Fetch& fetch, const std::string& provider, Spen
 
 // A body is kept until its call has ended: it may have to be sent again, on another connection.
 Task<Result<std::string>> read_into(MemoryShare& share, Exchange& exchange) {
+    BackgroundScan scan;
+    const bool may_be_in_background = exchange.request().path == "/v1/responses";
     const Error full{ErrorKind::kLimit, 0, "too much is being sent to models at once; try again when it is answered"};
     if (!share.grow(kOfCall).ok()) co_return full;
     std::string body;
@@ -139,6 +106,8 @@ Task<Result<std::string>> read_into(MemoryShare& share, Exchange& exchange) {
             co_return Error{ErrorKind::kTooLarge, 0, "body: larger than " + std::to_string(kMostBody) + " bytes"};
         }
         if (!share.grow(piece.size()).ok()) co_return full;
+        if (may_be_in_background) scan.feed(piece);
+        if (scan.refusal()) co_return invalid(*scan.refusal());
         body += piece;
     }
 }
@@ -148,8 +117,11 @@ Answer forward(const Models& models, Spending spending, Fetcher& fetcher, std::s
     const Request& request = exchange.request();
     const auto way = models.find(token_of(request), request.address);
     if (!way.ok()) co_return std::optional(refusal(http_status(way.error()), way.error().message));
-    if (!is_model_call(request)) {
+    if (!is_model_call(request.method, request.path)) {
         co_return std::optional(refusal(404, request.method + " " + request.path + " is no call of a model"));
+    }
+    if (!request.header("content-encoding").empty()) {  // what cannot be read cannot be looked at
+        co_return std::optional(refusal(415, "Content-Encoding: send the body as it is"));
     }
     const std::string customer = way.value().customer;
     const auto allowed = spending.limits.check(customer, Resource::kModelTokens, 1);

@@ -80,6 +80,9 @@ Task<std::string> metrics(Services& services) {
     text.single("hutch_runs_active", "gauge", "Runs under way.", services.runs.active());
     text.single("hutch_network_slots_ready", "gauge", "Network slots made ahead of need.",
                 services.boxes.mechanisms().slots->ready());
+    text.single("hutch_firewall_restored_total", "counter",
+                "Times the firewall was put back after others had changed or removed it.",
+                services.boxes.mechanisms().policies->restored());
     text.family("hutch_box_cpu_seconds_total", "counter", "CPU time a box has used since it was made.");
     for (size_t i = 0; i < boxes.size(); ++i) {
         text.value("hutch_box_cpu_seconds_total", fmt::format("{{box=\"{}\"}}", boxes[i]->record.id),

@@ -14,10 +14,12 @@
 #include <set>
 
 #include "daemon/box/manager.h"
+#include "daemon/box/network.h"
 #include "daemon/box/rework.h"
 #include "daemon/clock.h"
 #include "daemon/log.h"
 #include "daemon/spawn.h"
+#include "netns/box_firewall.h"
 #include "netns/recover.h"
 #include "overlayfs/layer.h"
 #include "overlayfs/recover.h"
@@ -46,6 +48,12 @@ Result<void> sweep(Mechanisms& mechanisms, const std::set<std::string>& boxes, c
     say("unfinished layer", files.unfinished);
     mechanisms.reaper->nudge();
     return {};
+}
+
+// The last daemon may have ended between the two firewalls, or have known of one alone.
+void mend_firewall(const Mechanisms& mechanisms, const Life& life, const BoxRecord& box) {
+    const auto mended = netns::mend_box_firewall(life.pidfd.get(), mechanisms.network, firewall_policy(box.network));
+    if (!mended.ok()) log_error("box {}: {}; the host's firewall alone holds it", box.id, mended.error().message);
 }
 
 }  // namespace
@@ -190,6 +198,7 @@ Result<void> Manager::adopt() {
         know(record.layers);
         if (life) know(record.mounted);
         if (life) addresses.push_back(life->address);
+        if (life) mend_firewall(mechanisms_, *life, record);
         TRY(take_over(box, std::move(life)));
     }
     TRY(mechanisms_.uid_slots.drop_leftovers());

@@ -13,6 +13,7 @@
 #include "daemon/box/network.h"
 #include "daemon/lap.h"
 #include "daemon/uid_slots.h"
+#include "netns/box_firewall.h"
 #include "netns/traffic.h"
 #include "overlayfs/mount.h"
 #include "overlayfs/upper.h"
@@ -59,6 +60,16 @@ Result<int64_t> start_time_of(int64_t pid) {
     return std::stoll(stat.substr(at + 1));
 }
 
+Result<void> set_policy(const Mechanisms& mechanisms, int netns, netns::Ipv4 address, const netns::Policy& policy) {
+    const netns::Policy old = mechanisms.policies->of(address);
+    Undo reopen([&] { (void)netns::set_box_policy(netns, mechanisms.network, old); });
+    const auto inside = netns::set_box_policy(netns, mechanisms.network, policy);
+    if (!inside.ok() && inside.error().code != ESRCH) return inside;  // whose processes are gone sends nothing
+    TRY(mechanisms.policies->set(address, policy));
+    reopen.commit();
+    return {};
+}
+
 Result<Life> build_life(Mechanisms& mechanisms, const BoxRecord& box, Upper upper, uint64_t most_disk,
                         BuildTimes& times) {
     const Size* size = find_size(box.size);
@@ -82,7 +93,12 @@ Result<Life> build_life(Mechanisms& mechanisms, const BoxRecord& box, Upper uppe
         (void)mechanisms.policies->lift(slot.address);  // what is left of it goes when the address is given out again
         mechanisms.slots->release(slot.address);
     });
-    TRY(mechanisms.policies->set(slot.address, firewall_policy(box.network)));
+    const netns::Policy policy = firewall_policy(box.network);
+    if (policy.is_default()) {
+        TRY(mechanisms.policies->set(slot.address, policy));
+    } else {
+        TRY(set_policy(mechanisms, slot.netns.get(), slot.address, policy));
+    }
     lap.to(times.slot);
 
     const UniqueFd root = TRY_IN("mounting its file system",

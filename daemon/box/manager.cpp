@@ -1,5 +1,7 @@
 #include "daemon/box/manager.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
 #include <chrono>
 
@@ -129,8 +131,10 @@ Task<Result<void>> Manager::set_network(std::shared_ptr<Box> box, NetworkPolicy 
     NetworkPolicy old = std::exchange(box->record.network, policy);
     Result<void> done = co_await records_.durably([&] { return save(*box); });
     if (done.ok() && box->alive()) {
-        const netns::Ipv4 address = box->life().address;
-        done = co_await workers_.run([&] { return mechanisms_.policies->set(address, firewall_policy(policy)); });
+        const netns::Ipv4 address = box->life().address;  // the life may end meanwhile
+        const UniqueFd init(fcntl(box->life().pidfd.get(), F_DUPFD_CLOEXEC, 0));
+        done = co_await workers_.run(
+            [&] { return set_policy(mechanisms_, init.get(), address, firewall_policy(policy)); });
     }
     if (!done.ok()) {
         box->record.network = std::move(old);

@@ -139,16 +139,31 @@ leakless(daemon, 'a token is good for its own box, its own run, and calls of mod
 leakless(daemon, 'what could make another call of it does not reach the provider', async () => {
   provider.heard.length = 0;
   provider.answer = (request, response) => say(response, '{"ok":true}');
-  const beside = ['X-HTTP-Method-Override: DELETE', 'X-Original-URL: /v1/files', 'X-Forwarded-For: 10.0.0.1', 'Cookie: a=b', 'Authorization: Bearer x', 'X-Api-Key: second', 'X-Mine:', 'X-Yours: 1'];
+  const beside = ['X-HTTP-Method-Override: DELETE', 'X-Original-URL: /v1/files', 'X-Forwarded-For: 10.0.0.1', 'Cookie: a=b', 'Authorization: Bearer x', 'X-Stainless-Lang: js', 'X-Mine:', 'X-Yours: 1', 'OpenAI-Organization: theirs', 'OpenAI-Project: theirs', 'Anthropic-Workspace-Id: theirs'];
   assert.match(await answerTo(raw(...kFirst, ...beside, 'Content-Length: 2', '', '{}')), /ok:true/);
   const { headers } = provider.heard[0];
-  assert.deepEqual([headers['x-api-key'], headers['x-yours'], headers['content-length']], ['the-boxs-key', '1', '2']);
-  for (const name of ['x-http-method-override', 'x-original-url', 'x-forwarded-for', 'cookie', 'authorization']) assert.equal(headers[name], undefined, name);
+  assert.deepEqual([headers['x-api-key'], headers['x-stainless-lang'], headers['content-length']], ['the-boxs-key', 'js', '2']);
+  for (const name of ['x-http-method-override', 'x-original-url', 'x-forwarded-for', 'cookie', 'authorization', 'x-yours', 'openai-organization', 'openai-project', 'anthropic-workspace-id']) assert.equal(headers[name], undefined, name);
   const twice = ['Content-Length: 2', 'Transfer-Encoding: chunked', '', '0', '', 'GET /v1/files HTTP/1.1', 'Host: x', '', ''];
   assert.match(await answerTo(raw(...kFirst, ...twice)), /HTTP.1.1 400/);
   assert.match(await answerTo(raw('POST http://127.0.0.1/v1/messages HTTP/1.1', ...kFirst.slice(1), 'Content-Length: 0', '', '')), /HTTP.1.1 400/);
   assert.match(await answerTo(raw('POST @127.0.0.1/v1/messages HTTP/1.1', ...kFirst.slice(1), 'Content-Length: 0', '', '')), /HTTP.1.1 400/);
+  for (const again of [['X-Api-Key: second'], ['Authorization: Bearer x', 'Authorization: Bearer y']]) {
+    assert.match(await answerTo(raw(...kFirst, ...again, 'Content-Length: 2', '', '{}')), /HTTP.1.1 400.*is there twice/, again[0]);
+  }
   assert.equal(provider.heard.length, 1);
+});
+
+leakless(daemon, 'nothing is asked that outlives the run: no batch, no answer in the background', async () => {
+  provider.heard.length = 0;
+  provider.answer = (request, response) => say(response, '{"ok":true}');
+  const post = (path, body, ...more) => answerTo(raw(`POST ${path} HTTP/1.1`, ...kFirst.slice(1), ...more, `Content-Length: ${body.length}`, '', body.replaceAll('"', '\\"')));
+  assert.match(await post('/v1/messages/batches', '{}'), /HTTP.1.1 404/);
+  assert.match(await post('/v1/responses/r1/cancel', '{}'), /HTTP.1.1 404/);
+  assert.match(await post('/v1/responses', '{"input":"x","background":true}'), /HTTP.1.1 400.*background: /);
+  assert.match(await post('/v1/responses', '{}', 'Content-Encoding: gzip'), /HTTP.1.1 415/);
+  assert.equal(provider.heard.length, 0);
+  assert.match(await post('/v1/responses', '{"input":"x","background":false}'), /ok:true/);
 });
 
 leakless(daemon, 'a box fills so much of the daemon’s memory, and others still have their models', async () => {

@@ -2,11 +2,14 @@
 // it. kernel_netns shows rule by rule that each is needed.
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
+import fs from 'node:fs';
 import { after, before } from 'node:test';
 import { complains, output } from './lib/command.mjs';
+import { Daemon } from './lib/daemon.mjs';
+import * as host from './lib/host.mjs';
 import { kOther, kOutside, kPort, Outside } from './lib/outside.mjs';
-import { pids } from './lib/processes.mjs';
+import { groupOf, pids } from './lib/processes.mjs';
 import { leakless, needs, suite } from './lib/suite.mjs';
 import { until } from './lib/until.mjs';
 
@@ -21,16 +24,21 @@ const set = (box, policy) => daemon.json('PUT', `${box.path}/config/network-poli
 const policyOf = async (box) => (await daemon.json('GET', box.path)).network_policy;
 const reaches = async (box, address = kOutside) => await box.fails(`nc -w 1 ${address} ${kPort} < /dev/null`) === 0;
 
-/// Packets that a policy has refused.
-function refused() {
-  const counters = execFileSync('nft', ['-j', 'list', 'counter', 'inet', daemon.name, 'refused'], { encoding: 'utf8' });
-  return JSON.parse(counters).nftables.find((entry) => entry.counter).counter.packets;
+/// Packets that its policy has refused, in the network namespace of the box or on the host.
+function refused(box) {
+  const counters = (...enter) => {
+    const [program, ...args] = [...enter, 'nft', '-j', 'list', 'counters'];
+    const { nftables } = JSON.parse(execFileSync(program, args, { encoding: 'utf8' }));
+    return nftables.flatMap(({ counter }) => counter?.name === 'refused' && counter.table.startsWith(daemon.name) ? [counter.packets] : []);
+  };
+  const inside = fs.existsSync(groupOf(box)) ? pids(box).slice(0, 1) : []; // one that is paused may have no process
+  return [counters(), ...inside.map((pid) => counters('nsenter', '-t', String(pid), '-n'))].flat().reduce((sum, count) => sum + count, 0);
 }
 
 async function assertClosed(box, address) {
-  const before = refused();
+  const before = refused(box);
   assert.equal(await reaches(box, address), false);
-  assert.ok(refused() > before, 'it was the policy');
+  assert.ok(refused(box) > before, 'it was the policy');
 }
 
 leakless(daemon, 'a policy holds from the answer on, and from the first moment of a box made with it', async () => {
@@ -74,9 +82,9 @@ leakless(daemon, 'a connection that is there stops, and goes on when it may', as
   await box.sh(`mkfifo in; (exec 3<>in; nc ${kOutside} ${kPort} <&3 >out) >/dev/null 2>&1 & echo one > in`);
   await until('the connection is there', async () => await box.sh('cat out') === 'one');
   await set(box, kClosed);
-  const before = refused();
+  const before = refused(box);
   await box.sh('echo two > in');
-  await until('what it sends is refused', () => refused() > before);
+  await until('what it sends is refused', () => refused(box) > before);
   assert.equal(await box.sh('cat out'), 'one');
   await set(box, { mode: 'allow-all' });
   await until('the connection goes on', async () => await box.sh('cat out') === 'one\ntwo');
@@ -161,4 +169,98 @@ leakless(daemon, 'hutch network', async () => {
   await complains(daemon, 2, /--allow and --deny/, ['network', 'web', 'deny-all', '--allow', kOther]);
   await complains(daemon, 2, /--allow and --deny/, ['network', 'web', '--deny', kOther]);
   await complains(daemon, 1, /custom needs networks/, ['network', 'web', 'custom']);
+});
+
+// --- who flushes the host's rules (restarting a distribution's firewall does) ---
+
+const nft = (...args) => execFileSync('nft', args, { encoding: 'utf8' });
+const restored = async () => Number(/^hutch_firewall_restored_total (\d+)$/m.exec((await daemon.ask('GET', '/metrics')).text)[1]);
+
+/// Flushes the daemon's table, and comes back when it is there again.
+async function flush() {
+  const before = await restored();
+  nft('delete', 'table', 'inet', daemon.name);
+  await until('the table is back', async () => await restored() > before);
+}
+
+/// Counts the packets that come to the server outside, whatever becomes of them there.
+function countArrivals(work) {
+  const inside = (...args) => execFileSync('ip', ['netns', 'exec', outside.name, 'nft', ...args], { encoding: 'utf8' });
+  inside('add table inet arrivals; add chain inet arrivals input { type filter hook input priority raw; }; '
+    + `add rule inet arrivals input meta l4proto { tcp, udp } th dport ${kPort} counter`);
+  const count = () => Number(/packets (\d+)/.exec(inside('list', 'table', 'inet', 'arrivals'))[1]);
+  return work(count).finally(() => inside('delete', 'table', 'inet', 'arrivals'));
+}
+
+leakless(daemon, 'no packet of a closed box leaves while the host\'s rules are flushed again and again', async () => {
+  const box = await daemon.box();
+  const flood = `(while :; do echo probe | nc -u -w 1 ${kOutside} ${kPort}; echo >> tries; done) > /dev/null 2>&1 & echo $!`;
+  await countArrivals(async (arrived) => {
+    await box.sh(`nc -w 1 ${kOutside} ${kPort} < /dev/null`);
+    assert.ok(arrived() > 0, 'the control: what an open box sends is counted');
+    await set(box, kClosed);
+    const before = arrived();
+    await box.sh(flood);
+    for (let i = 0; i < 50; ++i) await flush();
+    await until('the box has tried', async () => Number(await box.sh('wc -l < tries')) >= 50);
+    assert.equal(arrived(), before);
+  });
+});
+
+leakless(daemon, 'the table is put back with all policies, whatever of it was changed, and the log says by whom', async () => {
+  const box = await daemon.box({ network_policy: kClosed });
+  const listing = () => nft('-s', '-t', 'list', 'table', 'inet', daemon.name) + nft('list', 'set', 'inet', daemon.name, 'policed');
+  const whole = listing();
+  const changes = ['delete table', 'flush table', 'flush chain', 'add rule', 'flush set'];
+  const rest = { 'flush chain': ['from_box'], 'add rule': ['from_box', 'accept'], 'flush set': ['policed'] };
+  for (const change of changes) {
+    const before = await restored();
+    nft(...change.split(' '), 'inet', daemon.name, ...(rest[change] ?? []));
+    await until(`the table is back after: ${change}`, async () => await restored() > before);
+    assert.equal(listing(), whole, change);
+  }
+  assert.ok(daemon.log.some((line) => /firewall table inet \S+ was changed by nft \(process \d+\)/.test(line)), daemon.log.join('\n'));
+  assert.equal(await reaches(box), false);
+});
+
+leakless(daemon, 'policies set while others flush the rules are not lost', async () => {
+  const box = await daemon.box();
+  const elements = () => nft('list', 'set', 'inet', daemon.name, 'policed');
+  for (let i = 0; i < 20; ++i) {
+    nft('delete', 'table', 'inet', daemon.name);
+    await set(box, i % 2 === 0 ? kClosed : { mode: 'allow-all' });
+    assert.equal(elements().includes('elements'), i % 2 === 0, `round ${i}`);
+  }
+});
+
+// --- other daemons ---
+
+const doctor = (name, network) => new Promise((resolve) => {
+  execFile(process.env.HUTCHD, ['--name', name, '--network', network, '--state_dir', daemon.state, 'doctor'], (_, told) => resolve(told));
+});
+const tables = () => nft('list', 'tables', 'inet').split('\n');
+
+/// Starts a second daemon, which must end by itself; what it said.
+async function failedStart(args) {
+  const second = new Daemon({ name: `${daemon.name}x`, images: false, args });
+  try {
+    await assert.rejects(second.launch(), /hutchd ended/);
+    assert.ok(!tables().includes(`table inet ${second.name}`), 'it left a table');
+    return second.log.join('\n');
+  } finally {
+    await host.sweep(second.name);
+    fs.rmSync(second.directory, { recursive: true, force: true });
+  }
+}
+
+leakless(daemon, 'a daemon is not started on the network of another that runs, and doctor says whose it is', async () => {
+  const network = daemon.args[daemon.args.indexOf('--network') + 1];
+  assert.match(await failedStart(['--network', network]), new RegExp(`the hutchd called ${daemon.name} runs; give this one a network of its own`));
+  assert.match(await doctor(`${daemon.name}x`, network), new RegExp(`error +the firewall table inet ${daemon.name}, .* closes boxes' gateway`));
+  assert.match(await doctor(daemon.name, network), new RegExp(`ok +the firewall table inet ${daemon.name} is as it must be`));
+});
+
+leakless(daemon, 'a start that fails leaves no firewall', async () => {
+  const log = await failedStart(['--network', '192.0.2.0/28', '--socket', '/nonexistent/hutch.sock']);
+  assert.match(log, /nonexistent/, 'it failed when the firewall was there');
 });

@@ -236,6 +236,42 @@ TEST_F(NetnsDnsTest, ABoxHoldsOnlyItsShareOfTheTable) {
     EXPECT_EQ(parse_query(last.text)->question, parse_query(query(7, "other"))->question);
 }
 
+TEST_F(NetnsDnsTest, WhenBoxesHaveTakenTheWholeTableTheNextIsStillAsked) {
+    std::vector<Slot> takers;
+    for (unsigned i = 0; i < DnsUdp::kMaxPending / DnsUdp::kMaxPerBox; ++i) {
+        takers.push_back(slot(10 + i));
+        const UniqueFd taker = plain_socket(takers.back().netns.get(), AF_INET, SOCK_DGRAM);
+        for (unsigned q = 0; q < DnsUdp::kMaxPerBox; ++q)
+            send_to(taker, config_.gateway(), kDns, query(static_cast<uint16_t>(q)));
+        pump();
+        while (receive(server_, 0)) {
+        }
+    }
+    ask(query(7, "mine"));
+    pump();
+    const auto asked = receive(server_);
+    ASSERT_TRUE(asked);
+    EXPECT_EQ(parse_query(asked->text)->question, parse_query(query(7, "mine"))->question);
+}
+
+TEST_F(NetnsDnsTest, WhenBoxesHaveTakenAllConnectionsTheNextStillGetsOne) {
+    std::vector<Slot> takers;
+    std::vector<UniqueFd> clients;
+    for (unsigned i = 0; i < DnsTcp::kMaxConnections / DnsTcp::kMaxPerBox; ++i) {
+        takers.push_back(slot(10 + i));
+        for (unsigned c = 0; c < DnsTcp::kMaxPerBox; ++c) clients.push_back(connect_tcp(takers.back()));
+        pump();
+    }
+    std::vector<UniqueFd> mine;
+    for (unsigned c = 0; c < DnsTcp::kMaxPerBox - 1; ++c) mine.push_back(connect_tcp(box_));
+    pump();
+    for (const UniqueFd& client : mine) EXPECT_FALSE(readable(client.get(), 0)) << "still open";
+    const auto closed =
+        std::count_if(clients.begin(), clients.end(), [](const UniqueFd& client) { return readable(client.get(), 0); });
+    EXPECT_EQ(closed, DnsTcp::kMaxPerBox - 1) << "of those that hold most";
+    EXPECT_TRUE(readable(clients[0].get(), 0)) << "of the connections of a box, the one that is idle for longest";
+}
+
 TEST_F(NetnsDnsTest, AnswersOverTcpInOneConnection) {
     const UniqueFd listener = bound_socket(outside_.netns.get(), SOCK_STREAM, kOutside, kDns);
     const UniqueFd client = connect_tcp(box_);

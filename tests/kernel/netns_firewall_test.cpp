@@ -10,7 +10,9 @@
 #include <netpacket/packet.h>
 
 #include <cstring>
+#include <fstream>
 
+#include "netns/policy.h"
 #include "tests/kernel/netns_fixture.h"
 
 namespace hutch::netns {
@@ -297,6 +299,85 @@ TEST_F(NetnsTest, AForeignForwardPolicyIsFound) {
         return foreign_forward_drops(config_);
     }));
     EXPECT_EQ(found, std::vector<std::string>{"ip filter FORWARD"});
+}
+
+// Of the box's, in the kernel's table of connections.
+size_t flows_of(const Slot& box) {
+    std::ifstream lines("/proc/net/nf_conntrack");
+    size_t count = 0;
+    for (std::string line; std::getline(lines, line);) {
+        if (line.find("src=" + to_string(box.address) + " ") != std::string::npos) ++count;
+    }
+    return count;
+}
+
+// Each from a port of its own; of another test's box nothing is left under a number of its own.
+void send_datagrams(const Slot& box, Ipv4 target, uint16_t port, unsigned count) {
+    must(run_inside(box.netns.get(), [&]() -> Result<void> {
+        for (unsigned i = 0; i < count; ++i) {
+            const UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+            const sockaddr_in own = socket_address(box.address, static_cast<uint16_t>(20000 + i));
+            if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&own), sizeof(own)) != 0)
+                return errno_error("binding");
+            if (!send_to(fd, target, port, "flow")) return errno_error("sending");
+        }
+        return {};
+    }));
+}
+
+TEST_F(NetnsTest, DatagramsToTheNameServerMakeNoFlows) {
+    const Slot box = slot(77);
+    send_datagrams(box, config_.gateway(), 53, 100);
+    EXPECT_EQ(flows_of(box), 0U);
+    weaken({"udp dport 53 notrack"});
+    send_datagrams(box, config_.gateway(), 53, 100);
+    EXPECT_EQ(flows_of(box), 100U);
+}
+
+TEST_F(NetnsTest, ABoxHoldsOnlyItsShareOfFlows) {
+    const Slot box = slot(78);
+    const Slot other = slot(79);
+    const Slot outside = this->outside();
+    send_datagrams(box, kOutside, kPort, kFlowsPerBox + 50);
+    EXPECT_LE(flows_of(box), kFlowsPerBox);
+    EXPECT_GE(drops("flows"), 50U);
+    const UniqueFd receiver = bound_socket(outside.netns.get(), SOCK_DGRAM, kOutside, kPort + 1);
+    EXPECT_TRUE(udp_arrives(other, receiver, kOutside, kPort + 1, "none")) << "another box's";
+    const UniqueFd service = bound_socket(-1, SOCK_STREAM, config_.gateway(), 53);
+    EXPECT_FALSE(tcp_arrives(box, service, config_.gateway(), 53, "flows")) << "those to the host are the same";
+    EXPECT_TRUE(tcp_arrives(other, service, config_.gateway(), 53, "none"));
+
+    weaken({"name flows drop"});
+    send_datagrams(box, kOutside, kPort, kFlowsPerBox + 50);
+    EXPECT_GE(flows_of(box), kFlowsPerBox + 50);
+}
+
+TEST_F(NetnsTest, WhatOthersMakeOfTheFirewallIsSeen) {
+    EXPECT_EQ(must(look_at_firewall(config_)), FirewallState::kWhole);
+    const auto policies =
+        must(Policies::load(config_, {{{config_.range.base.value + 2}, {.open = false, .allowed = {}, .denied = {}}}}));
+    EXPECT_EQ(must(look_at_firewall(config_)), FirewallState::kWhole) << "a policy is no change of its rules";
+    weaken({"name blocked drop"});
+    EXPECT_EQ(must(look_at_firewall(config_)), FirewallState::kChanged);
+    must(remove_firewall(config_));
+    EXPECT_EQ(must(look_at_firewall(config_)), FirewallState::kAbsent);
+}
+
+TEST_F(NetnsTest, WhatAnotherDaemonOfTheRangeLeftIsFoundAndItsCommandsRemoveIt) {
+    EXPECT_TRUE(must(find_intruders(config_)).empty());
+    Config other = config_;
+    other.table = other.link_prefix = "htwo";
+    other.range = parse_prefix("198.19.252.0/22").value();
+    must(load_firewall(other));
+    const Slot left = must(make_slot(other, {other.range.base.value + 7}));
+    const auto found = must(find_intruders(config_));
+    ASSERT_EQ(found.size(), 2U);
+    for (const Intruder& intruder : found) {
+        EXPECT_EQ(intruder.name, "htwo");
+        EXPECT_EQ(system(intruder.remove.c_str()), 0) << intruder.what;
+    }
+    EXPECT_TRUE(must(find_intruders(config_)).empty());
+    EXPECT_EQ(must(look_at_firewall(other)), FirewallState::kAbsent);
 }
 
 }  // namespace

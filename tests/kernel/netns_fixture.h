@@ -132,6 +132,8 @@ class NetnsTest : public ::testing::Test {
         config_.range = parse_prefix("198.19.240.0/20").value();
         outside_config_.link_prefix = "hout";
         outside_config_.range = parse_prefix("198.51.100.0/24").value();
+        // The outside has a table, too, which is removed at once: its name is the test's own.
+        outside_config_.table = "hutchtest";
         clean();
         changed_forwarding_ = must(enable_forwarding());
         const auto loaded = load_firewall(config_);
@@ -148,8 +150,19 @@ class NetnsTest : public ::testing::Test {
         must(remove_firewall(config_));
     }
 
-    Slot slot(uint32_t number) { return must(make_slot(config_, {config_.range.base.value + number})); }
-    Slot outside() { return must(make_slot(outside_config_, kOutside)); }
+    /// As a box gets it.
+    Slot whole_slot(uint32_t number) { return must(make_slot(config_, {config_.range.base.value + number})); }
+    /// Without the firewall inside, behind which that of the host could not be shown to do anything.
+    Slot slot(uint32_t number) {
+        Slot slot = whole_slot(number);
+        must(run_inside(slot.netns.get(), [&] { return remove_firewall(config_); }));
+        return slot;
+    }
+    Slot outside() {
+        Slot outside = must(make_slot(outside_config_, kOutside));
+        must(run_inside(outside.netns.get(), [&] { return remove_firewall(outside_config_); }));
+        return outside;
+    }
 
     /// The positive control: loads the firewall without the rules that contain one of these texts.
     void weaken(const std::vector<std::string>& rules) {
@@ -166,7 +179,10 @@ class NetnsTest : public ::testing::Test {
 
     /// Packets dropped by the rule of this name, or by all.
     uint64_t drops(const std::string& name = "") {
-        std::istringstream words(must(run_nft("list counters table inet " + config_.table)));
+        return count(must(run_nft("list counters table inet " + config_.table)), name);
+    }
+    static uint64_t count(const std::string& listing, const std::string& name) {
+        std::istringstream words(listing);
         uint64_t sum = 0;
         std::string current;
         for (std::string word; words >> word;) {

@@ -3,6 +3,8 @@
 
 #include "netns/policy.h"
 
+#include <nftables/libnftables.h>
+
 #include "tests/kernel/netns_fixture.h"
 
 namespace hutch::netns {
@@ -155,8 +157,48 @@ TEST_F(NetnsPolicyTest, TheFirewallIsLoadedWithThePolicies) {
 TEST_F(NetnsPolicyTest, WhatCannotBeSetLeavesTheOldPolicyInForce) {
     set(only({}));
     must(remove_firewall(config_));
+    // A table with an owner goes with the socket that made it, and is nobody else's to change.
+    const std::unique_ptr<nft_ctx, decltype(&nft_ctx_free)> owner(nft_ctx_new(NFT_CTX_DEFAULT), nft_ctx_free);
+    const std::string owned = "table inet " + config_.table + " { flags owner; }";
+    ASSERT_EQ(nft_run_cmd_from_buffer(owner.get(), owned.c_str()), 0);
     EXPECT_FALSE(policies_->set(box_.address, {}).ok());
     EXPECT_FALSE(policies_->may_resolve(box_.address));
+}
+
+TEST_F(NetnsPolicyTest, WhatOthersChangeIsToldApartFromOurOwn) {
+    auto events = must(NftEvents::open(config_.table));
+    const auto told = [&] {
+        EXPECT_TRUE(readable(events.fd()));
+        return must(events.take()).value();
+    };
+    set(only({"203.0.113.0/24"}));
+    for (const NftCommit& commit : told()) EXPECT_TRUE(policies_->made(commit));
+    must(policies_->restore());
+    for (const NftCommit& commit : told()) EXPECT_TRUE(policies_->made(commit));
+
+    must(run_nft("table inet hutchtest2 {}\ndelete table inet hutchtest2"));
+    must(run_nft("flush chain inet " + config_.table + " from_policed"));
+    const auto commits = told();
+    ASSERT_EQ(commits.size(), 1U) << "another table is none of our business";
+    EXPECT_FALSE(policies_->made(commits[0]));
+    EXPECT_EQ(commits[0].program, "kernel_netns");
+}
+
+TEST_F(NetnsPolicyTest, ATableThatOthersRemovedIsPutBackWithAllPolicies) {
+    set(only({}));
+    must(remove_firewall(config_));
+    must(policies_->restore());
+    EXPECT_FALSE(reaches(kOutside));
+    EXPECT_EQ(policies_->restored(), 1U);
+}
+
+TEST_F(NetnsPolicyTest, APolicyCanBeSetWhileTheTableIsGone) {
+    must(policies_->set({box_.address.value + 1}, only({})));
+    must(remove_firewall(config_));
+    set(only({}));
+    EXPECT_FALSE(reaches(kOutside));
+    EXPECT_NE(must(run_nft("list set inet " + config_.table + " policed")).find("198.19.240.3"), std::string::npos)
+        << "that of another box is back, too";
 }
 
 }  // namespace

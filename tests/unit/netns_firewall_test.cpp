@@ -20,6 +20,21 @@ TEST(Ruleset, NamesOnlyWhatIsConfigured) {
     EXPECT_NE(text.find("ip daddr 10.9.0.1 udp dport 53 accept"), std::string::npos);
 }
 
+TEST(Intruders, AChainTellsWhoseItIs) {
+    const auto owner = owner_of_chain(R"(table inet etest {
+	chain postrouting {
+		type nat hook postrouting priority srcnat; policy accept;
+		ip saddr 198.18.0.0/16 oifname != "etest-*" masquerade
+	}
+}
+)");
+    ASSERT_TRUE(owner);
+    EXPECT_EQ(to_string(owner->first), "198.18.0.0/16");
+    EXPECT_EQ(owner->second, "etest");
+    EXPECT_FALSE(owner_of_chain("ip saddr 10.0.0.0/8 oifname != \"eth0\" masquerade"));
+    EXPECT_FALSE(owner_of_chain(""));
+}
+
 TEST(ForwardDrops, FindsForeignChainsThatDropByDefault) {
     const std::string listing = R"(table ip filter {
 	chain INPUT {
