@@ -9,7 +9,7 @@
 
 #include "daemon/curl.h"
 #include "daemon/event.h"
-#include "daemon/text.h"
+#include "base/text.h"
 
 namespace hutch::daemon {
 namespace {

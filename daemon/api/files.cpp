@@ -7,7 +7,7 @@
 
 #include "base/file.h"
 #include "base/undo.h"
-#include "daemon/api/multipart.h"
+#include "daemon/wire/multipart.h"
 #include "daemon/api/resources.h"
 
 namespace hutch::daemon {
