@@ -7,10 +7,10 @@
 #include <string_view>
 #include <thread>
 
+#include "base/text.h"
 #include "daemon/curl.h"
 #include "daemon/event.h"
 #include "daemon/public_address.h"
-#include "daemon/text.h"
 
 namespace hutch::daemon {
 namespace {

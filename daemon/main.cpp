@@ -23,7 +23,7 @@
 #include "daemon/log.h"
 #include "daemon/spawn.h"
 #include "daemon/systemd.h"
-#include "daemon/text.h"
+#include "base/text.h"
 #include "netns/dns.h"
 #include "netns/dns_socket.h"
 

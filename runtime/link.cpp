@@ -166,7 +166,8 @@ Result<std::optional<Message>> Link::receive() {
         for (size_t i = 0; i < count; ++i) result.fds[i] = UniqueFd(fds[i]);
     }
     result.fds_lost = (message.msg_flags & MSG_CTRUNC) != 0;
-    if (n != sizeof(result.reply)) return errno_error("receiving from the box's init", n == 0 ? ECONNRESET : EPROTO);
+    const bool whole = n == sizeof(result.reply) && (message.msg_flags & MSG_TRUNC) == 0;
+    if (!whole) return errno_error("receiving from the box's init", n == 0 ? ECONNRESET : EPROTO);
     return std::optional<Message>(std::move(result));
 }
 

@@ -5,16 +5,17 @@
 #include "base/undo.h"
 #include "daemon/agent/attempts.h"
 #include "daemon/agent/charge.h"
-#include "daemon/agent/json_schema.h"
 #include "daemon/files/files.h"
 #include "daemon/log.h"
 #include "daemon/spawn.h"
+#include "daemon/wire/json_schema.h"
 
 namespace hutch::daemon {
 namespace {
 
 constexpr size_t kMostOutput = 4 << 20;       // bytes of an answer that its record keeps
 constexpr size_t kMostComplaint = 64 * 1024;  // of the end of standard error
+constexpr int64_t kMostReadings = 3;          // by daemons that did not come to the end of it
 
 // What of a program's complaints tells why it failed: the last line that says something.
 std::string last_line(const std::string& text) {
@@ -34,6 +35,19 @@ std::string reason_of(const AgentResult& result, const RunRecord& run, const std
     const std::string how = "the agent's program ended with exit status " + std::to_string(run.exit_code.value_or(-1));
     const std::string why = complaint.empty() ? "" : ": " + complaint;
     return how + (result.finished ? "" : " before its answer was complete") + why;
+}
+
+Task<std::string> complaints_of(Run& run) {
+    std::string complaints;
+    Stream* const errors = run.errors();
+    if (errors == nullptr) co_return complaints;
+    const auto keep = [&complaints](std::string_view piece) -> Task<Result<void>> {
+        complaints += piece;
+        if (complaints.size() > 2 * kMostComplaint) complaints.erase(0, complaints.size() - kMostComplaint);
+        co_return Result<void>();
+    };
+    (void)co_await errors->copy(errors->journal().begin(), keep);
+    co_return complaints;
 }
 
 PromptRecord new_record(const Box& box, const AgentRecord& agent, const std::optional<Webhook>& webhook) {
@@ -115,7 +129,7 @@ Task<Result<std::shared_ptr<PromptRun>>> Agents::start(std::shared_ptr<Box> box,
     prompt.model = agent.model;
     prompt.session = agent.session;
     auto started = std::make_shared<PromptRun>(boxes_.executor(), new_record(*box, agent, webhook));
-    if (checked) started->record.schema = prompt.schema.dump();
+    if (checked) started->record.schema = dump(prompt.schema);
     const std::string id = started->record.run;
     started->harness = harness;
     under_way_[id] = started;
@@ -164,40 +178,56 @@ void Agents::account_for(const std::shared_ptr<PromptRun>& prompt, Task<> accoun
     spawn(boxes_.executor(), "taking account of run " + prompt->record.run, std::move(accounting),
           [this, prompt](const Result<void>& how) {
               if (how.ok() || prompt->ended.is_set()) return;
-              if (prompt->run) prompt->run->abandon();
-              AgentResult failed;
-              failed.error = "hutchd could not take account of it: " + how.error().message;
-              conclude(*prompt, failed, prompt->run ? prompt->run->record() : RunRecord(), "");
+              set_aside(*prompt, "hutchd could not take account of it: " + how.error().message);
           });
+}
+
+// Nobody is to wait for what it will not come to, nor is it to work on for nobody.
+void Agents::set_aside(PromptRun& prompt, const std::string& why) {
+    log_error("run {}: is set aside as failed: {}", prompt.record.run, why);
+    if (prompt.run) prompt.run->abandon();
+    conclude(prompt, AgentResult(), why);
 }
 
 // Whoever listens or not: reads along to the end, and writes down what it came to.
 Task<> Agents::account(std::shared_ptr<PromptRun> prompt) {
-    const auto transcript = prompt->harness->transcript();
-    const Transcript::Take nothing = [](const AgentEvent&) {};
-    const auto read = [&](std::string_view piece) -> Task<Result<void>> {
-        transcript->feed(piece, nothing);
-        if (transcript->ended()) co_await judge(prompt, *transcript);
-        co_return Result<void>();
-    };
-    (void)co_await prompt->run->output().follow(0, read);
-    (void)co_await prompt->run->outcome();
-    transcript->end(nothing);
-    std::string complaints;
-    if (Stream* errors = prompt->run->errors()) {
-        const auto keep = [&complaints](std::string_view piece) -> Task<Result<void>> {
-            complaints += piece;
-            if (complaints.size() > 2 * kMostComplaint) complaints.erase(0, complaints.size() - kMostComplaint);
-            co_return Result<void>();
-        };
-        (void)co_await errors->copy(errors->journal().begin(), keep);
-    }
-    const AgentResult result = co_await judged(prompt->record, *transcript);
-    conclude(*prompt, result, prompt->run->record(), last_line(complaints));
+    const AgentResult result = co_await read_all(prompt, prompt->run->output());
+    const std::string complaints = co_await complaints_of(*prompt->run);
+    conclude(*prompt, result, reason_of(result, prompt->run->record(), last_line(complaints)));
 }
 
-void Agents::conclude(PromptRun& prompt, const AgentResult& result, const RunRecord& run,
-                      const std::string& complaint) {
+Task<AgentResult> Agents::read_all(std::shared_ptr<PromptRun> prompt, Stream& said) {
+    const auto transcript = prompt->harness->transcript();
+    const Transcript::Take nothing = [](const AgentEvent&) {};
+    uint64_t at = said.journal().begin();
+    const uint64_t old = said.journal().end();
+    const auto note_read_at = [&](uint64_t place) {  // of an ended run, the last line is read below
+        if (prompt->run && place >= old) note_read(prompt->record);
+    };
+    note_read_at(at);
+    const auto read = [&](std::string_view piece) -> Task<Result<void>> {
+        const size_t bytes = transcript->pending() + piece.size();
+        co_await read_aside(boxes_.workers(), bytes, [&] { transcript->feed(piece, nothing); });
+        at += piece.size();
+        note_read_at(at);
+        if (prompt->run && transcript->ended() && !prompt->record.schema.empty()) co_await judge(prompt, *transcript);
+        co_return Result<void>();
+    };
+    (void)co_await said.follow(at, read);
+    if (prompt->run) (void)co_await prompt->run->outcome();
+    co_await read_aside(boxes_.workers(), transcript->pending(), [&] { transcript->end(nothing); });
+    co_return co_await judged(prompt->record, *transcript);
+}
+
+// All that an earlier daemon had of it has been read, and this one is still there.
+void Agents::note_read(PromptRecord& record) {
+    if (record.readings == 0) return;
+    record.readings = 0;
+    const auto noted = boxes_.records().put_prompt(record);
+    if (!noted.ok()) log_warning("run {}: {}", record.run, noted.error().message);
+}
+
+void Agents::conclude(PromptRun& prompt, const AgentResult& result, const std::string& error) {
     PromptRecord& record = prompt.record;
     const Undo over([&] {  // whatever is thrown below
         close_(record.run);
@@ -208,8 +238,9 @@ void Agents::conclude(PromptRun& prompt, const AgentResult& result, const RunRec
     });
     record.ended = true;
     record.output = result.output.substr(0, kMostOutput);
-    record.error = reason_of(result, run, complaint);
+    record.error = error;
     record.session = result.session;
+    record.readings = 0;
     const auto written = boxes_.records().together([&]() -> Result<void> {
         AgentRecord agent = TRY(of(record.box));
         charge(result, agent, record);
@@ -221,7 +252,17 @@ void Agents::conclude(PromptRun& prompt, const AgentResult& result, const RunRec
 }
 
 Result<void> Agents::adopt() {
-    for (PromptRecord& record : TRY(boxes_.records().open_prompts())) {
+    std::vector<PromptRecord> open = TRY(boxes_.records().open_prompts());
+    const auto noted = boxes_.records().together([&]() -> Result<void> {
+        for (PromptRecord& record : open) {
+            if (record.ended) continue;
+            ++record.readings;
+            TRY(boxes_.records().put_prompt(record));
+        }
+        return {};
+    });
+    if (!noted.ok()) log_warning("prompts that are taken back: {}", noted.error().message);
+    for (PromptRecord& record : open) {
         if (record.ended) {
             spawn(boxes_.executor(), "the webhook of run " + record.run, tell(record));
         } else {
@@ -234,10 +275,10 @@ Result<void> Agents::adopt() {
 // What an earlier daemon left: it runs on, or has ended meanwhile.
 void Agents::take_back(PromptRecord record) {
     const auto box = boxes_.find_of_any(record.box);
-    const auto harness = find_harness(record.harness);
-    if (!box.ok() || !harness.ok()) return;
+    if (!box.ok()) return;
     auto prompt = std::make_shared<PromptRun>(boxes_.executor(), std::move(record));
-    prompt->harness = harness.value();
+    const auto harness = find_harness(prompt->record.harness);
+    prompt->harness = harness.ok() ? harness.value() : &custom_harness();
     under_way_[prompt->record.run] = prompt;
     account_for(prompt, resume_account(prompt, box.value()));
 }
@@ -245,10 +286,6 @@ void Agents::take_back(PromptRecord record) {
 Task<> Agents::resume_account(std::shared_ptr<PromptRun> prompt, std::shared_ptr<Box> box) {
     co_await runs_.settled(box);
     prompt->run = runs_.find(*box, prompt->record.run);
-    if (prompt->run) {
-        co_await account(prompt);
-        co_return;
-    }
     const auto run = runs_.record(*box, prompt->record.run);
     if (!run.ok()) {
         under_way_.erase(prompt->record.run);
@@ -260,19 +297,17 @@ Task<> Agents::resume_account(std::shared_ptr<PromptRun> prompt, std::shared_ptr
         }
         co_return;
     }
-    const auto transcript = prompt->harness->transcript();
-    const Transcript::Take nothing = [](const AgentEvent&) {};
-    if (auto journal = runs_.journal(run.value(), false); journal.ok()) {
-        Stream said(boxes_.executor(), UniqueFd(), std::move(journal).value());
-        const auto read = [&](std::string_view piece) -> Task<Result<void>> {
-            transcript->feed(piece, nothing);
-            co_return Result<void>();
-        };
-        (void)co_await said.follow(0, read);
+    const auto harness = find_harness(prompt->record.harness);
+    if (!harness.ok()) co_return set_aside(*prompt, harness.error().message);
+    if (prompt->record.readings > kMostReadings) {
+        co_return set_aside(*prompt, "what the agent wrote cannot be read: hutchd ended each time it began to, " +
+                                         std::to_string(kMostReadings) + " times");
     }
-    transcript->end(nothing);
-    const AgentResult result = co_await judged(prompt->record, *transcript);
-    conclude(*prompt, result, run.value(), "");
+    if (prompt->run) co_return co_await account(prompt);
+    auto journal = runs_.journal(run.value(), false);
+    Stream said(boxes_.executor(), UniqueFd(), journal.ok() ? std::move(journal).value() : Journal());
+    const AgentResult result = co_await read_all(prompt, said);
+    conclude(*prompt, result, reason_of(result, run.value(), ""));
 }
 
 }  // namespace hutch::daemon

@@ -19,6 +19,20 @@ struct Webhook {
     Pairs headers;
 };
 
+/// Has a worker thread read so many bytes of what an agent has written, where they would hold the event loop up.
+template <typename Read>
+Task<> read_aside(Workers& workers, size_t bytes, Read read) {
+    constexpr size_t kMostOnLoop = 256 * 1024;  // some milliseconds
+    if (bytes <= kMostOnLoop) {
+        read();
+    } else {
+        co_await workers.run([&read] {
+            read();
+            return Unit{};
+        });
+    }
+}
+
 /// A prompt under way, or one that has ended while somebody still looks at it. Its events are read from its run's
 /// output, by everybody anew (Transcript).
 struct PromptRun {
@@ -74,16 +88,21 @@ class Agents {
   private:
     Task<Result<Command>> prepare(std::shared_ptr<Box> box, const Invocation& how, Command command);
     void account_for(const std::shared_ptr<PromptRun>& prompt, Task<> accounting);
+    /// It is told as failed, and its run ended.
+    void set_aside(PromptRun& prompt, const std::string& why);
     Task<> account(std::shared_ptr<PromptRun> prompt);
+    /// What its program has said and will say comes to.
+    Task<AgentResult> read_all(std::shared_ptr<PromptRun> prompt, Stream& said);
+    void note_read(PromptRecord& record);
     // judge.cpp
     /// The last attempt has ended: has it made again, told what is wrong with its answer, or nothing more.
     Task<> judge(std::shared_ptr<PromptRun> prompt, const Transcript& transcript);
     /// What it came to, which is an error where the answer is not valid by the prompt's schema.
     Task<AgentResult> judged(const PromptRecord& record, const Transcript& transcript);
-    Task<std::optional<std::string>> violation(std::string schema, std::string answer);
+    Task<std::optional<std::string>> violation(const PromptRecord& record, std::string answer);
     void take_back(PromptRecord record);
     Task<> resume_account(std::shared_ptr<PromptRun> prompt, std::shared_ptr<Box> box);
-    void conclude(PromptRun& prompt, const AgentResult& result, const RunRecord& run, const std::string& complaint);
+    void conclude(PromptRun& prompt, const AgentResult& result, const std::string& error);
     Task<> tell(PromptRecord record);
     Task<Result<OutboundAnswer>> call_once(std::string customer, OutboundCall call);
 

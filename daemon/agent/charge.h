@@ -1,7 +1,7 @@
 #pragma once
 
-#include "daemon/agent/transcript.h"
 #include "daemon/store/records.h"
+#include "daemon/wire/transcript.h"
 
 namespace hutch::daemon {
 

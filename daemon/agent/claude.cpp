@@ -12,7 +12,7 @@ constexpr const char* kRetries = "7";
 
 const std::vector<Option>& options() {
     static const std::vector<Option> kOptions = {
-        {"maxTurns", Kind::kNumber},
+        {"maxTurns", Kind::kWholeNumber},
         {"maxBudgetUsd", Kind::kNumber},
         {"effort", Kind::kText, {"low", "medium", "high", "max"}},
         {"thinking", Kind::kObject},
@@ -102,12 +102,12 @@ class ClaudeTranscript final : public Transcript {
         result_.finished = true;
         result_.output = text_at(message, "result");
         const auto structured = message.find("structured_output");
-        if (structured != message.end() && !structured->is_null()) result_.output = structured->dump();
+        if (structured != message.end() && !structured->is_null()) result_.output = dump(*structured);
         result_.session = text_at(message, "session_id");
-        result_.cached_input_tokens = number_at(usage, "cache_read_input_tokens");
-        result_.input_tokens = number_at(usage, "input_tokens") + number_at(usage, "cache_creation_input_tokens") +
+        result_.cached_input_tokens = count_at(usage, "cache_read_input_tokens");
+        result_.input_tokens = count_at(usage, "input_tokens") + count_at(usage, "cache_creation_input_tokens") +
                                result_.cached_input_tokens;
-        result_.output_tokens = number_at(usage, "output_tokens");
+        result_.output_tokens = count_at(usage, "output_tokens");
         result_.cost_usd = amount_at(message, "total_cost_usd");
         result_.cost_of_session = true;
         if (flag_at(message, "is_error")) {
@@ -124,12 +124,12 @@ void add_options(Invocation& how, const Json& chosen) {
         how.argv.insert(how.argv.end(), {flag, value});
     };
     for (const auto& [name, value] : chosen.items()) {
-        if (name == "maxTurns") add("--max-turns", std::to_string(value.get<int64_t>()));
-        if (name == "maxBudgetUsd") add("--max-budget-usd", value.dump());
+        if (name == "maxTurns") add("--max-turns", std::to_string(whole_number(value).value_or(0)));
+        if (name == "maxBudgetUsd") add("--max-budget-usd", dump(value));
         if (name == "effort") add("--effort", value.get<std::string>());
         if (name == "fallbackModel") add("--fallback-model", split_model(value.get<std::string>()).name);
         if (name == "systemPrompt") add("--append-system-prompt", value.get<std::string>());
-        if (name == "agents") add("--agents", value.dump());
+        if (name == "agents") add("--agents", dump(value));
         if (name == "disallowedTools") {
             std::string tools;
             for (const Json& tool : value) tools += (tools.empty() ? "" : ",") + tool.get<std::string>();
@@ -137,7 +137,7 @@ void add_options(Invocation& how, const Json& chosen) {
         }
         if (name == "thinking") {
             const bool disabled = text_at(value, "type") == "disabled";
-            const int64_t budget = disabled ? 0 : number_at(value, "budgetTokens");
+            const int64_t budget = disabled ? 0 : count_at(value, "budgetTokens");
             if (disabled || budget > 0) how.env.emplace_back("MAX_THINKING_TOKENS", std::to_string(budget));
         }
     }
@@ -163,7 +163,7 @@ void add_servers(Invocation& how, const std::vector<McpServer>& servers) {
         }
         entry = {{"command", command[0]}, {"args", Json(std::vector(command.begin() + 1, command.end()))}};
     }
-    how.argv.insert(how.argv.end(), {"--mcp-config", config.dump()});
+    how.argv.insert(how.argv.end(), {"--mcp-config", dump(config)});
     how.env.emplace_back("MCP_TIMEOUT", std::to_string(kMcpStartSeconds * 1000));
 }
 
@@ -200,7 +200,7 @@ class Claude final : public Harness {
             how.env.emplace_back("ANTHROPIC_API_KEY", access->token);
         }
         if (!prompt.session.empty()) how.argv.insert(how.argv.end(), {"--resume", prompt.session});
-        if (!prompt.schema.is_null()) how.argv.insert(how.argv.end(), {"--json-schema", prompt.schema.dump()});
+        if (!prompt.schema.is_null()) how.argv.insert(how.argv.end(), {"--json-schema", dump(prompt.schema)});
         add_options(how, prompt.options);
         add_servers(how, mcp_servers_of(agent));
         how.env.emplace_back("CLAUDE_CODE_MAX_RETRIES", kRetries);

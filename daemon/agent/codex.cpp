@@ -65,9 +65,9 @@ class CodexTranscript final : public Transcript {
 
     // Of the whole session, whatever the event's name says.
     void note_usage(const Json& usage) {
-        result_.input_tokens = number_at(usage, "input_tokens");
-        result_.cached_input_tokens = number_at(usage, "cached_input_tokens");
-        result_.output_tokens = number_at(usage, "output_tokens");
+        result_.input_tokens = count_at(usage, "input_tokens");
+        result_.cached_input_tokens = count_at(usage, "cached_input_tokens");
+        result_.output_tokens = count_at(usage, "output_tokens");
         result_.tokens_of_session = true;
         result_.finished = true;
     }
@@ -99,7 +99,7 @@ class CodexTranscript final : public Transcript {
 // TOML's texts and arrays are written as JSON's are; its tables are not.
 std::string table(const Pairs& entries) {
     std::string text;
-    for (const auto& [key, value] : entries) text += (text.empty() ? "" : ", ") + Json(key).dump() + " = " + value;
+    for (const auto& [key, value] : entries) text += (text.empty() ? "" : ", ") + dump(Json(key)) + " = " + value;
     return "{" + text + "}";
 }
 
@@ -110,14 +110,14 @@ void add_servers(Invocation& how, const std::vector<McpServer>& servers) {
         if (server.package.empty()) {
             Pairs variables;
             for (const auto& [name, value] : server.headers) {
-                variables.emplace_back(name, Json(put_aside(how, value)).dump());
+                variables.emplace_back(name, dump(Json(put_aside(how, value))));
             }
-            entries.emplace_back("url", Json(server.url).dump());
+            entries.emplace_back("url", dump(Json(server.url)));
             entries.emplace_back("env_http_headers", table(variables));
         } else {
             const std::vector<std::string> command = mcp_command(server);
-            entries.emplace_back("command", Json(command[0]).dump());
-            entries.emplace_back("args", Json(std::vector(command.begin() + 1, command.end())).dump());
+            entries.emplace_back("command", dump(Json(command[0])));
+            entries.emplace_back("args", dump(Json(std::vector(command.begin() + 1, command.end()))));
         }
         how.argv.insert(how.argv.end(), {"-c", "mcp_servers." + server.name + "=" + table(entries)});
     }
@@ -145,7 +145,7 @@ class Codex final : public Harness {
                         {"--json", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", "-m",
                          split_model(prompt.model).name});
         const auto set = [&how](const std::string& key, const Json& value) {
-            how.argv.insert(how.argv.end(), {"-c", key + "=" + value.dump()});
+            how.argv.insert(how.argv.end(), {"-c", key + "=" + dump(value)});
         };
         if (access != nullptr) {
             set("model_provider", "hutch");
@@ -166,7 +166,7 @@ class Codex final : public Harness {
         }
         add_servers(how, mcp_servers_of(agent));
         if (!prompt.schema.is_null()) {
-            how.files.emplace_back(kSchemaFile, prompt.schema.dump());
+            how.files.emplace_back(kSchemaFile, dump(prompt.schema));
             how.argv.insert(how.argv.end(), {"--output-schema", kSchemaFile});
         }
         how.argv.emplace_back("-");

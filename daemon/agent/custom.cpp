@@ -1,9 +1,22 @@
 // A harness of the customer's own: it writes the API's events itself (protocol box-sse-v1).
 
+#include <algorithm>
+#include <cctype>
+
 #include "daemon/agent/harness.h"
 
 namespace hutch::daemon {
 namespace {
+
+constexpr size_t kMostWritten = 4 << 20;  // of the pieces of an answer; what its end tells is whole
+
+// It is passed on to clients, where a line break would make more events of one.
+bool is_event_name(std::string_view name) {
+    constexpr size_t kLongest = 64;
+    return !name.empty() && name.size() <= kLongest && std::all_of(name.begin(), name.end(), [](unsigned char c) {
+        return (c < 0x80 && std::isalnum(c) != 0) || c == '_' || c == '-' || c == '.' || c == ':';
+    });
+}
 
 class SseTranscript final : public Transcript {
     void read(std::string_view line, const Take& take) override {
@@ -23,11 +36,11 @@ class SseTranscript final : public Transcript {
     void tell(std::string_view text, const Take& take) {
         const auto data = object_of(text);
         const std::string event = std::exchange(event_, "");
-        if (!data || event.empty()) return;
+        if (!data || !is_event_name(event)) return;
         if (event == "done" || event == "error") {
             note_end(event, *data);
         } else {
-            if (event == "text") written_ += text_at(*data, "text");
+            if (event == "text" && written_.size() < kMostWritten) written_ += text_at(*data, "text");
             take({event, *data});
         }
     }
@@ -35,9 +48,9 @@ class SseTranscript final : public Transcript {
     void note_end(const std::string& event, const Json& data) {
         result_.output = text_at(data, "output");
         if (result_.output.empty()) result_.output = written_;
-        result_.input_tokens = number_at(data, "input_tokens");
-        result_.output_tokens = number_at(data, "output_tokens");
-        result_.cached_input_tokens = number_at(data, "cached_input_tokens");
+        result_.input_tokens = count_at(data, "input_tokens");
+        result_.output_tokens = count_at(data, "output_tokens");
+        result_.cached_input_tokens = count_at(data, "cached_input_tokens");
         result_.cost_usd = amount_at(data, "total_cost_usd");
         result_.session = text_at(data, "session_id");
         result_.finished = true;

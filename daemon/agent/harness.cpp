@@ -11,6 +11,8 @@ bool fits(const Json& value, Option::Kind kind) {
             return value.is_string();
         case Option::Kind::kNumber:
             return value.is_number();
+        case Option::Kind::kWholeNumber:
+            return whole_number(value).has_value();
         case Option::Kind::kBoolean:
             return value.is_boolean();
         case Option::Kind::kTexts:
@@ -30,6 +32,8 @@ const char* told(Option::Kind kind) {
             return "a text";
         case Option::Kind::kNumber:
             return "a number";
+        case Option::Kind::kWholeNumber:
+            return "a whole number";
         case Option::Kind::kBoolean:
             return "true or false";
         case Option::Kind::kTexts:
@@ -94,7 +98,7 @@ std::string schema_instruction(const Json& schema) {
     return "\n\nAnswer with one JSON value and nothing else: no words around it, no code fence. It must be valid by "
            "this "
            "JSON Schema:\n" +
-           schema.dump();
+           dump(schema);
 }
 
 std::string file_instruction(const std::vector<std::string>& files) {

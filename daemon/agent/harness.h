@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "base/result.h"
-#include "daemon/agent/transcript.h"
 #include "daemon/store/records.h"
+#include "daemon/wire/transcript.h"
 
 namespace hutch::daemon {
 
@@ -73,7 +73,7 @@ const Harness& custom_harness();
 
 /// What an option may hold.
 struct Option {
-    enum class Kind { kText, kNumber, kBoolean, kTexts, kObject, kTextOrBoolean };
+    enum class Kind { kText, kNumber, kWholeNumber, kBoolean, kTexts, kObject, kTextOrBoolean };
     const char* name;
     Kind kind;
     std::vector<std::string> choices{};  ///< of a text; none: any

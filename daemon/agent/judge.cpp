@@ -2,8 +2,8 @@
 
 #include "daemon/agent/agents.h"
 #include "daemon/agent/attempts.h"
-#include "daemon/agent/json_schema.h"
 #include "daemon/log.h"
+#include "daemon/wire/json_schema.h"
 
 namespace hutch::daemon {
 namespace {
@@ -14,19 +14,29 @@ bool is_answer(const AgentResult& result) {
     return result.finished && !result.error;
 }
 
+Result<Json> schema_of(const PromptRecord& record) {
+    Json schema = TRY_IN("the json_schema on record", parse_json(record.schema));
+    TRY_IN("the json_schema on record", check_schema(schema));
+    return schema;
+}
+
 Prompt correction(const PromptRecord& record, const AgentResult& result, const std::string& wrong) {
     Prompt prompt;
     prompt.text = "Your answer is not valid: " + wrong + ". Give it again, corrected.";
     prompt.model = record.model;
     prompt.session = result.session;
-    prompt.schema = Json::parse(record.schema, nullptr, false);
+    auto schema = schema_of(record);
+    if (schema.ok()) prompt.schema = std::move(schema).value();
     return prompt;
 }
 
 }  // namespace
 
-Task<std::optional<std::string>> Agents::violation(std::string schema, std::string answer) {
-    co_return co_await boxes_.workers().run([&] { return violation_of(Json::parse(schema, nullptr, false), answer); });
+Task<std::optional<std::string>> Agents::violation(const PromptRecord& record, std::string answer) {
+    co_return co_await boxes_.workers().run([&] {
+        const auto schema = schema_of(record);
+        return schema.ok() ? violation_of(schema.value(), answer) : std::optional(schema.error().message);
+    });
 }
 
 Task<> Agents::judge(std::shared_ptr<PromptRun> prompt, const Transcript& transcript) {
@@ -36,7 +46,7 @@ Task<> Agents::judge(std::shared_ptr<PromptRun> prompt, const Transcript& transc
     std::string next = kNoMoreAttempts;
     const bool possible = attempt.exit_code == 0 && attempt.number < kMostAttempts && !result.session.empty();
     if (possible && is_answer(result)) {
-        const auto wrong = co_await violation(record.schema, result.output);
+        const auto wrong = co_await violation(record, result.output);
         const auto agent = of(record.box);
         if (wrong && agent.ok()) {
             const Prompt again = correction(record, result, *wrong);
@@ -54,7 +64,7 @@ Task<> Agents::judge(std::shared_ptr<PromptRun> prompt, const Transcript& transc
 Task<AgentResult> Agents::judged(const PromptRecord& record, const Transcript& transcript) {
     AgentResult result = transcript.result();
     if (record.schema.empty() || !is_answer(result)) co_return result;
-    const auto wrong = co_await violation(record.schema, result.output);
+    const auto wrong = co_await violation(record, result.output);
     if (!wrong) co_return result;
     const int64_t attempts = transcript.ended() ? transcript.ended()->number : 1;
     result.error = "the answer is not valid by json_schema: " + *wrong;

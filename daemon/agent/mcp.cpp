@@ -18,13 +18,18 @@ Json to_json(const std::vector<McpServer>& servers) {
 std::vector<McpServer> mcp_servers_of(const AgentRecord& agent) {
     std::vector<McpServer> servers;
     if (agent.mcp_servers.empty()) return servers;
-    for (const Json& json : Json::parse(agent.mcp_servers, nullptr, false)) {
+    const auto kept = parse_json(agent.mcp_servers);
+    for (const Json& json : kept.ok() && kept.value().is_array() ? kept.value() : Json::array()) {
         McpServer server;
         server.name = text_at(json, "name");
         const bool npm = text_at(json, "source") == "npm";
         (npm ? server.package : server.url) = text_at(json, "package_or_url");
-        for (const Json& argument : json.value("args", Json::array())) server.args.push_back(argument);
-        for (const auto& [name, value] : object_at(json, "headers").items()) server.headers.emplace_back(name, value);
+        for (const Json& argument : array_at(json, "args")) {
+            if (argument.is_string()) server.args.push_back(argument.get<std::string>());
+        }
+        for (const auto& [name, value] : object_at(json, "headers").items()) {
+            if (value.is_string()) server.headers.emplace_back(name, value.get<std::string>());
+        }
         servers.push_back(std::move(server));
     }
     return servers;

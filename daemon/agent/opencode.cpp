@@ -50,10 +50,10 @@ class OpencodeTranscript final : public Transcript {
 
     void note_step(const Json& part) {
         const Json& tokens = object_at(part, "tokens");
-        const int64_t cached = number_at(object_at(tokens, "cache"), "read");
-        result_.cached_input_tokens += cached;
-        result_.input_tokens += number_at(tokens, "input") + cached;
-        result_.output_tokens += number_at(tokens, "output") + number_at(tokens, "reasoning");
+        const int64_t cached = count_at(object_at(tokens, "cache"), "read");
+        add_to(result_.cached_input_tokens, cached);
+        add_to(result_.input_tokens, count_at(tokens, "input") + cached);
+        add_to(result_.output_tokens, count_at(tokens, "output") + count_at(tokens, "reasoning"));
         result_.cost_usd += amount_at(part, "cost");
         result_.finished = text_at(part, "reason") != "tool-calls";
     }
@@ -123,7 +123,7 @@ class Opencode final : public Harness {
         }
         const std::vector<McpServer> servers = mcp_servers_of(agent);
         if (!servers.empty()) config["mcp"] = config_of(servers);
-        how.env.emplace_back("OPENCODE_CONFIG_CONTENT", config.dump());
+        how.env.emplace_back("OPENCODE_CONFIG_CONTENT", dump(config));
         how.env.emplace_back("OPENCODE_DISABLE_AUTOUPDATE", "1");
         how.input = file_instruction(prompt.files) + prompt.text +
                     (prompt.schema.is_null() ? "" : schema_instruction(prompt.schema));

@@ -23,7 +23,7 @@ OutboundCall call_of(const PromptRecord& prompt, bool to_private) {
     call.url = prompt.webhook_url;
     call.headers = {"Content-Type: application/json"};
     for (const auto& [name, value] : prompt.webhook_headers) call.headers.push_back(name + ": " + value);
-    call.body = body.dump(-1, ' ', false, Json::error_handler_t::replace);
+    call.body = dump(body);
     call.to_private = to_private;
     return call;
 }

@@ -4,7 +4,7 @@
 
 #include "daemon/agent/mcp.h"
 #include "daemon/api/resources.h"
-#include "daemon/text.h"
+#include "base/text.h"
 
 namespace hutch::daemon {
 namespace {

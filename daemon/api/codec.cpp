@@ -9,34 +9,8 @@
 namespace hutch::daemon {
 namespace {
 
-constexpr int kMaxDepth = 64;
-constexpr int kMaxValues = 100'000;  // "[0,0,0,...": a few bytes of text are dozens in memory
-
 Error wrong_type(const char* field, const char* wanted) {
     return invalid(std::string(field) + ": must be " + wanted);
-}
-
-// Before it is parsed: what its size alone does not bound.
-Result<void> check_shape(const std::string& text) {
-    int depth = 0;
-    int values = 0;
-    bool quoted = false;
-    for (size_t i = 0; i < text.size(); ++i) {
-        const char c = text[i];
-        if (quoted) {
-            if (c == '\\') ++i;
-            if (c == '"') quoted = false;
-        } else if (c == '"') {
-            quoted = true;
-        } else if (c == '[' || c == '{') {
-            if (++depth > kMaxDepth) return invalid("body: JSON nested deeper than 64 levels");
-        } else if (c == ']' || c == '}') {
-            --depth;
-        } else if (c == ',' && ++values > kMaxValues) {
-            return invalid("body: JSON of more than 100000 values");
-        }
-    }
-    return {};
 }
 
 const char* remedy(const Error& error) {
@@ -50,9 +24,7 @@ const char* remedy(const Error& error) {
 
 Result<Fields> Fields::parse(const std::string& body) {
     if (body.empty()) return Fields(Json::object());
-    TRY(check_shape(body));
-    Json parsed = Json::parse(body, nullptr, false);
-    if (parsed.is_discarded()) return invalid("body: not valid JSON");
+    Json parsed = TRY_IN("body", parse_json(body));
     if (!parsed.is_object()) return invalid("body: must be a JSON object");
     return Fields(std::move(parsed));
 }
@@ -95,8 +67,9 @@ Result<std::optional<bool>> Fields::flag(const char* field) const {
 Result<std::optional<int64_t>> Fields::number(const char* field) const {
     const Json* value = find(field);
     if (value == nullptr) return std::optional<int64_t>();
-    if (!value->is_number_integer()) return wrong_type(field, "a whole number");
-    return std::optional(value->get<int64_t>());
+    const auto number = whole_number(*value);
+    if (!number) return wrong_type(field, "a whole number");
+    return number;
 }
 
 Result<std::vector<std::string>> Fields::texts(const char* field) const {
@@ -147,10 +120,6 @@ Result<Json> Fields::any_object(const char* field) const {
     if (value == nullptr) return Json();
     if (!value->is_object()) return wrong_type(field, "an object");
     return *value;
-}
-
-std::string dump(const Json& json) {
-    return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 Response answer(Json json, int status) {

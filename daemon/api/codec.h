@@ -1,17 +1,15 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "daemon/api/exchange.h"
 #include "daemon/store/records.h"
+#include "daemon/wire/json.h"
 
 namespace hutch::daemon {
-
-using Json = nlohmann::json;
 
 /// A request's JSON object, read field by field. Unknown fields are ignored, as the contract says; a wrong type is
 /// kInvalid and names the field.
@@ -19,6 +17,8 @@ class Fields {
   public:
     /// An empty body is an empty object.
     static Result<Fields> parse(const std::string& body);
+    /// Of an object that has been read already.
+    static Fields of(Json object) { return Fields(std::move(object)); }
 
     [[nodiscard]] Result<std::optional<std::string>> text(const char* field) const;
     [[nodiscard]] Result<std::string> text_or(const char* field, const std::string& otherwise) const;
@@ -41,8 +41,6 @@ class Fields {
     Json object_;
 };
 
-/// Text as JSON; what is not UTF-8 becomes U+FFFD (binary output has its own ways out).
-std::string dump(const Json& json);
 /// A long one is written while it is sent, on another thread than the event loop's.
 Response answer(Json json, int status = 200);
 Response answer(const Error& error);

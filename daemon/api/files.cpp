@@ -8,8 +8,8 @@
 #include "base/file.h"
 #include "base/undo.h"
 #include "daemon/api/json_text.h"
-#include "daemon/api/multipart.h"
 #include "daemon/api/resources.h"
+#include "daemon/wire/multipart.h"
 
 namespace hutch::daemon {
 namespace {

@@ -156,17 +156,11 @@ Result<PullRequest> decode_pull_request(const Fields& fields) {
     return request;
 }
 
-// Of an answer of another's making: "" where it is not there.
-std::string text_in(const Json& object, const char* key) {
-    return object.is_object() && object.contains(key) && object[key].is_string() ? object[key].get<std::string>() : "";
-}
-
 // "Validation Failed: A pull request already exists for you:branch."
 std::string complaint_of(const Json& said) {
-    std::string text = text_in(said, "message");
-    const bool listed = said.is_object() && said.contains("errors") && said["errors"].is_array();
-    for (const Json& error : listed ? said["errors"] : Json::array()) {
-        const std::string more = text_in(error, "message");
+    std::string text = text_at(said, "message");
+    for (const Json& error : array_at(said, "errors")) {
+        const std::string more = text_at(error, "message");
         if (!more.empty()) text += ": " + more;
     }
     return text;
@@ -175,10 +169,11 @@ std::string complaint_of(const Json& said) {
 // An answer of the forge with the status it should have.
 Task<Result<Json>> ask_forge(Services& services, ForgeCall call, int64_t expected) {
     CO_TRY_LET(const ForgeAnswer said, co_await call_forge(services.fetcher, call));
-    const Json json = Json::parse(said.body, nullptr, false);
-    if (said.status == expected && json.is_object()) co_return json;
-    const std::string status = said.status == expected ? "what is no JSON" : std::to_string(said.status);
-    co_return Error{ErrorKind::kConflict, 0, call.url + " answered " + status + ": " + complaint_of(json)};
+    const auto json = parse_json(said.body);
+    if (said.status == expected && json.ok() && json.value().is_object()) co_return json;
+    const std::string status = said.status == expected ? "what is no JSON object" : std::to_string(said.status);
+    const std::string complaint = json.ok() ? complaint_of(json.value()) : json.error().message;
+    co_return Error{ErrorKind::kConflict, 0, call.url + " answered " + status + ": " + complaint};
 }
 
 Answer open_pull_request(Services& services, Exchange& exchange, const Params& params) {
@@ -200,13 +195,13 @@ Answer open_pull_request(Services& services, Exchange& exchange, const Params& p
     call.url = services.config.github_api_url + "/repos/" + origin.repo.owner + "/" + origin.repo.name;
     if (request.base.empty()) {
         CO_TRY_LET(const Json repository, co_await ask_forge(services, call, 200));
-        request.base = text_in(repository, "default_branch");
+        request.base = text_at(repository, "default_branch");
     }
     call.url += "/pulls";
     call.body =
         dump({{"title", request.title}, {"body", request.body}, {"head", origin.branch}, {"base", request.base}});
     CO_TRY_LET(const Json made, co_await ask_forge(services, call, 201));
-    Json json{{"url", text_in(made, "html_url")}, {"title", request.title}, {"base", request.base}};
+    Json json{{"url", text_at(made, "html_url")}, {"title", request.title}, {"base", request.base}};
     json["number"] = made.value("number", Json(0));
     co_return std::optional(answer(json));
 }

@@ -4,9 +4,9 @@
 
 #include <algorithm>
 
-#include "daemon/api/url.h"
+#include "daemon/wire/url.h"
 #include "daemon/api/web_socket.h"
-#include "daemon/text.h"
+#include "base/text.h"
 
 namespace hutch::daemon {
 namespace {

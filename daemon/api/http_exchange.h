@@ -5,7 +5,7 @@
 #include <boost/beast/http/parser.hpp>
 
 #include "daemon/api/exchange.h"
-#include "daemon/api/framing.h"
+#include "daemon/wire/framing.h"
 #include "daemon/api/wire.h"
 
 namespace hutch::daemon {

@@ -54,8 +54,8 @@ Result<std::vector<std::string>> checked_labels(const std::string& field, std::v
             return invalid(field + ": \"" + label + "\" must be 1 to 20 letters, digits, '.', '_', '-' or ':'");
         }
         if (!contains(kept, label)) kept.push_back(std::move(label));
+        if (kept.size() > kMostLabels) return invalid(field + ": at most 5 per box; take one away first");
     }
-    if (kept.size() > kMostLabels) return invalid(field + ": at most 5 per box; take one away first");
     return kept;
 }
 

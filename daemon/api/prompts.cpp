@@ -1,12 +1,12 @@
 // Prompts to a box's agent, and the events of what it does: as they come, or told to a webhook at the end.
 
 #include "base/ids.h"
-#include "daemon/api/multipart.h"
+#include "base/text.h"
 #include "daemon/api/resources.h"
 #include "daemon/files/files.h"
 #include "daemon/log.h"
 #include "daemon/spawn.h"
-#include "daemon/text.h"
+#include "daemon/wire/multipart.h"
 
 namespace hutch::daemon {
 namespace {
@@ -62,28 +62,33 @@ Result<Asked> decode_json(const std::string& body) {
 }
 
 // Form fields are text; those that are not are JSON in text.
-Result<Asked> decode_form(Multipart multipart, const std::string& body) {
+Result<Fields> decode_texts(std::map<std::string, std::string> texts) {
     Json form = Json::object();
+    for (auto& [name, text] : texts) form[name] = std::move(text);
+    for (const char* name : {"json_schema", "agent_options", "webhook", "timeout"}) {
+        const auto text = form.find(name);
+        if (text != form.end()) *text = TRY_IN(name, parse_json(text->get_ref<const std::string&>()));
+    }
+    return Fields::of(std::move(form));
+}
+
+Result<Asked> decode_form(Multipart multipart, const std::string& body) {
+    std::map<std::string, std::string> texts;
     std::vector<File> files;
-    std::string field;
+    std::string* field = nullptr;
     for (const auto& event : TRY(multipart.feed(body))) {
         if (event.kind == Multipart::Event::Kind::kPart) {
-            field = event.name;
-            if (field == "files") files.push_back({file_name(event.filename.value_or(""), files.size() + 1), ""});
-            if (field != "files") form[field] = "";
+            const bool file = event.name == "files";
+            if (file) files.push_back({file_name(event.filename.value_or(""), files.size() + 1), ""});
+            field = file ? &files.back().content : &texts[event.name];
+            field->clear();
         } else if (event.kind == Multipart::Event::Kind::kData) {
-            if (field == "files") files.back().content += event.data;
-            if (field != "files") form[field] = form[field].get<std::string>() + event.data;
+            *field += event.data;
         }
         TRY(check_files(files));
     }
     if (!multipart.complete()) return invalid("body: ends before its closing multipart boundary");
-    for (const char* name : {"json_schema", "agent_options", "webhook", "timeout"}) {
-        if (!form.contains(name)) continue;
-        form[name] = Json::parse(form[name].get<std::string>(), nullptr, false);
-        if (form[name].is_discarded()) return invalid(std::string(name) + ": must be JSON");
-    }
-    return Asked{TRY(Fields::parse(dump(form))), std::move(files)};
+    return Asked{TRY(decode_texts(std::move(texts))), std::move(files)};
 }
 
 Task<Result<Asked>> read_prompt(Exchange& exchange) {
@@ -179,22 +184,25 @@ std::string end_event(const PromptRecord& prompt) {
 // What a program has written, as events, to whoever reads them.
 class Teller {
   public:
-    Teller(Exchange& exchange, const Harness& harness) : exchange_(exchange), transcript_(harness.transcript()) {}
+    Teller(Workers& workers, Exchange& exchange, const Harness& harness)
+        : workers_(workers), exchange_(exchange), transcript_(harness.transcript()) {}
 
     Task<Result<void>> tell(Stream& said) {
         const Transcript::Take take = [this](const AgentEvent& event) {
             events_ += final_event(event.name.c_str(), event.data);
         };
         const auto read = [&](std::string_view piece) -> Task<Result<void>> {
-            transcript_->feed(piece, take);
+            const size_t bytes = transcript_->pending() + piece.size();
+            co_await read_aside(workers_, bytes, [&] { transcript_->feed(piece, take); });
             co_return co_await exchange_.write(std::exchange(events_, ""));
         };
         CO_TRY(co_await said.follow(said.journal().begin(), read, Reader::kClient));
-        transcript_->end(take);
+        co_await read_aside(workers_, transcript_->pending(), [&] { transcript_->end(take); });
         co_return co_await exchange_.write(std::exchange(events_, ""));
     }
 
   private:
+    Workers& workers_;
     Exchange& exchange_;
     std::unique_ptr<Transcript> transcript_;
     std::string events_;
@@ -213,7 +221,7 @@ Task<Result<void>> end(Services& services, Exchange& exchange, PromptRecord prom
 }
 
 Task<Result<void>> tell_to_end(Services& services, Exchange& exchange, std::shared_ptr<PromptRun> prompt) {
-    Teller teller(exchange, *prompt->harness);
+    Teller teller(services.boxes.workers(), exchange, *prompt->harness);
     CO_TRY(co_await teller.tell(prompt->run->output()));
     co_await prompt->ended.wait();
     co_return co_await end(services, exchange, prompt->record, prompt->run->record().cpu_ns);
@@ -250,7 +258,7 @@ Answer events(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(Journal journal, services.runs.journal(run, false));
     Stream said(services.boxes.executor(), UniqueFd(), std::move(journal));
     CO_TRY(co_await begin(exchange, run.id));
-    Teller teller(exchange, *harness);
+    Teller teller(services.boxes.workers(), exchange, *harness);
     CO_TRY(co_await teller.tell(said));
     CO_TRY(co_await end(services, exchange, *prompt, run.cpu_ns));
     co_return std::optional<Response>();

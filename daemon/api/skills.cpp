@@ -59,8 +59,8 @@ Result<std::vector<std::string>> decode_skills(const Fields& fields) {
     for (std::string& id : TRY(fields.texts("skills"))) {
         TRY(parse_skill("skills", id));
         if (std::find(skills.begin(), skills.end(), id) == skills.end()) skills.push_back(std::move(id));
+        if (skills.size() > kMostSkills) return invalid("skills: at most 50");
     }
-    if (skills.size() > kMostSkills) return invalid("skills: at most 50");
     return skills;
 }
 

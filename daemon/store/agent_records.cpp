@@ -63,7 +63,7 @@ Result<AgentRecord> Records::agent(const std::string& owner) {
 }
 
 Result<void> Records::put_prompt(const PromptRecord& prompt) {
-    return database_.query("INSERT OR REPLACE INTO prompts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+    return database_.query("INSERT OR REPLACE INTO prompts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
         .bind(prompt.run)
         .bind(prompt.box)
         .bind(prompt.harness)
@@ -79,6 +79,7 @@ Result<void> Records::put_prompt(const PromptRecord& prompt) {
         .bind(prompt.webhook_url)
         .bind(join(prompt.webhook_headers))
         .bind(prompt.schema)
+        .bind(prompt.readings)
         .run();
 }
 
@@ -101,7 +102,8 @@ static PromptRecord prompt_of(Query& query) {
             .cost_nano_usd = query.number(11),
             .webhook_url = query.text(12),
             .webhook_headers = Records::split_pairs(query.text(13)),
-            .schema = query.text(14)};
+            .schema = query.text(14),
+            .readings = query.number_within(15, 0, 1'000'000)};
 }
 
 static Result<std::vector<PromptRecord>> prompts_in(Query& query) {

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <unordered_map>
 
@@ -122,6 +123,10 @@ std::string Query::text(int column) const {
 
 int64_t Query::number(int column) const {
     return sqlite3_column_int64(statement_, column);
+}
+
+int64_t Query::number_within(int column, int64_t least, int64_t most) const {
+    return std::clamp(number(column), least, most);
 }
 
 std::optional<int64_t> Query::number_if_any(int column) const {

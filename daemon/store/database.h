@@ -35,6 +35,8 @@ class Query {
 
     [[nodiscard]] std::string text(int column) const;
     [[nodiscard]] int64_t number(int column) const;
+    /// As near as it may be: times that nobody checked are added to the clock.
+    [[nodiscard]] int64_t number_within(int column, int64_t least, int64_t most) const;
     [[nodiscard]] std::optional<int64_t> number_if_any(int column) const;  ///< nothing for NULL
 
   private:

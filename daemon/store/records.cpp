@@ -152,6 +152,9 @@ CREATE TABLE limits (
     STRICT, WITHOUT ROWID;
 CREATE TABLE model_tokens (customer TEXT PRIMARY KEY, day INTEGER NOT NULL, tokens INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 )sql",
+    R"sql(
+ALTER TABLE prompts ADD COLUMN readings INTEGER NOT NULL DEFAULT 0;
+)sql",
 };
 
 }  // namespace
@@ -300,10 +303,10 @@ Result<std::vector<BoxRecord>> Records::boxes() {
         box.past = {query.number(16), query.number(21), query.number(22)};
         box.keep_alive = query.number(17) != 0;
         box.init_command = query.text(18);
-        box.idle_timeout = query.number(19);
-        box.expires_at = query.number(20);
+        box.idle_timeout = query.number_within(19, -1, kLatestMs / 1000);
+        box.expires_at = query.number_within(20, 0, kLatestMs / 1000);
         box.booked = {query.number(23), query.number(24), query.number(25)};
-        box.booked_ms = query.number(26);
+        box.booked_ms = query.number_within(26, 0, kLatestMs);
         box.disk_bytes = query.number(27);
         box.change = static_cast<FilesChange>(query.number(28));
         box.change_layer = query.text(29);

@@ -12,6 +12,9 @@
 
 namespace hutch::daemon {
 
+/// Of times in records: the year 2248. Sums of a few of them are numbers still.
+constexpr int64_t kLatestMs = int64_t{1} << 43;
+
 using Pairs = std::vector<std::pair<std::string, std::string>>;
 
 /// Whose boxes are those of the host's operator. Other customers are named by their API key.
@@ -193,6 +196,7 @@ struct PromptRecord {
     std::string webhook_url{};  ///< to be told of the end; empty once it was
     Pairs webhook_headers{};
     std::string schema{};  ///< JSON Schema that its answer is checked by; empty: by none
+    int64_t readings = 0;  ///< by daemons that were started after it, and ended before they had read what it had said
 };
 
 /// A run that may call a model's provider through the gateway, until it ends.

@@ -17,12 +17,12 @@ RunRecord read_run(const Query& query) {
     run.prompt = query.text(4);
     run.separate_errors = query.number(5) != 0;
     run.terminal = query.number(6) != 0;
-    run.timeout_ms = query.number(7);
+    run.timeout_ms = query.number_within(7, 0, kLatestMs);
     run.exit_code = query.number_if_any(8);
     run.error = query.text(9);
     run.cpu_ns = query.number(10);
-    run.started_ms = query.number(11);
-    run.duration_ms = query.number(12);
+    run.started_ms = query.number_within(11, 0, kLatestMs);
+    run.duration_ms = query.number_within(12, 0, kLatestMs);
     run.kept_bytes = query.number(13);
     run.kill_reason = static_cast<KillReason>(query.number(14));
     return run;

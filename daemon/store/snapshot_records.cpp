@@ -42,7 +42,7 @@ Result<std::vector<SnapshotRecord>> Records::snapshots() {
                              .env = split_pairs(query.text(7)),
                              .bytes = query.number(8),
                              .measured = query.number(11) != 0,
-                             .booked_ms = query.number(9),
+                             .booked_ms = query.number_within(9, 0, kLatestMs),
                              .created_ms = query.number(10)});
     }
     return snapshots;

@@ -257,7 +257,7 @@ leakless(daemon, 'an answer that is not valid is asked for again in its session,
   assert.deepEqual(all.filter(({ name }) => name === 'text').map(({ data }) => data.text), ['one', 'two', 'three']);
   assert.deepEqual(all.at(-1).data, { output: '{"answer":42}', input_tokens: 30, output_tokens: 6, cached_input_tokens: 0, total_cost_usd: 1.5, session_id: 's1' });
   const second = await argsOf(box, 2);
-  assert.match(second[1], /^Your answer is not valid: it is not one JSON value and nothing else\. .*"additionalProperties":false/s);
+  assert.match(second[1], /^Your answer is not valid: it is not one JSON value and nothing else \(not valid JSON, at byte \d+\)\. .*"additionalProperties":false/s);
   assert.deepEqual(second.slice(-2), ['--session', 's1']);
   assert.match((await argsOf(box, 3))[1], /^Your answer is not valid: \$\.answer: must be of type "integer"\./);
   const [run] = (await daemon.json('GET', `${box.path}/runs`)).runs.filter(({ type }) => type === 'agent');

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "daemon/api/framing.h"
+#include "daemon/wire/framing.h"
 #include "tests/fuzz/pieces.h"
 
 using hutch::daemon::HeadScan;

@@ -1,6 +1,6 @@
 // An upload: the same parts in pieces of any size.
 
-#include "daemon/api/multipart.h"
+#include "daemon/wire/multipart.h"
 #include "tests/fuzz/pieces.h"
 
 using hutch::daemon::Multipart;

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "daemon/api/url.h"
+#include "daemon/wire/url.h"
 #include "tests/fuzz/pieces.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

@@ -248,12 +248,82 @@ TEST(McpServers, AreToldEachProgramInItsWay) {
     EXPECT_EQ(config["there"]["headers"].dump(), R"({"Authorization":"secret"})");
 }
 
+TEST(Harnesses, PassOverWhatHasNoBound) {
+    const auto nested = [](const std::string& begin, const std::string& end) {
+        std::string text;
+        for (int i = 0; i < 200'000; ++i) text += begin;
+        text += "1";
+        for (int i = 0; i < 200'000; ++i) text += end;
+        return text;
+    };
+    const std::string deep = nested("[", "]");
+    const std::string begin = R"({"type":"assistant","message":{"content":[{"type":"tool_use","input":{"a":)";
+    const std::string lines[] = {begin + deep + "}}]}}",
+                                 R"({"type":"item.started","item":{"type":"mcp_tool_call","arguments":)" + deep + "}}",
+                                 R"({"type":"tool_use","part":{"state":{"input":{"a":)" + deep + "}}}}",
+                                 "event: x\ndata: " + nested("{\"a\":", "}"),
+                                 nested("{\"type\":", "}"),
+                                 deep};
+    for (const Harness* harness : {&claude_code(), &codex(), &opencode(), &custom_harness()}) {
+        for (const std::string& line : lines) {
+            const Told told = read_in_pieces(*harness, line + "\n", 100'000);
+            EXPECT_THAT(told.events, ElementsAre());
+            EXPECT_FALSE(told.result.finished);
+        }
+    }
+}
+
+TEST(Harnesses, CountNoMoreThanThereIs) {
+    std::string stream;
+    for (int i = 0; i < 3000; ++i) {
+        stream += R"({"type":"step_finish","part":{"cost":1e300,"tokens":{"input":1e300,"output":-1e300,)"
+                  R"("cache":{"read":18446744073709551615}}}})";
+        stream += '\n';
+    }
+    const Told told = read_in_pieces(opencode(), stream, 4096);
+    EXPECT_EQ(told.result.input_tokens, INT64_MAX);
+    EXPECT_EQ(told.result.output_tokens, 0);
+    AgentRecord agent{.owner = "b", .harness = "opencode", .model = "m", .command = ""};
+    agent.session_total.input_tokens = INT64_MIN;
+    for (int i = 0; i < 3; ++i) {
+        PromptRecord prompt{.run = "r", .box = "b", .harness = "opencode", .model = "m"};
+        charge(told.result, agent, prompt);
+        EXPECT_EQ(prompt.input_tokens, INT64_MAX);
+        EXPECT_EQ(prompt.cost_nano_usd, 9'000'000'000'000'000'000);
+    }
+    EXPECT_EQ(agent.input_tokens, INT64_MAX);
+    EXPECT_EQ(agent.cost_nano_usd, INT64_MAX);
+}
+
+TEST(Harnesses, TellOfEventsByNamesAlone) {
+    const auto told = [](const std::string& name) {
+        return read_in_pieces(custom_harness(), "event: " + name + "\ndata: {}\n\n", 1000).events;
+    };
+    EXPECT_THAT(told("my_tool-1.x:y"), ElementsAre("my_tool-1.x:y {}"));
+    for (const std::string& name : {std::string("a\rdata: {}"), std::string("a b"), std::string(65, 'a'),
+                                    std::string("\xc3\xa4"), std::string()}) {
+        EXPECT_THAT(told(name), ElementsAre()) << name;
+    }
+}
+
+TEST(McpServers, AreReadOfAnyRecord) {
+    AgentRecord agent{.owner = "b", .harness = "codex", .model = "m", .command = ""};
+    for (const std::string& rubbish :
+         {std::string(1'000'000, '['), std::string("7"), std::string(R"([1,"x",null,[],{"args":7,"headers":[]}])"),
+          std::string(R"([{"name":1,"args":[1,{}],"headers":{"a":2}}])"), std::string("\xff")}) {
+        agent.mcp_servers = rubbish;
+        for (const McpServer& server : mcp_servers_of(agent)) {
+            EXPECT_TRUE(server.args.empty() && server.headers.empty() && server.name.empty());
+        }
+    }
+}
+
 TEST(Harnesses, RefuseOptionsByName) {
     const auto refused = [](const Harness& harness, const char* options) {
         return harness.check(Json::parse(options)).error().message;
     };
     EXPECT_EQ(refused(claude_code(), R"({"speed":1})"), "agent_options.speed: claude-code has no such option");
-    EXPECT_EQ(refused(claude_code(), R"({"maxTurns":"3"})"), "agent_options.maxTurns: must be a number");
+    EXPECT_EQ(refused(claude_code(), R"({"maxTurns":"3"})"), "agent_options.maxTurns: must be a whole number");
     EXPECT_EQ(refused(codex(), R"({"personality":"rude"})"),
               "agent_options.personality: must be one of friendly, pragmatic, none");
     EXPECT_EQ(find_harness("cursor").error().kind, ErrorKind::kUnsupported);

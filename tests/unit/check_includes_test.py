@@ -9,12 +9,12 @@ SCRIPT = Path(__file__).resolve().parents[2] / "scripts/check-includes"
 HEADERS = [
     "base/file.h", "archives/tar.h", "cgroups/group.h", "netns/slot.h", "runtime/link.h", "overlayfs/store.h", "client/api.h",
     "daemon/host.h", "daemon/config.h", "daemon/api/server.h", "daemon/images/images.h", "daemon/run/run.h",
-    "daemon/files/files.h", "daemon/box/box.h", "daemon/store/records.h", "tests/kernel/fixture.h",
+    "daemon/files/files.h", "daemon/wire/json.h", "daemon/box/box.h", "daemon/store/records.h", "tests/kernel/fixture.h",
 ]
 
 
 def check(path, *includes, after=""):
-    """The exit status and output for a tree in which `path` has these includes."""
+    """The exit status and output for a tree in which `path` has these includes, and then this line."""
     with tempfile.TemporaryDirectory() as root:
         for header in HEADERS:
             (Path(root) / header).parent.mkdir(parents=True, exist_ok=True)
@@ -41,7 +41,9 @@ class CheckIncludes(unittest.TestCase):
         self.kept("client/copy.cpp", '"archives/tar.h"', '"base/file.h"')
         self.kept("overlayfs/tar.h", '"archives/tar.h"', '"base/file.h"')
         self.kept("daemon/main.cpp", '"daemon/host.h"', '"daemon/api/server.h"', '"netns/slot.h"', "<CLI/CLI.hpp>")
-        self.kept("daemon/api/connection.cpp", "<boost/beast/http.hpp>", "<nlohmann/json.hpp>", '"daemon/run/run.h"')
+        self.kept("daemon/api/connection.cpp", "<boost/beast/http.hpp>", '"daemon/wire/json.h"', '"daemon/run/run.h"')
+        self.kept("daemon/wire/json.h", "<nlohmann/json.hpp>", '"base/file.h"', "<cstdint>")
+        self.kept("daemon/store/records.cpp", '"daemon/wire/json.h"')
         self.kept("daemon/store/records.cpp", "<sqlite3.h>", '"daemon/config.h"')
         self.kept("tests/unit/all_test.cpp", '"client/api.h"', '"daemon/api/server.h"', "<archive.h>", "<gtest/gtest.h>")
 
@@ -81,11 +83,24 @@ class CheckIncludes(unittest.TestCase):
         self.broken("daemon/config.cpp", '"daemon/api/server.h"', "is not below daemon/")
         self.broken("daemon/attic/old.cpp", '"daemon/config.h"', "needs a floor for daemon/attic")
 
+    def test_the_cellar_reads_text_and_no_more(self):
+        for include in ['"daemon/config.h"', '"daemon/store/records.h"', '"netns/slot.h"']:
+            self.broken("daemon/wire/json.cpp", include, "is not ")
+        for include in ["<boost/asio/post.hpp>", "<sys/socket.h>", "<unistd.h>", "<openssl/evp.h>"]:
+            self.broken("daemon/wire/json.cpp", include, "is not for daemon/wire/")
+
+    def test_json_is_read_and_written_in_one_place(self):
+        for line in ["auto a = Json::parse(b);", "nlohmann::json::accept(b)", "a.dump()", "a->dump(2)", '"{}"_json']:
+            self.assertIn("belongs in daemon/wire/json.cpp alone", check("daemon/agent/a.cpp", after=line)[1], line)
+            self.assertEqual(0, check("daemon/wire/json.cpp", after=line)[0], line)
+        self.assertEqual(0, check("daemon/agent/a.cpp", after="dump(a); parse_json(b);  // not Json::parse(b)")[0])
+
     def test_libraries_stay_in_their_place(self):
         for path, include in [
             ("netns/dns.cpp", "<boost/asio/io_context.hpp>"),
             ("daemon/api/server.cpp", "<boost/beast/http.hpp>"),
             ("daemon/box/box.cpp", "<nlohmann/json.hpp>"),
+            ("daemon/api/codec.h", "<nlohmann/json.hpp>"),
             ("overlayfs/store.cpp", "<nlohmann/json.hpp>"),
             ("daemon/box/box.cpp", "<sqlite3.h>"),
             ("daemon/doctor.cpp", "<netlink/netlink.h>"),

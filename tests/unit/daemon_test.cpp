@@ -6,12 +6,9 @@
 #include <filesystem>
 
 #include "daemon/api/codec.h"
-#include "daemon/api/framing.h"
-#include "daemon/api/multipart.h"
 #include "daemon/api/patience.h"
 #include "daemon/api/rate.h"
 #include "daemon/api/router.h"
-#include "daemon/api/url.h"
 #include "daemon/box/agenda.h"
 #include "daemon/box/meter.h"
 #include "daemon/box/state.h"
@@ -22,6 +19,8 @@
 #include "daemon/log.h"
 #include "daemon/run/startup.h"
 #include "daemon/uid_slots.h"
+#include "daemon/wire/framing.h"
+#include "daemon/wire/url.h"
 
 namespace hutch::daemon {
 namespace {
@@ -188,43 +187,6 @@ TEST(Codec, TextThatIsNoUtf8StillBecomesJson) {
     EXPECT_EQ(Json::parse(text)["output"],
               "a\xef\xbf\xbd"
               "b");
-}
-
-// ---- multipart
-
-std::string flatten(const std::string& body, size_t piece) {
-    auto multipart = Multipart::open("multipart/form-data; boundary=XX");
-    std::string seen;
-    for (size_t at = 0; at < body.size(); at += piece) {
-        const auto events = multipart.value().feed(body.substr(at, piece));
-        if (!events.ok()) return "error: " + events.error().message;
-        for (const auto& event : events.value()) {
-            if (event.kind == Multipart::Event::Kind::kPart)
-                seen += "<" + event.name + ":" + event.filename.value_or("-") + ">";
-            if (event.kind == Multipart::Event::Kind::kData) seen += event.data;
-            if (event.kind == Multipart::Event::Kind::kPartEnd) seen += "</>";
-        }
-    }
-    return seen + (multipart.value().complete() ? "." : "?");
-}
-
-TEST(Multipart, IsTheSameInPiecesOfAnySize) {
-    const std::string real =
-        "preamble\r\n--XX\r\nContent-Disposition: form-data; name=\"paths\"\r\n\r\na/b.txt\r\n"
-        "--XX\r\ncontent-disposition: form-data; name=files; filename=\"q\\\"uote\"\r\nContent-Type: x/y\r\n\r\n"
-        "one\r\n--X\r\n\r\n-two\r\n--XX\r\nContent-Disposition: form-data; "
-        "name=\"empty\"\r\n\r\n\r\n--XX\r\nContent-Disposition: form-data; name=none\r\n\r\n--XX--\r\nepilogue";
-    const std::string expected = "<paths:->a/b.txt</><files:q\"uote>one\r\n--X\r\n\r\n-two</><empty:-></><none:-></>.";
-    for (size_t piece = 1; piece <= real.size(); ++piece) EXPECT_EQ(flatten(real, piece), expected) << piece;
-}
-
-TEST(Multipart, RefusesWhatIsNone) {
-    EXPECT_FALSE(Multipart::open("application/json").ok());
-    EXPECT_FALSE(Multipart::open("multipart/form-data").ok());
-    EXPECT_EQ(flatten("--XXbad", 100).substr(0, 6), "error:");
-    EXPECT_EQ(flatten("--XX\r\nX-Other: 1\r\n\r\n", 100).substr(0, 6), "error:");
-    EXPECT_EQ(flatten("--XX\r\n" + std::string(9000, 'h'), 1000).substr(0, 6), "error:");
-    EXPECT_EQ(flatten("--XX\r\nContent-Disposition: form-data; name=a\r\n\r\ncut", 5).back(), '?');
 }
 
 // ---- state, names, ids

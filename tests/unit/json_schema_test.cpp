@@ -1,6 +1,6 @@
 // Schemas that are taken, and values that are valid by them.
 
-#include "daemon/agent/json_schema.h"
+#include "daemon/wire/json_schema.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

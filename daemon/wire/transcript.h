@@ -2,15 +2,14 @@
 
 #include <cstdint>
 #include <functional>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-namespace hutch::daemon {
+#include "daemon/wire/json.h"
 
-using Json = nlohmann::json;
+namespace hutch::daemon {
 
 /// Something an agent did, in the words of the API: text, thinking, tool, tool_result, or what a harness of its own
 /// says besides.
@@ -21,8 +20,8 @@ struct AgentEvent {
 
 /// What a prompt came to.
 struct AgentResult {
-    std::string output;  ///< the last answer, whole
-    int64_t input_tokens = 0;
+    std::string output;        ///< the last answer, whole
+    int64_t input_tokens = 0;  ///< as the others never negative
     int64_t output_tokens = 0;
     int64_t cached_input_tokens = 0;
     double cost_usd = 0;
@@ -53,6 +52,8 @@ class Transcript {
     void feed(std::string_view piece, const Take& take);
     /// Its end: what is left is the last line.
     void end(const Take& take);
+    /// Bytes of a line whose end has not come yet.
+    [[nodiscard]] size_t pending() const { return line_.size(); }
     /// Of the last attempt; what it took is of all of them.
     [[nodiscard]] AgentResult result() const;
     /// One that has ended, with nothing after it so far.
@@ -76,14 +77,9 @@ class Transcript {
     std::optional<Attempt> ended_;
 };
 
-/// The object a line is; nothing for any other text.
+/// The object a line is; nothing for any other text, and for one beyond the bounds of parse_json().
 std::optional<Json> object_of(std::string_view line);
-/// A member that may be missing or of another type.
-std::string text_at(const Json& object, const char* key);
-int64_t number_at(const Json& object, const char* key);
-double amount_at(const Json& object, const char* key);
-bool flag_at(const Json& object, const char* key);
-/// An empty object where there is none.
-const Json& object_at(const Json& object, const char* key);
+/// Adds what was counted to a sum, which stays at the largest number that there is.
+void add_to(int64_t& sum, int64_t counted);
 
 }  // namespace hutch::daemon

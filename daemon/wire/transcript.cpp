@@ -1,4 +1,4 @@
-#include "daemon/agent/transcript.h"
+#include "daemon/wire/transcript.h"
 
 #include <cstdlib>
 
@@ -41,42 +41,21 @@ void Transcript::begin_attempt() {
 
 AgentResult Transcript::result() const {
     AgentResult all = result_;
-    all.input_tokens += before_.input_tokens;
-    all.output_tokens += before_.output_tokens;
-    all.cached_input_tokens += before_.cached_input_tokens;
+    add_to(all.input_tokens, before_.input_tokens);
+    add_to(all.output_tokens, before_.output_tokens);
+    add_to(all.cached_input_tokens, before_.cached_input_tokens);
     all.cost_usd += before_.cost_usd;
     if (all.session.empty()) all.session = before_.session;
     return all;
 }
 
 std::optional<Json> object_of(std::string_view line) {
-    Json json = Json::parse(line, nullptr, false);
-    return json.is_object() ? std::optional(std::move(json)) : std::nullopt;
+    auto json = parse_json(line);
+    return json.ok() && json.value().is_object() ? std::optional(std::move(json).value()) : std::nullopt;
 }
 
-std::string text_at(const Json& object, const char* key) {
-    const auto found = object.find(key);
-    return found != object.end() && found->is_string() ? found->get<std::string>() : "";
-}
-
-int64_t number_at(const Json& object, const char* key) {
-    return static_cast<int64_t>(amount_at(object, key));
-}
-
-double amount_at(const Json& object, const char* key) {
-    const auto found = object.find(key);
-    return found != object.end() && found->is_number() ? found->get<double>() : 0;
-}
-
-bool flag_at(const Json& object, const char* key) {
-    const auto found = object.find(key);
-    return found != object.end() && found->is_boolean() && found->get<bool>();
-}
-
-const Json& object_at(const Json& object, const char* key) {
-    static const Json kNone = Json::object();
-    const auto found = object.find(key);
-    return found != object.end() && found->is_object() ? *found : kNone;
+void add_to(int64_t& sum, int64_t counted) {
+    if (__builtin_add_overflow(sum, counted, &sum)) sum = INT64_MAX;
 }
 
 }  // namespace hutch::daemon

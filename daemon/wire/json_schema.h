@@ -1,10 +1,10 @@
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 
 #include "base/result.h"
+#include "daemon/wire/json.h"
 
 namespace hutch::daemon {
 
@@ -17,12 +17,12 @@ namespace hutch::daemon {
 constexpr int kMostSchemaDepth = 200;  ///< of schemas within schemas, references followed
 
 /// kInvalid, naming the place and the keyword, for one that is not known or not well-formed.
-Result<void> check_schema(const nlohmann::json& schema);
+Result<void> check_schema(const Json& schema);
 
 /// What a reference such as "#/definitions/a" stands for; null for what the schema does not have.
-const nlohmann::json* resolve(const nlohmann::json& root, const std::string& reference);
+const Json* resolve(const Json& root, const std::string& reference);
 
 /// Why a text is not the JSON of a value that is valid by a schema, which has been checked; nothing where it is.
-std::optional<std::string> violation_of(const nlohmann::json& schema, const std::string& text);
+std::optional<std::string> violation_of(const Json& schema, const std::string& text);
 
 }  // namespace hutch::daemon

@@ -1,4 +1,4 @@
-#include "daemon/api/url.h"
+#include "daemon/wire/url.h"
 
 #include <optional>
 #include <string_view>

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-namespace hutch::daemon {
+namespace hutch {
 
 /// Of names of headers and the like, which are ASCII.
 inline std::string lower(std::string_view text) {
@@ -18,4 +18,4 @@ inline bool is_web_address(std::string_view url) {
     return url.starts_with("https://") || url.starts_with("http://");
 }
 
-}  // namespace hutch::daemon
+}  // namespace hutch

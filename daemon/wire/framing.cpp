@@ -1,11 +1,11 @@
-#include "daemon/api/framing.h"
+#include "daemon/wire/framing.h"
 
 #include <algorithm>
 #include <array>
 #include <cctype>
 #include <set>
 
-#include "daemon/text.h"
+#include "base/text.h"
 
 namespace hutch::daemon {
 namespace {

@@ -1,13 +1,13 @@
-#include "daemon/agent/json_schema.h"
+#include "daemon/wire/json_schema.h"
 
 #include <algorithm>
 #include <map>
 #include <set>
 
+#include "daemon/wire/place.h"
+
 namespace hutch::daemon {
 namespace {
-
-using Json = nlohmann::json;
 
 enum class Kind {
     kNote,  // describes, and does not bind
@@ -67,6 +67,8 @@ const std::map<std::string, Kind>& keywords() {
     return kKeywords;
 }
 
+constexpr size_t kMostShown = 200;  // of a reference, in an error
+
 const char* const kTypes[] = {"null", "boolean", "object", "array", "number", "string", "integer"};
 
 bool is_type_name(const Json& name) {
@@ -87,24 +89,27 @@ class SchemaCheck {
   public:
     explicit SchemaCheck(const Json& root) : root_(root) {}
 
-    Result<void> check(const Json& schema, const std::string& place, int depth) {
+    Result<void> check(const Json& schema, const Place& place, int depth) {
         if (depth > kMostSchemaDepth) return refuse(place, "is nested too deeply");
+        if (!seen_.insert(&schema).second) return {};  // each once: references may go in circles, or lead here often
         if (schema.is_boolean()) return {};
         if (!schema.is_object()) return refuse(place, "must be an object, true or false");
         for (const auto& [keyword, value] : schema.items()) {
             const auto known = keywords().find(keyword);
             if (known == keywords().end()) {
-                return refuse(place, "the keyword \"" + keyword + "\" is none of those that answers are checked by");
+                return refuse(place, "the keyword \"" + keyword.substr(0, kMostShown) +
+                                         "\" is none of those that answers are checked by");
             }
-            if (!fits(value, known->second)) return refuse(place + "/" + keyword, "is not what it must be");
-            TRY(check_within(value, known->second, place + "/" + keyword, depth + 1));
+            const Place within(place, '/', keyword);
+            if (!fits(value, known->second)) return refuse(within, "is not what it must be");
+            TRY(check_within(value, known->second, within, depth + 1));
         }
         return {};
     }
 
   private:
-    static Error refuse(const std::string& place, const std::string& why) {
-        return invalid("json_schema: " + place + ": " + why);
+    static Error refuse(const Place& place, const std::string& why) {
+        return invalid("json_schema: " + place.text() + ": " + why);
     }
 
     static bool fits(const Json& value, Kind kind) {
@@ -135,21 +140,19 @@ class SchemaCheck {
         return false;
     }
 
-    Result<void> check_within(const Json& value, Kind kind, const std::string& place, int depth) {
-        if (kind == Kind::kReference) return check_target(value.get<std::string>(), place, depth);
+    Result<void> check_within(const Json& value, Kind kind, const Place& place, int depth) {
+        if (kind == Kind::kReference) return check_target(value.get_ref<const std::string&>(), place, depth);
         if (kind == Kind::kSchema || (kind == Kind::kSchemaOrAll && !value.is_array()))
             return check(value, place, depth);
         if (kind != Kind::kSchemas && kind != Kind::kSchemaOrAll && kind != Kind::kNamed) return {};
-        for (const auto& [name, schema] : value.items()) TRY(check(schema, place + "/" + name, depth));
+        for (const auto& [name, schema] : value.items()) TRY(check(schema, Place(place, '/', name), depth));
         return {};
     }
 
-    // Each once: references may go in circles.
-    Result<void> check_target(const std::string& reference, const std::string& place, int depth) {
+    Result<void> check_target(const std::string& reference, const Place& place, int depth) {
         const Json* target = resolve(root_, reference);
-        if (target == nullptr) return refuse(place, "\"" + reference + "\" is not in the schema");
-        if (!seen_.insert(target).second) return {};
-        return check(*target, reference, depth);
+        if (target == nullptr) return refuse(place, "\"" + reference.substr(0, kMostShown) + "\" is not in the schema");
+        return check(*target, Place(reference), depth);
     }
 
     const Json& root_;
@@ -169,7 +172,7 @@ const Json* resolve(const Json& root, const std::string& reference) {
 }
 
 Result<void> check_schema(const Json& schema) {
-    return SchemaCheck(schema).check(schema, "#", 0);
+    return SchemaCheck(schema).check(schema, Place("#"), 0);
 }
 
 }  // namespace hutch::daemon
