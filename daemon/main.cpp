@@ -6,6 +6,8 @@
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
+#include <thread>
 
 #include "base/file.h"
 #include "base/undo.h"
@@ -28,8 +30,10 @@
 namespace hutch::daemon {
 namespace {
 
-constexpr std::chrono::seconds kShutdownPatience{10};
-constexpr size_t kDecoders = 2;  // threads for large bodies and answers
+constexpr std::chrono::seconds kShutdownPatience{10};  // for requests under way
+constexpr std::chrono::seconds kDrainPatience{10};     // then for what goes on behind them
+constexpr std::chrono::seconds kJoinPatience{5};       // then for kernel calls
+constexpr size_t kDecoders = 2;                        // threads for large bodies and answers
 
 // A database that has lost its store, or a store its database, must not decide what is rubbish.
 Result<void> match_store(Records& records, const Config& config) {
@@ -46,7 +50,12 @@ Result<void> match_store(Records& records, const Config& config) {
     return write_all(file.get(), id);
 }
 
-Task<> shut_down(Server& server, Snapshots& snapshots, Manager& boxes, EventLog& events) {
+Task<> wait_for(std::chrono::seconds time) {
+    asio::steady_timer timer(co_await asio::this_coro::executor, time);
+    co_await timer.async_wait(kAwait);
+}
+
+Task<> shut_down(Server& server, Snapshots& snapshots, Manager& boxes, EventLog& events, bool& cut_off) {
     asio::signal_set signals(co_await asio::this_coro::executor, SIGTERM, SIGINT);
     co_await signals.async_wait(kAwait);
     notify_stopping();
@@ -54,7 +63,19 @@ Task<> shut_down(Server& server, Snapshots& snapshots, Manager& boxes, EventLog&
     events.close();  // or who follows them would be waited for
     co_await server.close(kShutdownPatience);
     snapshots.stop();
-    co_await boxes.drain();
+    const bool drained = co_await ends_before(boxes.drain(), wait_for(kDrainPatience));
+    if (!drained) log_warning("changes of boxes are cut off; the next start finishes or takes them back");
+    cut_off = !drained;
+}
+
+// A kernel call that does not come back cannot be waited for: boxes and records are then left as by a kill, from which
+// the next start takes them over.
+void end_within(std::chrono::seconds patience) {
+    std::thread([patience] {
+        std::this_thread::sleep_for(patience);
+        log_error("a kernel call does not come back; ended without it");
+        std::exit(1);
+    }).detach();
 }
 
 Result<std::shared_ptr<Tls>> load_certificate(const Config& config) {
@@ -178,7 +199,8 @@ Result<void> serve(const Config& config) {
     }));
     const auto executor = asio::any_io_executor(loop.get_executor());
     spawn_lasting(executor, "renewing the certificate", [&tls] { return renew_certificate(tls); });
-    spawn(executor, "shutting down", shut_down(server, snapshots, boxes, events),
+    bool cut_off = false;
+    spawn(executor, "shutting down", shut_down(server, snapshots, boxes, events, cut_off),
           [&loop](const Result<void>&) { loop.stop(); });
     spawn_lasting(executor, "feeding the watchdog", [] { return feed_watchdog(); });
     spawn_lasting(executor, "keeping the books", [&] {
@@ -187,11 +209,14 @@ Result<void> serve(const Config& config) {
     remove_firewall.commit();
     notify_ready();
     lag.run();
+    end_within(kJoinPatience);
     meter.stop();
     layers.stop();
     workers.join();  // before what they work on goes
     decoders.join();
     records.join();
+    // What was cut off refers to what is taken apart by a return; this leaves all of it where it is.
+    if (cut_off) std::exit(1);
     return {};
 }
 

@@ -99,6 +99,8 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
     std::vector<std::function<void()>> stop_listening;
     std::set<int> connections;  ///< their descriptors
     Gate requests;
+    std::string socket_path;  ///< of the Unix socket that we have made
+    struct stat socket_file {};
 
     template <typename Acceptor>
     Task<> accept_all(std::shared_ptr<Acceptor> acceptor, std::shared_ptr<Listener> listener) {
@@ -155,6 +157,14 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
         });
     }
 
+    // Unless another daemon has put its own there meanwhile.
+    void remove_socket() {
+        struct stat now {};
+        const std::string path = std::exchange(socket_path, "");
+        if (path.empty() || lstat(path.c_str(), &now) != 0) return;
+        if (now.st_dev == socket_file.st_dev && now.st_ino == socket_file.st_ino) ::unlink(path.c_str());
+    }
+
     template <typename Acceptor>
     void start(std::shared_ptr<Acceptor> acceptor, Listener listener) {
         stop_listening.push_back([acceptor] { acceptor->close(); });
@@ -168,7 +178,9 @@ Server::Server(asio::any_io_executor executor, const Router& router, const Auth&
                Workers& decoders)
     : state_(std::make_shared<State>(std::move(executor), router, auth, config, decoders)) {}
 
-Server::~Server() = default;
+Server::~Server() {
+    state_->remove_socket();
+}
 
 Result<void> Server::listen_unix(const std::string& path) {
     if (path.size() >= sizeof(sockaddr_un::sun_path))
@@ -181,6 +193,7 @@ Result<void> Server::listen_unix(const std::string& path) {
     const mode_t before = umask(0177);  // nobody but root, until its group is set
     if (!failed) acceptor->bind(Local::endpoint(path), failed);
     umask(before);
+    if (!failed && lstat(path.c_str(), &state_->socket_file) == 0) state_->socket_path = path;
     if (!failed) acceptor->listen(1024, failed);
     if (failed) return errno_error("listening on " + path, failed.value());
     if (chown(path.c_str(), 0, state_->auth.group()) != 0 || chmod(path.c_str(), 0660) != 0) {
@@ -239,6 +252,7 @@ Result<void> Server::listen_apart(UniqueFd socket, Handler all) {
 Task<> Server::close(std::chrono::milliseconds patience) {
     using namespace asio::experimental::awaitable_operators;
     for (const auto& stop : state_->stop_listening) stop();
+    state_->remove_socket();
     const auto state = state_;
     asio::steady_timer limit(state->executor, patience);
     co_await (state->requests.close() || limit.async_wait(kAwait));

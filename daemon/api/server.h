@@ -22,6 +22,7 @@ class Server {
            Workers& decoders);
     ~Server();
 
+    /// Makes the socket, and removes it when it closes or goes.
     Result<void> listen_unix(const std::string& path);
     /// A listening Unix socket made by others, who own its path and who may open it.
     Result<void> listen_on(UniqueFd socket);

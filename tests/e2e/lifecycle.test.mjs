@@ -2,7 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import fs from 'node:fs';
+import net from 'node:net';
 import path from 'node:path';
 import { Daemon } from './lib/daemon.mjs';
 import { parents, sweep, unifiedGroup } from './lib/host.mjs';
@@ -270,6 +272,31 @@ leakless(daemon, 'SIGHUP is no end: without a certificate to read anew there is 
   await Promise.race([said, daemon.exited]);
   assert.ok(daemon.running);
   assert.equal(await box.sh('echo up'), 'up');
+});
+
+leakless(daemon, 'a stop takes its socket away, and a start that fails leaves none', async () => {
+  assert.ok(fs.existsSync(daemon.socket));
+  assert.deepEqual(await daemon.end('SIGTERM'), { code: 0, signal: null });
+  assert.ok(!fs.existsSync(daemon.socket));
+  const taken = net.createServer().listen(0, '127.0.0.1'); // the socket is there by then
+  await once(taken, 'listening');
+  const args = [...daemon.args, '--listen', `127.0.0.1:${taken.address().port}`];
+  const { status, stderr } = spawnSync(process.env.HUTCHD, args, { encoding: 'utf8' });
+  taken.close();
+  assert.equal(status, 1);
+  assert.match(stderr, /Address already in use/);
+  assert.ok(!fs.existsSync(daemon.socket));
+  await daemon.launch();
+});
+
+leakless(daemon, 'a stop leaves alone the socket that another daemon has put in its place', async () => {
+  fs.rmSync(daemon.socket);
+  const other = net.createServer().listen(daemon.socket);
+  await once(other, 'listening');
+  assert.deepEqual(await daemon.end('SIGTERM'), { code: 0, signal: null });
+  assert.ok(fs.existsSync(daemon.socket));
+  other.close();
+  await daemon.launch();
 });
 
 leakless(daemon, 'a second daemon on the same state is refused, and harms nothing', async () => {
