@@ -69,6 +69,13 @@ Result<void> wait_until_empty(int group, Deadline deadline) {
     return fine_if_removed(wait_for_event(group, kPopulated, 0, deadline));
 }
 
+Result<bool> is_empty(int events) {
+    const Result<uint64_t> populated = read_event(events, kPopulated);
+    if (populated.ok()) return populated.value() == 0;
+    if (means_removed(populated.error())) return true;
+    return populated.error();
+}
+
 Result<void> kill_all(int group) {
     return fine_if_removed(write_value_at(group, kKill, "1"));
 }

@@ -28,6 +28,9 @@ Result<bool> look_for_event(int group, const std::string& key, uint64_t value);
 /// group that only holds processes of this v2 group can thus be removed after this. A removed group is empty.
 Result<void> wait_until_empty(int group, Deadline deadline);
 
+/// The same as a look at the open cgroup.events of a group, which arms the next POLLPRI of this descriptor.
+Result<bool> is_empty(int events);
+
 /// SIGKILL for all processes in the group and below it, at once and proof against fork (cgroup.kill, Linux 5.14);
 /// frozen ones too. A removed group has none. What is cloned into a group that was killed may be killed as well.
 Result<void> kill_all(int group);

@@ -39,6 +39,10 @@ Result<uint64_t> Leaf::cpu_ns() const {
     return TRY_IN("leaf " + name_, read_cpu_ns(fd()));
 }
 
+Result<UniqueFd> Leaf::open_events() const {
+    return TRY_IN("leaf " + name_, open_at(fd(), kEvents, O_RDONLY));
+}
+
 Result<void> Leaf::kill() {
     TRY_IN("leaf " + name_, kill_all(fd()));
     return {};

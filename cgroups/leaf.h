@@ -30,6 +30,8 @@ class Leaf {
 
     /// CPU time of all that ever ran in it, in nanoseconds; stays readable after the last process is gone.
     [[nodiscard]] Result<uint64_t> cpu_ns() const;
+    /// Its cgroup.events, for is_empty() and for whoever polls it.
+    [[nodiscard]] Result<UniqueFd> open_events() const;
     Result<void> kill();
     /// ETIMEDOUT when something still lives after `timeout`.
     Result<void> wait_empty(Millis timeout);

@@ -14,6 +14,8 @@ class FdWatch {
 
     /// False when cancelled.
     Task<bool> readable() { co_return co_await wait(asio::posix::stream_descriptor::wait_read); }
+    /// Something exceptional (POLLPRI): of a file in cgroupfs, that a value in it has changed since it was last read.
+    Task<bool> changed() { co_return co_await wait(asio::posix::stream_descriptor::wait_error); }
     Task<bool> writable() { co_return co_await wait(asio::posix::stream_descriptor::wait_write); }
     void cancel() {
         boost::system::error_code ignored;

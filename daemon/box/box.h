@@ -1,8 +1,8 @@
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <optional>
-#include <set>
 #include <stop_token>
 #include <string>
 
@@ -55,7 +55,7 @@ class Box : public std::enable_shared_from_this<Box> {
     /// caller woke it.
     Result<cgroups::Leaf> make_leaf(const std::string& name);
     Result<cgroups::Leaf> reopen_leaf(const std::string& name);
-    /// Removes it, or does so later while something that a finished command left behind still runs in it.
+    /// Removes it; while something that a finished command left behind still runs in it, one of the next calls does.
     void retire_leaf(cgroups::Leaf leaf);
 
     /// Work under way in the box, which makes it busy. Its end is activity too.
@@ -135,7 +135,7 @@ class Box : public std::enable_shared_from_this<Box> {
     std::shared_ptr<bool> current_;  ///< false for listeners of a life that is over
     BoxListener& listener_;
     size_t work_ = 0;
-    std::set<std::string> lingering_;  ///< leaves in which something of a finished command still runs
+    std::deque<std::string> lingering_;  ///< leaves in which something of a finished command still runs
 };
 
 }  // namespace hutch::daemon

@@ -99,7 +99,7 @@ void Runs::take_over(const std::shared_ptr<Box>& box, uint64_t number, runtime::
     active_.emplace(number, run);
     carry(run);
     // The last daemon may not have come to it.
-    if (run->record_.kill_reason != KillReason::kNone) (void)run->leaf_.kill();
+    if (run->record_.kill_reason != KillReason::kNone) run->kill_tree();
 }
 
 void Runs::end_report(Box& box, const std::string& reason) {

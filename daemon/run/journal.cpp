@@ -12,7 +12,6 @@
 namespace hutch::daemon {
 namespace {
 
-constexpr uint64_t kPunchAt = 4 << 20;         // given back at a time
 constexpr uint64_t kBlocks = ~uint64_t{4095};  // whole ones
 
 }  // namespace
@@ -55,7 +54,6 @@ std::optional<size_t> Journal::splice_into_file(int source, size_t limit) {
         }
         end_ += static_cast<uint64_t>(n);
         file_end_ = end_;
-        if (end_ - begin_ > kKept + kPunchAt) give_back();
         return static_cast<size_t>(n);
     }
 }
@@ -71,7 +69,6 @@ std::optional<size_t> Journal::copy_piece(int source, size_t limit) {
         const std::string_view piece(buffer, static_cast<size_t>(n));
         const size_t written = in_memory_ ? 0 : write_to_file(piece);
         if (written < piece.size()) remember(piece.substr(written));
-        if (!in_memory_ && end_ - begin_ > kKept + kPunchAt) give_back();
         return piece.size();
     }
 }
@@ -107,8 +104,10 @@ void Journal::remember(std::string_view piece) {
     begin_ = window_begin_;  // of a file, what is before the gap is given up: an offset must not lead into it
 }
 
-void Journal::give_back() {
-    const uint64_t begin = (end_ - kKept) & kBlocks;
+void Journal::fit(uint64_t room, uint64_t unread) {
+    if (in_memory_ || !file_ || end_ - begin_ <= room + room / 4) return;
+    const uint64_t begin = std::min(end_ - room, unread) & kBlocks;
+    if (begin <= begin_) return;
     // Where the file system cannot, the file grows on, and is bounded by the disk; what may be read is the same.
     (void)fallocate(file_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(begin));
     begin_ = begin;

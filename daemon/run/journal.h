@@ -10,15 +10,16 @@
 
 namespace hutch::daemon {
 
-/// What one stream of a run has said, kept in a file whose offsets are those of the stream. Bounded: beyond kKept bytes
-/// the oldest are given back to the disk (fallocate(2), FALLOC_FL_PUNCH_HOLE). The file is made with the first byte.
+/// What one stream of a run has said, kept in a file whose offsets are those of the stream. Bounded by who fills it
+/// (fit): the oldest bytes are given back to the disk (fallocate(2), FALLOC_FL_PUNCH_HOLE). The file is made with the
+/// first byte.
 ///
 /// Pipes are spliced into it: what leaves the pipe is in the file in the same system call, so that a daemon killed in
 /// between loses nothing. Where the disk refuses (full), or with no path at all, the latest kWindow bytes are kept in
 /// memory instead: a command must be able to go on, and somebody to read what it says, on a full disk too.
 class Journal {
   public:
-    static constexpr uint64_t kKept = 16 << 20;
+    static constexpr uint64_t kKept = 16 << 20;  ///< bytes, at most
     static constexpr uint64_t kWindow = 2 << 20;
 
     /// A new one. With an empty path in memory only.
@@ -29,6 +30,9 @@ class Journal {
     /// Takes what is there now of a non-blocking pipe or terminal, up to `limit` bytes: their number, 0 at its end,
     /// nothing when there is none now (EAGAIN).
     std::optional<size_t> absorb(int source, size_t limit);
+    /// Keeps the latest `room` bytes, and what is not before `unread`. May keep a quarter more of them: giving back is
+    /// done for many at a time.
+    void fit(uint64_t room, uint64_t unread);
     /// Up to `limit` bytes at `offset`, which is before end() and not before begin().
     Result<std::string> read(uint64_t offset, size_t limit) const;
 
@@ -42,7 +46,6 @@ class Journal {
     size_t write_to_file(std::string_view piece);
     void remember(std::string_view piece);
     void go_into_memory();
-    void give_back();
 
     std::string path_;
     UniqueFd file_;

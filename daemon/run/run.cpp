@@ -1,15 +1,24 @@
 #include "daemon/run/run.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/wait.h>
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
 
+#include "cgroups/events.h"
 #include "daemon/clock.h"
+#include "daemon/fd_watch.h"
 #include "daemon/log.h"
+#include "daemon/spawn.h"
 
 namespace hutch::daemon {
 namespace {
+
+// Most commands end with their output, and init says so within a millisecond: only what is later is looked at.
+constexpr std::chrono::milliseconds kUsualEnd{50};
+// For init to tell how a command ended that has left its control group.
+constexpr std::chrono::seconds kWord{5};
 
 int exit_code_of(int wait_status) {
     return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
@@ -46,18 +55,24 @@ void Run::start_deadline(asio::steady_timer& timer) {
     });
 }
 
-Task<> Run::carry() {
+Task<> Run::carry(std::shared_ptr<Turns::Share> share) {
     using namespace asio::experimental::awaitable_operators;
     const auto self = shared_from_this();
     const Box::Work work(box_);
     asio::steady_timer deadline(box_->executor());
     start_deadline(deadline);
     if (errors_) {
-        co_await (output_->fill(exited_) && errors_->fill(exited_));
+        co_await (output_->fill(exited_, share) && errors_->fill(exited_, share));
     } else {
-        co_await output_->fill(exited_);
+        co_await output_->fill(exited_, share);
     }
-    co_await exited_.wait();
+    if (!exited_.is_set()) {
+        asio::steady_timer late(box_->executor(), kUsualEnd);
+        late.async_wait([self](const boost::system::error_code& cancelled) {
+            if (!cancelled) self->watch_leaf();
+        });
+        co_await exited_.wait();
+    }
     deadline.cancel();
     lap_.to(times_.exited);
     conclude();
@@ -70,7 +85,7 @@ void Run::cancel() {
 }
 
 void Run::abandon() {
-    (void)leaf_.kill();
+    if (!exited_.is_set()) kill_tree();
 }
 
 // Who cancels it is told so, at its timeout too.
@@ -82,7 +97,46 @@ void Run::kill(KillReason reason) {
         if (!marked.ok())
             log_warning("run {}: why it is killed is not on record: {}", record_.id, marked.error().message);
     }
+    kill_tree();
+}
+
+void Run::kill_tree() {
+    killed_ = true;
     (void)leaf_.kill();
+    watch_leaf();
+    if (emptied_) note_exit(SIGKILL);
+}
+
+// Of a process that another one of its box traces, init hears when the tracer lets go of it, which may be never. Its
+// control group tells that it is dead.
+void Run::watch_leaf() {
+    if (exited_.is_set() || std::exchange(watched_, true)) return;
+    spawn(box_->executor(), "watching the control group of run " + record_.id, await_empty(shared_from_this()));
+}
+
+Task<> Run::await_empty(std::shared_ptr<Run> self) {
+    using namespace asio::experimental::awaitable_operators;
+    const auto events = self->leaf_.open_events();
+    if (!events.ok()) co_return;  // init's word is all there is
+    FdWatch watch(self->box_->executor(), events.value().get());
+    for (;;) {
+        const auto empty = cgroups::is_empty(events.value().get());
+        if (!empty.ok()) co_return;
+        if (empty.value()) break;
+        co_await (watch.changed() || self->exited_.wait());
+        if (self->exited_.is_set()) co_return;
+    }
+    self->emptied_ = true;
+    if (self->killed_) {
+        self->note_exit(SIGKILL);
+        co_return;
+    }
+    asio::steady_timer word(self->box_->executor());
+    do {  // an init that stands still tells nothing
+        word.expires_after(kWord);
+        co_await (word.async_wait(kAwait) || self->exited_.wait());
+    } while (!self->exited_.is_set() && self->box_->sleep());
+    self->lose({ErrorKind::kConflict, 0, "the command has ended, and a process that traces it keeps its exit code"});
 }
 
 void Run::note_exit(int wait_status) {
@@ -105,6 +159,8 @@ void Run::conclude() {
     if (cpu.ok()) record_.cpu_ns = static_cast<int64_t>(cpu.value());
     record_.duration_ms = std::max<int64_t>(0, unix_now_ms() - record_.started_ms);
     record_.status = record_.exit_code == 0 ? RunStatus::kCompleted : RunStatus::kFailed;
+    // What had ended by itself, and was held until the kill, is no success for that.
+    if (record_.kill_reason != KillReason::kNone && record_.exit_code == 0) record_.exit_code = 128 + SIGKILL;
     if (record_.kill_reason == KillReason::kTimeout) {
         record_.status = RunStatus::kFailed;
         record_.error = "killed at its timeout of " + std::to_string(record_.timeout_ms) + " ms";
@@ -117,7 +173,7 @@ void Run::conclude() {
 }
 
 void Run::give_up(const Error& reason) {
-    (void)leaf_.kill();
+    abandon();
     lose(reason);
     if (ended_.is_set()) return;
     conclude();
@@ -131,15 +187,15 @@ Task<Result<Outcome>> Run::outcome() {
     co_return Outcome{record_.exit_code.value_or(0), record_.cpu_ns, record_.duration_ms, times_};
 }
 
-Task<Result<Outcome>> Run::follow(Sink output, Sink errors) {
+Task<Result<Outcome>> Run::follow(Sink output, Sink errors, Reader reader) {
     using namespace asio::experimental::awaitable_operators;
     const auto self = shared_from_this();
     if (errors_) {
-        auto [told, told_errors] = co_await (output_->follow(0, output) && errors_->follow(0, errors));
+        auto [told, told_errors] = co_await (output_->follow(0, output, reader) && errors_->follow(0, errors, reader));
         CO_TRY(told);
         CO_TRY(told_errors);
     } else {
-        CO_TRY(co_await output_->follow(0, output));
+        CO_TRY(co_await output_->follow(0, output, reader));
     }
     co_return co_await outcome();
 }

@@ -44,7 +44,7 @@ class Run : public std::enable_shared_from_this<Run> {
 
     /// Both streams to their ends, then the outcome. A sink's error means that nobody listens any more, and ends this,
     /// not the run; as does the box's end, which leaves the exit code unknown.
-    Task<Result<Outcome>> follow(Sink output, Sink errors);
+    Task<Result<Outcome>> follow(Sink output, Sink errors, Reader reader = Reader::kDaemon);
     /// Waits for the end. kConflict, with the reason, when the exit code is not known.
     Task<Result<Outcome>> outcome();
     /// Kills the command and all that it started, and is remembered as cancelled. Nothing when it has ended.
@@ -56,9 +56,13 @@ class Run : public std::enable_shared_from_this<Run> {
     friend class Runs;
 
     /// Follows the command until it and its output have come to their end.
-    Task<> carry();
+    Task<> carry(std::shared_ptr<Turns::Share> share);
     void start_deadline(asio::steady_timer& timer);
     void kill(KillReason reason);
+    void kill_tree();
+    /// From now on the end of the last process in its control group is its end too.
+    void watch_leaf();
+    static Task<> await_empty(std::shared_ptr<Run> self);
     void note_exit(int wait_status);
     /// Its box has ended: whether the command had, and how, nobody can tell.
     void lose(const Error& reason);
@@ -78,6 +82,9 @@ class Run : public std::enable_shared_from_this<Run> {
     Event exited_;
     Event ended_;  ///< exited, its output taken, its record complete
     std::optional<Error> loss_;
+    bool watched_ = false;  ///< its leaf is
+    bool emptied_ = false;
+    bool killed_ = false;
     Lap lap_;
     RunTimes times_;
 };

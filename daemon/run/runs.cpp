@@ -18,7 +18,8 @@ namespace hutch::daemon {
 namespace {
 
 constexpr int64_t kMostRuns = 200;        // ended ones, of one box
-constexpr int64_t kMostKept = 64 << 20;   // bytes of what they said
+constexpr int64_t kMostKept = 32 << 20;   // bytes of what they said; those under way have as much (Turns::Share)
+constexpr int64_t kPruneAt = 16 << 20;    // such bytes since the last time
 constexpr size_t kMostPrompt = 16 << 10;  // bytes of their words, which may be a megabyte each
 constexpr std::chrono::milliseconds kSettleEvery{5};
 constexpr std::chrono::milliseconds kSettleAgain{5000};  // after a full disk
@@ -53,6 +54,7 @@ Runs::Runs(asio::any_io_executor executor, Records& records, EventLog& events, s
       records_(records),
       events_(events),
       directory_(std::move(directory)),
+      turns_(std::make_shared<Turns>(executor_)),
       settling_(executor_) {}
 
 Task<Result<std::shared_ptr<Run>>> Runs::start(std::shared_ptr<Box> box, Command command, UniqueFd input) {
@@ -64,7 +66,7 @@ Task<Result<std::shared_ptr<Run>>> Runs::start(std::shared_ptr<Box> box, Command
         std::make_shared<Run>(box, new_record(*box, command, number), std::move(leaf), records_, command.recorded);
     run->lap_ = lap;
     active_.emplace(number, run);
-    const auto launched = co_await launch(run, command, std::move(input));
+    const auto launched = co_await caught(launch(run, command, std::move(input)));
     if (!launched.ok()) {
         if (run->started_.is_set() && !run->refusal_ && box->alive()) {  // it runs, and could not be taken on
             (void)run->leaf_.kill();
@@ -136,11 +138,12 @@ void Runs::record_start(Run& run) {
 
 void Runs::carry(const std::shared_ptr<Run>& run) {
     (void)mkdir(directory_of(run->record_.box).c_str(), 0700);  // without it, the journal stays in memory
-    spawn(executor_, "carrying run " + run->record_.id, run->carry(), [this, run](const Result<void>& how) {
-        if (!how.ok()) run->give_up(how.error());
-        if (run->recorded_) events_.publish(EventType::kRunEnded, run->box_->record, run->record_);
-        settle_soon(run);
-    });
+    spawn(executor_, "carrying run " + run->record_.id, run->carry(turns_->share(run->record_.box)),
+          [this, run](const Result<void>& how) {
+              if (!how.ok()) run->give_up(how.error());
+              if (run->recorded_) events_.publish(EventType::kRunEnded, run->box_->record, run->record_);
+              settle_soon(run);
+          });
 }
 
 // The answer to whoever waits for the end goes first, the bookkeeping after it and for many at once. Until then init
@@ -175,8 +178,9 @@ void Runs::settle() {
     }
     if (!ended_.empty()) settle_after(kSettleAgain);
     settled_since_prune_ += runs.size();
-    if (settled_since_prune_ >= kPruneEvery) {
+    if (settled_since_prune_ >= kPruneEvery || kept_since_prune_ >= kPruneAt) {
         settled_since_prune_ = 0;
+        kept_since_prune_ = 0;
         for (const std::string& box : std::exchange(to_prune_, {})) prune(box);
     }
 }
@@ -187,6 +191,7 @@ void Runs::let_go(const std::shared_ptr<Run>& run) {
     if (run->box_->alive()) (void)run->box_->life().link.forget(number);
     run->box_->retire_leaf(std::move(run->leaf_));
     active_.erase(number);
+    kept_since_prune_ += run->record_.kept_bytes;
     if (run->recorded_) to_prune_.insert(run->record_.box);
 }
 

@@ -87,9 +87,11 @@ class Runs : public BoxListener {
     std::map<uint64_t, std::shared_ptr<Run>> active_;              ///< by number
     std::map<std::string, std::shared_ptr<Unclaimed>> unclaimed_;  ///< by box
     std::vector<std::shared_ptr<Run>> ended_;                      ///< of which init has yet to be told
+    std::shared_ptr<Turns> turns_;
     asio::steady_timer settling_;
     std::set<std::string> to_prune_;  ///< boxes
     size_t settled_since_prune_ = 0;
+    int64_t kept_since_prune_ = 0;
     Workers remover_{1};  ///< of files; last, since it uses the others
 };
 

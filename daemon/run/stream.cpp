@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <boost/asio/experimental/awaitable_operators.hpp>
-#include <boost/asio/post.hpp>
 
 #include "base/undo.h"
 #include "daemon/fd_watch.h"
@@ -10,7 +9,7 @@
 namespace hutch::daemon {
 namespace {
 
-constexpr size_t kPiece = 128 * 1024;
+constexpr size_t kPiece = 128 * 1024;    // for a reader
 constexpr size_t kMostInPipe = 1 << 20;  // /proc/sys/fs/pipe-max-size, for who is not root of the host
 
 // A hole in what is passed on would make the offsets of all that follows lies.
@@ -33,46 +32,68 @@ bool Stream::held_back() const {
     return !readers_.empty() && *readers_.begin() + kLag < journal_.end();
 }
 
-Task<> Stream::fill(Event& exited) {
+Stream::~Stream() {
+    if (share_) share_->leave(*this);
+}
+
+Task<> Stream::fill(Event& exited, std::shared_ptr<Turns::Share> share) {
+    share_ = std::move(share);
+    const Undo close([this] {  // however it ends: who follows must not wait for ever
+        source_.reset();
+        share_->leave(*this);
+        share_.reset();
+        closed_ = true;
+        grown_.notify();
+    });
     if (source_) co_await drain(exited);
-    source_.reset();
-    closed_ = true;
-    grown_.notify();
 }
 
 Task<> Stream::drain(Event& exited) {
     using namespace asio::experimental::awaitable_operators;
     FdWatch watch(executor_, source_.get());
-    for (int pieces = 1;; ++pieces) {
-        // A command may write as fast as we read: the others' turn comes all the same.
-        if (pieces % 16 == 0) co_await asio::post(executor_, asio::use_awaitable);
+    for (;;) {
         while (held_back() && !exited.is_set()) co_await (caught_up_.wait() || exited.wait());
         if (exited.is_set()) break;
-        const auto taken = journal_.absorb(source_.get(), kPiece);
-        if (taken.has_value()) {
-            if (*taken == 0) co_return;
-            grown_.notify();
-        } else {
-            co_await (watch.readable() || exited.wait());
-        }
+        co_await share_->turn(clients_ > 0, exited);
+        const auto taken = take(Turns::kPiece);
+        if (!taken) co_return;
+        if (!*taken) co_await (watch.readable() || exited.wait());
     }
     take_rest();
+}
+
+std::optional<bool> Stream::take(size_t limit) {
+    const auto taken = journal_.absorb(source_.get(), limit);
+    if (!taken) return false;
+    if (*taken == 0) return std::nullopt;
+    share_->took(*taken, clients_ > 0);
+    share_->join(*this);
+    fit(share_->room());
+    grown_.notify();
+    return true;
+}
+
+void Stream::fit(uint64_t room) {
+    journal_.fit(room, readers_.empty() ? journal_.end() : *readers_.begin());
 }
 
 // What is there now, and no more than a pipe can hold: what the command left in the background may write as fast as we
 // read.
 void Stream::take_rest() {
     for (size_t rest = kMostInPipe; rest > 0;) {
-        const auto taken = journal_.absorb(source_.get(), rest);
-        if (!taken.has_value() || *taken == 0) return;
-        rest -= std::min(*taken, rest);
+        const uint64_t before = journal_.end();
+        if (!take(rest).value_or(false)) return;
+        rest -= std::min<uint64_t>(journal_.end() - before, rest);
     }
 }
 
-Task<Result<void>> Stream::follow(uint64_t offset, Sink sink) {
+Task<Result<void>> Stream::follow(uint64_t offset, Sink sink, Reader reader) {
     auto place = readers_.insert(offset);
+    const size_t client = reader == Reader::kClient ? 1 : 0;
+    clients_ += client;
     const Undo leave([&] {
         readers_.erase(place);
+        clients_ -= client;
         caught_up_.notify();
     });
     for (;;) {

@@ -46,6 +46,10 @@ bool runs_full();
 /// Keeps the descriptors, which are its own from here on.
 void hold_run(uint64_t id, pid_t pid, const int* kept, size_t count);
 void forget_run(uint64_t id);
+/// Becomes readable when what a forgotten run left in the background has written; -1 as long as there is no such thing.
+int drains();
+/// Takes a part of that, which goes nowhere.
+void drain_some();
 /// Reaps whatever has ended.
 void reap_all();
 /// Tells of each end that was not told yet. False when the queue is full: to be called again when there is room.

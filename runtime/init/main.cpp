@@ -66,14 +66,16 @@ void handle_request(const Context& context) {
 [[noreturn]] void serve(const Context& context, int signals) {
     for (;;) {
         const short room = tell_ends() ? 0 : POLLOUT;
-        pollfd events[] = {{kControlFd, static_cast<short>(POLLIN | room), 0}, {signals, POLLIN, 0}};
-        if (poll(events, 2, -1) < 0) continue;  // EINTR: nothing else can happen to two good descriptors
+        pollfd events[] = {
+            {kControlFd, static_cast<short>(POLLIN | room), 0}, {signals, POLLIN, 0}, {drains(), POLLIN, 0}};
+        if (poll(events, 3, -1) < 0) continue;  // EINTR: nothing else can happen to good descriptors
         if ((events[1].revents & POLLIN) != 0) {
             signalfd_siginfo ignored;
             [[maybe_unused]] const ssize_t n = read(signals, &ignored, sizeof(ignored));
             reap_all();
         }
         if ((events[0].revents & POLLIN) != 0) handle_request(context);
+        if ((events[2].revents & POLLIN) != 0) drain_some();
     }
 }
 

@@ -2,6 +2,10 @@
 // held would be lost with it.
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -37,7 +41,47 @@ void note_end(pid_t pid, int status) {
     }
 }
 
+// What a command left in the background may write on for as long as it likes: a pipe that nobody reads would stop it,
+// and one that is closed would end it (SIGPIPE). What it writes goes nowhere, at the expense of its box.
+int g_drains = -1;  // an epoll of the pipes
+char g_nowhere[64 * 1024];
+
+bool may_be_written(int fd) {
+    struct stat status;
+    if (fstat(fd, &status) != 0 || !S_ISFIFO(status.st_mode)) return false;  // closing a terminal hangs it up
+    pollfd writers{fd, POLLIN, 0};
+    return poll(&writers, 1, 0) >= 0 && (writers.revents & POLLHUP) == 0;
+}
+
+bool start_drain(int fd) {
+    if (g_drains < 0) g_drains = epoll_create1(EPOLL_CLOEXEC);
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.fd = fd;
+    return fcntl(fd, F_SETFL, O_NONBLOCK) == 0 && epoll_ctl(g_drains, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+void let_go(int fd) {
+    if (!may_be_written(fd) || !start_drain(fd)) close(fd);
+}
+
 }  // namespace
+
+int drains() {
+    return g_drains;
+}
+
+void drain_some() {
+    epoll_event ready[4];
+    const int count = epoll_wait(g_drains, ready, 4, 0);
+    for (int i = 0; i < count; ++i) {
+        const int fd = ready[i].data.fd;
+        const ssize_t n = read(fd, g_nowhere, sizeof(g_nowhere));
+        if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR))) continue;
+        epoll_ctl(g_drains, EPOLL_CTL_DEL, fd, nullptr);  // the daemon may have it open still
+        close(fd);
+    }
+}
 
 bool runs_full() {
     return g_count == kMaxRuns;
@@ -56,7 +100,7 @@ void forget_run(uint64_t id) {
     for (size_t i = 0; i < g_count; ++i) {
         HeldRun& run = g_runs[i];
         if (run.id != id) continue;
-        for (size_t k = 0; k < run.kept_count; ++k) close(run.kept[k]);
+        for (size_t k = 0; k < run.kept_count; ++k) let_go(run.kept[k]);
         if (run.ended && !run.told) --g_untold;
         run = g_runs[--g_count];
         return;

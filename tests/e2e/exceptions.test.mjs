@@ -51,6 +51,24 @@ throwing('in the account of an agent: the prompt has failed, its program is gone
   assert.equal((await new Stream(response).finish()).event, 'done');
 });
 
+throwing('in the start of a run: it is refused, and nothing of it stays', async () => {
+  const box = await daemon.box();
+  arm('openat', '.out');
+  await daemon.refuses(500, /bad_alloc/, 'POST', `${box.path}/exec`, { body: { command: ['sh', '-c', 'echo; sleep 1000'] } });
+  assert.deepEqual(await runsOf(box), []);
+  assert.equal(await box.status(), 'idle');
+  assert.equal(await box.sh('ps | grep -c "[s]leep 1000" || true'), '0');
+});
+
+throwing('in the carrying of a run: it has failed, and its box serves on', async () => {
+  const box = await daemon.box();
+  arm('openat', '.out', 1);
+  await daemon.refuses(500, /bad_alloc/, 'POST', `${box.path}/exec`, { body: { command: ['sh', '-c', 'echo; sleep 1000'] } });
+  const [run] = await runsOf(box);
+  assert.equal(run.status, 'failed');
+  assert.equal(await box.sh('ps | grep -c "[s]leep 1000" || true'), '0');
+});
+
 throwing('in the making of a fork: all of them are refused, and none stays', async () => {
   const box = await daemon.box();
   await box.sh('echo kept > file');
@@ -58,4 +76,25 @@ throwing('in the making of a fork: all of them are refused, and none stays', asy
   await daemon.refuses(500, /bad_alloc/, 'POST', `${box.path}/fork`, { body: { count: 3 } });
   assert.deepEqual((await daemon.json('GET', '/v2/box')).map(({ id }) => id), [box.id]);
   assert.equal(await box.read('file'), 'kept\n');
+});
+
+throwing('in the run of an image build: it has failed, and its box is gone', async () => {
+  arm('read', 'pipe:'); // which has what the script says
+  const build = new Stream(await open(daemon.socket, 'POST', '/v2/images/made/build', { body: { from: 'busybox', script: 'echo hello; exec sleep 1000' } }));
+  const { event, data } = await build.finish();
+  assert.equal(event, 'error');
+  assert.match(data.error, /bad_alloc/);
+  assert.ok(!(await daemon.json('GET', '/v2/images')).images.some(({ name }) => name === 'made'));
+});
+
+// Its lock is not given back by a call that hangs, so this one is the last.
+throwing('a kernel call that does not come back does not keep the daemon from its end', async () => {
+  arm('hang:openat', 'b-');
+  const lost = daemon.ask('POST', '/v2/box', { body: {} });
+  await until('it hangs', () => !fs.existsSync(control));
+  assert.deepEqual(await daemon.end('SIGTERM'), { code: 1, signal: null });
+  await assert.rejects(lost);
+  assert.ok(said(/changes of boxes are cut off/) && said(/does not come back/), daemon.log.join('\n'));
+  await daemon.launch();
+  assert.deepEqual(await daemon.json('GET', '/v2/box'), []);
 });

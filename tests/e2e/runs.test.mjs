@@ -132,6 +132,35 @@ leakless(daemon, 'only the latest output is kept of a run that says very much', 
   assert.ok(file.blocks * 512 <= 21 << 20, `the disk holds ${file.blocks * 512} bytes`);
 });
 
+/// Bytes that the disk holds of what the box's runs have said.
+const bytesOnDisk = (box) => {
+  const directory = path.join(daemon.state, 'runs', box.id);
+  return fs.readdirSync(directory).reduce((sum, name) => sum + fs.statSync(path.join(directory, name)).blocks * 512, 0);
+};
+
+leakless(daemon, 'what is kept of a box is bounded while its runs last, however many say how much', async () => {
+  const box = await daemon.box();
+  const runs = [];
+  for (let i = 0; i < 12; ++i) runs.push(await detach(box, 'head -c 8388608 /dev/zero; echo end; sleep 1000'));
+  for (const run of runs) await until('all of it is said', async () => (await get(box, run)).output_kept.end === (8 << 20) + 4);
+  assert.ok(bytesOnDisk(box) <= 40 << 20, `the disk holds ${bytesOnDisk(box)} bytes`);
+  for (const run of runs) {
+    const { output_kept: kept } = await get(box, run);
+    const rest = await daemon.ask('GET', `${box.path}/runs/${run}/output?offset=${kept.begin}`);
+    assert.deepEqual([rest.bytes.length, rest.text.endsWith('end\n')], [kept.end - kept.begin, true]);
+  }
+});
+
+leakless(daemon, 'who reads along misses nothing, however little is kept of each run', async () => {
+  const box = await daemon.box();
+  for (let i = 0; i < 40; ++i) await detach(box, 'head -c 1048576 /dev/zero; sleep 1000');
+  await box.sh('mkfifo go');
+  const run = await detach(box, 'cat go; seq 1 400000');
+  const all = collect(await follow(box, run));
+  await box.sh('echo > go');
+  assert.equal((await all).toString(), `\n${Array.from({ length: 400000 }, (_, i) => `${i + 1}\n`).join('')}`);
+});
+
 leakless(daemon, 'bad wishes about output are refused by name', async () => {
   const box = await daemon.box();
   const run = (await box.stream(['echo', 'x'])).response.headers['x-run-id'];
@@ -189,6 +218,72 @@ leakless(daemon, 'a timeout kills the whole tree, and the record says so', async
   for (const timeout of [0, -1, 'soon', 604800001]) {
     await daemon.refuses(400, /^timeout: must be/, 'POST', `${box.path}/exec`, { body: { command: ['true'], timeout } });
   }
+});
+
+/// A box in which `hold(pid)` has a process traced, by one of the same user that never lets go of it.
+async function tracingBox() {
+  const box = await daemon.box();
+  const content = fs.readFileSync(process.env.PROBE).toString('base64');
+  await daemon.json('POST', `${box.path}/files/write`, { path: 'probe', content, encoding: 'base64' });
+  await box.sh('chmod +x probe; mkfifo go');
+  const hold = async (pid) => {
+    const stream = await box.stream(['./probe', 'ptrace-hold', pid]);
+    await stream.until('held\n');
+  };
+  return { box, hold };
+}
+
+const pidOf = (box, run) => until('it has told its pid', async () => (await output(box, run)).trim());
+
+leakless(daemon, 'a timeout ends a run that another process traces, and is told as that', async () => {
+  const { box, hold } = await tracingBox();
+  const run = await detach(box, 'echo $$; exec sleep 1000', { timeout: 1500 });
+  await hold(await pidOf(box, run));
+  const record = await ended(box, run);
+  assert.deepEqual([record.status, record.exit_code, record.error_message], ['failed', 137, 'killed at its timeout of 1500 ms']);
+  assert.equal(await box.sh('pidof probe | wc -w'), '1', 'the tracer lives');
+});
+
+leakless(daemon, 'cancel ends a run that another process traces', async () => {
+  const { box, hold } = await tracingBox();
+  const run = await detach(box, 'echo $$; exec sleep 1000');
+  await hold(await pidOf(box, run));
+  await cancel(box, run);
+  assert.equal((await get(box, run)).status, 'cancelled');
+});
+
+leakless(daemon, 'a run that ends while another process traces it has ended, and its exit code is not invented', async () => {
+  const { box, hold } = await tracingBox();
+  const run = await detach(box, 'echo $$; read x < go; exit 0');
+  await hold(await pidOf(box, run));
+  await box.sh('echo > go');
+  const record = await ended(box, run);
+  assert.deepEqual([record.status, record.exit_code], ['failed', null]);
+  assert.match(record.error_message, /traces it.*its exit code is not known/);
+});
+
+leakless(daemon, 'what a command left in the background lives on and may write without end', async () => {
+  const box = await daemon.box();
+  await box.sh('mkfifo go');
+  await box.sh('(read x < go; i=0; while [ $i -lt 100000 ]; do i=$((i+1)); echo 0123456789 || exit; done; echo through > after) &');
+  await daemon.end('SIGKILL');
+  await daemon.launch();
+  await box.sh('echo > go');
+  await until('it has written', async () => await box.sh('cat after 2>&- || true') === 'through');
+});
+
+leakless(daemon, 'what was left behind is swept when it has ended, and costs later commands nothing', async () => {
+  const box = await daemon.box();
+  const groups = () => fs.readdirSync(`${unifiedGroup(daemon.name)}/b-${box.id}`, { withFileTypes: true }).filter((entry) => entry.isDirectory()).length;
+  await box.sh('true');
+  const before = groups();
+  for (let i = 0; i < 30; ++i) await box.sh('sleep 1000 >&- 2>&- &');
+  assert.ok(groups() >= before + 30);
+  await box.sh('killall sleep');
+  await until('it is swept', async () => {
+    await box.sh('true');
+    return groups() <= before + 1;
+  });
 });
 
 leakless(daemon, 'a running command survives a killed daemon with all of its output and its exit status', async () => {

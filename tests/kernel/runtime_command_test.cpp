@@ -240,6 +240,18 @@ TEST_F(RuntimeCommandTest, ARunThatIsForgottenWhileItRunsIsReapedInSilence) {
     EXPECT_EQ(held(), std::set<uint64_t>{});
 }
 
+// A pipe holds 64 KiB: the writer would stand still, or end by SIGPIPE.
+TEST_F(RuntimeCommandTest, WhatItLeavesInTheBackgroundMayWriteOnWhenItIsForgotten) {
+    ASSERT_EQ(box().say({"busybox", "mkfifo", "/tmp/go", "/tmp/through"}), "");
+    const std::string loop = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); echo 0123456789; done";
+    Running running = box().begin(
+        {.argv = {"sh", "-c", "(read go < /tmp/go; " + loop + "; echo through > /tmp/through) & :"}, .kept = true});
+    ASSERT_EQ(box().next().reply.type, MessageType::kExited);
+    running.out.reset();
+    forget(running.id);
+    EXPECT_EQ(box().say({"sh", "-c", "echo > /tmp/go; cat /tmp/through"}), "through");
+}
+
 TEST_F(RuntimeCommandTest, MayOpenAsManyFilesAsAServiceMay) {
     EXPECT_EQ(box().say({"sh", "-c", "ulimit -Sn"}), "1024");
 }

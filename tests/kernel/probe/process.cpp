@@ -33,6 +33,12 @@ constexpr Attempt kAttempts[] = {
     // another process: PID
     {"ptrace-attach", [](char** a) { return ptrace(PTRACE_ATTACH, pid_of(a), nullptr, nullptr); }},
     {"ptrace-seize", [](char** a) { return ptrace(PTRACE_SEIZE, pid_of(a), nullptr, nullptr); }},
+    {"ptrace-hold",
+     [](char** a) -> long {
+         if (ptrace(PTRACE_SEIZE, pid_of(a), nullptr, nullptr) != 0) return -1;
+         [[maybe_unused]] const ssize_t n = write(1, "held\n", 5);
+         for (;;) pause();
+     }},
     {"process_vm_readv", [](char** a) { return vm_transfer(a, false); }},
     {"process_vm_writev", [](char** a) { return vm_transfer(a, true); }},
     {"pidfd_getfd", [](char** a) -> long { return sys_pidfd_getfd(sys_pidfd_open(pid_of(a)), 0); }},
