@@ -78,6 +78,11 @@ Task<bool> serve_one(HttpExchange& exchange, const ConnectionRules& rules, Clien
     } catch (const std::exception& thrown) {  // of a library, or out of memory: this request's end, not the daemon's
         outcome = Error{ErrorKind::kSystem, 0, thrown.what()};
     }
+    const bool left = exchange.left() || (exchange.upgraded() && !outcome.ok() && outcome.error().code == ECONNRESET);
+    if (left) {  // which is its own affair, whatever came of its request
+        log_info("{} {}: its client left", exchange.request().method, exchange.request().path);
+        co_return false;
+    }
     if (!outcome.ok() && http_status(outcome.error()) == 500) {
         log_error("{} {}: {}", exchange.request().method, exchange.request().path, outcome.error().message);
     }

@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "daemon/api/resources.h"
+#include "daemon/spawn.h"
 
 namespace hutch::daemon {
 namespace {
@@ -115,10 +116,10 @@ Answer events(Services& services, Exchange& exchange) {
     std::map<std::string, std::string> headers;
     headers["Cache-Control"] = "no-store";
     CO_TRY(co_await exchange.begin(200, "text/event-stream", headers));
-    const auto told =
-        co_await (tell(services.events, wanted, exchange) || exchange.client_gone() || services.events.closing());
-    if (told.index() == 1) co_return std::optional<Response>();
-    if (told.index() == 0) CO_TRY(std::get<0>(told));
+    const auto over = [&]() -> Task<> { co_await (exchange.client_gone() || services.events.closing()); };
+    const auto told = co_await unless(over(), tell(services.events, wanted, exchange));
+    if (exchange.left()) co_return client_left();
+    if (told) CO_TRY(*told);
     CO_TRY(co_await exchange.end());
     co_return std::optional<Response>();
 }

@@ -45,6 +45,11 @@ struct Response {
     std::function<std::string()> rest = {};
 };
 
+/// There is nobody to be answered any more.
+inline Error client_left(const std::string& how = "left") {
+    return {ErrorKind::kSystem, ECONNRESET, "client: " + how};
+}
+
 /// A WebSocket after its handshake.
 class Socket {
   public:
@@ -76,6 +81,8 @@ class Exchange {
     virtual Task<Result<void>> write(std::string_view piece) = 0;
     virtual Task<Result<void>> end() = 0;
     [[nodiscard]] virtual bool begun() const = 0;
+    /// The client was found gone, by a read, a write or client_gone(): what is answered now goes nowhere.
+    [[nodiscard]] virtual bool left() const = 0;
     /// Done when the client has gone away, which a command that writes nothing would never learn. For use after the
     /// request's body was read; may be cancelled.
     virtual Task<> client_gone() = 0;

@@ -2,7 +2,9 @@
 
 #include "daemon/api/resources.h"
 #include "daemon/files/files.h"
+#include "daemon/log.h"
 #include "daemon/run/collector.h"
+#include "daemon/spawn.h"
 
 namespace hutch::daemon {
 namespace {
@@ -28,6 +30,13 @@ Error goes_on(const Run& run, Error error) {
     return error;
 }
 
+// Its client has left, and what it held goes with it: the run stays, and can be read on.
+Error goes_on(const Run& run) {
+    const RunRecord record = run.record();
+    log_info("box {}: run {} goes on without its client", record.box, record.id);
+    return client_left();
+}
+
 // Of a command as of a piece of code: what one says of itself and the other does is `decode`'s to find out.
 using Decode = Result<Work> (*)(const Services&, const Box&, const Fields&);
 
@@ -47,9 +56,10 @@ Task<Result<std::optional<Response>>> exec(Services& services, Exchange& exchang
     if (detach.value_or(false)) co_return std::optional(answer_detached(*run));
     Collector out{&exchange.memory()};
     Collector err{&exchange.memory()};
-    auto followed = co_await run->follow(out.sink(), err.sink());
-    if (!followed.ok() && followed.error().kind == ErrorKind::kLimit) co_return goes_on(*run, followed.error());
-    CO_TRY_LET(const Outcome outcome, std::move(followed));
+    auto followed = co_await unless(exchange.client_gone(), run->follow(out.sink(), err.sink()));
+    if (!followed) co_return goes_on(*run);
+    if (!followed->ok() && followed->error().kind == ErrorKind::kLimit) co_return goes_on(*run, followed->error());
+    CO_TRY_LET(const Outcome outcome, *std::move(followed));
     if (out.cut || err.cut) err.kept += "\n[hutch: output beyond 32 MiB was dropped; use exec-stream]\n";
     Json json = outcome_json(outcome);
     json["output"] = std::move(out.kept);
@@ -78,7 +88,10 @@ Task<Result<std::optional<Response>>> exec_stream(Services& services, Exchange& 
     std::string last;
     if (run.ok()) {
         const Sink forward = [&exchange](std::string_view piece) { return exchange.write(piece); };
-        const auto outcome = co_await run.value()->follow(forward, forward);
+        const auto came =
+            co_await unless(exchange.client_gone(), run.value()->follow(forward, forward, Reader::kClient));
+        if (!came) co_return goes_on(*run.value());
+        const Result<Outcome>& outcome = *came;
         last = outcome.ok() ? final_event("exit", outcome_json(outcome.value()))
                             : final_event("error", error_json(outcome.error()));
     } else {

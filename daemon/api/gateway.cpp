@@ -1,17 +1,15 @@
 // The models' gateway: a door at the boxes' gateway address through which an agent's program calls its model. It takes
 // the run's token off, puts the provider's key on, and passes the rest through as it comes.
 
-#include <boost/asio/experimental/awaitable_operators.hpp>
-
 #include "daemon/api/model_call.h"
 #include "daemon/api/resources.h"
 #include "daemon/log.h"
+#include "daemon/spawn.h"
 
 namespace hutch::daemon {
 namespace {
 
 using Answer = Task<Result<std::optional<Response>>>;
-using namespace asio::experimental::awaitable_operators;
 
 constexpr size_t kMostBody = 32 << 20;    // bytes; providers take no more
 constexpr size_t kMostOfAll = 512 << 20;  // of all calls under way
@@ -123,9 +121,9 @@ Answer forward(const Models& models, Fetcher& fetcher, std::shared_ptr<MemoryBud
         co_return std::optional(std::move(refused));
     }
     Fetch fetch = fetcher.start(call_of(request, way.value(), std::move(body).value()));
-    auto done = co_await (relay(exchange, fetch, way.value().provider->name) || exchange.client_gone());
-    if (done.index() == 0) co_return std::get<0>(std::move(done));
-    co_return std::optional(refusal(408, "the caller ended its side of the connection"));
+    auto done = co_await unless(exchange.client_gone(), relay(exchange, fetch, way.value().provider->name));
+    if (!done) co_return client_left();
+    co_return *std::move(done);
 }
 
 }  // namespace

@@ -85,8 +85,8 @@ Task<Result<void>> HttpExchange::receive_body() {
     if (buffer_.size() + kPiece > buffer_.max_size()) co_return invalid("body: a line of a chunk has no end");
     const auto begin = Clock::now();
     const auto came = co_await receive(kPiece, pace_.left());
-    if (!came.ok() && came.error().kind != ErrorKind::kTimeout) co_return came.error();
-    if (came.ok() && came.value() == 0) co_return Error{ErrorKind::kSystem, ECONNRESET, "client: left within a body"};
+    left_ = came.ok() ? came.value() == 0 : came.error().kind != ErrorKind::kTimeout;
+    if (left_) co_return client_left("left within a body");
     if (came.ok()) pace_.add(since(begin), came.value());
     if (!came.ok() || pace_.left() == Millis::zero()) {
         co_return Error{
@@ -177,9 +177,12 @@ Task<Result<void>> HttpExchange::end() {
 // What it sends meanwhile is its next request, kept for then. More of it than is read for a request would hide its end:
 // who sends that much unasked is taken to stay.
 Task<> HttpExchange::client_gone() {
+    const auto cancellation = co_await asio::this_coro::cancellation_state;
     while (buffer_.size() < HeadScan::kMostBytes) {
         const auto came = co_await receive(kHeadPiece, Wire::kForever);
-        if (!came.ok() || came.value() == 0) co_return;
+        if (cancellation.cancelled() != asio::cancellation_type::none) co_return;
+        left_ = !came.ok() || came.value() == 0;
+        if (left_) co_return;
     }
     asio::steady_timer never(wire_.get_executor(), asio::steady_timer::time_point::max());
     co_await never.async_wait(kAwait);
@@ -231,6 +234,7 @@ Task<Result<void>> HttpExchange::put(std::string bytes) {
     if (broken_) co_return *broken_;
     auto written = co_await wire_.write(bytes, patience_.answer);
     if (!written.ok()) broken_ = written.error();
+    left_ = left_ || !written.ok();
     co_return written;
 }
 

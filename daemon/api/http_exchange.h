@@ -36,6 +36,7 @@ class HttpExchange final : public Exchange {
 
     [[nodiscard]] const Request& request() const override { return request_; }
     [[nodiscard]] bool begun() const override { return begun_; }
+    [[nodiscard]] bool left() const override { return left_; }
     Task<Result<std::string>> read_some() override;
     Task<Result<std::string>> read_body(size_t limit) override;
     using Exchange::begin;
@@ -64,7 +65,8 @@ class HttpExchange final : public Exchange {
     Pace pace_;
     Request request_;
     std::optional<Error> broken_;  ///< how a write failed
-    bool old_ = false;             ///< HTTP/1.0, which knows no chunks
+    bool left_ = false;
+    bool old_ = false;  ///< HTTP/1.0, which knows no chunks
     bool continued_ = false;
     bool begun_ = false;
     bool finished_ = false;

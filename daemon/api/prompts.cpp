@@ -4,6 +4,8 @@
 #include "daemon/api/multipart.h"
 #include "daemon/api/resources.h"
 #include "daemon/files/files.h"
+#include "daemon/log.h"
+#include "daemon/spawn.h"
 #include "daemon/text.h"
 
 namespace hutch::daemon {
@@ -187,7 +189,7 @@ class Teller {
             transcript_->feed(piece, take);
             co_return co_await exchange_.write(std::exchange(events_, ""));
         };
-        CO_TRY(co_await said.follow(said.journal().begin(), read));
+        CO_TRY(co_await said.follow(said.journal().begin(), read, Reader::kClient));
         transcript_->end(take);
         co_return co_await exchange_.write(std::exchange(events_, ""));
     }
@@ -210,13 +212,22 @@ Task<Result<void>> end(Services& services, Exchange& exchange, PromptRecord prom
     co_return co_await exchange.end();
 }
 
-// All that it has done so far, then what it does, then what came of it.
-Answer tell(Services& services, Exchange& exchange, std::shared_ptr<PromptRun> prompt) {
-    CO_TRY(co_await begin(exchange, prompt->record.run));
+Task<Result<void>> tell_to_end(Services& services, Exchange& exchange, std::shared_ptr<PromptRun> prompt) {
     Teller teller(exchange, *prompt->harness);
     CO_TRY(co_await teller.tell(prompt->run->output()));
     co_await prompt->ended.wait();
-    CO_TRY(co_await end(services, exchange, prompt->record, prompt->run->record().cpu_ns));
+    co_return co_await end(services, exchange, prompt->record, prompt->run->record().cpu_ns);
+}
+
+// All that it has done so far, then what it does, then what came of it.
+Answer tell(Services& services, Exchange& exchange, std::shared_ptr<PromptRun> prompt) {
+    CO_TRY(co_await begin(exchange, prompt->record.run));
+    const auto told = co_await unless(exchange.client_gone(), tell_to_end(services, exchange, prompt));
+    if (!told) {
+        log_info("box {}: run {} goes on without its client", prompt->record.box, prompt->record.run);
+        co_return client_left();
+    }
+    CO_TRY(*told);
     co_return std::optional<Response>();
 }
 

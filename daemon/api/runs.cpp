@@ -5,6 +5,7 @@
 
 #include "daemon/api/json_text.h"
 #include "daemon/api/resources.h"
+#include "daemon/spawn.h"
 
 namespace hutch::daemon {
 namespace {
@@ -145,7 +146,7 @@ Answer output(Services& services, Exchange& exchange, const Params& params) {
     // An init that stands still tells nothing; what is in the journal can be read all the same, but has no end yet.
     if (record.status == RunStatus::kRunning && (wanted.follow || !box->sleep())) {
         const auto told = co_await (services.runs.settled(box) || exchange.client_gone());
-        if (told.index() == 1) co_return std::optional<Response>();
+        if (told.index() == 1) co_return client_left();
     }
     const auto active = services.runs.find(*box, record.id);
     std::optional<Stream> ended;
@@ -159,9 +160,10 @@ Answer output(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY(co_await exchange.begin(200, "application/octet-stream"));
     const Sink forward = [&exchange](std::string_view piece) { return exchange.write(piece); };
     if (wanted.follow) {
-        const auto told = co_await (stream.follow(wanted.offset, forward) || exchange.client_gone());
-        if (told.index() == 1) co_return std::optional<Response>();
-        CO_TRY(std::get<0>(told));
+        const auto told =
+            co_await unless(exchange.client_gone(), stream.follow(wanted.offset, forward, Reader::kClient));
+        if (!told) co_return client_left();
+        CO_TRY(*told);
         // A command may close its output before it ends; who read to the end is to find how it ended.
         if (active) co_await (active->outcome() || exchange.client_gone());
     } else {

@@ -74,6 +74,8 @@ bool says_eof(const std::string& text) {
 // A session owns what its two directions share; the input side may end after the command has.
 struct Session {
     std::unique_ptr<Socket> socket;
+    explicit Session(const asio::any_io_executor& executor) : left(executor) {}
+    Event left;      ///< its client has, or has said that it does
     UniqueFd input;  ///< of the command: its stdin pipe, or the terminal
     bool tty = false;
     std::function<void()> hang_up;  ///< set while the command runs
@@ -102,6 +104,7 @@ Task<> carry_input(std::shared_ptr<Session> session, asio::any_io_executor execu
 
 void end_input(Session& session) {
     session.input.reset();
+    session.left.set();
     // Who closes a terminal's window wants its programs gone, as a modem that hangs up.
     if (session.tty && session.hang_up) session.hang_up();
 }
@@ -127,17 +130,19 @@ Task<Result<Outcome>> converse(Services& services, const std::shared_ptr<Session
     const Sink forward = [&session](std::string_view piece) { return session->socket->write(false, piece); };
     session->hang_up = [&run] { run->cancel(); };
     const Undo over([&session] { session->hang_up = nullptr; });
-    auto outcome = co_await run->follow(forward, forward);
-    if (!outcome.ok() && session->tty) run->cancel();  // a terminal that nobody sees; nothing if it has ended
-    co_return outcome;
+    auto outcome = co_await unless(session->left.wait(), run->follow(forward, forward, Reader::kClient));
+    if (session->tty && !(outcome && outcome->ok())) run->cancel();  // one that nobody sees; nothing if it has ended
+    if (!outcome) co_return client_left();
+    co_return *std::move(outcome);
 }
 
 Task<Result<std::optional<Response>>> terminal(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
-    const auto session = std::make_shared<Session>();
+    const auto session = std::make_shared<Session>(box->executor());
     CO_TRY_LET(session->socket, co_await exchange.upgrade());
     CO_TRY_LET(const auto first, co_await session->socket->read());
     const auto outcome = co_await converse(services, session, box, decode_opening(services, *box, first.data));
+    if (session->left.is_set()) co_return client_left();
     const Json last = outcome.ok() ? outcome_json(outcome.value()) : error_json(outcome.error());
     (void)co_await session->socket->write(true, dump(last));
     co_await session->socket->close();

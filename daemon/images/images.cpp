@@ -81,7 +81,7 @@ std::vector<std::string> shell(const std::string& script) {
 
 // The script to its end, or to its death when `gone` is done first.
 Task<Result<Outcome>> finish(Run& run, Sink output, Gone gone) {
-    auto outcome = co_await unless(gone(), run.follow(output, output));
+    auto outcome = co_await unless(gone(), run.follow(output, output, Reader::kClient));
     if (outcome) co_return *std::move(outcome);
     run.cancel();
     (void)co_await run.outcome();

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http from 'node:http';
 import { hutch, output } from './lib/command.mjs';
+import { connections } from './lib/host.mjs';
 import { events, open } from './lib/http.mjs';
 import { leakless, needs, suite } from './lib/suite.mjs';
 import { until } from './lib/until.mjs';
@@ -152,6 +153,18 @@ leakless(daemon, 'cancel ends the agent and all that it started, and says so', a
   assert.deepEqual(rest.at(-1), { name: 'error', data: { error: 'cancelled' } });
   assert.equal((await runsOf(box))[0].status, 'cancelled');
   assert.equal(await box.sh('ps | grep -c "[s]leep 1000" || true'), '0');
+});
+
+leakless(daemon, 'a client that leaves is noticed at once, and the prompt goes on', async () => {
+  const box = await withAgent(`${say('text', { text: 'first' })}; read line < /workspace/home/fifo; ${say('done', kDone)}`);
+  await box.sh('mkfifo fifo');
+  const all = await ask(box, 'x');
+  const run = (await all.next()).value.data.run_id;
+  await all.return();
+  await until('its connection is closed', () => connections(daemon.socket) === 0);
+  await daemon.refuses(409, /at work on run/, 'POST', `${box.path}/run/stream`, { body: { prompt: 'another' } });
+  await box.sh('echo on > fifo');
+  await until('it has ended', async () => (await daemon.json('GET', `${box.path}/runs/${run}`)).status === 'completed');
 });
 
 leakless(daemon, 'a timeout ends it', async () => {

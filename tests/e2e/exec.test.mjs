@@ -2,7 +2,9 @@
 
 import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
+import http from 'node:http';
 import { complains } from './lib/command.mjs';
+import { connections } from './lib/host.mjs';
 import { leakless, needs, suite } from './lib/suite.mjs';
 import { until } from './lib/until.mjs';
 
@@ -188,6 +190,37 @@ leakless(daemon, 'a client that goes away does not end the run', async () => {
   await box.sh('echo 42 > /tmp/go; read x < /tmp/done'); // returns once the command has come to its end
   assert.equal(await box.read('after'), '42\n');
 });
+
+// Its socket is closed at once, and not when the command has something to say; the command goes on.
+const kLong = ['sh', '-c', 'read x < /tmp/go; echo $x > after'];
+function ask(target, body) {
+  const client = http.request({ socketPath: daemon.socket, method: 'POST', path: target, agent: false });
+  client.on('error', () => {}); // it leaves
+  client.end(JSON.stringify(body));
+  return client;
+}
+const kWays = {
+  exec: (box) => ask(`${box.path}/exec`, { command: kLong }),
+  'exec-stream': (box) => ask(`${box.path}/exec-stream`, { command: kLong }),
+  'exec-tty': async (box) => {
+    const session = await box.session({ command: kLong });
+    return { destroy: () => session.abandon() };
+  },
+};
+for (const [way, begin] of Object.entries(kWays)) {
+  leakless(daemon, `a client that leaves in the middle of ${way} is noticed, and its command goes on`, async () => {
+    const box = await daemon.box();
+    await box.sh('mkfifo /tmp/go');
+    const client = await begin(box);
+    await until('it runs', async () => await box.status() === 'running');
+    client.destroy();
+    await until('its connection is closed', () => connections(daemon.socket) === 0);
+    assert.equal(await box.status(), 'running');
+    await box.sh('echo 42 > /tmp/go');
+    await until('the command has gone on', async () => await box.sh('cat after 2>&- || true') === '42');
+    assert.deepEqual(daemon.log.filter((line) => JSON.parse(line).level === 'error'), []);
+  });
+}
 
 leakless(daemon, 'a process in the background does not hold up the answer', async () => {
   const box = await daemon.box();
