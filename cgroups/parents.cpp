@@ -71,7 +71,8 @@ Result<void> place_on_unified(Parents& parents, int root) {
     for (const Controller controller : here) passed.push_back(name_of(controller));
     // With it and memory in one group, what a box has written and not yet put to disk is its own, and boxes have equal
     // weights for disks whose scheduler knows weights (cgroup-v2.rst, "Writeback"). v1 has nothing of the kind.
-    if (has_word(available, kIo)) passed.push_back(kIo);
+    parents.io = has_word(available, kIo);
+    if (parents.io) passed.push_back(kIo);
     const std::string& path = parents.unified.root;
     TRY(pass_on(root, path, passed));
     TRY(pass_on(parents.unified.dir.get(), path + "/" + parents.name, passed));
@@ -124,11 +125,12 @@ const char* name_of(Controller controller) {
 }
 
 Result<void> pass_on_all(const Parents& parents, const std::string& name) {
-    std::vector<Controller> here;
+    std::vector<const char*> here;
     for (const Controller controller : kAllControllers) {
-        if (!parents.home(controller).v1) here.push_back(controller);
+        if (!parents.home(controller).v1) here.push_back(name_of(controller));
     }
     if (here.empty()) return {};
+    if (parents.io) here.push_back(kIo);
     const UniqueFd group = TRY(open_at(parents.unified.dir.get(), name, O_RDONLY | O_DIRECTORY));
     return pass_on(group.get(), parents.unified.root + "/" + parents.name + "/" + name, here);
 }
