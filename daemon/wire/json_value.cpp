@@ -106,7 +106,10 @@ class ValueCheck {
         std::string text = dump_ascii(rule);
         steps_ += text.size() / 64;
         constexpr size_t kMost = 500;
-        if (text.size() > kMost) text = text.substr(0, kMost) + "...";
+        if (text.size() > kMost) {
+            text.resize(kMost);
+            text += "...";
+        }
         return text;
     }
 
