@@ -9,16 +9,16 @@
 
 namespace hutch::daemon {
 
-Pace::Clock::duration Pace::time_of(uint64_t bytes) const {
+ReadingPace::Clock::duration ReadingPace::time_of(uint64_t bytes) const {
     return std::chrono::nanoseconds(
         static_cast<int64_t>(static_cast<double>(bytes) * 1e9 / static_cast<double>(rate_)));
 }
 
-Pace::Clock::duration Pace::wait(Clock::time_point now) const {
+ReadingPace::Clock::duration ReadingPace::wait(Clock::time_point now) const {
     return std::max(spent_ - time_of(burst_) - now, Clock::duration::zero());
 }
 
-void Pace::take(uint64_t bytes, Clock::time_point now) {
+void ReadingPace::take(uint64_t bytes, Clock::time_point now) {
     spent_ = std::max(spent_, now) + time_of(bytes);
 }
 
@@ -72,7 +72,7 @@ void ReadingTurns::renew() {
 Task<> ReadingTurns::Share::turn(bool followed, Event& over) {
     using namespace asio::experimental::awaitable_operators;
     while (!followed && !over.is_set()) {
-        const auto now = Pace::Clock::now();
+        const auto now = ReadingPace::Clock::now();
         const auto wait = std::max(pace_.wait(now), turns_->pace_.wait(now));
         if (wait == wait.zero()) break;
         asio::steady_timer timer(turns_->executor_, wait);
@@ -84,7 +84,7 @@ Task<> ReadingTurns::Share::turn(bool followed, Event& over) {
 void ReadingTurns::Share::took(size_t bytes, bool followed) {
     turns_->took(bytes);
     if (followed) return;
-    const auto now = Pace::Clock::now();
+    const auto now = ReadingPace::Clock::now();
     pace_.take(bytes, now);
     turns_->pace_.take(bytes, now);
 }

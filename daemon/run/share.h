@@ -15,10 +15,10 @@ namespace hutch::daemon {
 class Stream;
 
 /// How many bytes may be taken by when: `burst` at once, then `rate` in a second.
-class Pace {
+class ReadingPace {
   public:
     using Clock = std::chrono::steady_clock;
-    Pace(uint64_t burst, uint64_t rate) : burst_(burst), rate_(rate) {}
+    ReadingPace(uint64_t burst, uint64_t rate) : burst_(burst), rate_(rate) {}
 
     /// How long from `now` until the next may be taken; zero: at once.
     [[nodiscard]] Clock::duration wait(Clock::time_point now) const;
@@ -61,7 +61,7 @@ class ReadingTurns : public std::enable_shared_from_this<ReadingTurns> {
     std::deque<Share*> queue_;  ///< those with somebody who waits
     size_t left_ = kPiece;      ///< in this turn of the loop
     bool renewing_ = false;
-    Pace pace_{kBurstOfAll, kRateOfAll};
+    ReadingPace pace_{kBurstOfAll, kRateOfAll};
 };
 
 /// What the living runs of one box have in common: their turns, and the room for what they say.
@@ -92,7 +92,7 @@ class ReadingTurns::Share {
     const std::string box_;
     std::deque<Event*> waiting_;
     std::set<Stream*> streams_;
-    Pace pace_{kBurstOfBox, kRateOfBox};
+    ReadingPace pace_{kBurstOfBox, kRateOfBox};
 };
 
 }  // namespace hutch::daemon

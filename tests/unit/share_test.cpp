@@ -9,9 +9,9 @@ namespace {
 
 using std::chrono::seconds;
 
-TEST(Pace, LetsABurstPassAndThenItsRate) {
-    const Pace::Clock::time_point now{seconds(1000)};
-    Pace pace(100, 10);
+TEST(ReadingPace, LetsABurstPassAndThenItsRate) {
+    const ReadingPace::Clock::time_point now{seconds(1000)};
+    ReadingPace pace(100, 10);
     EXPECT_EQ(pace.wait(now), seconds(0));
     pace.take(100, now);
     EXPECT_EQ(pace.wait(now), seconds(0));
