@@ -82,6 +82,18 @@ leakless(daemon, 'colour is for terminals, and only where it is wanted', async (
   }
 });
 
+leakless(daemon, 'what a box calls its files steers no terminal, in lists, JSON and errors', async () => {
+  const box = await boxNamed('web');
+  const csi = '\u009b';
+  await box.write(`\u001b]0;owned\u0007 ${csi}31m \u007f`, 'x');
+  for (const args of [['diff', 'web'], ['diff', 'web', '--json'], ['cp', 'web:\u001b]0;owned\u0007', '-']]) {
+    const { output: shown } = await new Terminal(daemon, args, { env: { NO_COLOR: '1' } }).finish();
+    assert.match(shown, /owned/, args.join(' '));
+    assert.doesNotMatch(shown.replaceAll('\n', ''), /[\u0000-\u001f\u0080-\u009f]/, args.join(' '));
+  }
+  assert.ok((await run('diff', 'web', '--json')).includes(csi), 'in a pipe it is as it is');
+});
+
 leakless(daemon, 'rm deletes boxes by name or id', async () => {
   const box = await daemon.box();
   await boxNamed('one');
