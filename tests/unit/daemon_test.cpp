@@ -5,6 +5,7 @@
 
 #include <filesystem>
 
+#include "base/file.h"
 #include "daemon/api/codec.h"
 #include "daemon/api/patience.h"
 #include "daemon/api/rate.h"
