@@ -27,7 +27,7 @@ TEST(ReadingPace, LetsABurstPassAndThenItsRate) {
     EXPECT_GT(pace.wait(now + seconds(100)), seconds(0));
 }
 
-class TurnsTest : public testing::Test {
+class ReadingTurnsTest : public testing::Test {
   protected:
     Task<> write(std::shared_ptr<ReadingTurns::Share> share, char name, int pieces) {
         Event never(loop_.get_executor());
@@ -46,7 +46,7 @@ class TurnsTest : public testing::Test {
     std::string read_;
 };
 
-TEST_F(TurnsTest, ABoxWithManyWritersIsOneAmongTheOthers) {
+TEST_F(ReadingTurnsTest, ABoxWithManyWritersIsOneAmongTheOthers) {
     const auto crowd = turns_->share("crowd");
     const auto other = turns_->share("other");
     for (int i = 0; i < 100; ++i) begin(crowd, 'c', 10);
@@ -56,7 +56,7 @@ TEST_F(TurnsTest, ABoxWithManyWritersIsOneAmongTheOthers) {
     EXPECT_LE(read_.find_last_of('o'), 25U) << read_.substr(0, 100);
 }
 
-TEST_F(TurnsTest, WhatElseTheLoopHasToDoComesInBetween) {
+TEST_F(ReadingTurnsTest, WhatElseTheLoopHasToDoComesInBetween) {
     const auto crowd = turns_->share("crowd");
     for (int i = 0; i < 10; ++i) begin(crowd, 'c', 100);
     size_t read_before_last = 0;
@@ -73,7 +73,7 @@ TEST_F(TurnsTest, WhatElseTheLoopHasToDoComesInBetween) {
     EXPECT_LE(read_before_last, 40U);
 }
 
-TEST_F(TurnsTest, AShareIsTheSameForAllRunsOfABoxAndGoesWithTheLast) {
+TEST_F(ReadingTurnsTest, AShareIsTheSameForAllRunsOfABoxAndGoesWithTheLast) {
     auto one = turns_->share("box");
     EXPECT_EQ(one, turns_->share("box"));
     EXPECT_NE(one, turns_->share("another"));
