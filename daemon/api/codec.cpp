@@ -156,7 +156,8 @@ std::string dump(const Json& json) {
 Response answer(Json json, int status) {
     const auto text = std::make_shared<JsonText>(std::move(json));
     Response response{status, text->next(), "application/json"};
-    if (!text->done()) response.rest = [text] { return text->next(); };
+    constexpr size_t kPiece = 256 * 1024;  // each costs a way to another thread and back
+    if (!text->done()) response.rest = [text] { return text->next(kPiece); };
     return response;
 }
 

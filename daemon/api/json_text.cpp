@@ -78,9 +78,9 @@ JsonText::JsonText(Json value) : value_(std::move(value)) {
     enter(value_);
 }
 
-std::string JsonText::next() {
+std::string JsonText::next(size_t least) {
     std::string piece;
-    while (!places_.empty() && piece.size() < kPiece) step(piece);
+    while (!places_.empty() && piece.size() < least) step(piece);
     return piece;
 }
 

@@ -13,14 +13,14 @@ namespace hutch::daemon {
 /// the event loop takes longer than a piece does. What is not UTF-8 becomes U+FFFD.
 class JsonText {
   public:
-    static constexpr size_t kPiece = 32 * 1024;  ///< bytes, at least, of each piece but the last
+    static constexpr size_t kPiece = 32 * 1024;
 
     explicit JsonText(nlohmann::json value);
     JsonText(const JsonText&) = delete;
     JsonText& operator=(const JsonText&) = delete;
 
-    /// The next piece; empty at the end.
-    std::string next();
+    /// The next piece, of at least so many bytes unless it is the last; empty at the end.
+    std::string next(size_t least = kPiece);
     [[nodiscard]] bool done() const { return places_.empty(); }
 
   private:
