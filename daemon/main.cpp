@@ -1,8 +1,10 @@
 // hutchd: wiring. The commands, the parts in order, and the end.
 
 #include <malloc.h>
+#include <sys/stat.h>
 
 #include <boost/asio/signal_set.hpp>
+
 #include <csignal>
 #include <cstdio>
 
@@ -24,6 +26,7 @@
 #include "daemon/systemd.h"
 #include "netns/dns.h"
 #include "netns/dns_socket.h"
+#include "runtime/capabilities.h"
 
 namespace hutch::daemon {
 namespace {
@@ -75,6 +78,9 @@ Task<> renew_certificate(std::shared_ptr<Tls> tls) {
 }
 
 Result<void> serve(const Config& config) {
+    TRY_IN("giving up power", runtime::keep_daemon_capabilities());  // before there is a second thread
+    TRY(runtime::keep_memory_secret());
+    umask(0022);  // whatever was inherited: modes inside boxes are those that were asked for
     raise_descriptor_limit();
     const std::shared_ptr<Tls> tls = TRY(load_certificate(config));
     UniqueFd handed_over = TRY(socket_handed_over());
