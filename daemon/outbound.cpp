@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "daemon/curl.h"
+#include "daemon/text.h"
 
 namespace hutch::daemon {
 namespace {
@@ -59,7 +60,7 @@ curl_socket_t open_public(void* refused, curlsocktype, curl_sockaddr* address) {
 Result<OutboundAnswer> call_out(const OutboundCall& call) {
     const CurlHeaders headers = curl_headers(call.headers);
     const CurlHandle curl = curl_call(call.url, headers);
-    if (!curl) return Error{ErrorKind::kSystem, ENOMEM, "calling " + call.url + ": no memory for it"};
+    if (!curl) return Error{ErrorKind::kSystem, ENOMEM, "calling " + origin_of(call.url) + ": no memory for it"};
     OutboundAnswer answer;
     bool refused = false;
     const auto set = [&curl](CURLoption option, auto value) { curl_easy_setopt(curl.get(), option, value); };
@@ -78,10 +79,10 @@ Result<OutboundAnswer> call_out(const OutboundCall& call) {
     }
     const CURLcode code = curl_easy_perform(curl.get());
     if (refused && code != CURLE_OK) {
-        return Error{ErrorKind::kConflict, 0, "calling " + call.url + ": it is at a private address"};
+        return Error{ErrorKind::kConflict, 0, "calling " + origin_of(call.url) + ": it is at a private address"};
     }
     if (code != CURLE_OK) {
-        return Error{ErrorKind::kConflict, 0, "calling " + call.url + ": " + curl_easy_strerror(code)};
+        return Error{ErrorKind::kConflict, 0, "calling " + origin_of(call.url) + ": " + curl_easy_strerror(code)};
     }
     long status = 0;
     curl_easy_getinfo(curl.get(), CURLINFO_RESPONSE_CODE, &status);
