@@ -34,10 +34,14 @@ Result<UniqueFd> open_beneath(int dir, const std::string& path, int flags, mode_
 
 Result<std::string> read_file_at(int dir, const std::string& path, size_t limit) {
     const UniqueFd fd = TRY(open_at(dir, path, O_RDONLY));
+    return read_all(fd.get(), path, limit);
+}
+
+Result<std::string> read_all(int fd, const std::string& path, size_t limit) {
     std::string content;
     char buffer[4096];
     for (;;) {
-        const ssize_t n = ::read(fd.get(), buffer, sizeof(buffer));
+        const ssize_t n = ::read(fd, buffer, sizeof(buffer));
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) return errno_error("reading " + path);
         if (n == 0) return content;

@@ -19,6 +19,8 @@ Result<UniqueFd> open_at(int dir, const std::string& path, int flags, mode_t mod
 Result<UniqueFd> open_beneath(int dir, const std::string& path, int flags, mode_t mode = 0);
 /// Whole content; fails with EFBIG above `limit` bytes.
 Result<std::string> read_file_at(int dir, const std::string& path, size_t limit = 1 << 20);
+/// The same of an open file, from where it stands; `path` is for the message.
+Result<std::string> read_all(int fd, const std::string& path, size_t limit = 1 << 20);
 /// One write(2) of a small value into an existing (kernel) file; the error names path and value.
 Result<void> write_value_at(int dir, const std::string& path, std::string_view value);
 /// Memory without a name that holds `content` and that nobody can change any more, at its beginning. `flags`: more of

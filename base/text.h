@@ -18,4 +18,13 @@ inline bool is_web_address(std::string_view url) {
     return url.starts_with("https://") || url.starts_with("http://");
 }
 
+/// What of a web address may be logged: scheme and host. Its user, path and query may be secrets.
+inline std::string origin_of(std::string_view url) {
+    const size_t host = url.find("://") + 3;
+    const std::string_view authority = url.substr(host, url.find_first_of("/?#", host) - host);
+    const size_t user = authority.rfind('@');
+    return std::string(url.substr(0, host)) +
+           std::string(authority.substr(user == std::string_view::npos ? 0 : user + 1));
+}
+
 }  // namespace hutch

@@ -10,6 +10,8 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_L
   target_compile_options(hutch_flags INTERFACE -Wno-restrict -Wno-array-bounds -Wno-maybe-uninitialized
     -Wno-stringop-overflow -Wno-mismatched-new-delete)
 endif()
+# Nothing that the program calls through can be changed after its start, and no stack is executable.
+target_link_options(hutch_flags INTERFACE -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack)
 target_include_directories(hutch_flags INTERFACE ${CMAKE_SOURCE_DIR})
 
 add_library(hutch_sanitize INTERFACE)

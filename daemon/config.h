@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -61,6 +62,14 @@ struct Config {
     /// The file with the file system of the store, if it has one of its own.
     [[nodiscard]] std::string store_file() const { return state_dir + "/store.btrfs"; }
 };
+
+/// ADDRESS:PORT of the option `listen`.
+struct Endpoint {
+    std::string address;  ///< IPv4 or IPv6, without brackets
+    uint16_t port = 0;
+};
+/// Nothing for what is none; IPv6 may stand in brackets.
+std::optional<Endpoint> parse_endpoint(const std::string& text);
 
 /// A box's size: what the wire's "size" stands for.
 struct Size {

@@ -19,6 +19,7 @@
 #include "netns/routes.h"
 #include "overlayfs/quota.h"
 #include "overlayfs/upper.h"
+#include "runtime/capabilities.h"
 #include "runtime/idmap.h"
 
 namespace hutch::daemon {
@@ -49,8 +50,16 @@ Finding check_kernel() {
 }
 
 Finding check_privilege() {
-    if (geteuid() == 0) return ok("running as root");
-    return error("not running as root", "start hutchd as root (it is what makes the namespaces)");
+    if (geteuid() != 0) return error("not running as root", "start hutchd as root (it is what makes the namespaces)");
+    const auto missing = runtime::missing_capabilities();
+    if (!missing.ok()) return error("capabilities: " + missing.error().message, "use a kernel with capabilities");
+    if (missing.value().empty()) return ok("running as root");
+    std::string which;
+    for (const runtime::Capability& capability : missing.value()) {
+        which += (which.empty() ? "" : "; ") + std::string(capability.name) + ": " + capability.reason;
+    }
+    return warning("running as root, without " + which,
+                   "start hutchd with these capabilities (CapabilityBoundingSet= of its unit)");
 }
 
 Finding check_user_namespaces() {

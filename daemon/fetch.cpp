@@ -144,7 +144,8 @@ void Fetcher::Thread::start(const std::shared_ptr<Fetch::Call>& call) {
     call->curl = curl_call(asked.url, call->headers);
     CURL* curl = call->curl.get();
     under_way[curl] = call;
-    if (curl == nullptr) return end(curl, Error{ErrorKind::kSystem, ENOMEM, "calling " + asked.url + ": no memory"});
+    if (curl == nullptr)
+        return end(curl, Error{ErrorKind::kSystem, ENOMEM, "calling " + origin_of(asked.url) + ": no memory"});
     const auto set = [curl](CURLoption option, auto value) { curl_easy_setopt(curl, option, value); };
     set(CURLOPT_PATH_AS_IS, 1L);
     // A connection for each: of HTTP/2 libcurl keeps 32 MiB of each answer that nobody reads.
@@ -195,7 +196,7 @@ void Fetcher::Thread::note_ends() {
         if (const CURLcode code = message->data.result; code != CURLE_OK) {
             const Fetch::Call& call = *under_way.at(message->easy_handle);
             const std::string why = call.at_private ? "it is at a private address" : curl_easy_strerror(code);
-            failure = Error{ErrorKind::kConflict, 0, "calling " + call.asked.url + ": " + why};
+            failure = Error{ErrorKind::kConflict, 0, "calling " + origin_of(call.asked.url) + ": " + why};
         }
         end(message->easy_handle, failure);
     }
@@ -259,7 +260,8 @@ Task<Result<Fetch::Head>> Fetch::head() {
             const std::lock_guard guard(call->mutex);
             if (call->headed) co_return call->head;
             if (call->failure) co_return *call->failure;
-            if (call->ended) co_return Error{ErrorKind::kConflict, 0, "calling " + call->asked.url + ": no answer"};
+            if (call->ended)
+                co_return Error{ErrorKind::kConflict, 0, "calling " + origin_of(call->asked.url) + ": no answer"};
         }
         co_await call->changed.wait();
     }

@@ -9,8 +9,8 @@
 #include <thread>
 
 #include "base/ids.h"
+#include "base/utf8.h"
 #include "daemon/log_queue.h"
-#include "daemon/utf8.h"
 
 namespace hutch::daemon {
 namespace {

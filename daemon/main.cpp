@@ -1,19 +1,22 @@
-// hutchd: wiring. Options, the parts in order, and the end.
+// hutchd: wiring. The commands, the parts in order, and the end.
 
 #include <malloc.h>
+#include <sys/stat.h>
 
-#include <CLI/CLI.hpp>
 #include <boost/asio/signal_set.hpp>
+
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <thread>
 
 #include "base/file.h"
+#include "base/text.h"
 #include "base/undo.h"
 #include "daemon/api/resources.h"
 #include "daemon/api/server.h"
 #include "daemon/box/network.h"
+#include "daemon/check_config.h"
 #include "daemon/clock.h"
 #include "daemon/doctor.h"
 #include "daemon/fd_thread.h"
@@ -21,11 +24,12 @@
 #include "daemon/host.h"
 #include "daemon/lag_meter.h"
 #include "daemon/log.h"
+#include "daemon/settings.h"
 #include "daemon/spawn.h"
 #include "daemon/systemd.h"
-#include "base/text.h"
 #include "netns/dns.h"
 #include "netns/dns_socket.h"
+#include "runtime/capabilities.h"
 
 namespace hutch::daemon {
 namespace {
@@ -78,12 +82,6 @@ void end_within(std::chrono::seconds patience) {
     }).detach();
 }
 
-Result<std::shared_ptr<Tls>> load_certificate(const Config& config) {
-    if (config.tls_certificate.empty() && config.tls_key.empty()) return std::shared_ptr<Tls>();
-    if (config.listen.empty()) return invalid("listen: is required beside tls_certificate, which is of the TCP port");
-    return Tls::load(config.tls_certificate, config.tls_key);
-}
-
 void reload_certificate(Tls* tls) {
     if (tls == nullptr) return log_info("SIGHUP: there is no certificate to read anew");
     const auto renewed = tls->reload();
@@ -102,6 +100,9 @@ Task<> renew_certificate(std::shared_ptr<Tls> tls) {
 }
 
 Result<void> serve(const Config& config) {
+    TRY_IN("giving up power", runtime::keep_daemon_capabilities());  // before there is a second thread
+    TRY(runtime::keep_memory_secret());
+    umask(0022);  // whatever was inherited: modes inside boxes are those that were asked for
     raise_descriptor_limit();
     decline_oom_killer();
     const std::shared_ptr<Tls> tls = TRY(load_certificate(config));
@@ -236,105 +237,28 @@ int show_findings(const Config& config) {
     return worst;
 }
 
-std::string is_server(const std::string& url) {
-    return is_web_address(url) && url.back() != '/'
-               ? ""
-               : "must be an address like https://github.com, without a slash at its end";
+void use_log_format(const std::string& format) {
+    if (format != "auto") set_log_format(format == "json" ? LogFormat::kJson : LogFormat::kText);
 }
 
-void add_options(CLI::App& app, Config& config) {
-    app.set_config("--config", "/etc/hutch/hutchd.toml",
-                   "Settings as TOML; each option below is a key of the same name");
-    app.add_option("--state_dir", config.state_dir, "Where boxes, images and records are kept")->capture_default_str();
-    app.add_option(
-           "--store_size", config.store_size,
-           "Size, such as 50G, of a btrfs in a file of state_dir that holds boxes and images; made at the first "
-           "start, larger at a later one. Without it, a directory of state_dir holds them")
-        ->transform(CLI::AsSizeValue(false));
-    app.add_option("--run_dir", config.run_dir, "Where run-time files are")->capture_default_str();
-    app.add_option("--socket", config.socket, "The Unix socket of the API")->capture_default_str();
-    app.add_option("--socket_group", config.socket_group, "Members of this group may use the socket")
-        ->capture_default_str();
-    app.add_option("--listen", config.listen, "ADDRESS:PORT of the API over TCP, for who has an API key");
-    app.add_option("--api_key_file", config.api_key_file, "File of API keys, one per line, chmod 600");
-    app.add_option("--tls_certificate", config.tls_certificate,
-                   "PEM file of the certificate that the TCP port shows, with its chain; read anew on SIGHUP");
-    app.add_option("--tls_key", config.tls_key, "PEM file of the certificate's key, chmod 600");
-    app.add_option("--connections_per_address", config.connections_per_address,
-                   "Connections over TCP from one address (of IPv6: one /64) at a time; 0: without a limit")
-        ->capture_default_str();
-    app.add_option("--requests_per_minute", config.requests_per_minute,
-                   "Requests of one API key's customer, as many at once after a quiet minute; 0: without a limit")
-        ->capture_default_str();
-    app.add_option("--wrong_keys_per_minute", config.wrong_keys_per_minute,
-                   "Wrong API keys from one address before it is refused; 0, for who stands behind a proxy: no limit")
-        ->capture_default_str();
-    app.add_option(
-           "--memory_budget", config.memory_budget,
-           "Memory, such as 2G, that bodies of requests and answers may take at a time; one customer has at most half")
-        ->transform(CLI::AsSizeValue(false))
-        ->check(CLI::Range(kLeastMemoryBudget, SIZE_MAX))
-        ->capture_default_str();
-    app.add_option("--network", config.network, "IPv4 range of the boxes' addresses")->capture_default_str();
-    app.add_option("--default_image", config.default_image, "Image of boxes that name none")->capture_default_str();
-    app.add_option("--pool", config.pool, "Network slots kept ready")->check(CLI::Range(0, 256))->capture_default_str();
-    app.add_option("--workers", config.workers, "Threads for blocking kernel calls")
-        ->check(CLI::Range(1, 64))
-        ->capture_default_str();
-    app.add_option("--max_boxes", config.max_boxes, "Boxes this host may hold")
-        ->check(CLI::Range(1, 20000))
-        ->capture_default_str();
-    app.add_option("--idle_timeout", config.idle_timeout, "Seconds without work after which a box is paused; 0: never")
-        ->check(CLI::Range(0U, kLongestTimeout))
-        ->capture_default_str();
-    app.add_option("--reclaim_after", config.reclaim_after,
-                   "Seconds of a pause after which the memory of the box is asked back")
-        ->check(CLI::Range(0U, kLongestTimeout))
-        ->capture_default_str();
-    app.add_option("--log_format", config.log_format,
-                   "Of the log on standard error; auto: text on a terminal, else json")
-        ->check(CLI::IsMember({"auto", "text", "json"}))
-        ->capture_default_str();
-    app.add_option("--github_url", config.github_url,
-                   "The server that the tokens of boxes are for, and are told to alone")
-        ->check(is_server)
-        ->capture_default_str();
-    app.add_option("--github_api_url", config.github_api_url, "Its API, for pull requests")
-        ->check(is_server)
-        ->capture_default_str();
-    for (ModelProvider& provider : config.models) {
-        app.add_option("--" + provider.name + "_url", provider.url,
-                       "Where the models called " + provider.name + "/... answer")
-            ->check(is_server)
-            ->capture_default_str();
-        app.add_option("--" + provider.name + "_key_file", provider.key_file,
-                       "File with the key for them, chmod 600, of boxes that have no other");
-    }
-    app.add_flag(
-        "--private_webhooks", config.private_webhooks,
-        "Webhooks of prompts may go to loopback and private addresses, behind which lies what trusts this host");
-    app.add_option("--cpu_hour_usd", config.cpu_hour_usd, "Price of an active vCPU-hour")
-        ->check(CLI::NonNegativeNumber)
-        ->capture_default_str();
-    app.add_option("--gb_month_usd", config.gb_month_usd, "Price of a GB (10^9 bytes) kept for a month of 730 hours")
-        ->check(CLI::NonNegativeNumber)
-        ->capture_default_str();
-    app.add_option("--name", config.name, "Name of its control groups, firewall table and links: for a second daemon")
-        ->capture_default_str();
+int show(const std::string& text) {
+    fputs(text.c_str(), stdout);
+    return 0;
 }
 
-int run(int argc, char** argv) {
-    Config config;
-    CLI::App app("hutchd: computers for agents, made by the kernel of this host", "hutchd");
-    app.set_version_flag("--version", HUTCH_VERSION);
-    add_options(app, config);
-    const CLI::App* doctor =
-        app.add_subcommand("doctor", "Tell whether this host can run boxes, and how to mend what is missing");
-    CLI11_PARSE(app, argc, argv);
-    if (doctor->parsed()) return show_findings(config);
-    if (config.log_format != "auto") {
-        set_log_format(config.log_format == "json" ? LogFormat::kJson : LogFormat::kText);
-    }
+int complain(const std::vector<std::string>& problems) {
+    for (const std::string& problem : problems) fprintf(stderr, "hutchd: %s\n", problem.c_str());
+    return problems.empty() ? 0 : 1;
+}
+
+int check_config(Settings& settings) {
+    for (std::string& problem : check_files(settings)) settings.problems.push_back(std::move(problem));
+    show(describe(settings));
+    return complain(settings.problems);
+}
+
+int start(const Config& config) {
+    use_log_format(config.log_format);
     signal(SIGPIPE, SIG_IGN);  // a client that goes away is an error of a write
     // What a large body or answer took goes back to the host at its end; else the threshold would grow (mallopt(3)).
     mallopt(M_MMAP_THRESHOLD, 256 * 1024);
@@ -344,9 +268,27 @@ int run(int argc, char** argv) {
     return 1;
 }
 
+int run(std::span<const char* const> arguments) {
+    Settings settings = read_settings(arguments);
+    if (settings.subcommand == Subcommand::kCheckConfig) return check_config(settings);
+    if (!settings.problems.empty()) return complain(settings.problems);
+    switch (settings.subcommand) {
+        case Subcommand::kHelp:
+            return show(help_text());
+        case Subcommand::kVersion:
+            return show(HUTCH_VERSION "\n");
+        case Subcommand::kExampleConfig:
+            return show(example_config());
+        case Subcommand::kDoctor:
+            return show_findings(settings.config);
+        default:
+            return start(settings.config);
+    }
+}
+
 }  // namespace
 }  // namespace hutch::daemon
 
 int main(int argc, char** argv) {
-    return hutch::daemon::run(argc, argv);
+    return hutch::daemon::run(std::span(argv, static_cast<size_t>(argc)).subspan(1));
 }

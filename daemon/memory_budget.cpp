@@ -7,13 +7,14 @@ Result<void> MemoryBudget::take(const std::string& who, size_t bytes) {
     const auto found = by_caller_.find(who);
     const size_t own = (found == by_caller_.end() ? 0 : found->second) + bytes;
     const size_t others = held_ + bytes - own;
-    if (own > all_ / (part_ + 1)) {
+    if (own > (all_ - others) / (part_ + 1)) {
+        if (own < others) {
+            return Error{ErrorKind::kLimit, EBUSY,
+                         "memory: other requests hold what this host has for them; try again"};
+        }
         return Error{ErrorKind::kLimit, ENOBUFS,
                      "memory: your requests and their answers hold as much as one customer's may; "
                      "try again when one of them is done"};
-    }
-    if (own > (all_ - others) / (part_ + 1)) {
-        return Error{ErrorKind::kLimit, EBUSY, "memory: other requests hold what this host has for them; try again"};
     }
     held_ += bytes;
     if (bytes != 0) by_caller_[who] = own;

@@ -17,7 +17,8 @@ class MemoryBudget {
     /// `all`: bytes. `part`: one caller may hold at most 1/(part + 1) of what the others leave.
     explicit MemoryBudget(size_t all, size_t part = 1) : all_(all), part_(part) {}
 
-    /// kLimit: with code ENOBUFS when `who` holds as much as one caller may, EBUSY when the others leave too little.
+    /// kLimit when `who` would hold more than its part: with code EBUSY where the others hold more than it would, else
+    /// ENOBUFS.
     Result<void> take(const std::string& who, size_t bytes);
     void give(const std::string& who, size_t bytes);
     [[nodiscard]] size_t held() const;

@@ -1,5 +1,7 @@
 #include "daemon/outbound.h"
 
+#include "base/text.h"
+
 namespace hutch::daemon {
 namespace {
 
@@ -21,7 +23,7 @@ FetchCall fetch_of(OutboundCall call) {
 }  // namespace
 
 Task<Result<OutboundAnswer>> call_out(Fetcher& fetcher, OutboundCall call) {
-    const std::string url = call.url;
+    const std::string origin = origin_of(call.url);
     Fetch fetch = fetcher.start(fetch_of(std::move(call)));
     OutboundAnswer answer;
     CO_TRY_LET(const Fetch::Head head, co_await fetch.head());
@@ -31,7 +33,7 @@ Task<Result<OutboundAnswer>> call_out(Fetcher& fetcher, OutboundCall call) {
         if (piece.empty()) co_return answer;
         answer.body += piece;
         if (answer.body.size() > kMostAnswer) {
-            co_return Error{ErrorKind::kConflict, 0, "calling " + url + ": its answer is larger than 4 MiB"};
+            co_return Error{ErrorKind::kConflict, 0, "calling " + origin + ": its answer is larger than 4 MiB"};
         }
     }
 }

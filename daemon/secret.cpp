@@ -1,12 +1,10 @@
 #include "daemon/secret.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <openssl/sha.h>
-#include <sys/stat.h>
 
-#include "base/file.h"
 #include "base/ids.h"
+#include "daemon/trusted_file.h"
 
 namespace hutch::daemon {
 
@@ -24,10 +22,7 @@ std::string secret_hash(const std::string& secret) {
 }
 
 Result<std::string> read_secret(const std::string& option, const std::string& path) {
-    struct stat status {};
-    if (stat(path.c_str(), &status) != 0) return errno_error(option + ": reading " + path);
-    if ((status.st_mode & 077) != 0) return invalid(option + ": " + path + " is open to others; chmod 600 it");
-    return read_file_at(AT_FDCWD, path);
+    return TRY_IN(option, read_trusted(path, kOthersMayLook));
 }
 
 }  // namespace hutch::daemon

@@ -12,7 +12,8 @@ std::string new_secret(const std::string& prefix);
 /// anyway, so a slow hash, which makes guessing what people choose expensive, would only make requests slow.
 std::string secret_hash(const std::string& secret);
 
-/// What is in a file of secrets. kInvalid, naming the option that names it, when it is open to others than its owner.
+/// What is in a file of secrets, which must be closed to others than its owner (daemon/trusted_file.h). Errors name the
+/// option that names it.
 Result<std::string> read_secret(const std::string& option, const std::string& path);
 
 }  // namespace hutch::daemon

@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/syscalls.h"
 #include "base/undo.h"
+#include "runtime/capabilities.h"
 #include "runtime/cradle.h"
 #include "runtime/init_image.h"
 
@@ -161,6 +162,7 @@ Result<void> send_setup(int socket, const SpawnPlan& plan, const Filters& filter
     setup.type = MessageType::kSetup;
     setup.version = kProtocolVersion;
     setup.tmp_bytes = plan.tmp_bytes;
+    setup.capabilities = TRY(mask_of(box_capabilities()));
     setup.box_filter = static_cast<uint32_t>(filters.box.size());
     setup.run_filter = static_cast<uint32_t>(filters.run.size());
     const auto copy = [](std::span<char> to, const std::string& from) {

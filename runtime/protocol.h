@@ -88,11 +88,12 @@ struct Setup {
     MessageType type;
     uint32_t version;
     char hostname[65];
-    char address[16];     ///< the box's IPv4 address, for /etc/hosts
-    char nameserver[16];  ///< for /etc/resolv.conf
-    uint64_t tmp_bytes;   ///< size limit of /tmp and of /dev/shm, each
-    uint32_t box_filter;  ///< instructions that follow: the box's program, inherited by every run
-    uint32_t run_filter;  ///< then these: added in each run just before exec
+    char address[16];       ///< the box's IPv4 address, for /etc/hosts
+    char nameserver[16];    ///< for /etc/resolv.conf
+    uint64_t tmp_bytes;     ///< size limit of /tmp and of /dev/shm, each
+    uint64_t capabilities;  ///< of the bounding set, a bit for each
+    uint32_t box_filter;    ///< instructions that follow: the box's program, inherited by every run
+    uint32_t run_filter;    ///< then these: added in each run just before exec
     // sock_filter[box_filter], sock_filter[run_filter]
 };
 

@@ -13,16 +13,22 @@ std::string first_line(const std::string& text) {
 
 }  // namespace
 
-Result<Models> Models::load(Manager& boxes, const Config& config) {
-    Models models(boxes, config);
-    models.base_url_ = "http://" + to_string(boxes.mechanisms().network.gateway()) + ":" + std::to_string(kModelPort);
+Result<std::map<std::string, std::string>> read_model_keys(const Config& config) {
+    std::map<std::string, std::string> keys;
     for (const ModelProvider& provider : config.models) {
         if (provider.key_file.empty()) continue;
         const std::string option = provider.name + "_key_file";
         const std::string key = first_line(TRY(read_secret(option, provider.key_file)));
         if (key.empty()) return invalid(option + ": " + provider.key_file + " begins with an empty line");
-        models.own_keys_[provider.name] = key;
+        keys[provider.name] = key;
     }
+    return keys;
+}
+
+Result<Models> Models::load(Manager& boxes, const Config& config) {
+    Models models(boxes, config);
+    models.base_url_ = "http://" + to_string(boxes.mechanisms().network.gateway()) + ":" + std::to_string(kModelPort);
+    models.own_keys_ = TRY(read_model_keys(config));
     for (const ModelGrantRecord& grant : TRY(boxes.records().grants())) models.by_hash_[grant.hash] = grant;
     return models;
 }

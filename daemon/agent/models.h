@@ -9,6 +9,10 @@
 
 namespace hutch::daemon {
 
+/// The operator's keys by provider, from the files that the configuration names. kInvalid for one that others may look
+/// into, or that has none.
+Result<std::map<std::string, std::string>> read_model_keys(const Config& config);
+
 /// The ways of agents to their models. A run is given a token that is good for its own box, for as long as it runs, and
 /// for calls of models at one provider; the gateway (api/models.cpp) takes that off and puts on the key, which thus
 /// never enters the box. Event loop thread only.

@@ -1,5 +1,6 @@
 // Who asked to be told of a prompt's end, and did not wait for it.
 
+#include "base/text.h"
 #include "daemon/agent/agents.h"
 #include "daemon/log.h"
 
@@ -46,7 +47,7 @@ Task<> Agents::tell(PromptRecord record) {
         const bool heard = told.ok() && status < 500 && status != 408 && status != 429;
         if (heard && status < 300) break;
         const std::string what = told.ok() ? "it answered " + std::to_string(status) : told.error().message;
-        log_warning("run {}: webhook {}: {}", record.run, record.webhook_url, what);
+        log_warning("run {}: webhook {}: {}", record.run, origin_of(record.webhook_url), what);
         if (heard || tries == std::size(kPauses)) break;
         asio::steady_timer pause(boxes_.executor(), kPauses[tries]);
         co_await pause.async_wait(kAwait);

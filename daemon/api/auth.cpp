@@ -12,16 +12,22 @@
 
 namespace hutch::daemon {
 
+Result<std::vector<std::string>> read_key_file(const std::string& path) {
+    std::vector<std::string> keys;
+    if (path.empty()) return keys;
+    std::istringstream lines(TRY(read_secret("api_key_file", path)));
+    for (std::string line; std::getline(lines, line);) {
+        if (line.empty() || line.front() == '#') continue;
+        if (line.size() < 16) return invalid("api_key_file: a key in " + path + " has fewer than 16 characters");
+        keys.push_back(line);
+    }
+    return keys;
+}
+
 Result<Auth> Auth::load(const std::string& key_file, const std::string& socket_group, const KeyRing& keys) {
     Auth auth(keys);
     if (const struct group* found = getgrnam(socket_group.c_str()); found != nullptr) auth.group_ = found->gr_gid;
-    if (key_file.empty()) return auth;
-    std::istringstream lines(TRY(read_secret("api_key_file", key_file)));
-    for (std::string line; std::getline(lines, line);) {
-        if (line.empty() || line.front() == '#') continue;
-        if (line.size() < 16) return invalid("api_key_file: a key in " + key_file + " has fewer than 16 characters");
-        auth.keys_.push_back(line);
-    }
+    auth.keys_ = TRY(read_key_file(key_file));
     return auth;
 }
 

@@ -10,11 +10,13 @@
 
 namespace hutch::daemon {
 
+/// The keys in a file, one per line, '#' for comments; none where no file is named. Nobody but the owner may look into
+/// it: kInvalid says how to mend it.
+Result<std::vector<std::string>> read_key_file(const std::string& path);
+
 /// Who may ask.
 class Auth {
   public:
-    /// Reads the keys, one per line, '#' for comments. The file must not be readable by others: kInvalid says how to
-    /// mend it.
     static Result<Auth> load(const std::string& key_file, const std::string& socket_group, const KeyRing& keys);
 
     /// On the Unix socket: root, and members of the socket's group (SO_PEERCRED, SO_PEERGROUPS: unix(7)).

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "daemon/api/json_text.h"
+#include "daemon/wire/json_text.h"
 
 namespace hutch::daemon {
 namespace {
@@ -125,7 +125,8 @@ Result<Json> Fields::any_object(const char* field) const {
 Response answer(Json json, int status) {
     const auto text = std::make_shared<JsonText>(std::move(json));
     Response response{status, text->next(), "application/json"};
-    if (!text->done()) response.rest = [text] { return text->next(); };
+    constexpr size_t kPiece = 256 * 1024;  // each costs a way to another thread and back
+    if (!text->done()) response.rest = [text] { return text->next(kPiece); };
     return response;
 }
 

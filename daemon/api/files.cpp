@@ -7,7 +7,7 @@
 
 #include "base/file.h"
 #include "base/undo.h"
-#include "daemon/api/json_text.h"
+#include "daemon/api/json_rows.h"
 #include "daemon/api/resources.h"
 #include "daemon/wire/multipart.h"
 

@@ -3,7 +3,7 @@
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/post.hpp>
 
-#include "daemon/api/json_text.h"
+#include "daemon/api/json_rows.h"
 #include "daemon/api/resources.h"
 #include "daemon/spawn.h"
 

@@ -219,14 +219,13 @@ Result<void> Server::listen_on(UniqueFd socket) {
 
 Result<void> Server::listen_tcp(const std::string& address, std::shared_ptr<Tls> tls) {
     if (!state_->auth.has_keys()) log_warning("no API key exists yet: make one with `hutch key add NAME`");
-    const size_t colon = address.rfind(':');
+    const auto parsed = parse_endpoint(address);
     boost::system::error_code failed;
-    const auto ip = asio::ip::make_address(address.substr(0, colon), failed);
-    const unsigned long port = colon == std::string::npos ? 0 : strtoul(address.c_str() + colon + 1, nullptr, 10);
-    if (failed || port == 0 || port > 65535) return invalid("listen: must be ADDRESS:PORT, for example 127.0.0.1:8080");
+    const auto ip = asio::ip::make_address(parsed ? parsed->address : "", failed);
+    if (failed) return invalid("listen: must be ADDRESS:PORT, for example 127.0.0.1:8080");
     using Tcp = asio::ip::tcp;
     auto acceptor = std::make_shared<Tcp::acceptor>(state_->executor);
-    const Tcp::endpoint endpoint(ip, static_cast<uint16_t>(port));
+    const Tcp::endpoint endpoint(ip, parsed->port);
     acceptor->open(endpoint.protocol(), failed);
     if (!failed) acceptor->set_option(Tcp::acceptor::reuse_address(true), failed);
     if (!failed) acceptor->bind(endpoint, failed);

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <set>
 
-#include "daemon/api/json_text.h"
+#include "daemon/api/json_rows.h"
 #include "daemon/api/resources.h"
 
 namespace hutch::daemon {

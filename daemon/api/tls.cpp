@@ -1,24 +1,14 @@
 #include "daemon/api/tls.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-
 #include <boost/asio/ssl/context.hpp>
 
-#include "base/file.h"
+#include "daemon/trusted_file.h"
 
 namespace hutch::daemon {
 namespace {
 
 namespace ssl = boost::asio::ssl;
 using boost::system::error_code;
-
-Result<void> check_closed(const std::string& file) {
-    struct stat status {};
-    if (stat(file.c_str(), &status) != 0) return errno_error("tls_key: reading " + file);
-    if ((status.st_mode & S_IRWXO) != 0) return invalid("tls_key: " + file + " is open to everybody; chmod 600 it");
-    return {};
-}
 
 Result<std::shared_ptr<ssl::context>> make_context() {
     auto context = std::make_shared<ssl::context>(ssl::context::tls_server);
@@ -46,12 +36,11 @@ Result<std::shared_ptr<Tls>> Tls::load(const std::string& certificate, const std
 
 Result<void> Tls::reload() {
     auto context = TRY(make_context());
-    const std::string chain = TRY_IN("tls_certificate", read_file_at(AT_FDCWD, certificate_));
+    const std::string chain = TRY_IN("tls_certificate", read_trusted(certificate_, kOthersMayWrite));
     error_code failed;
     context->use_certificate_chain(boost::asio::buffer(chain), failed);
     if (failed) return invalid("tls_certificate: " + certificate_ + " holds no certificate as PEM");
-    TRY(check_closed(key_));
-    const std::string key = TRY_IN("tls_key", read_file_at(AT_FDCWD, key_));
+    const std::string key = TRY_IN("tls_key", read_trusted(key_, kEverybodyMayLook));
     context->use_private_key(boost::asio::buffer(key), ssl::context::pem, failed);
     if (failed) {
         return invalid("tls_key: " + key_ + " holds no key, as PEM and without a password, of the certificate in " +

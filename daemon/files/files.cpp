@@ -81,16 +81,18 @@ Result<std::string> Files::read(const std::string& path, uint64_t limit, const C
     const UniqueFd fd = TRY(open_for_reading(path));
     struct stat status {};
     if (fstat(fd.get(), &status) != 0) return file_error(errno, what(path));
+    const size_t expected = std::min(static_cast<uint64_t>(status.st_size), limit);
+    if (charge) TRY(charge(expected));  // at once: of many that grow side by side none would come to its end
     std::string content;
-    content.reserve(std::min(static_cast<uint64_t>(status.st_size), limit) + 1);
+    content.reserve(expected + 1);
     char buffer[65536];
     for (;;) {
         const ssize_t n = ::read(fd.get(), buffer, sizeof(buffer));
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) return file_error(errno, what(path));
         if (n == 0) return content;
-        if (charge) TRY(charge(static_cast<size_t>(n)));
         content.append(buffer, static_cast<size_t>(n));
+        if (charge && content.size() > expected) TRY(charge(static_cast<size_t>(n)));
         if (content.size() > limit) {
             return Error{ErrorKind::kTooLarge, 0,
                          what(path) + " holds more than " + std::to_string(limit) + " bytes; use files/download"};

@@ -16,13 +16,15 @@ static std::vector<std::string> split_texts(const std::string& text) {
 }
 
 Result<void> Records::put_agent(const AgentRecord& agent) {
+    const std::string api_key = TRY(seal(agent.api_key, "agents.api_key", agent.owner));
+    const std::string mcp_servers = TRY(seal(agent.mcp_servers, "agents.mcp_servers", agent.owner));
     return database_.query("INSERT OR REPLACE INTO agents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
         .bind(agent.owner)
         .bind(agent.harness)
         .bind(agent.model)
         .bind(agent.command)
         .bind(join_texts(agent.args))
-        .bind(agent.api_key)
+        .bind(api_key)
         .bind(agent.session)
         .bind(agent.prompts)
         .bind(agent.input_tokens)
@@ -32,7 +34,7 @@ Result<void> Records::put_agent(const AgentRecord& agent) {
         .bind(agent.session_total.input_tokens)
         .bind(agent.session_total.output_tokens)
         .bind(agent.session_total.cached_input_tokens)
-        .bind(agent.mcp_servers)
+        .bind(mcp_servers)
         .bind(join(agent.skills))
         .run();
 }
@@ -47,7 +49,7 @@ Result<AgentRecord> Records::agent(const std::string& owner) {
     agent.model = query.text(2);
     agent.command = query.text(3);
     agent.args = split_texts(query.text(4));
-    agent.api_key = query.text(5);
+    agent.api_key = TRY(unseal(query.text(5), "agents.api_key", owner));
     agent.session = query.text(6);
     agent.prompts = query.number(7);
     agent.input_tokens = query.number(8);
@@ -57,12 +59,14 @@ Result<AgentRecord> Records::agent(const std::string& owner) {
                            .output_tokens = query.number(13),
                            .cached_input_tokens = query.number(14),
                            .cost_nano_usd = query.number(11)};
-    agent.mcp_servers = query.text(15);
+    agent.mcp_servers = TRY(unseal(query.text(15), "agents.mcp_servers", owner));
     agent.skills = split(query.text(16));
     return agent;
 }
 
 Result<void> Records::put_prompt(const PromptRecord& prompt) {
+    const std::string url = TRY(seal(prompt.webhook_url, "prompts.webhook_url", prompt.run));
+    const std::string headers = TRY(seal(join(prompt.webhook_headers), "prompts.webhook_headers", prompt.run));
     return database_.query("INSERT OR REPLACE INTO prompts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
         .bind(prompt.run)
         .bind(prompt.box)
@@ -76,8 +80,8 @@ Result<void> Records::put_prompt(const PromptRecord& prompt) {
         .bind(prompt.output_tokens)
         .bind(prompt.cached_input_tokens)
         .bind(prompt.cost_nano_usd)
-        .bind(prompt.webhook_url)
-        .bind(join(prompt.webhook_headers))
+        .bind(url)
+        .bind(headers)
         .bind(prompt.schema)
         .bind(prompt.readings)
         .run();
@@ -87,28 +91,31 @@ Result<void> Records::drop_prompt(const std::string& run) {
     return database_.query("DELETE FROM prompts WHERE run = ?").bind(run).run();
 }
 
-static PromptRecord prompt_of(Query& query) {
-    return {.run = query.text(0),
-            .box = query.text(1),
-            .harness = query.text(2),
-            .model = query.text(3),
-            .ended = query.number(4) != 0,
-            .output = query.text(5),
-            .error = query.text(6),
-            .session = query.text(7),
-            .input_tokens = query.number(8),
-            .output_tokens = query.number(9),
-            .cached_input_tokens = query.number(10),
-            .cost_nano_usd = query.number(11),
-            .webhook_url = query.text(12),
-            .webhook_headers = Records::split_pairs(query.text(13)),
-            .schema = query.text(14),
-            .readings = query.number_within(15, 0, 1'000'000)};
+Result<PromptRecord> Records::prompt_of(Query& query) const {
+    const std::string run = query.text(0);
+    const std::string url = TRY(unseal(query.text(12), "prompts.webhook_url", run));
+    const std::string headers = TRY(unseal(query.text(13), "prompts.webhook_headers", run));
+    return PromptRecord{.run = run,
+                        .box = query.text(1),
+                        .harness = query.text(2),
+                        .model = query.text(3),
+                        .ended = query.number(4) != 0,
+                        .output = query.text(5),
+                        .error = query.text(6),
+                        .session = query.text(7),
+                        .input_tokens = query.number(8),
+                        .output_tokens = query.number(9),
+                        .cached_input_tokens = query.number(10),
+                        .cost_nano_usd = query.number(11),
+                        .webhook_url = url,
+                        .webhook_headers = split_pairs(headers),
+                        .schema = query.text(14),
+                        .readings = query.number_within(15, 0, 1'000'000)};
 }
 
-static Result<std::vector<PromptRecord>> prompts_in(Query& query) {
+Result<std::vector<PromptRecord>> Records::prompts_in(Query& query) const {
     std::vector<PromptRecord> prompts;
-    while (TRY(query.step())) prompts.push_back(prompt_of(query));
+    while (TRY(query.step())) prompts.push_back(TRY(prompt_of(query)));
     return prompts;
 }
 
@@ -116,7 +123,7 @@ Result<std::optional<PromptRecord>> Records::prompt(const std::string& run) {
     Query query = database_.query("SELECT * FROM prompts WHERE run = ?");
     query.bind(run);
     if (!TRY(query.step())) return std::optional<PromptRecord>();
-    return std::optional(prompt_of(query));
+    return std::optional(TRY(prompt_of(query)));
 }
 
 Result<std::vector<PromptRecord>> Records::open_prompts() {

@@ -6,13 +6,14 @@ Result<Pairs> Records::env_of(const std::string& customer) {
     Query query = database_.query("SELECT env FROM customers WHERE name = ?");
     query.bind(customer);
     if (!TRY(query.step())) return Pairs();
-    return split_pairs(query.text(0));
+    return split_pairs(TRY(unseal(query.text(0), "customers.env", customer)));
 }
 
 Result<void> Records::put_env(const std::string& customer, const Pairs& env) {
+    const std::string sealed = TRY(seal(join(env), "customers.env", customer));
     return database_.query("INSERT INTO customers VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET env = ?2")
         .bind(customer)
-        .bind(join(env))
+        .bind(sealed)
         .run();
 }
 
@@ -66,10 +67,11 @@ Result<std::vector<TokenRecord>> Records::tokens() {
 }
 
 Result<void> Records::put_model_key(const std::string& customer, const ModelKeyRecord& key) {
+    const std::string sealed = TRY(seal(key.key, "model_keys.key", customer + '/' + key.provider));
     return database_.query("INSERT OR REPLACE INTO model_keys VALUES (?, ?, ?)")
         .bind(customer)
         .bind(key.provider)
-        .bind(key.key)
+        .bind(sealed)
         .run();
 }
 
@@ -83,7 +85,10 @@ Result<std::vector<ModelKeyRecord>> Records::model_keys(const std::string& custo
     std::vector<ModelKeyRecord> keys;
     Query query = database_.query("SELECT provider, key FROM model_keys WHERE customer = ? ORDER BY provider");
     query.bind(customer);
-    while (TRY(query.step())) keys.push_back({query.text(0), query.text(1)});
+    while (TRY(query.step())) {
+        const std::string provider = query.text(0);
+        keys.push_back({provider, TRY(unseal(query.text(1), "model_keys.key", customer + '/' + provider))});
+    }
     return keys;
 }
 

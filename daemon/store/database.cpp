@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <list>
 #include <unordered_map>
 
 #include "base/file.h"
@@ -18,6 +19,7 @@ struct Database::State {
     std::string path;
     sqlite3* db = nullptr;
     std::unordered_map<const char*, sqlite3_stmt*> prepared;
+    std::list<TextFunction> functions;
     UniqueFd log;  ///< to be synced: what is committed is in there, or checkpointed, which syncs both
     sqlite3* checkpointer = nullptr;  ///< the thread's
     std::atomic<bool> checkpointing = false;
@@ -59,6 +61,19 @@ Result<void> connect(const std::string& path, sqlite3*& db) {
 Result<void> run(sqlite3* db, const char* sql) {
     if (sqlite3_exec(db, sql, nullptr, nullptr, nullptr) != SQLITE_OK) return error_of(db, "state database");
     return {};
+}
+
+std::string_view text_of(sqlite3_value* value) {
+    const auto* text = reinterpret_cast<const char*>(sqlite3_value_text(value));
+    return text == nullptr ? std::string_view()
+                           : std::string_view(text, static_cast<size_t>(sqlite3_value_bytes(value)));
+}
+
+void call_function(sqlite3_context* context, int, sqlite3_value** arguments) {
+    const auto& function = *static_cast<Database::TextFunction*>(sqlite3_user_data(context));
+    const auto result = function(text_of(arguments[0]), text_of(arguments[1]));
+    if (!result.ok()) return sqlite3_result_error(context, result.error().message.c_str(), -1);
+    sqlite3_result_text(context, result.value().data(), static_cast<int>(result.value().size()), SQLITE_TRANSIENT);
 }
 
 }  // namespace
@@ -143,7 +158,7 @@ Result<Database> Database::open(const std::string& path) {
     TRY(connect(path, state.db));
     TRY_IN("opening " + path, run(state.db,
                                   "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON; "
-                                  "PRAGMA cache_size=-1024; SELECT * FROM sqlite_master;"));
+                                  "PRAGMA cache_size=-1024; PRAGMA secure_delete=ON; SELECT * FROM sqlite_master;"));
     state.log = TRY(open_at(AT_FDCWD, path + "-wal", O_RDONLY));
     TRY(connect(path, state.checkpointer));
     // It opens its files now, not when there is no descriptor left.
@@ -177,6 +192,23 @@ Query Database::query(const char* sql) {
 
 Result<void> Database::execute(const char* sql) {
     return run(state_->db, sql);
+}
+
+Result<void> Database::define(const char* name, TextFunction function) {
+    TextFunction& kept = state_->functions.emplace_back(std::move(function));
+    constexpr int kFlags = SQLITE_UTF8 | SQLITE_DIRECTONLY;
+    if (sqlite3_create_function_v2(state_->db, name, 2, kFlags, &kept, call_function, nullptr, nullptr, nullptr) !=
+        SQLITE_OK) {
+        return error(std::string("defining ") + name);
+    }
+    return {};
+}
+
+Result<void> Database::empty_log() {
+    if (sqlite3_wal_checkpoint_v2(state_->db, nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr) != SQLITE_OK) {
+        return error("emptying the log of " + state_->path);
+    }
+    return {};
 }
 
 Result<void> Database::migrate(std::span<const char* const> steps) {

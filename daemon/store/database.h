@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -66,6 +67,13 @@ class Database {
     Result<void> sync();
     /// Waits until that thread has done what was begun.
     void join();
+
+    using TextFunction = std::function<Result<std::string>(std::string_view, std::string_view)>;
+    /// Gives SQL a function of two texts, which is then known by that name for as long as this is.
+    Result<void> define(const char* name, TextFunction function);
+    /// Brings the log into the file and empties it. What was deleted is in neither then: the file's own bytes of it are
+    /// overwritten as they are freed (PRAGMA secure_delete). For the start, before anything else is under way.
+    Result<void> empty_log();
 
   private:
     struct State;

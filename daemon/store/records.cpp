@@ -155,14 +155,67 @@ CREATE TABLE model_tokens (customer TEXT PRIMARY KEY, day INTEGER NOT NULL, toke
     R"sql(
 ALTER TABLE prompts ADD COLUMN readings INTEGER NOT NULL DEFAULT 0;
 )sql",
+    // Secrets are sealed (vault.h), each for its place; the places are those of seal() and unseal() in *_records.cpp.
+    R"sql(
+UPDATE boxes SET env = seal(env, 'boxes.env/' || id), git_token = seal(git_token, 'boxes.git_token/' || id);
+UPDATE images SET env = seal(env, 'images.env/' || name);
+UPDATE snapshots SET env = seal(env, 'snapshots.env/' || id);
+UPDATE customers SET env = seal(env, 'customers.env/' || name);
+UPDATE agents SET api_key = seal(api_key, 'agents.api_key/' || owner),
+    mcp_servers = seal(mcp_servers, 'agents.mcp_servers/' || owner);
+UPDATE prompts SET webhook_url = seal(webhook_url, 'prompts.webhook_url/' || run),
+    webhook_headers = seal(webhook_headers, 'prompts.webhook_headers/' || run);
+UPDATE model_keys SET key = seal(key, 'model_keys.key/' || customer || '/' || provider);
+INSERT INTO meta VALUES ('sealed', seal('hutch', 'meta.value/sealed'));
+)sql",
 };
+
+Result<std::optional<std::string>> meta(Database& database, const char* key) {
+    Query table = database.query("SELECT 1 FROM sqlite_schema WHERE name = 'meta'");
+    if (!TRY(table.step())) return std::optional<std::string>();
+    Query query = database.query("SELECT value FROM meta WHERE key = ?");
+    query.bind(key);
+    if (!TRY(query.step())) return std::optional<std::string>();
+    return std::optional(query.text(0));
+}
+
+// A key is made for a database that has nothing sealed yet, and never for one that has: what is sealed would be lost.
+Result<Vault> open_vault(Database& database, const std::string& path) {
+    const std::string file = path.substr(0, path.rfind('/') + 1) + "secret.key";
+    const auto sealed = TRY(meta(database, "sealed"));
+    auto vault = Vault::open(file);
+    if (!vault.ok() && vault.error().code == ENOENT) {
+        if (!sealed) return Vault::make(file);
+        return Error{ErrorKind::kConflict, ENOENT,
+                     file + " is missing: the secrets in " + path + " are sealed with it; restore it"};
+    }
+    if (vault.ok() && sealed && !vault.value().unseal(*sealed, "meta.value/sealed").ok()) {
+        return Error{ErrorKind::kConflict, 0,
+                     file + " is not the key that the secrets in " + path + " are sealed with; restore that one"};
+    }
+    return vault;
+}
 
 }  // namespace
 
 Result<Records> Records::open(const std::string& path) {
-    Records records(TRY(Database::open(path)));
-    TRY(records.database_.migrate(kSchemaSteps));
+    Database database = TRY(Database::open(path));
+    const Vault vault = TRY(open_vault(database, path));
+    TRY(database.define("seal", [vault](std::string_view clear, std::string_view place) {
+        return vault.seal(clear, std::string(place));
+    }));
+    TRY(database.migrate(kSchemaSteps));
+    Records records(std::move(database), vault);
+    (void)records.database_.empty_log();  // of what the last daemon deleted; on a full disk it may stay
+    records.scrub();
     return records;
+}
+
+void Records::scrub() {
+    const auto done = meta(database_, "scrubbed");
+    if (!done.ok() || done.value()) return;
+    if (!database_.execute("VACUUM").ok() || !database_.empty_log().ok()) return;  // the next start tries again
+    (void)database_.query("INSERT INTO meta VALUES ('scrubbed', '')").run();
 }
 
 std::string Records::join(const std::vector<std::string>& items) {
@@ -219,6 +272,8 @@ Result<std::string> Records::store_id() {
 }
 
 Result<void> Records::put_box(const BoxRecord& box) {
+    const std::string env = TRY(seal(join(box.env), "boxes.env", box.id));
+    const std::string git_token = TRY(seal(box.git_token, "boxes.git_token", box.id));
     // NULLIF: any number of boxes may have no name. An upsert and not REPLACE, which would delete the box's logs.
     return database_
         .query(
@@ -243,7 +298,7 @@ Result<void> Records::put_box(const BoxRecord& box) {
         .bind(join(box.layers))
         .bind(box.size)
         .bind(join(box.labels))
-        .bind(join(box.env))
+        .bind(env)
         .bind(box.uid_slot)
         .bind(int64_t{box.address})
         .bind(box.init_pid)
@@ -271,7 +326,7 @@ Result<void> Records::put_box(const BoxRecord& box) {
         .bind(join(box.network.allowed_cidrs))
         .bind(join(box.network.denied_cidrs))
         .bind(box.clone_repo)
-        .bind(box.git_token)
+        .bind(git_token)
         .run();
 }
 
@@ -292,7 +347,7 @@ Result<std::vector<BoxRecord>> Records::boxes() {
         box.layers = split(query.text(5));
         box.size = query.text(6);
         box.labels = split(query.text(7));
-        box.env = split_pairs(query.text(8));
+        box.env = split_pairs(TRY(unseal(query.text(8), "boxes.env", box.id)));
         box.uid_slot = query.number(9);
         box.address = static_cast<uint32_t>(query.number(10));
         box.init_pid = query.number(11);
@@ -314,18 +369,19 @@ Result<std::vector<BoxRecord>> Records::boxes() {
         box.customer = query.text(31);
         box.network = {static_cast<NetworkMode>(query.number(32)), split(query.text(33)), split(query.text(34))};
         box.clone_repo = query.text(35);
-        box.git_token = query.text(36);
+        box.git_token = TRY(unseal(query.text(36), "boxes.git_token", box.id));
         boxes.push_back(std::move(box));
     }
     return boxes;
 }
 
 Result<void> Records::put_image(const ImageRecord& image) {
+    const std::string env = TRY(seal(join(image.env), "images.env", image.name));
     return database_.query("INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
         .bind(image.name)
         .bind(image.parent)
         .bind(join(image.layers))
-        .bind(join(image.env))
+        .bind(env)
         .bind(image.user)
         .bind(image.work_dir)
         .bind(image.size_bytes)
@@ -345,7 +401,7 @@ Result<std::vector<ImageRecord>> Records::images() {
         image.name = query.text(0);
         image.parent = query.text(1);
         image.layers = split(query.text(2));
-        image.env = split_pairs(query.text(3));
+        image.env = split_pairs(TRY(unseal(query.text(3), "images.env", image.name)));
         image.user = query.text(4);
         image.work_dir = query.text(5);
         image.size_bytes = query.number(6);

@@ -9,6 +9,7 @@
 
 #include "base/result.h"
 #include "daemon/store/database.h"
+#include "daemon/store/vault.h"
 
 namespace hutch::daemon {
 
@@ -255,8 +256,10 @@ struct RunRecord {
 /// Every SQL statement of the daemon is in here. Event loop thread only.
 class Records {
   public:
-    /// Opens or makes the database. `store_id` names the store it belongs to: a database that has lost its store, or
-    /// the other way round, must not decide what is rubbish.
+    /// Opens or makes the database, and secret.key beside it, with which its secrets are sealed: keys of models,
+    /// tokens, variables, webhooks, MCP servers. kConflict for a database whose key is not there or another. `store_id`
+    /// names the store it belongs to: a database that has lost its store, or the other way round, must not decide what
+    /// is rubbish.
     static Result<Records> open(const std::string& path);
     Result<std::string> store_id();
 
@@ -346,8 +349,21 @@ class Records {
     static Pairs split_pairs(const std::string& text);
 
   private:
-    explicit Records(Database database) : database_(std::move(database)) {}
+    Records(Database database, Vault vault) : database_(std::move(database)), vault_(std::move(vault)) {}
+    /// Takes what was written in clear before there was a key out of the file's free pages, once.
+    void scrub();
+    /// Of a place such as "boxes.env", in the row of that key.
+    [[nodiscard]] Result<std::string> seal(const std::string& clear, const char* place, const std::string& row) const {
+        return vault_.seal(clear, std::string(place) + '/' + row);
+    }
+    [[nodiscard]] Result<std::string> unseal(const std::string& sealed, const char* place,
+                                             const std::string& row) const {
+        return vault_.unseal(sealed, std::string(place) + '/' + row);
+    }
+    [[nodiscard]] Result<PromptRecord> prompt_of(Query& query) const;
+    [[nodiscard]] Result<std::vector<PromptRecord>> prompts_in(Query& query) const;
     Database database_;
+    Vault vault_;
 };
 
 }  // namespace hutch::daemon

@@ -3,6 +3,7 @@
 namespace hutch::daemon {
 
 Result<void> Records::put_snapshot(const SnapshotRecord& snapshot) {
+    const std::string env = TRY(seal(join(snapshot.env), "snapshots.env", snapshot.id));
     return database_
         .query(
             "INSERT INTO snapshots VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) "
@@ -14,7 +15,7 @@ Result<void> Records::put_snapshot(const SnapshotRecord& snapshot) {
         .bind(snapshot.image)
         .bind(join(snapshot.layers))
         .bind(snapshot.size)
-        .bind(join(snapshot.env))
+        .bind(env)
         .bind(snapshot.bytes)
         .bind(snapshot.booked_ms)
         .bind(snapshot.created_ms)
@@ -31,6 +32,7 @@ Result<std::vector<SnapshotRecord>> Records::snapshots() {
     std::vector<SnapshotRecord> snapshots;
     Query query = database_.query("SELECT * FROM snapshots ORDER BY created_ms, id");
     while (TRY(query.step())) {
+        const std::string env = TRY(unseal(query.text(7), "snapshots.env", query.text(0)));
         snapshots.push_back({.id = query.text(0),
                              .customer = query.text(12),
                              .name = query.text(1),
@@ -39,7 +41,7 @@ Result<std::vector<SnapshotRecord>> Records::snapshots() {
                              .image = query.text(4),
                              .layers = split(query.text(5)),
                              .size = query.text(6),
-                             .env = split_pairs(query.text(7)),
+                             .env = split_pairs(env),
                              .bytes = query.number(8),
                              .measured = query.number(11) != 0,
                              .booked_ms = query.number_within(9, 0, kLatestMs),

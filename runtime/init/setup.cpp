@@ -267,15 +267,9 @@ bool write_names(const Setup& setup, const char*& object) {
     return write_etc("/etc/resolv.conf", text);
 }
 
-// What a command run as root may hold: enough for package managers and sudo, nothing that mounts, makes devices,
-// traces or configures. Dropped from the bounding set, so no exec brings one back. Init itself keeps CAP_SYS_ADMIN
-// in its permitted set: adding a seccomp program without no_new_privs asks for it.
-bool drop_capabilities() {
-    constexpr unsigned kKept[] = {CAP_CHOWN,   CAP_DAC_OVERRIDE, CAP_FOWNER,  CAP_FSETID,           CAP_KILL,
-                                  CAP_SETGID,  CAP_SETUID,       CAP_SETPCAP, CAP_NET_BIND_SERVICE, CAP_SYS_CHROOT,
-                                  CAP_SETFCAP, CAP_AUDIT_WRITE};
-    uint64_t kept = 0;
-    for (const unsigned capability : kKept) kept |= 1ULL << capability;
+// Out of the bounding set, so no exec brings one back (runtime/capabilities.cpp says what is kept and why). Init itself
+// keeps CAP_SYS_ADMIN in its permitted set: adding a seccomp program without no_new_privs asks for it.
+bool drop_capabilities(uint64_t kept) {
     for (unsigned capability = 0; capability <= 63; ++capability) {
         if ((kept & (1ULL << capability)) != 0) continue;
         if (prctl(PR_CAPBSET_DROP, capability) != 0 && errno != EINVAL) return false;  // EINVAL: past the last one
@@ -313,7 +307,7 @@ bool set_up(const Packet& packet, Context& context, Reply& failed) {
     if (sethostname(setup.hostname, strlen(setup.hostname)) != 0) return fail(Stage::kHostname, setup.hostname);
     umask(022);
     if (!write_names(setup, object)) return fail(Stage::kEtc, object);
-    if (!drop_capabilities()) return fail(Stage::kCapabilities, "bounding set");
+    if (!drop_capabilities(setup.capabilities)) return fail(Stage::kCapabilities, "bounding set");
 
     static sock_filter run_filter[kMaxRunFilter];
     const auto* instructions = reinterpret_cast<const sock_filter*>(packet.bytes + sizeof(Setup));

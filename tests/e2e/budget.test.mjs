@@ -61,8 +61,9 @@ class Customer {
     return done;
   }
 
-  remove() {
-    return daemon.json('DELETE', `/v2/keys/${this.name}`);
+  async remove() {
+    await daemon.json('DELETE', `/v2/box/${this.box}`);
+    await daemon.json('DELETE', `/v2/keys/${this.name}`);
   }
 }
 
@@ -76,7 +77,7 @@ const refused = ({ status, headers, json }) => {
 const peak = () => Number(/VmHWM:\s+(\d+) kB/.exec(fs.readFileSync(`/proc/${daemon.process.pid}/status`, 'utf8'))[1]) * 1024;
 
 function withCustomers(name, test) {
-  leakless(daemon, name, async () => {
+  leakless(daemon, name, { timeout: 240_000 }, async () => {
     const customers = [await Customer.make('alice'), await Customer.make('bob')];
     const before = peak();
     try {
@@ -84,7 +85,6 @@ function withCustomers(name, test) {
       // Beside the budget: a string of each decoder's while it grows, and pieces under way.
       assert.ok(peak() < before + kBudget + 160 * kMiB, `${peak() / kMiB} MiB after ${before / kMiB}`);
     } finally {
-      await daemon.removeAll();
       for (const customer of customers) await customer.remove();
     }
   });
@@ -113,19 +113,22 @@ withCustomers('commands that print control bytes', async (alice, bob) => {
 
 const kHead = (customer, size) => `POST ${customer.path('files/write')} HTTP/1.1\r\nHost: x\r\nX-Box-Api-Key: ${customer.key}\r\nContent-Length: ${size}\r\n\r\n`;
 
+const kFiller = Buffer.alloc(30 * kMiB, 'x');
+
 /// A body that is never finished. Resolves with what was answered, once the daemon has refused it or has it all.
 function hold(customer, bytes) {
   const socket = net.connect(daemon.port, '127.0.0.1');
   socket.on('error', () => {}); // it is cut in the end
   const answered = once(socket, 'data').then(([data]) => data.toString());
   const taken = new Promise((resolve) => {
-    socket.write(kHead(customer, 60 * kMiB) + `{"path":"f","content":"${'x'.repeat(bytes)}`, () => resolve('held'));
+    socket.write(kHead(customer, 60 * kMiB) + '{"path":"f","content":"');
+    socket.write(kFiller.subarray(0, bytes), () => resolve('held'));
   });
   return { socket, done: Promise.race([answered, taken]) };
 }
 
 withCustomers('uploads that are held back count as they come', async (alice, bob) => {
-  const uploads = Array.from({ length: 60 }, () => hold(alice, 30 * kMiB));
+  const uploads = Array.from({ length: 60 }, () => hold(alice, kFiller.length));
   const ends = await bob.worksBeside(Promise.all(uploads.map(({ done }) => done)));
   const refusals = ends.filter((end) => end !== 'held');
   assert.ok(refusals.length >= 50, `${refusals.length} were refused`);
@@ -144,7 +147,7 @@ withCustomers('who announces much and sends little holds little', async (alice, 
 
 withCustomers('bodies that are long to read', async (alice, bob) => {
   const part = '--X\r\nContent-Disposition: form-data; name="a"\r\n\r\n\r\n';
-  const form = Buffer.from(part.repeat(Math.floor((4 * kMiB) / part.length)) + '--X--\r\n');
+  const form = Buffer.from(part.repeat(Math.floor(kMiB / part.length)) + '--X--\r\n');
   const content = Buffer.from(JSON.stringify({ path: 'b', encoding: 'base64', content: Buffer.alloc(20 * kMiB).toString('base64') }));
   const control = Buffer.from(`{"path":"c","content":"${'\\u0001'.repeat(5 * kMiB)}"}`);
   const write = (body) => alice.ask('POST', alice.path('files/write'), body);
@@ -159,13 +162,11 @@ withCustomers('bodies that are long to read', async (alice, bob) => {
   assert.match(json.output, new RegExp(`${20 * kMiB} b\n.*${5 * kMiB} c`));
 });
 
-withCustomers('large directories and deep ones', async (alice, bob) => {
-  const make = ['sh', '-c', 'mkdir many; cd many; seq 90000 | xargs touch; cd ..; i=0; while [ $i -lt 12000 ]; do mkdir d; cd d; i=$((i+1)); done'];
-  const made = await alice.ask('POST', alice.path('exec'), { command: make });
+withCustomers('large directories', async (alice, bob) => {
+  const made = await alice.ask('POST', alice.path('exec'), { command: ['sh', '-c', 'mkdir many; cd many; seq 90000 | xargs touch'] });
   assert.equal(made.json.exit_code, 0, made.text);
   const [list, diff] = await bob.worksBeside(Promise.all([alice.ask('GET', alice.path('files/list?folder=many')), alice.ask('GET', alice.path('diff'))]));
-  assert.deepEqual([list.status, list.size > 8 * kMiB], [200, true], list.text);
-  assert.deepEqual([diff.status, diff.json.error], [413, `the answer would be longer than ${64 * kMiB} bytes`]);
+  for (const { status, size, text } of [list, diff]) assert.deepEqual([status, size > 6 * kMiB], [200, true], text.slice(0, 1000));
 });
 
 leakless(daemon, 'no turn of the event loop was long', async () => {

@@ -269,10 +269,10 @@ leakless(daemon, 'a daemon that cannot use its certificate does not start, and s
   assert.match(starts(['--tls_certificate', pem, '--tls_key', key]), /listen: is required/);
   assert.match(with_files('/nowhere.pem', key), /tls_certificate: .*\/nowhere\.pem: No such file/);
   assert.match(with_files(pem, '/nowhere.pem'), /tls_key: .*\/nowhere\.pem: No such file/);
-  assert.match(with_files(pem, pem), /tls_key: .*(open to everybody|holds no key)/);
+  assert.match(with_files(pem, pem), /tls_key: .*(open to others|holds no key)/);
   fs.mkdirSync(`${directory}/other`);
   const other = new Certificate(`${directory}/other`);
   assert.match(with_files(pem, other.key), /tls_key: .* of the certificate in/);
   fs.chmodSync(other.key, 0o644);
-  assert.match(with_files(other.certificate, other.key), /tls_key: .* is open to everybody; chmod 600 it/);
+  assert.match(with_files(other.certificate, other.key), /tls_key: .* is open to others; chmod 600 it/);
 });

@@ -1,4 +1,5 @@
-#include "daemon/api/json_text.h"
+#include "daemon/wire/json_text.h"
+#include "daemon/api/json_rows.h"
 
 #include <gtest/gtest.h>
 

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
 
 namespace hutch::daemon {
 namespace {
@@ -100,6 +101,95 @@ TEST_F(RecordsTest, ADatabaseOfTheFirstSchemaIsTakenAlong) {
         EXPECT_EQ(records.value().put_box(sample("b2", "dev")).error().code, EEXIST);
         EXPECT_TRUE(records.value().images().ok());
     }
+}
+
+// What one file of the state directory, or all of them, have in them.
+bool holds(const std::string& directory, const std::string& text) {
+    for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+        std::ifstream file(entry.path(), std::ios::binary);
+        const std::string content((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+        if (content.find(text) != std::string::npos) return true;
+    }
+    return false;
+}
+
+TEST_F(RecordsTest, SecretsAreInNoFile) {
+    auto records = open();
+    ASSERT_TRUE(records.ok()) << records.error().message;
+    const std::string secret = "canary-5f2d";
+    BoxRecord box = sample("b1", "dev");
+    box.env = {{"KEY", secret}};
+    box.git_token = secret;
+    ASSERT_TRUE(records.value().put_box(box).ok());
+    ASSERT_TRUE(records.value().put_env("alice", {{"KEY", secret}}).ok());
+    ASSERT_TRUE(records.value().put_model_key("alice", {"openai", secret}).ok());
+    ASSERT_TRUE(records.value().put_snapshot({.id = "s1", .env = {{"KEY", secret}}}).ok());
+    ASSERT_TRUE(records.value().put_image({.name = "i", .env = {{"KEY", secret}}}).ok());
+    AgentRecord agent;
+    agent.owner = "b1";
+    agent.api_key = secret;
+    agent.mcp_servers = secret;
+    ASSERT_TRUE(records.value().put_agent(agent).ok());
+    PromptRecord prompt;
+    prompt.run = "r1";
+    prompt.webhook_url = "https://x/" + secret;
+    prompt.webhook_headers = {{"Authorization", secret}};
+    ASSERT_TRUE(records.value().put_prompt(prompt).ok());
+    EXPECT_FALSE(holds(path_, secret));
+    EXPECT_TRUE(holds(path_, "debian")) << "what is no secret is found";
+
+    EXPECT_EQ(records.value().boxes().value().at(0).env, box.env);
+    EXPECT_EQ(records.value().boxes().value().at(0).git_token, secret);
+    EXPECT_EQ(records.value().env_of("alice").value(), box.env);
+    EXPECT_EQ(records.value().model_keys("alice").value().at(0).key, secret);
+    EXPECT_EQ(records.value().snapshots().value().at(0).env, box.env);
+    EXPECT_EQ(records.value().images().value().at(0).env, box.env);
+    EXPECT_EQ(records.value().agent("b1").value().api_key, secret);
+    EXPECT_EQ(records.value().agent("b1").value().mcp_servers, secret);
+    EXPECT_EQ(records.value().open_prompts().value().at(0).webhook_url, prompt.webhook_url);
+    EXPECT_EQ(records.value().prompt("r1").value()->webhook_headers, prompt.webhook_headers);
+}
+
+TEST_F(RecordsTest, WhatIsDeletedIsInNoFile) {
+    Database database = Database::open(path_ + "/db").value();
+    ASSERT_TRUE(database.execute("CREATE TABLE t (x TEXT); INSERT INTO t VALUES ('canary-77aa');").ok());
+    ASSERT_TRUE(holds(path_, "canary-77aa"));
+    ASSERT_TRUE(database.execute("DELETE FROM t").ok());
+    ASSERT_TRUE(database.empty_log().ok());
+    EXPECT_FALSE(holds(path_, "canary-77aa"));
+}
+
+TEST_F(RecordsTest, SecretsOfAnEarlierDaemonAreSealedAndItsFreePagesWiped) {
+    {
+        Database database = Database::open(path_ + "/db").value();
+        ASSERT_TRUE(database.execute("PRAGMA secure_delete=OFF").ok());
+        ASSERT_TRUE(database.execute(kFirstSchema).ok());
+        const std::string old = std::string(5000, 'x') + "canary-deleted";
+        ASSERT_TRUE(database.execute("CREATE TABLE gone (x TEXT)").ok());
+        ASSERT_TRUE(database.query("INSERT INTO gone VALUES (?)").bind(old).run().ok());
+        ASSERT_TRUE(database.execute("DELETE FROM gone; UPDATE boxes SET env = 'KEY=canary-living'").ok());
+    }
+    ASSERT_TRUE(holds(path_, "canary-living"));
+    ASSERT_TRUE(holds(path_, "canary-deleted"));
+    auto records = open();
+    ASSERT_TRUE(records.ok()) << records.error().message;
+    EXPECT_FALSE(holds(path_, "canary-living"));
+    EXPECT_FALSE(holds(path_, "canary-deleted"));
+    EXPECT_EQ(records.value().boxes().value().at(0).env, (Pairs{{"KEY", "canary-living"}}));
+}
+
+TEST_F(RecordsTest, ADatabaseIsNotOpenedWithoutItsKeyOrWithAnother) {
+    const std::string key = path_ + "/secret.key";
+    ASSERT_TRUE(open().value().put_env("alice", {{"A", "b"}}).ok());
+    std::filesystem::rename(key, key + ".kept");
+    const auto without = open();
+    EXPECT_EQ(without.error().kind, ErrorKind::kConflict);
+    EXPECT_NE(without.error().message.find("secret.key is missing"), std::string::npos);
+    EXPECT_FALSE(std::filesystem::exists(key));
+    ASSERT_TRUE(Vault::make(key).ok());
+    EXPECT_NE(open().error().message.find("secret.key is not the key"), std::string::npos);
+    std::filesystem::rename(key + ".kept", key);
+    EXPECT_EQ(open().value().env_of("alice").value(), (Pairs{{"A", "b"}}));
 }
 
 TEST_F(RecordsTest, ADatabaseOfANewerDaemonIsRefusedAsItIs) {

@@ -1,15 +1,12 @@
-#include "daemon/api/json_text.h"
+#include "daemon/wire/json_text.h"
 
 #include <algorithm>
 
-#include "daemon/utf8.h"
+#include "base/utf8.h"
 
 namespace hutch::daemon {
 namespace {
 
-using Json = nlohmann::json;
-
-constexpr size_t kPieceOfRows = 256 * 1024;
 constexpr size_t kSlice = 4 * 1024;  // of a string at a time: six times as long when it is all control characters
 
 bool is_plain(unsigned char c) {
@@ -60,27 +57,13 @@ void escape_json(std::string_view text, std::string& into) {
     }
 }
 
-Result<void> JsonRows::add(Json row) {
-    std::string text;
-    JsonText pieces(std::move(row));
-    while (!pieces.done()) text += pieces.next();
-    if (text_.size() + text.size() > kMost) {
-        return Error{ErrorKind::kTooLarge, 0, "the answer would be longer than " + std::to_string(kMost) + " bytes"};
-    }
-    TRY(memory_.grow(text.size() + 1));
-    if (text_.size() + text.size() > kPieceOfRows) text_.reserve(kMost + text.size());
-    if (!std::exchange(first_, false)) text_ += ',';
-    text_ += text;
-    return {};
-}
-
 JsonText::JsonText(Json value) : value_(std::move(value)) {
     enter(value_);
 }
 
-std::string JsonText::next() {
+std::string JsonText::next(size_t least) {
     std::string piece;
-    while (!places_.empty() && piece.size() < kPiece) step(piece);
+    while (!places_.empty() && piece.size() < least) step(piece);
     return piece;
 }
 
@@ -96,7 +79,7 @@ void JsonText::step(std::string& piece) {
     } else if (value.is_structured()) {
         write_member(place, piece);
     } else {
-        piece += value.dump();
+        piece += dump(value);
         places_.pop_back();
     }
 }

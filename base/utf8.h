@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <string_view>
 
-namespace hutch::daemon {
+namespace hutch {
 
 /// A UTF-8 character, or as much of one as is there before what cannot follow: that is replaced by one U+FFFD.
 struct Utf8 {
@@ -27,4 +27,4 @@ inline Utf8 first_character(std::string_view text) {
     return {length, true};
 }
 
-}  // namespace hutch::daemon
+}  // namespace hutch

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "daemon/api/tls.h"
+#include "daemon/settings.h"
+
+namespace hutch::daemon {
+
+/// What the TCP port shows; null where it speaks in clear.
+Result<std::shared_ptr<Tls>> load_certificate(const Config& config);
+
+/// What is wrong with the files and names that the configuration speaks of: they are read as a start reads them.
+std::vector<std::string> check_files(const Settings& settings);
+
+}  // namespace hutch::daemon
