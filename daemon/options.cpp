@@ -6,7 +6,7 @@
 #include <cmath>
 #include <limits>
 
-#include "daemon/text.h"
+#include "base/text.h"
 #include "netns/config.h"
 
 namespace hutch::daemon {
