@@ -123,8 +123,14 @@ TEST_F(RecordsTest, SecretsAreInNoFile) {
     ASSERT_TRUE(records.value().put_box(box).ok());
     ASSERT_TRUE(records.value().put_env("alice", {{"KEY", secret}}).ok());
     ASSERT_TRUE(records.value().put_model_key("alice", {"openai", secret}).ok());
-    ASSERT_TRUE(records.value().put_snapshot({.id = "s1", .env = {{"KEY", secret}}}).ok());
-    ASSERT_TRUE(records.value().put_image({.name = "i", .env = {{"KEY", secret}}}).ok());
+    SnapshotRecord snapshot;
+    snapshot.id = "s1";
+    snapshot.env = {{"KEY", secret}};
+    ASSERT_TRUE(records.value().put_snapshot(snapshot).ok());
+    ImageRecord image;
+    image.name = "i";
+    image.env = {{"KEY", secret}};
+    ASSERT_TRUE(records.value().put_image(image).ok());
     AgentRecord agent;
     agent.owner = "b1";
     agent.api_key = secret;
