@@ -31,8 +31,9 @@ function refused(box) {
     const { nftables } = JSON.parse(execFileSync(program, args, { encoding: 'utf8' }));
     return nftables.flatMap(({ counter }) => counter?.name === 'refused' && counter.table.startsWith(daemon.name) ? [counter.packets] : []);
   };
-  const inside = fs.existsSync(groupOf(box)) ? pids(box).slice(0, 1) : []; // one that is paused may have no process
-  return [counters(), ...inside.map((pid) => counters('nsenter', '-t', String(pid), '-n'))].flat().reduce((sum, count) => sum + count, 0);
+  const init = `${groupOf(box)}/init/cgroup.procs`; // one that is paused may have none
+  const inside = fs.existsSync(init) ? fs.readFileSync(init, 'utf8').match(/\d+/g) ?? [] : [];
+  return [counters(), ...inside.map((pid) => counters('nsenter', '-t', pid, '-n'))].flat().reduce((sum, count) => sum + count, 0);
 }
 
 async function assertClosed(box, address) {
@@ -241,8 +242,9 @@ const doctor = (name, network) => new Promise((resolve) => {
 const tables = () => nft('list', 'tables', 'inet').split('\n');
 
 /// Starts a second daemon, which must end by itself; what it said.
-async function failedStart(args) {
-  const second = new Daemon({ name: `${daemon.name}x`, images: false, args });
+async function failedStart(options) {
+  const second = new Daemon({ name: `${daemon.name}x`, images: false });
+  for (const [option, value] of Object.entries(options)) second.args[second.args.indexOf(option) + 1] = value;
   try {
     await assert.rejects(second.launch(), /hutchd ended/);
     assert.ok(!tables().includes(`table inet ${second.name}`), 'it left a table');
@@ -255,12 +257,12 @@ async function failedStart(args) {
 
 leakless(daemon, 'a daemon is not started on the network of another that runs, and doctor says whose it is', async () => {
   const network = daemon.args[daemon.args.indexOf('--network') + 1];
-  assert.match(await failedStart(['--network', network]), new RegExp(`the hutchd called ${daemon.name} runs; give this one a network of its own`));
+  assert.match(await failedStart({ '--network': network }), new RegExp(`the hutchd called ${daemon.name} runs; give this one a network of its own`));
   assert.match(await doctor(`${daemon.name}x`, network), new RegExp(`error +the firewall table inet ${daemon.name}, .* closes boxes' gateway`));
   assert.match(await doctor(daemon.name, network), new RegExp(`ok +the firewall table inet ${daemon.name} is as it must be`));
 });
 
 leakless(daemon, 'a start that fails leaves no firewall', async () => {
-  const log = await failedStart(['--network', '192.0.2.0/28', '--socket', '/nonexistent/hutch.sock']);
+  const log = await failedStart({ '--network': '192.0.2.0/28', '--socket': '/nonexistent/hutch.sock' });
   assert.match(log, /nonexistent/, 'it failed when the firewall was there');
 });

@@ -35,8 +35,9 @@ async function freePort() {
 
 export class Daemon {
   /// `args` come after our own, so that they win; `env`: is added to ours; `state`: its state directory, when not one of our own; `tcp`: it
-  /// listens on `url` too, for who knows `key`; `import`: the archives of more images, by name.
-  constructor({ args = [], env = {}, state, images = true, import: more = {}, name = kName, tcp = false } = {}) {
+  /// listens on `url` too, for who knows `key`; `import`: the archives of more images, by name; `name` and
+  /// `network`: for a second one beside that of the file.
+  constructor({ args = [], env = {}, state, images = true, import: more = {}, name = kName, network = kNetwork, tcp = false } = {}) {
     this.name = name;
     this.env = env;
     this.more = more;
@@ -46,7 +47,7 @@ export class Daemon {
     this.socket = path.join(this.directory, 'hutch.sock');
     this.args = [
       '--name', name, '--state_dir', this.state, '--run_dir', path.join(this.directory, 'run'), '--socket', this.socket,
-      '--network', kNetwork, '--default_image', 'busybox', '--pool', String(kPool),
+      '--network', network, '--default_image', 'busybox', '--pool', String(kPool),
       ...kStoreSize, ...args,
     ];
     this.images = images;
