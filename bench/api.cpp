@@ -92,7 +92,7 @@ void Api::await(const std::string& text) {
     streamed_.erase(0, at + text.size());
 }
 
-std::string Api::call(const std::string& method, const std::string& path, const std::string& body, int expected) {
+std::pair<int, std::string> Api::ask(const std::string& method, const std::string& path, const std::string& body) {
     send(method, path, body);
     std::string answer;
     size_t head = std::string::npos;
@@ -104,8 +104,21 @@ std::string Api::call(const std::string& method, const std::string& path, const 
             length = at < head ? strtoul(answer.c_str() + at + 16, nullptr, 10) : 0;
         }
     }
-    if (atoi(answer.c_str() + 9) != expected) die(method + " " + path + ": " + answer);
-    return answer.substr(head + 4);
+    return {atoi(answer.c_str() + 9), answer.substr(head + 4)};
+}
+
+std::string Api::call(const std::string& method, const std::string& path, const std::string& body, int expected) {
+    auto [status, answer] = ask(method, path, body);
+    if (status != expected) die(method + " " + path + ": " + std::to_string(status) + " " + answer);
+    return std::move(answer);
+}
+
+void Api::ask_last(const std::string& method, const std::string& path, const std::string& body) {
+    headers_ += "Connection: close\r\n";
+    send(method, path, body);
+    char dropped[65536];
+    while (read(socket_.get(), dropped, sizeof(dropped)) > 0) {
+    }
 }
 
 Daemon::Daemon() {
@@ -114,8 +127,9 @@ Daemon::Daemon() {
     directory_ = name;
     socket_ = directory_ + "/hutch.sock";
     rootfs_ = directory_ + "/rootfs";
-    run_shell("mkdir -p " + rootfs_ + " && " HUTCH_IMAGES "/busybox | tee " + directory_ + "/rootfs.tar | tar -x -C " +
-              rootfs_);
+    run_shell("mkdir -p " + rootfs_ + " && " HUTCH_IMAGES "/busybox | tar -x -C " + rootfs_ +
+              " && cp " HUTCH_PROBE " " + rootfs_ + "/bin/probe && tar -C " + rootfs_ + " -cf " + directory_ +
+              "/rootfs.tar .");
     port_ = free_port();
     run_shell("umask 077 && echo '" + key_ + "' >" + directory_ + "/keys");
     start();

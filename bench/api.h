@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 
 #include "base/unique_fd.h"
 
@@ -15,6 +16,10 @@ class Api {
     Api(uint16_t port, const std::string& key);
     /// The answer's body; ends the program when the status is not `expected`.
     std::string call(const std::string& method, const std::string& path, const std::string& body, int expected);
+    /// The answer's status and its body, which must have a Content-Length.
+    std::pair<int, std::string> ask(const std::string& method, const std::string& path, const std::string& body);
+    /// Reads an answer of any kind and drops it. The connection ends with it.
+    void ask_last(const std::string& method, const std::string& path, const std::string& body);
 
     /// A call whose answer streams: returns when it has begun. No other may follow on this connection.
     void open(const std::string& method, const std::string& path, const std::string& body);

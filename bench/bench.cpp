@@ -9,7 +9,6 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <chrono>
 #include <map>
 #include <string>
 #include <vector>
@@ -18,36 +17,12 @@
 #include "base/syscalls.h"
 #include "bench/api.h"
 #include "bench/floor.h"
+#include "bench/samples.h"
 
 namespace hutch::bench {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-/// Times of single operations.
-class Samples {
-  public:
-    template <typename F>
-    void time(benchmark::State& state, F operation) {
-        const auto begin = Clock::now();
-        operation();
-        const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
-        state.SetIterationTime(seconds);
-        add(seconds * 1e6);
-    }
-    void add(double microseconds) { values_.push_back(microseconds); }
-    double at(double quantile) {
-        std::sort(values_.begin(), values_.end());
-        return values_.empty() ? 0 : values_[static_cast<size_t>(quantile * static_cast<double>(values_.size() - 1))];
-    }
-    void report(benchmark::State& state) {
-        state.counters["p50_us"] = at(0.5);
-        state.counters["p99_us"] = at(0.99);
-    }
-
-  private:
-    std::vector<double> values_;
-};
+using Clock = Samples::Clock;
 
 // Times of the steps of an operation, as its answer's details tell them.
 class Steps {
