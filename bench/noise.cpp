@@ -15,18 +15,18 @@ namespace {
 constexpr int kRounds = 5;
 constexpr int kCalls = 100;  // of bob's, each round, in quiet and in noise
 
-/// What a box of Alice's is told to do. Each says "ready" (or, the probe, "took") once it is at work.
+/// What a box of Alice's is told to do.
 struct Noise {
     const char* name;
     const char* script;
-    const char* ready;
+    const char* ready;  ///< what it says once it is at work; null: it says all that it can, to nobody
 };
 
 constexpr Noise kNoises[] = {
     {"busy loops", "echo ready; for i in 1 2 3 4; do while :; do :; done & done; wait", "ready"},
     {"fork bomb", "exec 2>/dev/null; echo ready; b() { b | b & }; b; while :; do wait; b; done", "ready"},
     {"memory bomb", "echo ready; while :; do tail /dev/zero; done 2>/dev/null", "ready"},
-    {"output floods", "echo ready; for i in $(seq 120); do cat /dev/zero & done; wait", "ready"},
+    {"output floods", "for i in $(seq 120); do cat /dev/zero & done; wait", nullptr},
     {"inotify watches", "sleep 100000 | probe take inotify-watch", "took"},
     {"terminals", "sleep 100000 | probe take terminal", "took"},
     {"datagrams",
@@ -62,10 +62,10 @@ class Noisy {
   public:
     Noisy(const Customer& customer, int kind)
         : customer_(customer), path_("/v2/box/" + field(customer.connect().call("POST", "/v2/box", "{}", 201), "id")) {
+        if (kind == kRequests || kind == kAll) ask_without_pause();
         for (int i = 0; i < kRequests; ++i) {
             if (i == kind || kind == kAll) start(kNoises[i]);
         }
-        if (kind == kRequests || kind == kAll) ask_without_pause();
     }
     ~Noisy() {
         stop_ = true;
@@ -78,7 +78,12 @@ class Noisy {
 
   private:
     void start(const Noise& noise) {
-        listening_.push_back(customer_.connect());  // and read no further: what it says fills its journal alone
+        if (noise.ready == nullptr) {
+            const std::string body = R"({"detach":true,)" + shell(noise.script).substr(1);
+            customer_.connect().call("POST", path_ + "/exec-stream", body, 202);
+            return;
+        }
+        listening_.push_back(customer_.connect());
         listening_.back().open("POST", path_ + "/exec-stream", shell(noise.script));
         listening_.back().await(noise.ready);
     }
