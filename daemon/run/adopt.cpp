@@ -26,6 +26,14 @@ namespace {
 
 constexpr std::chrono::seconds kAskAgainAfter{1};
 
+/// Whether it failed for want of what may be there again later.
+template <typename T>
+bool lacks_means(const Result<T>& result) {
+    if (result.ok()) return false;
+    const int code = result.error().code;
+    return code == EMFILE || code == ENFILE || code == ENOMEM || code == ENOBUFS;
+}
+
 }  // namespace
 
 Result<void> Runs::adopt(const std::vector<std::shared_ptr<Box>>& boxes) {
@@ -72,10 +80,17 @@ void Runs::take_over(const std::shared_ptr<Box>& box, uint64_t number, runtime::
     if (active_.contains(number)) return;  // told twice: an earlier daemon had asked too
     const auto waiting = unclaimed_.find(box->record.id);
     auto leaf = box->reopen_leaf(leaf_of(number));
-    const bool looked = !message.fds_lost && (leaf.ok() || leaf.error().code == ENOENT || leaf.error().code == 0);
-    if (!looked && waiting != unclaimed_.end()) {
-        waiting->second->incomplete = true;
-        return;
+    // What it has said is there and cannot be opened now: its offsets would begin anew.
+    const auto hides = [this](const RunRecord& run) {
+        return lacks_means(journal(run, false)) || (run.separate_errors && lacks_means(journal(run, true)));
+    };
+    if (waiting != unclaimed_.end()) {
+        const auto& runs = waiting->second->runs;
+        const auto told = runs.find(number);
+        if (message.fds_lost || lacks_means(leaf) || (told != runs.end() && hides(told->second))) {
+            waiting->second->incomplete = true;
+            return;
+        }
     }
     const auto known = waiting == unclaimed_.end() ? std::map<uint64_t, RunRecord>::node_type()
                                                    : waiting->second->runs.extract(number);
