@@ -2,7 +2,7 @@
 
     rubbish.py DATABASE     with the daemon down; prints how many rows there are of each table
 
-Of each table, each column and each kind of rubbish there is a row like its first one, but for that column. Rows that
+Of each table, each column that is not sealed and each kind of rubbish there is a row like its first one, but for that column. Rows that
 were there stay as they are, as do keys: a box's id is the daemon's own, and the name of its files.
 """
 import json
@@ -14,17 +14,19 @@ RUBBISH = {
     "INTEGER": [-1, 2**63 - 1, -(2**63), 4_294_967_297],
 }
 KEPT = {"id", "run", "owner", "box", "customer", "name", "number", "hash", "period", "provider", "uid_slot", "key"}
-OPEN = {"runs": {"status": 0}, "prompts": {"ended": 0, "webhook_url": ""}, "boxes": {"init_pid": 0, "name": None}}
+# What nobody but the daemon writes, and what does not open is the wrong key: a start that refuses is right then.
+SEALED = {"env", "git_token", "api_key", "mcp_servers", "webhook_url", "webhook_headers", "key"}
+OPEN = {"runs": {"status": 0}, "prompts": {"ended": 0}, "boxes": {"init_pid": 0, "name": None}}
 
 
 def copies(db, table, like):
     """The rows for one table: each a dictionary."""
     types = {name: kind for _, name, kind, *_ in db.execute(f"PRAGMA table_info({table})")}
     for column, kind in types.items():
-        if column in KEPT:
+        if column in KEPT | SEALED:
             continue
         for value in RUBBISH[kind]:
-            yield {**like, **OPEN.get(table, {}), column: value}
+            yield {**like, **dict.fromkeys(SEALED & like.keys(), ""), **OPEN.get(table, {}), column: value}
 
 
 def insert(db, table, row):
@@ -37,6 +39,7 @@ def insert(db, table, row):
 
 def main():
     db = sqlite3.connect(sys.argv[1], isolation_level=None)
+    db.text_factory = lambda sealed: sealed.decode("utf-8", "surrogateescape")  # secrets are bytes
     db.execute("BEGIN")
     counts = {}
     for table in ("boxes", "runs", "prompts", "agents", "snapshots", "images", "usage", "layers", "model_keys"):
