@@ -209,7 +209,8 @@ leakless(daemon, 'a box does not reach private and metadata addresses', async ()
   const closed = ['169.254.169.254', '10.0.0.1', '192.168.0.1', '172.16.0.1', '100.64.0.1'];
   const codes = await Promise.all(closed.map((text) => connect(box, text, 80)));
   assert.ok(codes.every((code) => code !== 0), `${codes}`);
-  const counters = execFileSync('nft', ['-j', 'list', 'counter', 'inet', daemon.name, 'blocked'], { encoding: 'utf8' });
+  // By the first of two firewalls, that in its own namespace.
+  const counters = execFileSync('nsenter', ['-t', initOf(box), '-n', 'nft', '-j', 'list', 'counter', 'inet', daemon.name, 'blocked'], { encoding: 'utf8' });
   const { packets } = JSON.parse(counters).nftables.find((entry) => entry.counter).counter;
   assert.ok(packets >= closed.length, `${packets} packets were dropped by the rule`);
 });
