@@ -95,6 +95,7 @@ Task<Result<void>> CustomerLimits::set(std::string customer, std::vector<Setting
         return {};
     }));
     for (const auto& [resource, limit] : settings) set_[customer][resource] = limit;
+    if (changed_) changed_();
     co_return Result<void>();
 }
 

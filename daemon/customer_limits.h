@@ -53,6 +53,8 @@ class CustomerLimits {
     /// Adds what somebody counts himself to what is held. Called until the end of this object.
     using Measure = std::function<int64_t(const std::string& customer)>;
     void add_measure(Resource resource, Measure measure);
+    /// Called after each set(), until the end of this object.
+    void on_change(std::function<void()> changed) { changed_ = std::move(changed); }
 
   private:
     using Counts = std::array<int64_t, kAllResources.size()>;
@@ -93,6 +95,7 @@ class CustomerLimits {
     Limits defaults_;
     std::map<std::string, std::map<Resource, int64_t>> set_;  ///< by customer
     std::vector<std::pair<Resource, Measure>> measures_;
+    std::function<void()> changed_;
     std::shared_ptr<Book> book_ = std::make_shared<Book>();
 };
 

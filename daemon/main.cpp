@@ -152,7 +152,6 @@ Result<void> serve(const Config& config) {
             return models.open(run, box, agent, harness);
         },
         [&models](const std::string& run) { models.close(run); });
-    TRY(agents.adopt());
     Services services{boxes, runs, images, snapshots, agents, models, meter, events, limits, fetcher, config, lag};
     Router router;
     add_box_routes(router, services);
@@ -212,6 +211,8 @@ Result<void> serve(const Config& config) {
         return meter.keep_books([&boxes] { return boxes.list(); }, [&snapshots] { snapshots.book(); });
     });
     spawn_lasting(executor, "watching disks", [&boxes] { return boxes.watch_disk(); });
+    // Last of what may refuse the start: each start that begins to read what an agent has said is counted.
+    TRY(agents.adopt());
     remove_firewall.commit();
     notify_ready();
     lag.run();

@@ -30,7 +30,8 @@ template <typename T>
 Task<std::optional<T>> unless(Task<> over, Task<T> work) {
     std::optional<T> done;
     const auto finish = [&]() -> Task<> { done.emplace(co_await std::move(work)); };
-    (void)co_await ends_before(finish(), std::move(over));
+    // What was cancelled may come to something all the same, which is then not its own.
+    if (!co_await ends_before(finish(), std::move(over))) co_return std::nullopt;
     co_return std::move(done);
 }
 

@@ -1,6 +1,7 @@
 #include "runtime/seccomp.h"
 
 #include <fcntl.h>
+#include <linux/ioprio.h>
 #include <linux/netlink.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
@@ -8,6 +9,7 @@
 #include <seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -102,7 +104,10 @@ Result<void> protect_init(void* context) {
         TRY(add(context, SCMP_ACT_ERRNO(EPERM), name, {first}));
     }
     for (const char* name : {"setpriority", "ioprio_set"}) TRY(add(context, SCMP_ACT_ERRNO(EPERM), name, {second}));
-    return {};
+    // All processes of a user are init, too.
+    const auto of_user = [](uint64_t which) { return SCMP_A0(SCMP_CMP_MASKED_EQ, kLowerHalf, which); };
+    TRY(add(context, SCMP_ACT_ERRNO(EPERM), "setpriority", {of_user(PRIO_USER)}));
+    return add(context, SCMP_ACT_ERRNO(EPERM), "ioprio_set", {of_user(IOPRIO_WHO_USER)});
 }
 
 // While a thread waits for many descriptors the kernel holds 70 bytes for each, charged to nobody: 4,096 threads that

@@ -26,6 +26,7 @@ Response answer_detached(const Run& run) {
 
 // What it has said cannot be held for this answer.
 Error goes_on(const Run& run, Error error) {
+    error.code = 0;  // or a client would be told to ask again, and have the command twice
     error.message += "; the command goes on as run " + run.record().id + ", whose output can be read";
     return error;
 }

@@ -162,7 +162,7 @@ Answer download_directory(Services& services, Exchange& exchange, const std::sha
         co_return written;
     };
     const Sink drop = [](std::string_view) -> Task<Result<void>> { co_return Result<void>(); };
-    CO_TRY_LET(const Outcome outcome, co_await run->follow(forward, drop));
+    CO_TRY_LET(const Outcome outcome, co_await run->follow(forward, drop, Reader::kClient));
     if (outcome.exit_code != 0) {  // no last chunk: the client sees it cut
         const std::string how = "its tar ended with " + std::to_string(outcome.exit_code);
         services.boxes.note(*box, "error", "a download of \"" + path + "\" was broken off: " + how);

@@ -69,6 +69,7 @@ Manager::Manager(asio::any_io_executor executor, Mechanisms& mechanisms, Records
       awake_(executor_),
       work_(executor_),
       alarm_(executor_, [this](Moment now) { return look_at_clock(now); }) {
+    limits_.on_change([this] { awake_.notify(); });
     limits_.add_measure(Resource::kDisk, [this](const std::string& customer) {
         int64_t sum = 0;
         for (const auto& [id, box] : boxes_) {

@@ -185,7 +185,7 @@ class Manager {
     std::map<std::pair<std::string, std::string>, std::string> names_;  ///< customer and name, to id
     std::map<std::string, std::shared_ptr<Box>> leaving_;  ///< being taken apart; for callers they do not exist
     std::function<void(const std::shared_ptr<Box>&)> started_;
-    Signal awake_;  ///< some box is made or woken
+    Signal awake_;  ///< some box is made or woken, or a limit is another
     Gate work_;
     Alarm alarm_;
     Workers reclaimers_{1};  ///< not the workers of requests: a large box takes seconds

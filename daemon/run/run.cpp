@@ -188,16 +188,29 @@ Task<Result<Outcome>> Run::outcome() {
 }
 
 Task<Result<Outcome>> Run::follow(Sink output, Sink errors, Reader reader) {
-    using namespace asio::experimental::awaitable_operators;
     const auto self = shared_from_this();
     if (errors_) {
-        auto [told, told_errors] = co_await (output_->follow(0, output, reader) && errors_->follow(0, errors, reader));
-        CO_TRY(told);
-        CO_TRY(told_errors);
+        CO_TRY(co_await follow_both(output, errors, reader));
     } else {
         CO_TRY(co_await output_->follow(0, output, reader));
     }
     co_return co_await outcome();
+}
+
+// Who does not listen to one of them listens to neither: the other may be silent for ever.
+Task<Result<void>> Run::follow_both(const Sink& output, const Sink& errors, Reader reader) {
+    using namespace asio::experimental::awaitable_operators;
+    Result<void> told;
+    Event failed(box_->executor());
+    const auto side = [&](Stream& stream, const Sink& sink) -> Task<> {
+        auto how = co_await stream.follow(0, sink, reader);
+        if (how.ok()) co_return;
+        if (told.ok()) told = std::move(how);
+        failed.set();
+    };
+    const auto both = [&]() -> Task<> { co_await (side(*output_, output) && side(*errors_, errors)); };
+    (void)co_await ends_before(both(), failed.wait());
+    co_return told;
 }
 
 }  // namespace hutch::daemon

@@ -64,6 +64,7 @@ class Run : public std::enable_shared_from_this<Run> {
     void watch_leaf();
     static Task<> await_empty(std::shared_ptr<Run> self);
     void note_exit(int wait_status);
+    Task<Result<void>> follow_both(const Sink& output, const Sink& errors, Reader reader);
     /// Its box has ended: whether the command had, and how, nobody can tell.
     void lose(const Error& reason);
     void conclude();

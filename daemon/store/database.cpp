@@ -81,12 +81,19 @@ void call_function(sqlite3_context* context, int, sqlite3_value** arguments) {
 // After each commit, with the log's length. In place of SQLite's own, which would checkpoint here and now.
 int Database::after_commit(void* its_state, sqlite3*, const char*, int pages) {
     constexpr int kManyPages = 1000;  // SQLite's default
+    constexpr int kMostPages = 64 * kManyPages;
     auto* const state = static_cast<State*>(its_state);
+    if (pages > kMostPages) {  // commits come in so fast that no checkpoint sees the log's end: this one waits for it
+        state->checkpointing.wait(true);
+        sqlite3_wal_checkpoint_v2(state->db, nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+        return SQLITE_OK;
+    }
     if (pages < kManyPages || state->checkpointing.exchange(true)) return SQLITE_OK;
     state->thread.run_behind([state] {
         // As far as it goes: what a reader still needs stays, and is copied another time.
         sqlite3_wal_checkpoint_v2(state->checkpointer, nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
         state->checkpointing = false;
+        state->checkpointing.notify_all();
     });
     return SQLITE_OK;
 }
@@ -205,6 +212,7 @@ Result<void> Database::define(const char* name, TextFunction function) {
 }
 
 Result<void> Database::empty_log() {
+    state_->checkpointing.wait(true);
     if (sqlite3_wal_checkpoint_v2(state_->db, nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr) != SQLITE_OK) {
         return error("emptying the log of " + state_->path);
     }

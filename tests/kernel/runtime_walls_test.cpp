@@ -88,6 +88,7 @@ TEST_F(RuntimeWallsTest, InitKeepsItsLimitsAndItsPlaceWithTheScheduler) {
         expect({attempt, "1"}, "EPERM");
         EXPECT_EQ(probe({attempt, "0"}), "done") << attempt << " of itself";
     }
+    for (const char* attempt : {"set-priority-of-user", "set-io-priority-of-user"}) expect({attempt}, "EPERM");
     EXPECT_EQ(box().say({"true"}), "") << "init starts commands still";
 }
 

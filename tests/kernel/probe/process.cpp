@@ -68,6 +68,8 @@ constexpr Attempt kAttempts[] = {
          return syscall(SYS_sched_setscheduler, pid_of(a), SCHED_IDLE, &idle);
      }},
     {"set-priority", [](char** a) { return syscall(SYS_setpriority, PRIO_PROCESS, pid_of(a), 19); }},
+    {"set-priority-of-user", [](char**) { return syscall(SYS_setpriority, PRIO_USER, 0, 19); }},
+    {"set-io-priority-of-user", [](char**) { return syscall(SYS_ioprio_set, 3 /* of a user */, 0, 3 << 13); }},
     {"set-io-priority", [](char** a) { return syscall(SYS_ioprio_set, 1 /* of a process */, pid_of(a), 3 << 13); }},
     // files: PATH
     {"open-read", [](char** a) -> long { return open(a[0], O_RDONLY | O_NONBLOCK); }},
