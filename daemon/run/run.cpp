@@ -19,6 +19,7 @@ namespace {
 constexpr std::chrono::milliseconds kUsualEnd{50};
 // For init to tell how a command ended that has left its control group.
 constexpr std::chrono::seconds kWord{5};
+constexpr std::chrono::seconds kWordOfKilled{1};
 
 int exit_code_of(int wait_status) {
     return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
@@ -127,15 +128,16 @@ Task<> Run::await_empty(std::shared_ptr<Run> self) {
         if (self->exited_.is_set()) co_return;
     }
     self->emptied_ = true;
+    // Init's word comes right after, with what it has reaped, unless a tracer keeps that from it.
+    asio::steady_timer word(self->box_->executor());
+    do {  // an init that stands still tells nothing
+        word.expires_after(self->killed_ ? kWordOfKilled : kWord);
+        co_await (word.async_wait(kAwait) || self->exited_.wait());
+    } while (!self->exited_.is_set() && !self->killed_ && self->box_->sleep());
     if (self->killed_) {
         self->note_exit(SIGKILL);
         co_return;
     }
-    asio::steady_timer word(self->box_->executor());
-    do {  // an init that stands still tells nothing
-        word.expires_after(kWord);
-        co_await (word.async_wait(kAwait) || self->exited_.wait());
-    } while (!self->exited_.is_set() && self->box_->sleep());
     self->lose({ErrorKind::kConflict, 0, "the command has ended, and a process that traces it keeps its exit code"});
 }
 
