@@ -2,6 +2,7 @@
 
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/experimental/parallel_group.hpp>
+#include <boost/asio/multiple_exceptions.hpp>
 #include <exception>
 
 #include "daemon/log.h"
@@ -15,6 +16,8 @@ Result<void> result_of(const std::exception_ptr& thrown) {
     if (!thrown) return {};
     try {
         std::rethrow_exception(thrown);
+    } catch (const asio::multiple_exceptions& several) {  // of two that were awaited together: says nothing itself
+        return result_of(several.first_exception());
     } catch (const std::exception& exception) {
         return Error{ErrorKind::kSystem, 0, exception.what()};
     } catch (...) {

@@ -174,9 +174,11 @@ void Run::conclude() {
     }
 }
 
+// The reason first: a kill may find the control group empty at once, and would then pass for the end.
 void Run::give_up(const Error& reason) {
-    abandon();
+    const bool lives = !exited_.is_set();
     lose(reason);
+    if (lives) kill_tree();
     if (ended_.is_set()) return;
     conclude();
     ended_.set();

@@ -90,10 +90,10 @@ throwing('in the run of an image build: it has failed, and its box is gone', asy
 // Its lock is not given back by a call that hangs, so this one is the last.
 throwing('a kernel call that does not come back does not keep the daemon from its end', async () => {
   arm('hang:openat', 'b-');
-  const lost = daemon.ask('POST', '/v2/box', { body: {} });
+  const lost = assert.rejects(daemon.ask('POST', '/v2/box', { body: {} }));
   await until('it hangs', () => !fs.existsSync(control));
   assert.deepEqual(await daemon.end('SIGTERM'), { code: 1, signal: null });
-  await assert.rejects(lost);
+  await lost;
   assert.ok(said(/changes of boxes are cut off/) && said(/does not come back/), daemon.log.join('\n'));
   await daemon.launch();
   assert.deepEqual(await daemon.json('GET', '/v2/box'), []);
