@@ -261,6 +261,8 @@ Result<int> remove(const Program& program, const RemoveOptions& options) {
         return 0;
     }
     for (const std::string& box : options.boxes) {
+        // What the API calls so is not a box, and deleting it deletes all.
+        if (box == "snapshots") return invalid("BOX: \"snapshots\" is no box's name; snapshots: hutch snapshot rm");
         const auto removed = api.call("DELETE", box_target(box));
         const bool missing = !removed.ok() && removed.error().kind == ErrorKind::kNotFound;
         if (!removed.ok() && !(missing && options.force)) return removed.error();

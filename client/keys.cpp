@@ -30,6 +30,7 @@ constexpr std::array kShares{
     Share{"--commands", "commands", "COMMANDS", "Commands under way at a time"},
     Share{"--memory", "memory_bytes", "MEMORY", "Sizes of awake boxes added up, such as 64G", true},
     Share{"--disk", "disk_bytes", "DISK", "What boxes have written, and snapshots, such as 50G", true},
+    Share{"--snapshots", "snapshots", "SNAPSHOTS", "Snapshots at a time"},
     Share{"--connections", "connections", "CONNECTIONS", "Connections over TCP at a time"},
     Share{"--followers", "followers", "FOLLOWERS", "Followers of events at a time"},
     Share{"--model-tokens", "model_tokens", "MODEL TOKENS", "Tokens of models a day (UTC), in and out"},

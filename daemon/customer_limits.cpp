@@ -21,6 +21,7 @@ const Words& words_of(Resource resource) {
         {"commands", "commands", "commands under way", "wait for one to end, or cancel one"},
         {"memory_bytes", "memory", "memory for the sizes of awake boxes", "pause or delete some", true},
         {"disk_bytes", "disk", "disk for boxes and snapshots", "delete some, or files in them", true},
+        {"snapshots", "snapshots", "snapshots", "delete some"},
         {"connections", "connections", "connections", "close some"},
         {"followers", "followers", "followers of events", "end one"},
         {"model_tokens", "model-tokens", "tokens of models today", "wait for the next day (UTC)"},
@@ -50,6 +51,7 @@ CustomerLimits::Limits default_limits(int64_t host_memory, int64_t store) {
     set(Resource::kCommands, 500);
     set(Resource::kMemory, 4 * host_memory);  // boxes rarely use the whole of their size
     set(Resource::kDisk, store / 2);
+    set(Resource::kSnapshots, 500);
     set(Resource::kConnections, 500);
     set(Resource::kFollowers, 20);
     return limits;

@@ -100,7 +100,8 @@ void raise_descriptor_limit() {
 
 void decline_oom_killer() {
     const auto file = open_at(AT_FDCWD, "/proc/self/oom_score_adj", O_WRONLY);
-    if (file.ok()) (void)write_all(file.value().get(), "-900");
+    const auto set = file.ok() ? write_all(file.value().get(), "-900") : Result<void>(file.error());
+    if (!set.ok()) log_warning("{}: out of memory, the kernel may end hutchd before its boxes", set.error().message);
 }
 
 CustomerLimits::Limits limits_of_host(const Config& config) {

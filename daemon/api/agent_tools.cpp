@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
+#include "base/text.h"
 #include "daemon/agent/mcp.h"
 #include "daemon/api/resources.h"
-#include "base/text.h"
 
 namespace hutch::daemon {
 namespace {

@@ -145,12 +145,21 @@ Json box_json(const Services& services, const Box& box) {
     return json;
 }
 
+// In an address of the API these words stand in a box's place for something else.
+static Result<void> check_box_name(const std::string& name) {
+    TRY(check_name("name", name));
+    for (const char* word : {"snapshots", "settings", "from-snapshot"}) {
+        if (name == word) return invalid("name: \"" + name + "\" is a word of the API; choose another");
+    }
+    return {};
+}
+
 Result<CreateBox> decode_create(const Exchange& exchange, const Fields& fields, ImageRecord image,
                                 const std::string& size) {
     CreateBox command;
     command.customer = exchange.request().caller.customer;
     command.name = TRY(fields.text("name")).value_or("");
-    if (!command.name.empty()) TRY(check_name("name", command.name));
+    if (!command.name.empty()) TRY(check_box_name(command.name));
     command.size = TRY(fields.text("size")).value_or(size);
     if (find_size(command.size) == nullptr) return invalid("size: must be one of small, medium, large");
     command.labels = TRY(checked_labels("labels", TRY(fields.texts("labels"))));

@@ -33,8 +33,8 @@ Answer read(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const Files files, Files::of(*box));
     MemoryShare& memory = exchange.memory();
     const auto charge = [&memory](size_t bytes) { return memory.grow(bytes); };
-    CO_TRY_LET(std::string content,
-               co_await services.boxes.workers().run([&] { return files.read(path, kMaxRead, charge); }));
+    CO_TRY_LET(std::string content, co_await services.boxes.workers().run_for(
+                                        box->record.customer, [&] { return files.read(path, kMaxRead, charge); }));
     if (!encoding.empty()) {
         CO_TRY(memory.grow(content.size() / 3 * 4 + 4));
         const auto encode = [&content] { return encode_base64(std::exchange(content, {})); };
@@ -58,7 +58,7 @@ Answer write(Services& services, Exchange& exchange, const Params& params) {
     }
     CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
     CO_TRY_LET(const Files files, Files::of(*box));
-    CO_TRY(co_await services.boxes.workers().run([&] { return files.write(path, content); }));
+    CO_TRY(co_await services.boxes.workers().run_for(box->record.customer, [&] { return files.write(path, content); }));
     co_return std::optional(Response{});
 }
 
@@ -78,7 +78,7 @@ Answer list(Services& services, Exchange& exchange, const Params& params) {
         }
         return rows.finish();
     };
-    CO_TRY_LET(std::string rows, co_await services.boxes.workers().run(list));
+    CO_TRY_LET(std::string rows, co_await services.boxes.workers().run_for(box->record.customer, list));
     co_return std::optional(Response{200, std::move(rows), "application/json"});
 }
 
@@ -129,7 +129,7 @@ Answer upload(Services& services, Exchange& exchange, const Params& params) {
     for (;;) {
         CO_TRY_LET(const std::string piece, co_await exchange.read_some());
         if (piece.empty()) break;
-        CO_TRY(co_await services.boxes.workers().run([&]() -> Result<void> {
+        CO_TRY(co_await services.boxes.workers().run_for(box->record.customer, [&]() -> Result<void> {
             for (const auto& event : TRY(multipart.feed(piece))) TRY(apply(files, upload, event));
             return {};
         }));
@@ -177,19 +177,22 @@ Answer download(Services& services, Exchange& exchange, const Params& params) {
     if (path.empty()) co_return invalid("folder: missing; give the path of a file or of a directory");
     CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
     CO_TRY_LET(const Files files, Files::of(*box, "folder"));
-    CO_TRY_LET(const bool directory, co_await services.boxes.workers().run([&] { return files.is_directory(path); }));
+    CO_TRY_LET(const bool directory, co_await services.boxes.workers().run_for(
+                                         box->record.customer, [&] { return files.is_directory(path); }));
     if (directory) {
         co_return co_await download_directory(services, exchange, box, path);
     }
-    CO_TRY_LET(const UniqueFd fd, co_await services.boxes.workers().run([&] { return files.open_for_reading(path); }));
+    CO_TRY_LET(const UniqueFd fd, co_await services.boxes.workers().run_for(
+                                      box->record.customer, [&] { return files.open_for_reading(path); }));
     CO_TRY(co_await exchange.begin(200, "application/octet-stream"));
     std::string piece(256 * 1024, '\0');
     for (;;) {
-        CO_TRY_LET(const size_t n, co_await services.boxes.workers().run([&]() -> Result<size_t> {
-            const ssize_t got = ::read(fd.get(), piece.data(), piece.size());
-            if (got < 0) return errno_error("folder: \"" + path + "\"");  // errno is the worker's
-            return static_cast<size_t>(got);
-        }));
+        CO_TRY_LET(const size_t n,
+                   co_await services.boxes.workers().run_for(box->record.customer, [&]() -> Result<size_t> {
+                       const ssize_t got = ::read(fd.get(), piece.data(), piece.size());
+                       if (got < 0) return errno_error("folder: \"" + path + "\"");  // errno is the worker's
+                       return static_cast<size_t>(got);
+                   }));
         if (n == 0) break;
         CO_TRY(co_await exchange.write({piece.data(), n}));
     }

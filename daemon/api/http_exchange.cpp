@@ -4,9 +4,9 @@
 
 #include <algorithm>
 
-#include "daemon/wire/url.h"
-#include "daemon/api/web_socket.h"
 #include "base/text.h"
+#include "daemon/api/web_socket.h"
+#include "daemon/wire/url.h"
 
 namespace hutch::daemon {
 namespace {

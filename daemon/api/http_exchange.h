@@ -5,8 +5,8 @@
 #include <boost/beast/http/parser.hpp>
 
 #include "daemon/api/exchange.h"
-#include "daemon/wire/framing.h"
 #include "daemon/api/wire.h"
+#include "daemon/wire/framing.h"
 
 namespace hutch::daemon {
 

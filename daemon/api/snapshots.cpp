@@ -93,8 +93,14 @@ Answer remove_many(Services& services, Exchange& exchange) {
     for (const std::string& id : ids) {
         CO_TRY(find_snapshot(services, exchange, id));
     }
-    std::vector<std::string> all(ids.begin(), ids.end());
-    CO_TRY(co_await services.snapshots.remove(std::move(all)));
+    // Some in each turn: whether their layers are used any more is looked up among all snapshots there are.
+    constexpr size_t kAtOnce = 16;
+    std::vector<std::string> some;
+    for (const std::string& id : ids) {
+        some.push_back(id);
+        if (some.size() < kAtOnce && id != *ids.rbegin()) continue;
+        CO_TRY(co_await services.snapshots.remove(std::exchange(some, {})));
+    }
     co_return std::optional(answer(Json{{"deleted", ids.size()}}));
 }
 
@@ -129,6 +135,10 @@ Answer fork(Services& services, Exchange& exchange, const Params& params) {
     model.clone_repo = box->record.clone_repo;
     CO_TRY_LET(const Identity identity, decode_identity(fields));
     CO_TRY_LET(const auto agent, decode_agent(fields));
+    // Before there is a copy of it for each.
+    const auto memory = static_cast<int64_t>(find_size(model.size)->memory_bytes);
+    CO_TRY(services.limits.check(model.customer, Resource::kBoxes, count));
+    CO_TRY(services.limits.check(model.customer, Resource::kMemory, count * memory));
     std::vector<CreateBox> commands(static_cast<size_t>(count), model);
     for (size_t i = 0; i < commands.size() && !model.name.empty(); ++i) {
         commands[i].name = model.name + "-" + std::to_string(i + 1);

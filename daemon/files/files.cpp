@@ -100,18 +100,35 @@ Result<std::string> Files::read(const std::string& path, uint64_t limit, const C
     }
 }
 
+// Each from the one before: from the root, a deep path would cost the square of its depth.
 Result<void> Files::make_parents(const std::string& path) const {
     const std::string whole = absolute_path(path);
-    for (size_t end = whole.find('/', 1); end != std::string::npos; end = whole.find('/', end + 1)) {
-        const std::string prefix = whole.substr(0, end);
-        if (resolve(prefix, O_PATH | O_DIRECTORY).ok()) continue;
-        const size_t slash = prefix.rfind('/');
-        const UniqueFd parent = TRY(resolve(slash == 0 ? "/" : prefix.substr(0, slash), O_PATH | O_DIRECTORY));
-        if (mkdirat(parent.get(), prefix.substr(slash + 1).c_str(), 0755) != 0 && errno != EEXIST) {
-            return file_error(errno, what(path));
+    const size_t last = whole.rfind('/');
+    if (last == 0 || resolve(whole.substr(0, last), O_PATH | O_DIRECTORY).ok()) return {};
+    UniqueFd directory = TRY(resolve("/", O_PATH | O_DIRECTORY));
+    for (size_t begin = 1; begin <= last;) {
+        const size_t end = whole.find('/', begin);
+        if (end > begin) {
+            directory = TRY(enter(directory.get(), whole.substr(0, end), whole.substr(begin, end - begin)));
         }
+        begin = end + 1;
     }
     return {};
+}
+
+// Makes it where it is missing. Links and ".." lead elsewhere beneath the root: those are resolved from there, and the
+// kernel follows at most 40 links of one path.
+Result<UniqueFd> Files::enter(int directory, const std::string& path, const std::string& name) const {
+    open_how how{};
+    how.flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
+    UniqueFd fd(sys_openat2(directory, name.c_str(), how));
+    if (!fd && errno == ENOENT) {
+        if (mkdirat(directory, name.c_str(), 0755) != 0 && errno != EEXIST) return file_error(errno, what(path));
+        fd = UniqueFd(sys_openat2(directory, name.c_str(), how));
+    }
+    if (fd) return fd;
+    return resolve(path, O_PATH | O_DIRECTORY);
 }
 
 // Where the file is that `found` has open: its path as the box sees it, since the descriptor's mount is the box's.

@@ -56,6 +56,7 @@ class Files {
     };
     [[nodiscard]] Result<Place> place_of(const std::string& path, int found) const;
     Result<void> make_parents(const std::string& path) const;
+    Result<UniqueFd> enter(int directory, const std::string& path, const std::string& name) const;
 
     UniqueFd root_;
     uid_t base_;

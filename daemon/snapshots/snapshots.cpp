@@ -31,6 +31,10 @@ SnapshotRecord describe(const Box& box, std::string name) {
 
 Snapshots::Snapshots(Manager& boxes) : boxes_(boxes) {
     boxes_.layers().add_user([this](const std::string& layer) { return uses_layer(layer); });
+    boxes_.limits().add_measure(Resource::kSnapshots, [this](const std::string& customer) {
+        return std::count_if(snapshots_.begin(), snapshots_.end(),
+                             [&](const auto& entry) { return entry.second.record.customer == customer; });
+    });
     boxes_.limits().add_measure(Resource::kDisk, [this](const std::string& customer) {
         int64_t sum = 0;
         for (const auto& [id, kept] : snapshots_) sum += kept.record.customer == customer ? kept.record.bytes : 0;
@@ -116,6 +120,7 @@ std::vector<SnapshotRecord> Snapshots::list(const std::string& box_id) {
 }
 
 Task<Result<SnapshotRecord>> Snapshots::take(std::shared_ptr<Box> box, std::string name, KeepTimes& times, Also also) {
+    CO_TRY_LET(const auto place, boxes_.limits().take(box->record.customer, Resource::kSnapshots));
     CO_TRY(co_await flatten(box, Height::kTooHigh));
     co_await sync(*box, times);
     CO_TRY_LET(auto claim, co_await boxes_.claim(box));

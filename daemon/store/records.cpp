@@ -208,7 +208,8 @@ Result<Records> Records::open(const std::string& path) {
     Records records(std::move(database), vault);
     (void)records.database_.empty_log();  // of what the last daemon deleted; on a full disk it may stay
     records.scrub();
-    // An emptied log begins with a header that SQLite syncs: here, and not on the event loop. On a full disk it is later.
+    // An emptied log begins with a header that SQLite syncs: here, and not on the event loop. On a full disk it is
+    // later.
     (void)records.database_.query("INSERT OR REPLACE INTO meta VALUES ('opened', '')").run();
     return records;
 }

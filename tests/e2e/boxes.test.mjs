@@ -49,6 +49,12 @@ leakless(daemon, 'without a body a box of the default image and size is made', a
   assert.deepEqual([answer.json.runtime, answer.json.size, answer.json.name], ['busybox', 'small', '']);
 });
 
+leakless(daemon, 'a word of the API is no name of a box', async () => {
+  for (const name of ['snapshots', 'settings', 'from-snapshot']) {
+    await daemon.refuses(400, /^name: .*choose another/, 'POST', '/v2/box', { body: { name } });
+  }
+});
+
 leakless(daemon, 'a box is found by id and by name', async () => {
   const { data } = await daemon.box({ name: 'found' });
   assert.equal((await daemon.json('GET', `/v2/box/${data.id}`)).id, data.id);

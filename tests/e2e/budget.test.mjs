@@ -106,7 +106,11 @@ withCustomers('large files of control bytes, all read at once', async (alice, bo
 withCustomers('commands that print control bytes', async (alice, bob) => {
   const print = () => alice.ask('POST', alice.path('exec'), { command: ['sh', '-c', "head -c 31000000 /dev/zero | tr '\\0' '\\1'"] });
   const answers = await bob.worksBeside(Promise.all(Array.from({ length: 8 }, print)));
-  answers.filter(({ status }) => status !== 200).forEach(refused);
+  for (const { status, headers, json } of answers.filter((answer) => answer.status !== 200)) {
+    assert.equal(status, 429);
+    assert.match(json.error, /^memory: .*; the command goes on as run \w+, /);
+    assert.equal(headers['retry-after'], undefined, 'who asks again has the command twice');
+  }
   const alone = await print();
   for (const { status, size } of [alone, ...answers.filter((answer) => answer.status === 200)]) assert.deepEqual([status, size > 6 * 31_000_000], [200, true]);
 });

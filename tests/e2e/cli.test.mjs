@@ -102,6 +102,7 @@ leakless(daemon, 'rm deletes boxes by name or id', async () => {
   assert.equal(await run('rm', 'two', box.id), '');
   assert.deepEqual(await daemon.json('GET', '/v2/box'), []);
   await complains(daemon, 1, /one/, ['rm', 'one']);
+  await complains(daemon, 2, /no box's name/, ['rm', 'snapshots']); // its address is that of all snapshots
   assert.equal(await run('rm', '-f', 'one', 'two'), '');
 });
 

@@ -34,6 +34,19 @@ async function upload(box, files) {
 
 const kAllBytes = Buffer.from(Array.from({ length: 1024 }, (_, i) => i & 255));
 
+leakless(daemon, 'folders are made as deep as a path goes, through links too', async () => {
+  const box = await daemon.box();
+  const deep = `${'d/'.repeat(1500)}file`;
+  await box.sh('mkdir real && ln -s real link && ln -s /workspace/home/real absolute');
+  for (const path of [deep, 'link/a/b/file', 'absolute/c/../d//file']) {
+    await box.write(path, path);
+    assert.equal(await box.read(path), path);
+  }
+  assert.equal(await box.sh('cat real/a/b/file; echo; cat real/d/file'), 'link/a/b/file\nabsolute/c/../d//file');
+  await box.sh('ln -s /outside-of-it gone');
+  await daemon.refuses(404, /^path/, 'POST', `${box.path}/files/write`, { body: { path: 'gone/x/y', content: '' } });
+});
+
 leakless(daemon, 'text is read as it was written', async () => {
   const box = await daemon.box();
   const text = 'ä€😀 "quoted" \\ \n\ttab\r\n';

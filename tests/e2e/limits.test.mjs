@@ -81,7 +81,7 @@ limited('boxes: asked for at once, so many are made and no more; a fork is made 
 
   const { id } = made[0].json;
   await alice.json('DELETE', `/v2/box/${made[1].json.id}`);
-  await refused(/^boxes: 3 of 3 /, alice, 'POST', `/v2/box/${id}/fork`, { count: 2 });
+  await refused(/^boxes: 2 of 3 \(boxes\) in use, and 2 more asked for; /, alice, 'POST', `/v2/box/${id}/fork`, { count: 2 });
   assert.equal((await alice.json('GET', '/v2/box')).length, 2, 'nothing of the fork is left');
   assert.equal((await alice.limits()).boxes.used, 2);
   await alice.json('POST', `/v2/box/${id}/fork`, { count: 1 }, 201);
@@ -181,6 +181,19 @@ limited('connections: each that has shown the key', async (alice, bob) => {
   await alice.json('GET', '/v2/box');
 });
 
+limited('snapshots: those of one\'s own, however little is in them', async (alice, bob) => {
+  await alice.limit({ snapshots: 2 });
+  const { id } = await alice.json('POST', '/v2/box', {}, 201);
+  for (const name of ['one', 'two']) await alice.json('POST', `/v2/box/${id}/snapshots`, { name }, 201);
+  await refused(/^snapshots: 2 of 2 /, alice, 'POST', `/v2/box/${id}/snapshots`, { name: 'three' });
+  const his = await bob.json('POST', '/v2/box', {}, 201);
+  await bob.json('POST', `/v2/box/${his.id}/snapshots`, { name: 'one' }, 201);
+  await alice.json('DELETE', '/v2/box/snapshots', {});
+  assert.equal((await alice.limits()).snapshots.used, 0);
+  await alice.json('POST', `/v2/box/${id}/snapshots`, { name: 'again' }, 201);
+  for (const customer of [alice, bob]) await customer.json('DELETE', '/v2/box/snapshots', {});
+});
+
 limited('followers of events', async (alice, bob) => {
   await alice.limit({ followers: 1 });
   const follower = await connect(alice, '/v2/events?follow=1');
@@ -275,7 +288,7 @@ limited('tokens of models: as the provider tells them, each day anew', async (al
 
 limited('limits are set by the operator, shown with what is used, and kept', async (alice) => {
   await alice.box();
-  assert.match(await run('key', 'ls'), /^NAME +AGE +BOXES +COMMANDS +MEMORY +DISK +CONNECTIONS +FOLLOWERS +MODEL TOKENS\nalice\d+ +\S+ +1\/100 +0\/500 +4\.0 GiB\/\S+ GiB /);
+  assert.match(await run('key', 'ls'), /^NAME +AGE +BOXES +COMMANDS +MEMORY +DISK +SNAPSHOTS +CONNECTIONS +FOLLOWERS +MODEL TOKENS\nalice\d+ +\S+ +1\/100 +0\/500 +4\.0 GiB\/\S+ GiB /);
   assert.match(await run('key', 'limit', alice.name, '--boxes', '20', '--disk', '1536M', '--memory', '0'), /^BOXES .*\n1\/20 +0\/500 +4\.0 GiB +\S+ \S+\/1\.5 GiB /);
   assert.match(await run('key', 'limit', alice.name), /\n1\/20 /, 'what is not named stays');
   await daemon.end('SIGKILL');

@@ -36,7 +36,8 @@ TEST(ParseJson, BuildsWhatTheTextSays) {
 }
 
 TEST(ParseJson, RefusesWhatIsNone) {
-    for (const char* text : {"", " ", "{", "[1,]", "{\"a\"}", "{} {}", "1e400", "nan", "\"\xff\"", "\"\\ud800\"", "01"}) {
+    for (const char* text :
+         {"", " ", "{", "[1,]", "{\"a\"}", "{} {}", "1e400", "nan", "\"\xff\"", "\"\\ud800\"", "01"}) {
         EXPECT_THAT(fault_of(text), StartsWith("not valid JSON, at byte ")) << text;
     }
 }
