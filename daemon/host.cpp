@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -30,7 +31,12 @@ bool lock(int file) {
     struct flock whole {};
     whole.l_type = F_WRLCK;
     whole.l_whence = SEEK_SET;
-    return fcntl(file, F_SETLK, &whole) == 0;
+    if (fcntl(file, F_SETLK, &whole) == 0) return true;
+    // A child of a daemon that was killed shares its descriptors, and may be on its way out still.
+    struct flock held = whole;
+    const bool known = fcntl(file, F_GETLK, &held) == 0 && held.l_type != F_UNLCK;
+    const bool gone = known && kill(held.l_pid, 0) != 0 && errno == ESRCH;
+    return fcntl(file, gone ? F_SETLKW : F_SETLK, &whole) == 0;
 }
 
 // Each box has a limit of terminals of its own; the kernel has one for all of them together, 3,072 by default, and
