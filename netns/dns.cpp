@@ -30,12 +30,13 @@ Result<std::unique_ptr<DnsForwarder>> DnsForwarder::open(const Config& config, s
 void DnsForwarder::on_ready() {
     const auto now = Clock::now();
     for (const epoll_event& event : poller_.ready()) {
-        // The timer needs no reading: setting it clears it. A socket closed earlier in this round belongs to nobody, or
-        // its number to a new one, which then finds nothing to read.
+        // The timer needs no reading: setting it clears it. A socket removed earlier in this round belongs to nobody.
         if (!udp_.on_ready(event.data.fd, now)) tcp_.on_ready(event.data.fd, event.events, now);
     }
+    poller_.end_round();
     udp_.expire(now);
     tcp_.expire(now);
+    poller_.end_round();
     set_timer();
 }
 

@@ -230,15 +230,14 @@ std::optional<Clock::time_point> DnsTcp::deadline() const {
 void DnsTcp::close_upstream(Connection& connection) {
     connection.connected = false;
     if (!connection.upstream) return;
-    poller_.remove(connection.upstream.get());
     by_socket_.erase(connection.upstream.get());
-    connection.upstream.reset();
+    poller_.remove(std::move(connection.upstream));
 }
 
 void DnsTcp::close(Entry entry) {
     close_upstream(*entry);
-    poller_.remove(entry->client.get());
     by_socket_.erase(entry->client.get());
+    poller_.remove(std::move(entry->client));
     limit_.leave(entry->box);
     connections_.erase(entry);
 }

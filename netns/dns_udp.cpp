@@ -131,9 +131,8 @@ std::optional<Clock::time_point> DnsUdp::deadline() const {
 
 void DnsUdp::close_socket(Entry entry) {
     if (!entry->socket) return;
-    poller_.remove(entry->socket.get());
     by_socket_.erase(entry->socket.get());
-    entry->socket.reset();
+    poller_.remove(std::move(entry->socket));
 }
 
 // Should the box's queue be full, it will ask again, as for any lost packet.

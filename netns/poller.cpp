@@ -21,8 +21,9 @@ void Poller::change(int fd, uint32_t events) {
     epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &entry);
 }
 
-void Poller::remove(int fd) {
-    epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+void Poller::remove(UniqueFd fd) {
+    epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd.get(), nullptr);
+    removed_.push_back(std::move(fd));
 }
 
 std::vector<epoll_event> Poller::ready() const {

@@ -360,8 +360,35 @@ TEST_F(NetnsDnsTest, AnIdleConnectionIsClosed) {
     tcp.expire(now + DnsTcp::kIdle - std::chrono::milliseconds(1));
     EXPECT_FALSE(readable(client.get(), 0));
     tcp.expire(now + DnsTcp::kIdle);
+    poller.end_round();
     EXPECT_TRUE(readable(client.get()));
     EXPECT_FALSE(tcp.deadline());
+}
+
+// The numbers of sockets that go are soon those of new ones.
+TEST_F(NetnsDnsTest, WhatHappensToAClosedConnectionDoesNotHappenToTheNext) {
+    const UniqueFd listener = bound_socket(outside_.netns.get(), SOCK_STREAM, kOutside, kDns);
+    const auto reset = [](UniqueFd& fd) {
+        const linger at_once{1, 0};
+        ASSERT_EQ(setsockopt(fd.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), 0);
+        fd.reset();
+    };
+    UniqueFd client = connect_tcp(box_);
+    ASSERT_TRUE(write_all(client.get(), framed(query(1))).ok());
+    ASSERT_TRUE(pump(listener));
+    UniqueFd server(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    EXPECT_EQ(read_tcp(server, framed(query(1)).size()), framed(query(1)));
+    pump();
+    // In one round: the client's end, two new ones, and the end of the server that the first one had.
+    reset(client);
+    const UniqueFd next[] = {connect_tcp(box_), connect_tcp(box_)};
+    reset(server);
+    for (const UniqueFd& one : next) ASSERT_TRUE(write_all(one.get(), framed(query(2))).ok());
+    for (size_t i = 0; i < std::size(next); ++i) {
+        ASSERT_TRUE(pump(listener)) << i;
+        const UniqueFd asked(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+        EXPECT_EQ(read_tcp(asked, framed(query(2)).size()), framed(query(2))) << i;
+    }
 }
 
 TEST_F(NetnsDnsTest, ASecondNameServerAtTheGatewayIsRefused) {
