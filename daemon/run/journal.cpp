@@ -98,15 +98,21 @@ void Journal::go_into_memory() {
 void Journal::remember(std::string_view piece) {
     window_ += piece;
     end_ += piece.size();
-    if (window_.size() <= 2 * kWindow) return;
-    window_begin_ += window_.size() - kWindow;
-    window_.erase(0, window_.size() - kWindow);
-    begin_ = window_begin_;  // of a file, what is before the gap is given up: an offset must not lead into it
+    if (window_.size() > 2 * kWindow) forget_before(end_ - kWindow);
+}
+
+// Of the window. Of a file, what is before the gap is given up: an offset must not lead into it.
+void Journal::forget_before(uint64_t offset) {
+    window_.erase(0, offset - window_begin_);
+    if (window_.capacity() > 4 * window_.size()) window_.shrink_to_fit();
+    begin_ = window_begin_ = offset;
 }
 
 void Journal::fit(uint64_t room, uint64_t unread) {
-    if (in_memory_ || !file_ || end_ - begin_ <= room + room / 4) return;
-    const uint64_t begin = std::min(end_ - room, unread) & kBlocks;
+    if ((!file_ && !in_memory_) || end_ - begin_ <= room + room / 4) return;
+    const uint64_t last = std::min(end_ - room, unread);
+    if (in_memory_ && last > window_begin_) return forget_before(last);
+    const uint64_t begin = last & kBlocks;
     if (begin <= begin_) return;
     // Where the file system cannot, the file grows on, and is bounded by the disk; what may be read is the same.
     (void)fallocate(file_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(begin));

@@ -45,6 +45,7 @@ class Journal {
     std::optional<size_t> copy_piece(int source, size_t limit);
     size_t write_to_file(std::string_view piece);
     void remember(std::string_view piece);
+    void forget_before(uint64_t offset);
     void go_into_memory();
 
     std::string path_;

@@ -29,7 +29,7 @@ Stream::Stream(asio::any_io_executor executor, UniqueFd source, Journal journal)
       caught_up_(executor_) {}
 
 bool Stream::held_back() const {
-    return !readers_.empty() && *readers_.begin() + kLag < journal_.end();
+    return !readers_.empty() && *readers_.begin() + std::min(kLag, share_->room()) < journal_.end();
 }
 
 Stream::~Stream() {

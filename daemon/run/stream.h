@@ -22,7 +22,8 @@ using Sink = std::function<Task<Result<void>>(std::string_view)>;
 enum class Reader { kDaemon, kClient };
 
 /// One stream of a run's output: from the pipe into the journal, and from there to any number of readers, each at a
-/// place of its own. The command is held back while a reader is more than kLag bytes behind: that is the back pressure.
+/// place of its own. The command is held back while a reader is more than kLag bytes behind, or than the stream's room
+/// in its box's share: that is the back pressure.
 class Stream {
   public:
     static constexpr uint64_t kLag = 1 << 20;  ///< less than Journal::kWindow: who reads along misses nothing

@@ -1,7 +1,11 @@
 #include "daemon/run/share.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include "base/file.h"
+#include "daemon/run/stream.h"
 #include "daemon/spawn.h"
 
 namespace hutch::daemon {
@@ -79,6 +83,65 @@ TEST_F(ReadingTurnsTest, AShareIsTheSameForAllRunsOfABoxAndGoesWithTheLast) {
     EXPECT_NE(one, turns_->share("another"));
     one.reset();
     EXPECT_EQ(turns_->share("box").use_count(), 1);
+}
+
+TEST(Journal, InMemoryKeepsNoMoreThanItsRoom) {
+    int ends[2];
+    ASSERT_EQ(pipe2(ends, O_NONBLOCK | O_CLOEXEC), 0);
+    const UniqueFd out(ends[0]);
+    const UniqueFd in(ends[1]);
+    Journal journal;
+    const auto say = [&](int pieces) {
+        for (; pieces > 0; --pieces) {
+            ASSERT_TRUE(write_all(in.get(), std::string(32768, 'x')).ok());
+            ASSERT_EQ(journal.absorb(out.get(), 32768), 32768U);
+        }
+    };
+    say(32);
+    journal.fit(1 << 16, journal.end());
+    EXPECT_EQ(journal.kept(), 1 << 16);
+    say(32);
+    journal.fit(1 << 16, (1 << 20) + 100);
+    EXPECT_EQ(journal.begin(), (1U << 20) + 100) << "what is unread stays";
+    EXPECT_EQ(journal.read(journal.begin(), 4).value(), "xxxx");
+}
+
+// Each of a thousand followed streams may be behind, and what all of them are behind is on the host's disk.
+TEST_F(ReadingTurnsTest, ASlowReaderHoldsItsCommandBackByTheStreamsRoom) {
+    constexpr size_t kStreams = 256;
+    const auto executor = loop_.get_executor();
+    const auto share = turns_->share("box");
+    std::vector<std::unique_ptr<Stream>> others;
+    while (others.size() < kStreams - 1) {
+        others.push_back(std::make_unique<Stream>(executor, UniqueFd(), Journal()));
+        share->join(*others.back());
+    }
+    int ends[2];
+    ASSERT_EQ(pipe2(ends, O_NONBLOCK | O_CLOEXEC), 0);
+    UniqueFd in(ends[1]);
+    const int size = fcntl(in.get(), F_SETPIPE_SZ, 1 << 20);
+    ASSERT_EQ(size, 1 << 20);
+    ASSERT_TRUE(write_all(in.get(), std::string(static_cast<size_t>(size), 'x')).ok());
+    in.reset();
+    Stream stream(executor, UniqueFd(ends[0]), Journal());
+    Event exited(executor);
+    Event reads_on(executor);
+    size_t read = 0;
+    spawn(executor, "filling", stream.fill(exited, share));
+    const auto slow = [&](std::string_view piece) -> Task<Result<void>> {
+        read += piece.size();
+        co_await reads_on.wait();
+        co_return Result<void>();
+    };
+    spawn(executor, "following", [&]() -> Task<> { (void)co_await stream.follow(0, slow, Reader::kClient); });
+    while (loop_.poll() > 0) {
+    }
+    EXPECT_GT(stream.journal().end(), 0U);
+    EXPECT_LE(stream.journal().end(), ReadingTurns::Share::kMostKept / kStreams + ReadingTurns::kPiece);
+    reads_on.set();
+    loop_.run();
+    EXPECT_EQ(read, static_cast<size_t>(size));
+    for (const auto& other : others) share->leave(*other);
 }
 
 }  // namespace
