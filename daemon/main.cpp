@@ -152,7 +152,9 @@ Result<void> serve(const Config& config) {
             return models.open(run, box, agent, harness);
         },
         [&models](const std::string& run) { models.close(run); });
-    Services services{boxes, runs, images, snapshots, agents, models, meter, events, limits, fetcher, config, lag};
+    const auto memory = std::make_shared<MemoryBudget>(config.memory_budget);
+    Services services{boxes,  runs,   images,  snapshots, agents, models, meter,
+                      events, limits, fetcher, config,    lag,    *memory};
     Router router;
     add_box_routes(router, services);
     add_env_routes(router, services);
@@ -181,7 +183,7 @@ Result<void> serve(const Config& config) {
     KeyRing keys = TRY(KeyRing::load(records));
     add_key_routes(router, keys, limits);
     const Auth auth = TRY(Auth::load(config.api_key_file, config.socket_group, keys));
-    Server server(loop.get_executor(), router, auth, limits, config, decoders);
+    Server server(loop.get_executor(), router, auth, limits, config, memory, decoders);
     if (handed_over) {
         TRY(server.listen_on(std::move(handed_over)));
         log_info("listening on the socket handed over");

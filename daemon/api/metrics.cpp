@@ -90,6 +90,8 @@ Task<std::string> metrics(Services& services) {
         co_await give_way(services, i);
     }
     add_lag(text, services.lag.figures());
+    text.single("hutch_memory_budget_held_bytes", "gauge",
+                "What bodies of requests and their answers hold of memory_budget now.", services.memory.held());
     text.single("process_resident_memory_bytes", "gauge", "Resident memory of hutchd.", resident_bytes());
     text.single("process_open_fds", "gauge", "Open descriptors of hutchd.", open_descriptors());
     co_return text.take();

@@ -12,6 +12,7 @@
 #include "daemon/git/git.h"
 #include "daemon/images/images.h"
 #include "daemon/lag_meter.h"
+#include "daemon/memory_budget.h"
 #include "daemon/run/runs.h"
 #include "daemon/snapshots/snapshots.h"
 
@@ -31,6 +32,7 @@ struct Services {
     Fetcher& fetcher;
     const Config& config;
     const LagMeter& lag;
+    const MemoryBudget& memory;  ///< of requests
 };
 
 /// The handler of a route from a function that answers it.

@@ -75,7 +75,8 @@ struct Listener {
 
 struct Server::State : std::enable_shared_from_this<Server::State> {
     State(asio::any_io_executor its_executor, const Router& its_router, const Auth& its_auth,
-          CustomerLimits& its_limits, const Config& config, Workers& its_decoders)
+          CustomerLimits& its_limits, const Config& config, std::shared_ptr<MemoryBudget> its_memory,
+          Workers& its_decoders)
         : executor(std::move(its_executor)),
           router(its_router),
           auth(its_auth),
@@ -83,7 +84,7 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
           max_per_address(config.connections_per_address),
           rate(config.requests_per_minute),
           wrong_keys(config.wrong_keys_per_minute),
-          memory(std::make_shared<MemoryBudget>(config.memory_budget)),
+          memory(std::move(its_memory)),
           decoders(its_decoders),
           requests(executor) {}
 
@@ -178,8 +179,8 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
 };
 
 Server::Server(asio::any_io_executor executor, const Router& router, const Auth& auth, CustomerLimits& limits,
-               const Config& config, Workers& decoders)
-    : state_(std::make_shared<State>(std::move(executor), router, auth, limits, config, decoders)) {}
+               const Config& config, std::shared_ptr<MemoryBudget> memory, Workers& decoders)
+    : state_(std::make_shared<State>(std::move(executor), router, auth, limits, config, std::move(memory), decoders)) {}
 
 Server::~Server() {
     state_->remove_socket();

@@ -10,6 +10,7 @@
 #include "daemon/config.h"
 #include "daemon/customer_limits.h"
 #include "daemon/event.h"
+#include "daemon/memory_budget.h"
 #include "daemon/workers.h"
 
 namespace hutch::daemon {
@@ -18,9 +19,9 @@ namespace hutch::daemon {
 /// request means is its routes' business. It and what it includes are all that knows HTTP.
 class Server {
   public:
-    /// `decoders`: see Exchange::decode.
+    /// `memory`: of all requests together. `decoders`: see Exchange::decode.
     Server(asio::any_io_executor executor, const Router& router, const Auth& auth, CustomerLimits& limits,
-           const Config& config, Workers& decoders);
+           const Config& config, std::shared_ptr<MemoryBudget> memory, Workers& decoders);
     ~Server();
 
     /// Makes the socket, and removes it when it closes or goes.

@@ -7,6 +7,7 @@ import fs from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import { leakless, needs, suite } from './lib/suite.mjs';
+import { until } from './lib/until.mjs';
 
 needs();
 const kMiB = 1 << 20;
@@ -171,6 +172,18 @@ withCustomers('large directories', async (alice, bob) => {
   assert.equal(made.json.exit_code, 0, made.text);
   const [list, diff] = await bob.worksBeside(Promise.all([alice.ask('GET', alice.path('files/list?folder=many')), alice.ask('GET', alice.path('diff'))]));
   for (const { status, size, text } of [list, diff]) assert.deepEqual([status, size > 6 * kMiB], [200, true], text.slice(0, 1000));
+});
+
+leakless(daemon, 'the metrics tell what is held', async () => {
+  const held = async () => Number(/^hutch_memory_budget_held_bytes (\d+)$/m.exec((await daemon.ask('GET', '/metrics')).text)[1]);
+  await until('what the last requests held is given back', async () => await held() === 0);
+  const box = await daemon.box();
+  const socket = net.connect(daemon.socket);
+  socket.write(`POST ${box.path}/files/write HTTP/1.1\r\nhost: hutch\r\ncontent-type: application/json\r\ncontent-length: ${8 * kMiB}\r\n\r\n`);
+  socket.write(Buffer.alloc(4 * kMiB));
+  await until('half of a body is held', async () => await held() >= 4 * kMiB);
+  socket.destroy();
+  await until('it is given back', async () => await held() === 0);
 });
 
 leakless(daemon, 'no turn of the event loop was long', async () => {
