@@ -92,13 +92,15 @@ int64_t CustomerLimits::used_by_all(Resource resource) const {
 }
 
 Task<Result<void>> CustomerLimits::set(std::string customer, std::vector<Setting> settings) {
-    CO_TRY(co_await records_->durably([&]() -> Result<void> {
+    const auto write = [&]() -> Result<void> {
         for (const auto& [resource, limit] : settings) TRY(records_->put_limit({customer, name_of(resource), limit}));
         return {};
-    }));
-    for (const auto& [resource, limit] : settings) set_[customer][resource] = limit;
-    if (changed_) changed_();
-    co_return Result<void>();
+    };
+    const auto follow = [&] {
+        for (const auto& [resource, limit] : settings) set_[customer][resource] = limit;
+        if (changed_) changed_();
+    };
+    co_return co_await records_->durably(write, follow);
 }
 
 void CustomerLimits::add_measure(Resource resource, Measure measure) {

@@ -49,7 +49,8 @@ class CustomerLimits {
     [[nodiscard]] int64_t used(const std::string& customer, Resource resource) const;
     /// Of all customers, by holds alone.
     [[nodiscard]] int64_t used_by_all(Resource resource) const;
-    /// All of them or none. What is held beyond a lower limit stays.
+    /// All of them or none; when only the disk has failed (Records::durably), all. What is held beyond a lower limit
+    /// stays.
     Task<Result<void>> set(std::string customer, std::vector<Setting> settings);
     /// Adds what somebody counts himself to what is held. Called until the end of this object.
     using Measure = std::function<int64_t(const std::string& customer)>;

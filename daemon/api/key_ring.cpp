@@ -31,8 +31,10 @@ Task<Result<std::string>> KeyRing::add(std::string customer) {
     KeyRecord record{customer, secret_hash(key), unix_now()};
     CO_TRY(records_->add_key(record));
     keys_.push_back(std::move(record));
-    CO_TRY(co_await records_->synced());
-    co_return key;
+    const auto safe = co_await records_->synced();
+    if (safe.ok()) co_return key;
+    if (records_->drop_key(customer).ok()) std::erase_if(keys_, is_of(customer));  // nobody has been told it
+    co_return safe.error();
 }
 
 Result<void> KeyRing::check(const std::string& customer) const {
@@ -42,9 +44,8 @@ Result<void> KeyRing::check(const std::string& customer) const {
 
 Task<Result<void>> KeyRing::remove(std::string customer) {
     CO_TRY(check(customer));
-    CO_TRY(records_->drop_key(customer));
-    keys_.erase(std::find_if(keys_.begin(), keys_.end(), is_of(customer)));
-    co_return co_await records_->synced();
+    co_return co_await records_->durably([&] { return records_->drop_key(customer); },
+                                         [&] { std::erase_if(keys_, is_of(customer)); });
 }
 
 std::optional<std::string> KeyRing::owner_of(const std::string& key) const {

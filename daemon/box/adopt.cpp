@@ -83,8 +83,17 @@ Result<void> Manager::mend_files(Box& box, std::optional<Life>& life) {
     const BoxRecord begun = record;
     record = TRY(finish_change(mechanisms_, begun));
     log_info("box {}: a change of its files was under way; finished or taken back", record.id);
-    const auto kept = records_.durably_now([&] { return records_.put_box(record); });
-    if (!kept.ok()) take_files(record, begun);
+    const BoxRecord mended = record;
+    auto kept = records_.put_box(record);
+    if (!kept.ok()) {
+        take_files(record, begun);
+        return kept;
+    }
+    kept = records_.synced_now();
+    if (!kept.ok()) {
+        take_back(
+            record, [&](BoxRecord& row) { take_files(row, mended); }, [&](BoxRecord& row) { take_files(row, begun); });
+    }
     return kept;
 }
 

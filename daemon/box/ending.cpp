@@ -59,10 +59,11 @@ Task<Result<void>> Manager::settle(std::shared_ptr<Box> box) {
     if (box->record.change == FilesChange::kNone) co_return Result<void>();
     const BoxRecord begun = box->record;  // the worker's own
     CO_TRY_LET(const BoxRecord mended, co_await workers_.run([&] { return finish_change(mechanisms_, begun); }));
-    take_files(box->record, mended);
-    const auto kept = co_await records_.durably([&] { return records_.put_box(box->record); });
-    if (!kept.ok()) take_files(box->record, begun);
-    co_return kept;
+    // What is not safe is done again: a power cut that brought the beginning back would have a reset done again, on
+    // what was written since.
+    co_return co_await intend(
+        box, [&](BoxRecord& record) { take_files(record, mended); },
+        [&](BoxRecord& record) { take_files(record, begun); });
 }
 
 Task<Result<std::optional<DeleteTimes>>> Manager::remove(std::shared_ptr<Box> box) {

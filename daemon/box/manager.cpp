@@ -118,7 +118,7 @@ Result<std::shared_ptr<Box>> Manager::find_of_any(const std::string& id) {
     return found->second;
 }
 
-Result<void> Manager::change(Box& box, const std::function<void(BoxRecord&)>& edit) {
+Result<void> Manager::change(Box& box, const Edit& edit) {
     BoxRecord old = box.record;
     edit(box.record);
     auto saved = save(box);
@@ -126,11 +126,32 @@ Result<void> Manager::change(Box& box, const std::function<void(BoxRecord&)>& ed
     return saved;
 }
 
-// The record first, and safe from a power cut: what was closed must not be open again because the host went down.
+Task<Result<void>> Manager::intend(std::shared_ptr<Box> box, Edit edit, Edit back) {
+    edit(box->record);
+    const auto written = records_.put_box(box->record);
+    if (!written.ok()) {
+        back(box->record);
+        co_return written;
+    }
+    const auto safe = co_await records_.synced();
+    if (!safe.ok()) take_back(box->record, edit, back);
+    co_return safe;
+}
+
+// Of a row that was written, and that the disk may not have.
+void Manager::take_back(BoxRecord& record, const Edit& edit, const Edit& back) {
+    back(record);
+    if (!records_.put_box(record).ok()) edit(record);
+}
+
+// The record first, and safe from a power cut: what was closed must not be open again because the host went down. With
+// a disk that fails it is closed all the same.
 Task<Result<void>> Manager::set_network(std::shared_ptr<Box> box, NetworkPolicy policy) {
     CO_TRY_LET(auto claim, co_await this->claim(box));
     NetworkPolicy old = std::exchange(box->record.network, policy);
-    Result<void> done = co_await records_.durably([&] { return save(*box); });
+    bool recorded = false;
+    const Result<void> safe = co_await records_.durably([&] { return save(*box); }, [&] { recorded = true; });
+    Result<void> done = recorded ? Result<void>() : safe;
     if (done.ok() && box->alive()) {
         const netns::Ipv4 address = box->life().address;  // the life may end meanwhile
         const UniqueFd init(fcntl(box->life().pidfd.get(), F_DUPFD_CLOEXEC, 0));
@@ -142,7 +163,7 @@ Task<Result<void>> Manager::set_network(std::shared_ptr<Box> box, NetworkPolicy 
         (void)save(*box);
     }
     release(box, std::move(claim), false);
-    co_return done;
+    co_return done.ok() ? safe : done;
 }
 
 std::vector<std::shared_ptr<Box>> Manager::list() {

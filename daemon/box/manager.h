@@ -94,6 +94,10 @@ class Manager {
     /// For who has claimed it and now ends that: what it needs time for is looked at again, and, if it is to `start`,
     /// it gets a fresh init behind, before the claim is over.
     void release(const std::shared_ptr<Box>& box, Claim claim, bool start);
+    using Edit = std::function<void(BoxRecord&)>;
+    /// For who has claimed it: what must be safe from a power cut before it is begun. On an error the record and its
+    /// row are as `back` makes them; or as `edit` did, if the row cannot be written any more.
+    Task<Result<void>> intend(std::shared_ptr<Box> box, Edit edit, Edit back);
     /// For who has claimed it: ends its life, which it has; its files stay.
     Task<Result<void>> end(std::shared_ptr<Box> box);
 
@@ -104,7 +108,7 @@ class Manager {
     Result<void> adopt();
 
     /// Changes its settings; they are as they were when that cannot be recorded.
-    Result<void> change(Box& box, const std::function<void(BoxRecord&)>& edit);
+    Result<void> change(Box& box, const Edit& edit);
     /// What it may talk to, from the moment this answers, and at every start.
     Task<Result<void>> set_network(std::shared_ptr<Box> box, NetworkPolicy policy);
     /// Looks at what the box has written, and, where the file system counts that, all boxes of its customer: what was
@@ -166,6 +170,7 @@ class Manager {
     Result<void> forget(Box& box);
     Result<void> leave_kernel(const Box& box);
     Result<void> save(Box& box);
+    void take_back(BoxRecord& record, const Edit& edit, const Edit& back);
     [[nodiscard]] bool uses_layer(const std::string& layer) const;
     [[nodiscard]] size_t count_on_layer(const std::string& layer) const;
     void enlist(const std::shared_ptr<Box>& box);

@@ -117,7 +117,11 @@ Task<> Meter::look(std::vector<std::shared_ptr<Box>> boxes) {
     if (boxes.empty()) co_return;
     const std::string customer = boxes.front()->record.customer;
     std::vector<std::string> ids;
-    for (const auto& box : boxes) ids.push_back(box->record.id);
+    std::vector<std::vector<std::string>> layers;
+    for (const auto& box : boxes) {
+        ids.push_back(box->record.id);
+        layers.push_back(box->record.layers);
+    }
     std::vector<std::optional<int64_t>> bytes(ids.size());
     (void)co_await measurers_.run_for(customer, [&]() -> Result<void> {
         for (size_t i = 0; i < ids.size(); ++i) {
@@ -127,6 +131,7 @@ Task<> Meter::look(std::vector<std::shared_ptr<Box>> boxes) {
         return {};
     });
     for (size_t i = 0; i < boxes.size(); ++i) {
+        if (boxes[i]->record.layers != layers[i]) continue;  // these are a layer's files by now
         if (bytes[i]) boxes[i]->upper_bytes = *bytes[i];
     }
 }

@@ -98,20 +98,20 @@ Task<Result<void>> Snapshots::flatten_now(std::shared_ptr<Box> box) {
 Task<> Snapshots::put_on(std::shared_ptr<Box> box, Stack range, std::string flat) {
     auto claim = co_await boxes_.claim(box);
     if (!claim.ok()) co_return;
-    BoxRecord record = box->record;
-    record.layers = with_flat(record.layers, range, flat);
-    if (box->alive() && record.mounted.empty()) record.mounted = box->record.layers;
-    if (record.layers != box->record.layers) {
-        const BoxRecord old = box->record;
-        Result<void> kept = boxes_.records().put_box(record);
-        if (kept.ok()) box->record = std::move(record);
+    const BoxRecord old = box->record;
+    const Stack layers = with_flat(old.layers, range, flat);
+    if (layers != old.layers) {
         // The old ones go soon: a power cut must not bring back a row that tells of them.
-        if (kept.ok()) kept = co_await boxes_.records().synced();
-        if (!kept.ok()) {
-            box->record.layers = old.layers;
-            box->record.mounted = old.mounted;
-            (void)boxes_.records().put_box(box->record);
-        }
+        (void)co_await boxes_.intend(
+            box,
+            [&](BoxRecord& record) {
+                record.layers = layers;
+                if (box->alive() && record.mounted.empty()) record.mounted = old.layers;
+            },
+            [&](BoxRecord& record) {
+                record.layers = old.layers;
+                record.mounted = old.mounted;
+            });
     }
     boxes_.release(box, std::move(claim).value(), false);
 }

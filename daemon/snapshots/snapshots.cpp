@@ -120,11 +120,11 @@ std::vector<SnapshotRecord> Snapshots::list(const std::string& box_id) {
 }
 
 Task<Result<SnapshotRecord>> Snapshots::take(std::shared_ptr<Box> box, std::string name, KeepTimes& times, Also also) {
-    CO_TRY_LET(const auto place, boxes_.limits().take(box->record.customer, Resource::kSnapshots));
+    CO_TRY_LET(auto place, boxes_.limits().take(box->record.customer, Resource::kSnapshots));
     CO_TRY(co_await flatten(box, Height::kTooHigh));
-    co_await sync(*box, times);
+    co_await sync(box, times);
     CO_TRY_LET(auto claim, co_await boxes_.claim(box));
-    const auto room = co_await take_room(box);
+    auto room = take_room(*box);
     if (!room.ok()) {
         boxes_.release(box, std::move(claim), false);
         co_return room.error();
@@ -138,13 +138,17 @@ Task<Result<SnapshotRecord>> Snapshots::take(std::shared_ptr<Box> box, std::stri
             TRY(boxes_.records().put_snapshot(snapshot));
             return also(snapshot);
         },
+        [&] {
+            snapshots_[snapshot.id] = {snapshot, Moment::clock::now()};
+            place = {};  // it counts by itself
+            room.value() = {};
+            add_up(snapshot.id);
+        },
         times);
     boxes_.release(box, std::move(claim), was_awake && !box->alive());
     if (!kept.ok()) co_return Result<void>(kept.error()).error().in("snapshot of box " + box->record.id);
-    snapshots_[snapshot.id] = {snapshot, Moment::clock::now()};
     boxes_.note(*box, "info", "snapshot " + snapshot.id + " taken");
     flatten_behind(box);
-    add_up(snapshot.id);
     co_return snapshot;
 }
 
@@ -238,17 +242,21 @@ Task<Result<void>> Snapshots::roll_back(std::shared_ptr<Box> box, std::string id
     }
     const bool was_awake = box->alive() && !box->sleep();
     BoxRecord& record = box->record;
-    const Stack old = std::exchange(record.layers, snapshot.layers);
-    record.change = FilesChange::kResetting;
-    const auto begun = co_await boxes_.records().durably([&] { return boxes_.records().put_box(record); });
-    if (!begun.ok()) {
-        record.layers = old;
-        record.change = FilesChange::kNone;
-        (void)boxes_.records().put_box(record);
-        co_return begun.error();
-    }
+    const Stack old = record.layers;
+    const auto begun = co_await boxes_.intend(
+        box,
+        [&](BoxRecord& row) {
+            row.layers = snapshot.layers;
+            row.change = FilesChange::kResetting;
+        },
+        [&](BoxRecord& row) {
+            row.layers = old;
+            row.change = FilesChange::kNone;
+        });
+    if (record.change == FilesChange::kNone) co_return begun.error();
     ++box->files_lost;
-    // From here on there is no way back: what fails now is finished by the box's next start.
+    // From here on there is no way back, or none that could be written down: what fails now is finished by the box's
+    // next start.
     Result<void> done;
     if (box->alive()) done = co_await boxes_.end(box);
     const BoxRecord begun_record = record;  // the worker's own

@@ -113,13 +113,16 @@ class Snapshots {
     };
     /// Writes down, in the transaction that ends the making of a stack, what it was made for.
     using Commit = std::function<Result<void>(const Stack&)>;
+    using Follow = std::function<void()>;  ///< brings memory after that: see Records::durably
 
-    Task<Result<Stack>> keep_files(std::shared_ptr<Box> box, Commit commit, KeepTimes& times);
-    Task<Result<Stack>> seal(std::shared_ptr<Box> box, Commit commit, KeepTimes& times);
-    Task<Result<Stack>> copy(std::shared_ptr<Box> box, Commit commit, KeepTimes& times);
-    Task<> sync(const Box& box, KeepTimes& times);
-    /// Of its customer's disk as much as the box has written, until its copy counts by itself; kLimit without.
-    Task<Result<CustomerLimits::Hold>> take_room(std::shared_ptr<Box> box);
+    Task<Result<Stack>> keep_files(std::shared_ptr<Box> box, Commit commit, Follow follow, KeepTimes& times);
+    Task<Result<Stack>> seal(std::shared_ptr<Box> box, Commit commit, Follow follow, KeepTimes& times);
+    Task<Result<Stack>> copy(std::shared_ptr<Box> box, Commit commit, Follow follow, KeepTimes& times);
+    /// Has what it wrote on the disk, and knows how much that is.
+    Task<> sync(std::shared_ptr<Box> box, KeepTimes& times);
+    /// Of its customer's disk as much as the box had written at sync(), until its copy counts by itself; kLimit
+    /// without.
+    Result<CustomerLimits::Hold> take_room(const Box& box);
     Task<Result<overlayfs::Import>> copy_frozen(std::shared_ptr<Box> box, KeepTimes& times);
     Task<Result<std::vector<std::shared_ptr<Box>>>> create_all(std::vector<CreateBox> commands);
     void add_up(const std::string& id);

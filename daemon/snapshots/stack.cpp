@@ -49,48 +49,52 @@ bool is_still(Box& box) {
 
 }  // namespace
 
-// Before the box is claimed: what it has written may take long to reach the disk, and it works on meanwhile. If it
-// fails, the sync that counts will say so.
-Task<> Snapshots::sync(const Box& box, KeepTimes& times) {
+// Before the box is claimed: what it has written may take long to reach the disk, or to be added up, and it works on
+// meanwhile. If the sync fails, the one that counts will say so.
+Task<> Snapshots::sync(std::shared_ptr<Box> box, KeepTimes& times) {
     Lap lap;
-    const std::string id = box.record.id;
-    (void)co_await copiers_.run_for(box.record.customer,
-                                    [&] { return overlayfs::sync_upper(boxes_.mechanisms().store, id); });
+    const std::string id = box->record.id;
+    const std::string customer = box->record.customer;
+    (void)co_await copiers_.run_for(customer, [&] { return overlayfs::sync_upper(boxes_.mechanisms().store, id); });
     lap.to(times.sync);
+    if (boxes_.limits().limit(customer, Resource::kDisk)) co_await boxes_.look_at_disk(box);
 }
 
-// Looked at now: what was last measured may be an hour old. Who has claimed the box.
-Task<Result<CustomerLimits::Hold>> Snapshots::take_room(std::shared_ptr<Box> box) {
-    const BoxRecord& record = box->record;
-    if (!boxes_.limits().limit(record.customer, Resource::kDisk)) co_return CustomerLimits::Hold();
-    co_await boxes_.look_at_disk(box);
-    co_return boxes_.limits().take(record.customer, Resource::kDisk, box->upper_bytes);
+Result<CustomerLimits::Hold> Snapshots::take_room(const Box& box) {
+    const std::string& customer = box.record.customer;
+    if (!boxes_.limits().limit(customer, Resource::kDisk)) return CustomerLimits::Hold();
+    return boxes_.limits().take(customer, Resource::kDisk, box.upper_bytes);
 }
 
-Task<Result<Snapshots::Stack>> Snapshots::keep_files(std::shared_ptr<Box> box, Commit commit, KeepTimes& times) {
+Task<Result<Snapshots::Stack>> Snapshots::keep_files(std::shared_ptr<Box> box, Commit commit, Follow follow,
+                                                     KeepTimes& times) {
     if (box->record.layers.size() >= kMostLayers) {  // others were faster
         co_return Error{ErrorKind::kConflict, 0,
                         "its files were kept " + std::to_string(kMostLayers) +
                             " times in a row, and are about to be made one layer again; try again in a moment"};
     }
-    if (is_still(*box)) co_return co_await seal(box, std::move(commit), times);
-    co_return co_await copy(box, std::move(commit), times);
+    if (is_still(*box)) co_return co_await seal(box, std::move(commit), std::move(follow), times);
+    co_return co_await copy(box, std::move(commit), std::move(follow), times);
 }
 
-Task<Result<Snapshots::Stack>> Snapshots::seal(std::shared_ptr<Box> box, Commit commit, KeepTimes& times) {
+Task<Result<Snapshots::Stack>> Snapshots::seal(std::shared_ptr<Box> box, Commit commit, Follow follow,
+                                               KeepTimes& times) {
     Lap lap;
     BoxRecord& record = box->record;
     Records& records = boxes_.records();
-    record.change = FilesChange::kSealing;
-    record.change_layer = random_id();
+    const std::string layer = random_id();
     // Before the rename, and safe from a power cut: a layer that no record knows is swept, and with it the box's files.
-    Result<void> done = co_await records.durably([&] { return records.put_box(record); });
-    if (!done.ok()) {
-        record.change = FilesChange::kNone;
-        record.change_layer.clear();
-        (void)records.put_box(record);
-        co_return done.error();
-    }
+    Result<void> done = co_await boxes_.intend(
+        box,
+        [&](BoxRecord& row) {
+            row.change = FilesChange::kSealing;
+            row.change_layer = layer;
+        },
+        [](BoxRecord& row) {
+            row.change = FilesChange::kNone;
+            row.change_layer.clear();
+        });
+    if (!done.ok()) co_return done.error();
     lap.to(times.record);
     if (box->alive()) {
         auto root = duplicate(box->life().root.get());
@@ -111,21 +115,20 @@ Task<Result<Snapshots::Stack>> Snapshots::seal(std::shared_ptr<Box> box, Commit 
         co_return done.error();
     }
     lap.to(times.seal);
-    record.layers.insert(record.layers.begin(), record.change_layer);
-    if (const auto found = readers_.find(record.id); found != readers_.end()) {
-        found->second.sealed.push_back(record.change_layer);
-    }
+    record.layers.insert(record.layers.begin(), layer);
+    if (const auto found = readers_.find(record.id); found != readers_.end()) found->second.sealed.push_back(layer);
     record.change = FilesChange::kNone;
     record.change_layer.clear();
     record.disk_bytes = 0;
     box->upper_bytes = 0;
     box->measured_at.reset();
-    done = co_await records.durably([&]() -> Result<void> {
+    const auto write = [&]() -> Result<void> {
         TRY(records.put_box(record));
         return commit(record.layers);
-    });
+    };
+    done = co_await records.durably(write, follow);
     lap.to(times.record);
-    if (!done.ok()) co_return done.error();  // the record on disk says "sealing" still, which is true enough
+    if (!done.ok()) co_return done.error();  // the record on disk may say "sealing" still, which is true enough
     co_return record.layers;
 }
 
@@ -149,7 +152,8 @@ Task<Result<overlayfs::Import>> Snapshots::copy_frozen(std::shared_ptr<Box> box,
     });
 }
 
-Task<Result<Snapshots::Stack>> Snapshots::copy(std::shared_ptr<Box> box, Commit commit, KeepTimes& times) {
+Task<Result<Snapshots::Stack>> Snapshots::copy(std::shared_ptr<Box> box, Commit commit, Follow follow,
+                                               KeepTimes& times) {
     Lap lap;
     CO_TRY_LET(overlayfs::Import import, co_await copy_frozen(box, times));
     lap = Lap();
@@ -159,10 +163,10 @@ Task<Result<Snapshots::Stack>> Snapshots::copy(std::shared_ptr<Box> box, Commit 
     lap.to(times.copied);
     Stack stack = box->record.layers;
     stack.insert(stack.begin(), layer);
-    const auto done = co_await boxes_.records().durably([&] { return commit(stack); });
+    const auto done = co_await boxes_.records().durably([&] { return commit(stack); }, follow);
     lap.to(times.record);
     if (!done.ok()) {
-        boxes_.layers().drop_unused({layer});
+        boxes_.layers().drop_unused({layer});  // unless what is kept stands
         co_return done.error();
     }
     co_return stack;
@@ -174,9 +178,9 @@ Task<Result<std::vector<std::shared_ptr<Box>>>> Snapshots::fork(std::shared_ptr<
     CO_TRY_LET(const auto pass, boxes_.enter());
     CO_TRY(boxes_.admit(commands));  // all, or nothing is made
     CO_TRY(co_await flatten(box, Height::kTooHigh));
-    co_await sync(*box, times);
+    co_await sync(box, times);
     CO_TRY_LET(auto claim, co_await boxes_.claim(box));
-    const auto room = co_await take_room(box);
+    const auto room = take_room(*box);
     if (!room.ok()) {
         boxes_.release(box, std::move(claim), false);
         co_return room.error();
@@ -191,7 +195,7 @@ Task<Result<std::vector<std::shared_ptr<Box>>>> Snapshots::fork(std::shared_ptr<
             moment.layers = stack;
             return Result<void>();
         },
-        times);
+        [] {}, times);
     boxes_.release(box, std::move(claim), was_awake && !box->alive());
     if (!kept.ok()) co_return Result<void>(kept.error()).error().in("fork of box " + box->record.id);
     for (CreateBox& command : commands) command.image = as_image(moment);

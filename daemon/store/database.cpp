@@ -23,6 +23,7 @@ struct Database::State {
     UniqueFd log;  ///< to be synced: what is committed is in there, or checkpointed, which syncs both
     sqlite3* checkpointer = nullptr;  ///< the thread's
     std::atomic<bool> checkpointing = false;
+    bool joined = false;  ///< the thread takes nothing any more
     Workers thread{1};
 };
 
@@ -88,7 +89,7 @@ int Database::after_commit(void* its_state, sqlite3*, const char*, int pages) {
         sqlite3_wal_checkpoint_v2(state->db, nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
         return SQLITE_OK;
     }
-    if (pages < kManyPages || state->checkpointing.exchange(true)) return SQLITE_OK;
+    if (pages < kManyPages || state->joined || state->checkpointing.exchange(true)) return SQLITE_OK;
     state->thread.run_behind([state] {
         // As far as it goes: what a reader still needs stays, and is copied another time.
         sqlite3_wal_checkpoint_v2(state->checkpointer, nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
@@ -189,6 +190,7 @@ Task<Result<void>> Database::synced() {
 
 void Database::join() {
     state_->thread.join();
+    state_->joined = true;
 }
 
 Query Database::query(const char* sql) {

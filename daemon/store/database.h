@@ -65,7 +65,8 @@ class Database {
     Task<Result<void>> synced();
     /// The same, with the caller's thread waiting; for the start.
     Result<void> sync();
-    /// Waits until that thread has done what was begun.
+    /// Waits until that thread has done what was begun, and ends it. What is committed then is checkpointed by who
+    /// comes last, or by the next start; synced() is not for then.
     void join();
 
     using TextFunction = std::function<Result<std::string>(std::string_view, std::string_view)>;

@@ -3,6 +3,7 @@
 #include <sstream>
 
 #include "base/ids.h"
+#include "base/undo.h"
 
 namespace hutch::daemon {
 namespace {
@@ -251,20 +252,19 @@ Pairs Records::split_pairs(const std::string& text) {
 
 Result<void> Records::together(const std::function<Result<void>()>& work) {
     TRY(database_.query("BEGIN IMMEDIATE").run());
-    Result<void> done = work();
-    if (done.ok()) done = database_.query("COMMIT").run();
-    if (!done.ok()) (void)database_.query("ROLLBACK").run();
-    return done;
+    Undo take_back([this] { (void)database_.query("ROLLBACK").run(); });  // where `work` throws, too
+    TRY(work());
+    TRY(database_.query("COMMIT").run());
+    take_back.commit();
+    return {};
 }
 
-Task<Result<void>> Records::durably(std::function<Result<void>()> work) {
+Task<Result<void>> Records::durably(std::function<Result<void>()> work, std::function<void()> follow) {
     CO_TRY(together(work));
-    co_return co_await database_.synced();
-}
-
-Result<void> Records::durably_now(const std::function<Result<void>()>& work) {
-    TRY(together(work));
-    return database_.sync();
+    follow();
+    auto safe = co_await database_.synced();
+    if (!safe.ok()) co_return std::move(safe).error().in("it is done, but a power cut may undo it");
+    co_return safe;
 }
 
 Result<std::string> Records::store_id() {

@@ -278,13 +278,16 @@ class Records {
 
     /// All of `work` in one transaction: kept whole or not at all.
     Result<void> together(const std::function<Result<void>()>& work);
-    /// The same at once, and when it is done not even a power cut undoes it. Others have their turns in between: what
-    /// the rows say must be true of the objects by then, so change these before, or in `work`.
-    Task<Result<void>> durably(std::function<Result<void>()> work);
-    /// The same for the start, where nobody else waits.
-    Result<void> durably_now(const std::function<Result<void>()>& work);
+    /// The same at once, and when it is done not even a power cut undoes it. Others have their turns while the disk is
+    /// waited for: `follow` brings what is in memory after the rows before that. If the disk fails, the rows stand, and
+    /// memory with them; the error says that a power cut may undo it. Who must not go on then takes it back:
+    /// Manager::intend().
+    Task<Result<void>> durably(
+        std::function<Result<void>()> work, std::function<void()> follow = [] {});
     /// Until what was written so far is safe from a power cut.
     Task<Result<void>> synced() { return database_.synced(); }
+    /// The same for the start, where nobody else waits.
+    Result<void> synced_now() { return database_.sync(); }
     /// Waits until the disk has what was begun.
     void join() { database_.join(); }
 

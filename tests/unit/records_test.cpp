@@ -66,6 +66,35 @@ TEST_F(RecordsTest, ABoxComesBackAsItWas) {
     EXPECT_EQ(box.network, wanted.network);
 }
 
+// What is written at the end of a daemon, when its thread has gone, is not waited for by anybody.
+TEST_F(RecordsTest, AfterTheEndOfItsThreadTheLogIsStillEmptied) {
+    auto opened = Database::open(path_ + "/db");
+    ASSERT_TRUE(opened.ok());
+    Database& database = opened.value();
+    ASSERT_TRUE(database.execute("CREATE TABLE t (text)").ok());
+    database.join();
+    const std::string many(2000 * 4096, 'x');  // pages: more than are worth a checkpoint
+    ASSERT_TRUE(database.query("INSERT INTO t VALUES (?)").bind(many).run().ok());
+    EXPECT_GE(std::filesystem::file_size(path_ + "/db-wal"), many.size());
+    ASSERT_TRUE(database.empty_log().ok());
+    EXPECT_EQ(std::filesystem::file_size(path_ + "/db-wal"), 0U);
+}
+
+TEST_F(RecordsTest, WhatThrowsLeavesNoTransactionOpen) {
+    auto records = open();
+    ASSERT_TRUE(records.ok());
+    const auto write_and = [&](bool fail) {
+        return records.value().together([&]() -> Result<void> {
+            TRY(records.value().put_box(sample(fail ? "lost" : "kept", "")));
+            if (fail) throw std::bad_alloc();
+            return {};
+        });
+    };
+    EXPECT_THROW((void)write_and(true), std::bad_alloc);
+    EXPECT_TRUE(write_and(false).ok());
+    EXPECT_EQ(records.value().boxes().value().size(), 1U);
+}
+
 // The schema of the first databases, which counted no steps.
 constexpr const char* kFirstSchema = R"sql(
 CREATE TABLE boxes (
