@@ -4,6 +4,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "base/file.h"
 
 namespace hutch::archives {
@@ -38,12 +40,51 @@ Result<void> replacing(int parent, const std::string& name, const std::string& p
     return {};
 }
 
+/// Where two paths part: how long the path of the last directory is that both lead through.
+size_t length_in_common(const std::string& a, const std::string& b) {
+    const auto parted = std::mismatch(a.begin(), a.end(), b.begin(), b.end());
+    const auto same = static_cast<size_t>(parted.first - a.begin());
+    const auto ends = [same](const std::string& path) { return same == path.size() || path[same] == '/'; };
+    if (ends(a) && ends(b)) return same;
+    const size_t slash = same == 0 ? std::string::npos : a.rfind('/', same - 1);
+    return slash == std::string::npos ? 0 : slash;
+}
+
+/// The end of the first `count` names at `begin`, if more follow.
+std::optional<size_t> end_of_names(const std::string& path, size_t begin, size_t count) {
+    size_t slash = path.find('/', begin);
+    while (slash != std::string::npos && --count > 0) slash = path.find('/', slash + 1);
+    return slash == std::string::npos ? std::nullopt : std::optional(slash);
+}
+
 bool is_directory(int parent, const std::string& name) {
     struct stat status {};
     return fstatat(parent, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(status.st_mode);
 }
 
 }  // namespace
+
+Result<UniqueFd> TreeWalk::open(const std::string& path, int flags) {
+    constexpr size_t kEvery = 64;  // a path has 2,048 names at most
+    const size_t same = length_in_common(last_, path);
+    while (!kept_.empty() && (kept_.back().length > same || kept_.back().length == path.size())) kept_.pop_back();
+    last_ = path;
+    int from = kept_.empty() ? root_ : kept_.back().directory.get();
+    size_t begin = kept_.empty() ? 0 : kept_.back().length + 1;
+    while (const auto end = end_of_names(path, begin, kEvery)) {
+        kept_.push_back({*end, TRY(open_beneath(from, path.substr(begin, *end - begin), O_PATH | O_DIRECTORY))});
+        from = kept_.back().directory.get();
+        begin = *end + 1;
+    }
+    return open_beneath(from, path.substr(begin), flags);
+}
+
+// As if '/' came before all other bytes, or "a-b" would stand between "a" and "a/b".
+bool TreeOrder::operator()(const std::string& a, const std::string& b) const {
+    const auto rank = [](char c) { return c == '/' ? 0 : static_cast<unsigned char>(c); };
+    return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end(),
+                                        [&](char x, char y) { return rank(x) < rank(y); });
+}
 
 Result<void> TreeWriter::charge_bytes(uint64_t bytes) {
     if (bytes > limits_.bytes - bytes_) {
@@ -62,7 +103,7 @@ Result<void> TreeWriter::charge_entry() {
 }
 
 Result<UniqueFd> TreeWriter::open_parent(const std::string& path) {
-    auto known = open_beneath(root_, path, O_PATH | O_DIRECTORY);
+    auto known = walk_.open(path, O_PATH | O_DIRECTORY);
     if (known.ok() || known.error().code != ENOENT) return known;
     UniqueFd here = TRY(open_at(root_, ".", O_PATH | O_DIRECTORY));
     for (size_t begin = 0; begin < path.size();) {
@@ -153,7 +194,7 @@ Result<void> TreeWriter::finish() {
     // The innermost first: a directory may shut out what is in it.
     for (auto place = directories_.rbegin(); place != directories_.rend(); ++place) {
         const auto& [path, unfinished] = *place;
-        const UniqueFd directory = TRY(open_beneath(root_, path, O_RDONLY | O_DIRECTORY));
+        const UniqueFd directory = TRY(walk_.open(path, O_RDONLY | O_DIRECTORY));
         if (fchmod(directory.get(), unfinished.mode) != 0) return errno_error("setting the mode of " + path);
         const timespec times[2] = {unfinished.mtime, unfinished.mtime};
         if (futimens(directory.get(), times) != 0) return errno_error("setting the time of " + path);

@@ -33,13 +33,35 @@ struct TreeLimits {
     uint64_t entries = 0;  ///< files, directories and links, implied directories included
 };
 
-/// Fills a directory. Paths are as tree_path() answers them; each is walked from the root descriptor with no link
+/// Opens directories of a tree one after the other, with no link followed. Some of those above the last one are kept
+/// open, so that the way to one near it is short, however deep both are.
+class TreeWalk {
+  public:
+    explicit TreeWalk(int root) : root_(root) {}
+    Result<UniqueFd> open(const std::string& path, int flags);
+
+  private:
+    struct Step {
+        size_t length;  ///< of its path, which begins `last_`
+        UniqueFd directory;
+    };
+    const int root_;
+    std::string last_;
+    std::vector<Step> kept_;
+};
+
+/// A directory, then all that is in it.
+struct TreeOrder {
+    bool operator()(const std::string& a, const std::string& b) const;
+};
+
+/// Fills a directory. Paths are as tree_path() answers them; each is walked beneath the root descriptor with no link
 /// followed (open_beneath), so whatever earlier entries were, or lay there before, nothing outside is touched. A later
 /// file or link takes the place of an earlier one, never of a directory; a directory takes that of either. Directories
 /// that are only implied are made 0755. The root's own attributes stay.
 class TreeWriter {
   public:
-    TreeWriter(int root, const TreeLimits& limits) : root_(root), limits_(limits) {}
+    TreeWriter(int root, const TreeLimits& limits) : root_(root), walk_(root), limits_(limits) {}
 
     Result<void> directory(const std::string& path, const Attributes& attributes);
     /// Opens an empty regular file to write to; then close it with finish_file, which sets its attributes.
@@ -72,10 +94,11 @@ class TreeWriter {
     Result<void> note(const std::string& path, const Attributes& attributes);
 
     const int root_;
+    TreeWalk walk_;
     const TreeLimits limits_;
     uint64_t bytes_ = 0;
     uint64_t entries_ = 0;
-    std::map<std::string, Unfinished> directories_;
+    std::map<std::string, Unfinished, TreeOrder> directories_;
     uint64_t noted_ = 0;  ///< bytes of their paths
 };
 

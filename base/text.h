@@ -14,6 +14,11 @@ inline std::string lower(std::string_view text) {
     return all;
 }
 
+/// Whether a control character of ASCII is in it, a line's end among them. UTF-8 has none of these bytes.
+inline bool has_control(std::string_view text) {
+    return std::any_of(text.begin(), text.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; });
+}
+
 inline bool is_web_address(std::string_view url) {
     return url.starts_with("https://") || url.starts_with("http://");
 }

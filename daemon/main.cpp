@@ -210,7 +210,7 @@ Result<void> serve(const Config& config) {
           [&loop](const Result<void>&) { loop.stop(); });
     spawn_lasting(executor, "feeding the watchdog", [] { return feed_watchdog(); });
     spawn_lasting(executor, "keeping the books", [&] {
-        return meter.keep_books([&boxes] { return boxes.list(); }, [&snapshots] { snapshots.book(); });
+        return meter.keep_books([&boxes] { return boxes.list(); }, [&snapshots] { return snapshots.book(); });
     });
     spawn_lasting(executor, "watching disks", [&boxes] { return boxes.watch_disk(); });
     // Last of what may refuse the start: each start that begins to read what an agent has said is counted.

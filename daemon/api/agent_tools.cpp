@@ -18,10 +18,6 @@ bool is_of(const std::string& text, const char* others) {
     });
 }
 
-bool is_line(const std::string& text) {
-    return std::none_of(text.begin(), text.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; });
-}
-
 // "server", "@org/server" or either with "@version": from the registry, and no option of npx.
 bool is_package(const std::string& package) {
     std::string name = package;
@@ -36,7 +32,7 @@ bool is_package(const std::string& package) {
 Result<void> check_headers(const Pairs& headers) {
     for (const auto& [name, value] : headers) {
         if (name.empty() || !is_of(name, "-_.")) return invalid("headers: \"" + name + "\" is no header's name");
-        if (!is_line(value)) return invalid("headers: the value of " + name + " must be one line");
+        if (has_control(value)) return invalid("headers: the value of " + name + " must be one line");
     }
     return {};
 }
@@ -49,13 +45,13 @@ Result<McpServer> decode_package(const Fields& fields, McpServer server, std::st
     server.package = std::move(package);
     server.args = TRY(fields.texts("args"));
     for (const std::string& argument : server.args) {
-        if (!is_line(argument)) return invalid("args: each must be one line");
+        if (has_control(argument)) return invalid("args: each must be one line");
     }
     return server;
 }
 
 Result<McpServer> decode_remote(const Fields& fields, McpServer server, std::string url) {
-    if (!is_web_address(url) || !is_line(url) || url.find(' ') != std::string::npos || url.size() > 2048) {
+    if (!is_web_address(url) || has_control(url) || url.find(' ') != std::string::npos || url.size() > 2048) {
         return invalid("package_or_url: must be an http or https address");
     }
     if (fields.has("args")) return invalid("args: only a server of source npm has them");

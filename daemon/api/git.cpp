@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/text.h"
 #include "daemon/api/resources.h"
 #include "daemon/files/files.h"
 #include "daemon/git/forge.h"
@@ -15,8 +16,7 @@ constexpr size_t kLongestMessage = 64 * 1024;
 constexpr size_t kLongestIdentity = 256;
 
 Result<void> check_line(const std::string& field, const std::string& text) {
-    const bool control = std::any_of(text.begin(), text.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; });
-    if (control || text.size() > kLongestIdentity || text.find_first_of("<>") != std::string::npos) {
+    if (has_control(text) || text.size() > kLongestIdentity || text.find_first_of("<>") != std::string::npos) {
         return invalid(field + ": must be one line of at most 256 characters, without < and >");
     }
     return {};

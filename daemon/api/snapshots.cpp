@@ -31,12 +31,13 @@ Json details_json(const KeepTimes& times) {
               {"copied", times.copied}}}};
 }
 
-Response answer_list(const std::vector<SnapshotRecord>& snapshots) {
-    Json rows = Json::array();
-    for (const SnapshotRecord& snapshot : snapshots) rows.push_back(snapshot_json(snapshot));
-    Json all = Json::object();
-    all["snapshots"] = std::move(rows);
-    return answer(std::move(all));
+Answer answer_list(Services& services, Exchange& exchange, std::vector<SnapshotRecord> snapshots) {
+    JsonRows rows("snapshots", exchange.memory());
+    for (size_t i = 0; i < snapshots.size(); ++i) {
+        CO_TRY(rows.add(snapshot_json(snapshots[i])));
+        co_await give_way(services, i);
+    }
+    co_return std::optional(Response{200, rows.finish(), "application/json"});
 }
 
 Answer take(Services& services, Exchange& exchange, const Params& params) {
@@ -60,7 +61,7 @@ Answer list_of_box(Services& services, Exchange& exchange, const Params& params)
     auto snapshots = services.snapshots.list(box.ok() ? box.value()->record.id : params.at("id"));
     std::erase_if(snapshots, [&exchange](const auto& snapshot) { return !may_see(exchange, snapshot.customer); });
     if (!box.ok() && snapshots.empty()) co_return box.error();
-    co_return std::optional(answer_list(snapshots));
+    co_return co_await answer_list(services, exchange, std::move(snapshots));
 }
 
 Answer remove_one(Services& services, Exchange& exchange, const Params& params) {
@@ -93,7 +94,7 @@ Answer remove_many(Services& services, Exchange& exchange) {
     for (const std::string& id : ids) {
         CO_TRY(find_snapshot(services, exchange, id));
     }
-    // Some in each turn: whether their layers are used any more is looked up among all snapshots there are.
+    // Some in each turn: whether their layers are used any more is looked up among all boxes there are.
     constexpr size_t kAtOnce = 16;
     std::vector<std::string> some;
     for (const std::string& id : ids) {
@@ -246,7 +247,7 @@ void add_snapshot_routes(Router& router, Services& services) {
     router.add("GET", "/v2/box/{id}/snapshots", with(services, list_of_box));
     router.add("DELETE", "/v2/box/{id}/snapshots/{snapshot}", with(services, remove_one));
     router.add("GET", "/v2/box/snapshots", [&services](Exchange& exchange, const Params&) -> Answer {
-        co_return std::optional(answer_list(listed_snapshots(services, exchange)));
+        co_return co_await answer_list(services, exchange, listed_snapshots(services, exchange));
     });
     router.add("DELETE", "/v2/box/snapshots",
                [&services](Exchange& exchange, const Params&) { return remove_many(services, exchange); });

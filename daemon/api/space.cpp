@@ -33,12 +33,13 @@ std::vector<Holder> holders_of(const Services& services) {
     return holders;
 }
 
-std::map<std::string, size_t> count_layers(const std::vector<Holder>& holders) {
+Task<std::map<std::string, size_t>> count_layers(const Services& services, const std::vector<Holder>& holders) {
     std::map<std::string, size_t> counts;
-    for (const Holder& holder : holders) {
-        for (const std::string& layer : holder.layers) ++counts[layer];
+    for (size_t i = 0; i < holders.size(); ++i) {
+        for (const std::string& layer : holders[i].layers) ++counts[layer];
+        co_await give_way(services, i);
     }
-    return counts;
+    co_return counts;
 }
 
 // "unique" is what deleting it gives back, "shared" what others hold too.
@@ -80,12 +81,15 @@ Result<Json> store_json(const Services& services, const std::map<std::string, si
 Answer space(Services& services, Exchange& exchange) {
     CO_TRY(check_local(exchange));
     const auto holders = holders_of(services);
-    const auto counts = count_layers(holders);
+    const auto counts = co_await count_layers(services, holders);
     std::vector<std::string> all;
     for (const auto& [layer, count] : counts) all.push_back(layer);
     CO_TRY_LET(Json json, store_json(services, counts));
     Json rows = Json::array();
-    for (const Holder& holder : holders) rows.push_back(holder_json(services.boxes.layers(), holder, counts));
+    for (size_t i = 0; i < holders.size(); ++i) {
+        rows.push_back(holder_json(services.boxes.layers(), holders[i], counts));
+        co_await give_way(services, i);
+    }
     json["holders"] = std::move(rows);
     services.boxes.layers().add_up(std::move(all));
     co_return std::optional(answer(json));

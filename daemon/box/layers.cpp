@@ -21,7 +21,7 @@ bool Layers::used_by_others(const std::string& layer) const {
 }
 
 bool Layers::used(const std::string& layer) const {
-    return boxes_use_(layer) || used_by_others(layer);
+    return used_by_others(layer) || boxes_use_(layer);  // those that are quick to tell first
 }
 
 std::optional<std::string> Layers::missing(const std::vector<std::string>& layers) const {

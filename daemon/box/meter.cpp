@@ -157,14 +157,14 @@ Task<> Meter::measure(std::shared_ptr<Box> box) {
     if (!booked.ok()) log_warning("box {}: its size cannot be recorded: {}", id, booked.error().message);
 }
 
-Task<> Meter::keep_books(std::function<std::vector<std::shared_ptr<Box>>()> boxes, std::function<void()> others) {
+Task<> Meter::keep_books(std::function<std::vector<std::shared_ptr<Box>>()> boxes, std::function<Task<>()> others) {
     asio::steady_timer timer(executor_);
     for (;;) {
         constexpr int64_t kHourMs = 3'600'000;  // months begin at full hours
         timer.expires_after(std::chrono::milliseconds(kHourMs - unix_now_ms() % kHourMs));
         const auto [cancelled] = co_await timer.async_wait(kAwait);
         if (cancelled) co_return;
-        others();
+        co_await others();
         const auto all = boxes();
         for (const auto& box : all) {
             const auto booked = book(*box);

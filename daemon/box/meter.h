@@ -46,7 +46,7 @@ class Meter {
     /// Looks again at what the box holds of its layers: after somebody else who held them has gone.
     void weigh(const std::shared_ptr<Box>& box);
     /// At each full hour: books and measures all of these, and has `others` book what is theirs; until the loop ends.
-    Task<> keep_books(std::function<std::vector<std::shared_ptr<Box>>()> boxes, std::function<void()> others);
+    Task<> keep_books(std::function<std::vector<std::shared_ptr<Box>>()> boxes, std::function<Task<>()> others);
     /// What is being measured is given up; before the end of the loop.
     void stop() { stop_.request_stop(); }
 

@@ -2,16 +2,14 @@
 
 #include <algorithm>
 
+#include "base/text.h"
+
 namespace hutch::daemon {
 namespace {
 
 constexpr size_t kLongestName = 250;
 constexpr size_t kLongestAddress = 2048;
 constexpr size_t kLongestToken = 1024;
-
-bool has_control(const std::string& text) {
-    return std::any_of(text.begin(), text.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; });
-}
 
 bool contains(const std::string& text, const char* part) {
     return text.find(part) != std::string::npos;

@@ -1,6 +1,8 @@
 #include "daemon/snapshots/snapshots.h"
 
 #include <algorithm>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include "base/ids.h"
 #include "daemon/box/rework.h"
@@ -73,9 +75,22 @@ Result<void> Snapshots::Reader::check() const {
 bool Snapshots::uses_layer(const std::string& layer) const {
     const auto sealed = [&layer](const auto& entry) { return contains(entry.second.sealed, layer); };
     if (std::any_of(readers_.begin(), readers_.end(), sealed)) return true;
-    return in_hand_.contains(layer) || std::any_of(snapshots_.begin(), snapshots_.end(), [&layer](const auto& entry) {
-               return contains(entry.second.record.layers, layer);
-           });
+    return in_hand_.contains(layer) || under_snapshots_.contains(layer);
+}
+
+void Snapshots::enlist(SnapshotRecord record, Moment booked_at) {
+    for (const std::string& layer : record.layers) ++under_snapshots_[layer];
+    const std::string id = record.id;
+    snapshots_[id] = {std::move(record), booked_at};
+}
+
+Snapshots::Stack Snapshots::strike(const std::string& id) {
+    Stack layers = std::move(snapshots_.extract(id).mapped().record.layers);
+    for (const std::string& layer : layers) {
+        const auto found = under_snapshots_.find(layer);
+        if (--found->second == 0) under_snapshots_.erase(found);
+    }
+    return layers;
 }
 
 Result<void> Snapshots::load() {
@@ -88,7 +103,7 @@ Result<void> Snapshots::load() {
         const std::string id = snapshot.id;
         const Moment booked_at = moment_of(snapshot.booked_ms);
         const bool measured = snapshot.measured;
-        snapshots_[id] = {std::move(snapshot), booked_at};
+        enlist(std::move(snapshot), booked_at);
         if (!measured) unmeasured.push_back(id);
     }
     for (const std::string& id : unmeasured) add_up(id);
@@ -139,7 +154,7 @@ Task<Result<SnapshotRecord>> Snapshots::take(std::shared_ptr<Box> box, std::stri
             return also(snapshot);
         },
         [&] {
-            snapshots_[snapshot.id] = {snapshot, Moment::clock::now()};
+            enlist(snapshot, Moment::clock::now());
             place = {};  // it counts by itself
             room.value() = {};
             add_up(snapshot.id);
@@ -180,9 +195,14 @@ Result<void> Snapshots::book(Kept& kept) {
     return {};
 }
 
-void Snapshots::book() {
-    for (auto& [id, kept] : snapshots_) {
-        const auto booked = book(kept);
+Task<> Snapshots::book() {
+    std::vector<std::string> ids;
+    for (const auto& [id, kept] : snapshots_) ids.push_back(id);
+    for (const std::string& id : ids) {
+        co_await asio::post(boxes_.executor(), asio::use_awaitable);
+        const auto found = snapshots_.find(id);
+        if (found == snapshots_.end()) continue;  // deleted meanwhile
+        const auto booked = book(found->second);
         if (booked.ok()) continue;
         log_warning("snapshot {}: its storage cannot be booked, tried again in an hour: {}", id,
                     booked.error().message);
@@ -205,7 +225,7 @@ Task<Result<void>> Snapshots::remove(std::vector<std::string> ids) {
     }));
     Stack layers;
     for (const std::string& id : ids) {
-        const Stack gone = snapshots_.extract(id).mapped().record.layers;
+        const Stack gone = strike(id);
         layers.insert(layers.end(), gone.begin(), gone.end());
     }
     Result<void> done;

@@ -5,6 +5,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "daemon/box/manager.h"
@@ -67,8 +68,8 @@ class Snapshots {
 
     /// What holding them has cost since that was last booked; under the names of the boxes they were taken of.
     [[nodiscard]] std::vector<UsageRecord> pending() const;
-    /// Writes that down.
-    void book();
+    /// Writes that down; others have their turns in between.
+    Task<> book();
 
   private:
     struct Kept {
@@ -133,13 +134,17 @@ class Snapshots {
     Task<Result<void>> flatten(std::shared_ptr<Box> box, Height height);
     Task<Result<void>> flatten_now(std::shared_ptr<Box> box);
     Task<> put_on(std::shared_ptr<Box> box, Stack range, std::string flat);
+    void enlist(SnapshotRecord record, Moment booked_at);
+    /// Its layers.
+    Stack strike(const std::string& id);
     Result<void> book(Kept& kept);
     [[nodiscard]] bool uses_layer(const std::string& layer) const;
 
     Manager& boxes_;
-    std::map<std::string, Kept> snapshots_;   ///< by id
-    std::multiset<std::string> in_hand_;      ///< layers of which no record tells yet
-    std::map<std::string, Readers> readers_;  ///< by the box's id
+    std::map<std::string, Kept> snapshots_;                    ///< by id
+    std::unordered_map<std::string, size_t> under_snapshots_;  ///< layers, and of how many each is
+    std::multiset<std::string> in_hand_;                       ///< layers of which no record tells yet
+    std::map<std::string, Readers> readers_;                   ///< by the box's id
     std::set<std::shared_ptr<Box>> copying_;
     std::shared_ptr<Event> flattening_;  ///< set when that which is under way is done
     std::stop_source stop_;
