@@ -1,6 +1,7 @@
-# The agents image: the programs of Claude Code, Codex and OpenCode, run as root in a box of the node image by
-# `hutch image build agents`. Versions are pinned: an adapter reads what these write. `hutch image inspect agents` shows them.
+# The agents image, which boxes that name none start from: Node, Python with pip, git, and the programs of Claude Code,
+# Codex and OpenCode. Run as root in a box of the node image by `hutch image build agents`. Versions are pinned: an adapter reads what these write. `hutch image inspect agents` shows them.
 # from: node
+# with: python
 # env: HUTCH_AGENTS=@anthropic-ai/claude-code@2.1.332 @openai/codex@0.171.0 opencode-ai@1.18.33
 set -eu
 
