@@ -49,9 +49,10 @@ Result<int> list(const Program& program, const ImageOptions& options) {
     }
     for (const Json& image : array_of(answer, "making")) {
         const std::string said = text_of(image, "said");
-        table.add(
-            {text_of(image, "name"), "being made", "", "", "",
-             format_duration(time(nullptr) - integer_of(image, "started_at")) + (said.empty() ? "" : ": " + said)});
+        const std::string age = format_duration(time(nullptr) - integer_of(image, "started_at"));
+        const std::string none;
+        table.add({text_of(image, "name"), std::string("being made"), none, none, none,
+                   said.empty() ? age : age + ": " + said});
     }
     return show(table.text(colour_for(STDOUT_FILENO)));
 }
