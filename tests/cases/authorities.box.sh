@@ -11,9 +11,8 @@
 # want: node: hello
 # want: npm: hello
 # want: python: hello
-# want: requests with roots of its own: hello
+# want: pip with roots of its own: hello
 # want: node by sudo: hello
-quietly() { local said; said=$("$@" 2>&1) || tail -n 5 <<<"$said"; }
 echo "command: $NODE_EXTRA_CA_CERTS"
 echo "sudo: $(sudo sh -c "echo \$NODE_EXTRA_CA_CERTS")"
 echo "login: $(sudo su - boxuser -c "echo \$NODE_EXTRA_CA_CERTS")"
@@ -55,6 +54,5 @@ echo "node: $(node -e "$fetch")"
 echo "npm: $(npm view --registry https://localhost:8443/ nothing 2>&1 | grep -q -i "self.signed\|unable to" && echo refused || echo hello)"
 echo "python: $(python3 -c "import urllib.request; print(urllib.request.urlopen(\"$url\").read().decode().strip())" 2>&1 | tail -n 1)"
 python3 -m venv venv
-quietly venv/bin/pip install -q requests
-echo "requests with roots of its own: $(venv/bin/python -c "import requests; print(requests.get(\"$url\").text.strip())" 2>&1 | tail -n 1)"
+echo "pip with roots of its own: $(venv/bin/pip download --retries 0 --index-url https://localhost:8443/ nothing 2>&1 | grep -q -i certificate && echo refused || echo hello)"
 echo "node by sudo: $(sudo node -e "$fetch")"
