@@ -188,7 +188,7 @@ TEST_F(RuntimeWallsTest, ASetUidProgramGivesTheBoxesRootAtMost) {
 }
 
 // As `setcap ...=ep` does.
-void set_file_capability(const Image& image, const std::string& path, unsigned capability) {
+void set_file_capability(const Image& image, const std::string& path, int capability) {
     vfs_cap_data capabilities{};
     capabilities.magic_etc = VFS_CAP_REVISION_2 | VFS_CAP_FLAGS_EFFECTIVE;
     capabilities.data[0].permitted = 1U << capability;
@@ -197,7 +197,7 @@ void set_file_capability(const Image& image, const std::string& path, unsigned c
 }
 
 TEST_F(RuntimeWallsTest, ProgramsWhosePackagesGiveThemVoidCapabilitiesStartAndCanNoMore) {
-    for (const unsigned capability : {CAP_NET_RAW, CAP_NET_ADMIN, CAP_IPC_LOCK, CAP_SYS_NICE}) {
+    for (const int capability : {CAP_NET_RAW, CAP_NET_ADMIN, CAP_IPC_LOCK, CAP_SYS_NICE}) {
         const std::string name = "void-" + std::to_string(capability);
         image_->put("bin/" + name, image_->content("probe"), 0755);
         set_file_capability(*image_, "bin/" + name, capability);
