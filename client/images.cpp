@@ -25,7 +25,7 @@ uint64_t size_of(const Json& image) {
 struct ImageOptions {
     std::string name, file, user, workdir, from;
     bool json = false;
-    bool quiet = false;  ///< its name is not shown: it is not what was asked for
+    std::string wanted_by;  ///< the image that was asked for, where this one only comes first
 };
 using Options = std::shared_ptr<ImageOptions>;
 using Command = Result<int> (*)(const Program&, const ImageOptions&);
@@ -94,14 +94,14 @@ Result<int> remove(const Program& program, const ImageOptions& options) {
 }
 
 Result<int> show_image(const Json& image, const ImageOptions& options) {
-    if (options.quiet) return 0;
+    if (!options.wanted_by.empty()) return 0;
     return options.json ? show_json(image) : show(printable(text_of(image, "name")) + "\n");
 }
 
 Result<int> put(const Program& program, const ImageOptions& options, const std::string& env, BodySource archive) {
     std::string query;
     const std::pair<std::string, std::string> said[] = {
-        {"user", options.user}, {"workdir", options.workdir}, {"env", env}};
+        {"user", options.user}, {"workdir", options.workdir}, {"env", env}, {"wanted_by", options.wanted_by}};
     for (const auto& [name, value] : said) {
         if (!value.empty()) query += (query.empty() ? "?" : "&") + name + "=" + percent_encode(value);
     }
@@ -164,7 +164,7 @@ Result<std::string> whole_script(const std::string& image, const std::string& sc
 Result<int> build(const Program& program, const ImageOptions& options);
 
 /// Makes what a recipe stands on where that is not there, and has a recipe too.
-Result<void> make_parent(const Program& program, const std::string& parent) {
+Result<void> make_parent(const Program& program, const std::string& parent, const ImageOptions& child) {
     const Api api = TRY(program.api());
     const auto there = api.get(image_target(parent));
     if (there.ok() || there.error().kind != ErrorKind::kNotFound || !is_safe_id(parent)) return {};
@@ -173,7 +173,7 @@ Result<void> make_parent(const Program& program, const std::string& parent) {
     TRY(write_all(STDERR_FILENO, "hutch: image " + parent + " comes first\n"));
     ImageOptions of_parent;
     of_parent.name = parent;
-    of_parent.quiet = true;
+    of_parent.wanted_by = child.wanted_by.empty() ? child.name : child.wanted_by;
     TRY(build(program, of_parent));
     return {};
 }
@@ -183,12 +183,12 @@ Result<int> build_from_script(const Program& program, const ImageOptions& option
     Request request{
         .method = "POST", .target = image_target(options.name, "/build"), .content_type = "application/json"};
     const std::string whole = TRY(whole_script(options.name, script));
-    Json recipe = {{"script", whole}};
+    Json recipe = {{"script", whole}, {"wanted_by", options.wanted_by}};
     const auto said = said_by(script, "from");
     if (!options.from.empty()) {
         recipe["from"] = options.from;
     } else if (!said.empty()) {
-        TRY(make_parent(program, said.front()));
+        TRY(make_parent(program, said.front(), options));
         recipe["from"] = said.front();
     }
     for (const std::string& variable : said_by(whole, "env")) {

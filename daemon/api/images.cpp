@@ -37,7 +37,10 @@ Result<Pairs> decode_lines(std::string_view text) {
 }
 
 Json making_json(const Making& making) {
-    return {{"name", making.name()}, {"started_at", making.started_at()}, {"said", making.said()}};
+    return {{"name", making.name()},
+            {"wanted_by", making.wanted_by()},
+            {"started_at", making.started_at()},
+            {"said", making.said()}};
 }
 
 Answer import(Services& services, Exchange& exchange, const Params& params) {
@@ -47,6 +50,7 @@ Answer import(Services& services, Exchange& exchange, const Params& params) {
     const auto& query = exchange.request().query;
     if (query.contains("user")) command.user = query.at("user");
     if (query.contains("workdir")) command.work_dir = query.at("workdir");
+    if (query.contains("wanted_by")) command.wanted_by = query.at("wanted_by");
     if (query.contains("env")) {
         CO_TRY_LET(command.env, decode_lines(query.at("env")));
     }
@@ -62,6 +66,7 @@ Answer build(Services& services, Exchange& exchange, const Params& params) {
     command.name = params.at("name");
     CO_TRY_LET(command.from, fields.text_or("from", services.config.default_image));
     CO_TRY_LET(command.script, fields.required_text("script"));
+    CO_TRY_LET(command.wanted_by, fields.text_or("wanted_by", ""));
     CO_TRY_LET(command.env, fields.pairs("env"));
     CO_TRY_LET(command.env, checked_env("env", std::move(command.env)));
     CO_TRY(check_name("name", command.name));

@@ -160,9 +160,10 @@ Result<ImageRecord> Images::find(const std::string& name) {
     const std::string there = names();
     std::string others;
     for (const Making& other : making()) {
-        if (other.name() == name) {
+        if (other.name() == name || other.wanted_by() == name) {
+            const std::string first = other.name() == name ? "" : ": \"" + other.name() + "\" first";
             return Error{ErrorKind::kConflict, 0,
-                         "image \"" + name + "\" is being made, " + other.progress() +
+                         "image \"" + name + "\" is being made" + first + ", " + other.progress() +
                              "; try again when it is there (hutch image ls shows it)" +
                              (there.empty() ? "" : ", or name another: " + there)};
         }
@@ -187,8 +188,8 @@ std::string Images::names() const {
     return all;
 }
 
-std::shared_ptr<Making> Images::begin_making(const std::string& name) {
-    auto one = std::make_shared<Making>(name);
+std::shared_ptr<Making> Images::begin_making(const std::string& name, const std::string& wanted_by) {
+    auto one = std::make_shared<Making>(name, wanted_by);
     making_.push_back(one);
     return one;
 }
@@ -244,7 +245,7 @@ Task<Result<ImageRecord>> Images::import(ImportImage command, Source source) {
         command.work_dir.find('\0') != std::string::npos) {
         co_return invalid("workdir: must be an absolute path inside the image");
     }
-    const auto making = begin_making(command.name);
+    const auto making = begin_making(command.name, command.wanted_by);
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) co_return errno_error("making a pipe");
     const Undo nudge([this] { manager_.mechanisms().reaper->nudge(); });  // what is given up lies in the trash
@@ -306,7 +307,7 @@ Task<Result<std::string>> Images::run_script(std::shared_ptr<Box> box, const std
 Task<Result<ImageRecord>> Images::build(BuildImage command, Sink output, Gone gone) {
     CO_TRY(check_name("name", command.name));
     CO_TRY_LET(const ImageRecord from, find(command.from));
-    const auto making = begin_making(command.name);
+    const auto making = begin_making(command.name, command.wanted_by);
     const Sink heard = [making, &output](std::string_view piece) {
         making->hear(piece);
         return output(piece);

@@ -6,7 +6,8 @@
 
 namespace hutch::daemon {
 
-Making::Making(std::string name) : name_(std::move(name)), started_at_(unix_now()) {}
+Making::Making(std::string name, std::string wanted_by)
+    : name_(std::move(name)), wanted_by_(std::move(wanted_by)), started_at_(unix_now()) {}
 
 void Making::hear(std::string_view output) {
     for (const char c : output) {

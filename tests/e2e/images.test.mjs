@@ -259,6 +259,15 @@ imaging('whoever asks for an image that is being made is told so, and how far it
   await until('it is given up', async () => (await daemon.json('GET', '/v2/images')).making.length === 0);
 });
 
+imaging('whoever asks for an image whose parent is being made for it is told so', async () => {
+  const body = { from: 'busybox', script: 'echo up; mkfifo /go; read x < /go', wanted_by: 'top' };
+  const stream = new Stream(await open(daemon.socket, 'POST', '/v2/images/lower/build', { body }));
+  await stream.until('up\n');
+  await daemon.refuses(409, /image "top" is being made: "lower" first, since \d+ s, at: up; try again/, 'POST', '/v2/box', { body: { runtime: 'top' } });
+  stream.abandon();
+  await until('it is given up', async () => (await daemon.json('GET', '/v2/images')).making.length === 0);
+});
+
 imaging('while an image is made anew, boxes start from the old one; an upload is being made too', async () => {
   await daemon.import('tools', archive());
   const [again, fresh] = [halfSent('tools'), halfSent('fresh')];
