@@ -13,6 +13,7 @@ const kHere = path.dirname(new URL(import.meta.url).pathname);
 const kPage = path.join(kHere, '../../docs/compatibility.md');
 const kImage = 'compatibility'; // the default image with apt's lists, which every row would fetch anew
 const kMinutes = 10;
+const kFailed = 'failed: ';
 
 function hutch(args, input) {
   const { status, stdout, stderr, error } = spawnSync(process.env.HUTCH, args, { encoding: 'utf8', input, timeout: (kMinutes + 1) * 60_000, maxBuffer: 1 << 28 });
@@ -38,14 +39,23 @@ function rowsOf(file) {
 }
 
 const oneLine = (text) => text.replaceAll('|', '\\|').replace(/\s+/g, ' ').trim();
-const lastLine = (text) => oneLine(text.trimEnd().split('\n').at(-1)).slice(0, 160);
+
+/// What a script said last, and the command that failed.
+function complaint(text) {
+  const lines = text.trimEnd().split('\n').filter((line) => line.trim() !== '');
+  const command = lines.at(-1)?.startsWith(kFailed) ? lines.pop().slice(kFailed.length) : '';
+  return oneLine(`${(lines.at(-1) ?? 'it said nothing').slice(0, 160)}${command && ` (\`${command.slice(0, 80)}\`)`}`);
+}
+
 // eslint-disable-next-line no-control-regex
 const plain = (text) => text.replace(/\x1b\[[0-9;]*[A-Za-z]/g, '').replace(/[\x00-\x08\x0b-\x1f]/g, '');
 
 /// What the box said in `script`, which had `kMinutes` for it.
 function inBox(box, script) {
-  const { status, text } = hutch(['exec', box, '--', 'timeout', String(kMinutes * 60), 'bash', '-euo', 'pipefail', '-c', script]);
-  return { ended: status === 124 ? `it takes longer than ${kMinutes} minutes here` : status === 0 ? null : lastLine(plain(text)) || `exit status ${status}`, text: plain(text) };
+  const watched = `trap 'echo "${kFailed}$BASH_COMMAND" >&2' ERR\n${script}`;
+  const { status, text } = hutch(['exec', box, '--', 'timeout', String(kMinutes * 60), 'bash', '-euo', 'pipefail', '-c', watched]);
+  const said = plain(text);
+  return { ended: status === 124 ? `it takes longer than ${kMinutes} minutes here` : status === 0 ? null : complaint(said), said };
 }
 
 function run(row) {
@@ -56,13 +66,13 @@ function run(row) {
     const install = `sudo DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends ${row.needs} 2>&1`;
     const steps = [...(row.needs ? [install] : []), row.script];
     let failed = null;
-    let text = '';
+    let said = '';
     for (const step of steps) {
-      ({ ended: failed, text } = inBox(box, step));
+      ({ ended: failed, said } = inBox(box, step));
       if (failed !== null) break;
     }
-    const version = row.version ? inBox(box, row.version).text.trim().split('\n')[0] : '';
-    if (failed !== null && process.env.VERBOSE) console.log(text);
+    const version = row.version ? inBox(box, row.version).said.trim().split('\n')[0] : '';
+    if (failed !== null && process.env.VERBOSE) console.log(said);
     return { version: oneLine(version).slice(0, 60), failed: failed === null ? null : (row.why ?? failed) };
   } finally {
     hutch(['rm', '--force', box]);
