@@ -25,6 +25,7 @@ uint64_t size_of(const Json& image) {
 struct ImageOptions {
     std::string name, file, user, workdir, from;
     bool json = false;
+    std::string wanted_by;  ///< the image that was asked for, where this one only comes first
 };
 using Options = std::shared_ptr<ImageOptions>;
 using Command = Result<int> (*)(const Program&, const ImageOptions&);
@@ -45,6 +46,13 @@ Result<int> list(const Program& program, const ImageOptions& options) {
         table.add({text_of(image, "name"), text_of(image, "id"), text_of(image, "parent"), format_size(size_of(image)),
                    std::to_string(array_of(image, "layers").size()),
                    format_duration(time(nullptr) - integer_of(image, "created_at"))});
+    }
+    for (const Json& image : array_of(answer, "making")) {
+        const std::string said = text_of(image, "said");
+        const std::string age = format_duration(time(nullptr) - integer_of(image, "started_at"));
+        const std::string none;
+        table.add({text_of(image, "name"), std::string("being made"), none, none, none,
+                   said.empty() ? age : age + ": " + said});
     }
     return show(table.text(colour_for(STDOUT_FILENO)));
 }
@@ -86,14 +94,17 @@ Result<int> remove(const Program& program, const ImageOptions& options) {
 }
 
 Result<int> show_image(const Json& image, const ImageOptions& options) {
+    if (!options.wanted_by.empty()) return 0;
     return options.json ? show_json(image) : show(printable(text_of(image, "name")) + "\n");
 }
 
-Result<int> put(const Program& program, const ImageOptions& options, BodySource archive) {
+Result<int> put(const Program& program, const ImageOptions& options, const std::string& env, BodySource archive) {
     std::string query;
-    if (!options.user.empty()) query += "?user=" + percent_encode(options.user);
-    if (!options.workdir.empty())
-        query += (query.empty() ? "?workdir=" : "&workdir=") + percent_encode(options.workdir);
+    const std::pair<std::string, std::string> said[] = {
+        {"user", options.user}, {"workdir", options.workdir}, {"env", env}, {"wanted_by", options.wanted_by}};
+    for (const auto& [name, value] : said) {
+        if (!value.empty()) query += (query.empty() ? "?" : "&") + name + "=" + percent_encode(value);
+    }
     const Request request{.method = "PUT",
                           .target = image_target(options.name, query),
                           .content_type = "application/x-tar",
@@ -104,7 +115,7 @@ Result<int> put(const Program& program, const ImageOptions& options, BodySource 
 
 Result<int> import(const Program& program, const ImageOptions& options) {
     UniqueFd file = TRY(options.file == "-" ? duplicate(STDIN_FILENO) : open_at(AT_FDCWD, options.file, O_RDONLY));
-    return put(program, options, file_source(std::move(file), options.file));
+    return put(program, options, "", file_source(std::move(file), options.file));
 }
 
 /// Where the recipes that come with Hutch are: HUTCH_SHARE, the source tree for a program run from its build
@@ -119,26 +130,70 @@ std::string share_directory() {
     return self.starts_with(HUTCH_BUILD_DIR "/") ? HUTCH_SOURCE_SHARE_DIR : HUTCH_SHARE_DIR;
 }
 
-/// What a recipe says on a line "# NAME: ..." of its own: `from`, the image it starts from, else the daemon's default;
-/// `env`, a variable NAME=VALUE of its own and of the image's boxes. Empty where it says nothing.
-std::string said_by(const std::string& script, const std::string& name) {
+std::string recipe_of(const std::string& image) {
+    return join_path(share_directory(), "images/" + image);
+}
+
+Result<std::string> read_recipe(const std::string& image, const std::string& path) {
+    return TRY_IN("the recipe of image " + image, read_file_at(AT_FDCWD, path));
+}
+
+/// What a recipe says on lines "# NAME: ..." of its own: `from`, the image it starts from, else the daemon's default;
+/// `with`, a recipe that is run before it, in the same box; `env`, a variable NAME=VALUE of the image.
+std::vector<std::string> said_by(const std::string& recipe, const std::string& name) {
     const std::string mark = "\n# " + name + ": ";
-    const size_t at = script.find(mark);
-    if (at == std::string::npos) return "";
-    const size_t begin = at + mark.size();
-    return script.substr(begin, script.find('\n', begin) - begin);
+    std::vector<std::string> all;
+    for (size_t at = recipe.find(mark); at != std::string::npos; at = recipe.find(mark, at + 1)) {
+        const size_t begin = at + mark.size();
+        all.push_back(recipe.substr(begin, recipe.find('\n', begin) - begin));
+    }
+    return all;
+}
+
+/// The script with those that it wants before it, each in a shell of its own.
+Result<std::string> whole_script(const std::string& image, const std::string& script) {
+    std::string whole;
+    for (const std::string& other : said_by(script, "with")) {
+        if (!is_safe_id(other))
+            return invalid("the recipe of image " + image + ": no recipe can be named \"" + other + "\"");
+        whole += "(" + TRY(read_recipe(other, recipe_of(other) + ".sh")) + "\n)\n";
+    }
+    return whole.empty() ? script : "set -e\n" + whole + script;
+}
+
+Result<int> build(const Program& program, const ImageOptions& options);
+
+/// Makes what a recipe stands on where that is not there, and has a recipe too.
+Result<void> make_parent(const Program& program, const std::string& parent, const ImageOptions& child) {
+    const Api api = TRY(program.api());
+    const auto there = api.get(image_target(parent));
+    if (there.ok() || there.error().kind != ErrorKind::kNotFound || !is_safe_id(parent)) return {};
+    if (access(recipe_of(parent).c_str(), F_OK) != 0 && access((recipe_of(parent) + ".sh").c_str(), F_OK) != 0)
+        return {};
+    TRY(write_all(STDERR_FILENO, "hutch: image " + parent + " comes first\n"));
+    ImageOptions of_parent;
+    of_parent.name = parent;
+    of_parent.wanted_by = child.wanted_by.empty() ? child.name : child.wanted_by;
+    TRY(build(program, of_parent));
+    return {};
 }
 
 Result<int> build_from_script(const Program& program, const ImageOptions& options, const std::string& path) {
-    const std::string script = TRY_IN("the recipe of image " + options.name, read_file_at(AT_FDCWD, path));
+    const std::string script = TRY(read_recipe(options.name, path));
     Request request{
         .method = "POST", .target = image_target(options.name, "/build"), .content_type = "application/json"};
-    Json recipe = {{"script", script}};
-    const std::string from = options.from.empty() ? said_by(script, "from") : options.from;
-    if (!from.empty()) recipe["from"] = from;
-    const std::string variable = said_by(script, "env");
-    if (const size_t equals = variable.find('='); equals != std::string::npos) {
-        recipe["env"][variable.substr(0, equals)] = variable.substr(equals + 1);
+    const std::string whole = TRY(whole_script(options.name, script));
+    Json recipe = {{"script", whole}, {"wanted_by", options.wanted_by}};
+    const auto said = said_by(script, "from");
+    if (!options.from.empty()) {
+        recipe["from"] = options.from;
+    } else if (!said.empty()) {
+        TRY(make_parent(program, said.front(), options));
+        recipe["from"] = said.front();
+    }
+    for (const std::string& variable : said_by(whole, "env")) {
+        const size_t equals = std::min(variable.find('='), variable.size());
+        recipe["env"][variable.substr(0, equals)] = variable.substr(std::min(equals + 1, variable.size()));
     }
     request.body = TRY(dump_json(recipe));
     const Api api = TRY(program.api());
@@ -150,13 +205,17 @@ Result<int> build_from_script(const Program& program, const ImageOptions& option
 Result<int> build(const Program& program, const ImageOptions& options) {
     if (!options.file.empty()) return build_from_script(program, options, options.file);
     if (!is_safe_id(options.name)) return invalid("no recipe can be named \"" + options.name + "\"; give one with -f");
-    const std::string recipe = join_path(share_directory(), "images/" + options.name);
+    const std::string recipe = recipe_of(options.name);
     if (access(recipe.c_str(), F_OK) != 0) return build_from_script(program, options, recipe + ".sh");
     const Api api = TRY(program.api());
     TRY(api.get("/v2/host"));  // a missing daemon is better known before minutes of work
+    std::string env;
+    for (const std::string& variable : said_by(TRY(read_recipe(options.name, recipe)), "env")) {
+        env += (env.empty() ? "" : "\n") + variable;
+    }
     // Killed in any way, we take the recipe with us: it may write nothing for minutes, and would not notice.
     Process process = TRY(Process::start(recipe, {"setpriv", "--pdeathsig", "TERM", recipe}));
-    return put(program, options, process_source(std::move(process)));
+    return put(program, options, env, process_source(std::move(process)));
 }
 
 void add_name(CLI::App& command, const Options& options) {

@@ -40,7 +40,7 @@ struct Config {
     uint32_t wrong_keys_per_minute = 60;      ///< from one address; 0: without a limit
     uint64_t memory_budget = default_memory_budget();
     std::string network = "198.18.0.0/16";
-    std::string default_image = "debian";
+    std::string default_image = "agents";
     uint32_t pool = 8;     ///< network slots kept ready
     uint32_t workers = 4;  ///< threads for blocking kernel calls
     uint32_t max_boxes = 10000;

@@ -69,10 +69,12 @@ Result<void> refuse_unsupported(const Fields& fields) {
 }
 
 Result<ImageRecord> decode_runtime(const Services& services, const Fields& fields) {
-    const std::string runtime = TRY(fields.text("runtime")).value_or(services.config.default_image);
-    auto image = services.images.find(runtime);
-    if (!image.ok()) return invalid("runtime: " + image.error().message);
-    return image;
+    const auto runtime = TRY(fields.text("runtime"));
+    auto image = services.images.find_runtime(runtime.value_or(services.config.default_image));
+    if (image.ok()) return image;
+    Error failure = std::move(image).error();
+    if (failure.kind == ErrorKind::kNotFound) failure.kind = ErrorKind::kInvalid;
+    return std::move(failure).in(runtime ? "runtime" : "runtime: none is named, and the default is not there");
 }
 
 Task<Result<std::optional<Response>>> remove_many(Services& services, Exchange& exchange) {

@@ -95,8 +95,14 @@ Result<Pairs> checked_env(const std::string& field, Pairs env) {
 }
 
 Result<Pairs> environment_of(const Services& services, const Box& box) {
-    Pairs env = TRY(services.boxes.records().env_of(box.record.customer));
-    env.insert(env.end(), box.record.env.begin(), box.record.env.end());
+    const auto image = services.images.find(box.record.image);  // may have been removed since
+    const Pairs given = image.ok() ? image.value().env : Pairs();
+    Pairs env = given;
+    const Pairs shared = TRY(services.boxes.records().env_of(box.record.customer));
+    env.insert(env.end(), shared.begin(), shared.end());
+    for (const auto& variable : box.record.env) {  // which its image's are part of since its creation
+        if (std::find(given.begin(), given.end(), variable) == given.end()) env.push_back(variable);
+    }
     return env;
 }
 

@@ -21,6 +21,28 @@ Json image_json(const ImageRecord& image) {
             {"created_at", image.created_at}};
 }
 
+// NAME=VALUE, one a line.
+Result<Pairs> decode_lines(std::string_view text) {
+    Pairs env;
+    while (!text.empty()) {
+        const std::string_view line = text.substr(0, text.find('\n'));
+        text.remove_prefix(std::min(text.size(), line.size() + 1));
+        const size_t equals = line.find('=');
+        if (equals == std::string_view::npos) {
+            return invalid("env: \"" + std::string(line) + "\" must be NAME=VALUE; one a line");
+        }
+        env.emplace_back(line.substr(0, equals), line.substr(equals + 1));
+    }
+    return checked_env("env", std::move(env));
+}
+
+Json making_json(const Making& making) {
+    return {{"name", making.name()},
+            {"wanted_by", making.wanted_by()},
+            {"started_at", making.started_at()},
+            {"said", making.said()}};
+}
+
 Answer import(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY(check_local(exchange));
     ImportImage command;
@@ -28,6 +50,10 @@ Answer import(Services& services, Exchange& exchange, const Params& params) {
     const auto& query = exchange.request().query;
     if (query.contains("user")) command.user = query.at("user");
     if (query.contains("workdir")) command.work_dir = query.at("workdir");
+    if (query.contains("wanted_by")) command.wanted_by = query.at("wanted_by");
+    if (query.contains("env")) {
+        CO_TRY_LET(command.env, decode_lines(query.at("env")));
+    }
     CO_TRY_LET(const auto image,
                co_await services.images.import(command, [&exchange] { return exchange.read_some(); }));
     co_return std::optional(answer(image_json(image), 201));
@@ -40,6 +66,7 @@ Answer build(Services& services, Exchange& exchange, const Params& params) {
     command.name = params.at("name");
     CO_TRY_LET(command.from, fields.text_or("from", services.config.default_image));
     CO_TRY_LET(command.script, fields.required_text("script"));
+    CO_TRY_LET(command.wanted_by, fields.text_or("wanted_by", ""));
     CO_TRY_LET(command.env, fields.pairs("env"));
     CO_TRY_LET(command.env, checked_env("env", std::move(command.env)));
     CO_TRY(check_name("name", command.name));
@@ -61,8 +88,11 @@ void add_image_routes(Router& router, Services& services) {
     router.add("GET", "/v2/images", [&services](Exchange&, const Params&) -> Answer {
         Json rows = Json::array();
         for (const ImageRecord& image : services.images.list()) rows.push_back(image_json(image));
+        Json making = Json::array();
+        for (const Making& one : services.images.making()) making.push_back(making_json(one));
         Json all = Json::object();
         all["images"] = std::move(rows);
+        all["making"] = std::move(making);
         co_return std::optional(answer(all));
     });
     router.add("GET", "/v2/images/{name}", [&services](Exchange&, const Params& params) -> Answer {

@@ -124,7 +124,7 @@ Result<CreateBox> decode_create(const Exchange& exchange, const Fields& fields, 
 Result<std::vector<std::string>> checked_labels(const std::string& field, std::vector<std::string> labels);
 /// kInvalid, naming `field`, for a variable that may not be set, and for too much.
 Result<Pairs> checked_env(const std::string& field, Pairs env);
-/// What every command in the box finds: its customer's variables, then its own, the later one winning.
+/// What every command in the box finds: its image's variables, its customer's, then its own, the later one winning.
 Result<Pairs> environment_of(const Services& services, const Box& box);
 /// `github_token`; empty when there is none.
 Result<std::string> decode_git_token(const Fields& fields);

@@ -74,6 +74,12 @@ Task<Result<void>> feed(const asio::any_io_executor& executor, int pipe, const S
     }
 }
 
+// Those that come with Hutch, in scripts/images.
+bool has_recipe(const std::string& name) {
+    static const char* const kRecipes[] = {"agents", "busybox", "debian", "golang", "node", "python", "ruby", "rust"};
+    return std::find(std::begin(kRecipes), std::end(kRecipes), name) != std::end(kRecipes);
+}
+
 // Apart, because GCC 12 cannot keep an initializer list within a coroutine.
 std::vector<std::string> shell(const std::string& script) {
     return {"/bin/sh", "-c", script};
@@ -151,11 +157,48 @@ Result<void> Images::load() {
 Result<ImageRecord> Images::find(const std::string& name) {
     const auto found = images_.find(name);
     if (found != images_.end()) return found->second;
-    std::string known;
-    for (const auto& [other, image] : images_) known += (known.empty() ? "" : ", ") + other;
-    return Error{ErrorKind::kNotFound, 0,
-                 "no image is called \"" + name + "\"; " +
-                     (known.empty() ? "make one with: hutch image build debian" : "there are: " + known)};
+    const std::string there = names();
+    std::string others;
+    for (const Making& other : making()) {
+        if (other.name() == name || other.wanted_by() == name) {
+            const std::string first = other.name() == name ? "" : ": \"" + other.name() + "\" first";
+            return Error{ErrorKind::kConflict, 0,
+                         "image \"" + name + "\" is being made" + first + ", " + other.progress() +
+                             "; try again when it is there (hutch image ls shows it)" +
+                             (there.empty() ? "" : ", or name another: " + there)};
+        }
+        others += "; being made now: " + other.name() + ", " + other.progress();
+    }
+    std::string sentence = "no image is called \"" + name + "\"";
+    if (has_recipe(name) || there.empty()) {
+        sentence += "; make it with: hutch image build " + (has_recipe(name) ? name : "debian");
+    }
+    return Error{ErrorKind::kNotFound, 0, sentence + (there.empty() ? "" : "; there are: " + there) + others};
+}
+
+Result<ImageRecord> Images::find_runtime(const std::string& name) {
+    constexpr std::string_view kVariant = "-alpine";
+    if (!name.ends_with(kVariant) || images_.contains(name)) return find(name);
+    return find(name.substr(0, name.size() - kVariant.size()));
+}
+
+std::string Images::names() const {
+    std::string all;
+    for (const auto& [name, image] : images_) all += (all.empty() ? "" : ", ") + name;
+    return all;
+}
+
+std::shared_ptr<Making> Images::begin_making(const std::string& name, const std::string& wanted_by) {
+    auto one = std::make_shared<Making>(name, wanted_by);
+    making_.push_back(one);
+    return one;
+}
+
+std::vector<Making> Images::making() {
+    std::erase_if(making_, [](const auto& one) { return one.expired(); });
+    std::vector<Making> now;
+    for (const auto& one : making_) now.push_back(*one.lock());
+    return now;
 }
 
 std::vector<ImageRecord> Images::list() {
@@ -202,6 +245,7 @@ Task<Result<ImageRecord>> Images::import(ImportImage command, Source source) {
         command.work_dir.find('\0') != std::string::npos) {
         co_return invalid("workdir: must be an absolute path inside the image");
     }
+    const auto making = begin_making(command.name, command.wanted_by);
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) co_return errno_error("making a pipe");
     const Undo nudge([this] { manager_.mechanisms().reaper->nudge(); });  // what is given up lies in the trash
@@ -230,6 +274,7 @@ Task<Result<ImageRecord>> Images::import(ImportImage command, Source source) {
     image.name = command.name;
     image.user = command.user;
     image.work_dir = command.work_dir;
+    image.env = std::move(command.env);
     image.layers.push_back(layer.value());
     co_return co_await keep(std::move(image));
 }
@@ -262,12 +307,17 @@ Task<Result<std::string>> Images::run_script(std::shared_ptr<Box> box, const std
 Task<Result<ImageRecord>> Images::build(BuildImage command, Sink output, Gone gone) {
     CO_TRY(check_name("name", command.name));
     CO_TRY_LET(const ImageRecord from, find(command.from));
+    const auto making = begin_making(command.name, command.wanted_by);
+    const Sink heard = [making, &output](std::string_view piece) {
+        making->hear(piece);
+        return output(piece);
+    };
     CreateBox workshop;
     workshop.image = from;
     workshop.env = command.env;
     workshop.internal = true;
     CO_TRY_LET(auto box, co_await manager_.create(std::move(workshop)));
-    auto layer = co_await caught(run_script(box, command.script, std::move(output), std::move(gone)));
+    auto layer = co_await caught(run_script(box, command.script, heard, std::move(gone)));
     Result<ImageRecord> image = Error{};
     if (layer.ok()) {
         ImageRecord made = from;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "daemon/box/manager.h"
+#include "daemon/images/making.h"
 #include "daemon/run/runs.h"
 
 namespace hutch::daemon {
@@ -14,13 +15,16 @@ struct ImportImage {
     std::string name;
     std::string user = "boxuser";
     std::string work_dir = "/workspace/home";
+    Pairs env{};              ///< of what runs in boxes of the image
+    std::string wanted_by{};  ///< the image that is made next, on top of it
 };
 
 struct BuildImage {
     std::string name;
     std::string from;
-    std::string script;  ///< run by /bin/sh as root, in a box of its own
-    Pairs env{};         ///< beside those of `from`: of the script, and of what runs in boxes of the image
+    std::string script;       ///< run by /bin/sh as root, in a box of its own
+    Pairs env{};              ///< beside those of `from`: of the script, and of what runs in boxes of the image
+    std::string wanted_by{};  ///< the image that is made next, on top of it
 };
 
 /// Done when whoever asked for the image is no longer there; may be cancelled.
@@ -43,8 +47,14 @@ class Images {
     Result<void> load();
     /// Has their layers known as nobody's to pay for; when it is known which layers are in use.
     void claim_layers();
+    /// kConflict while it, or what it is to stand on, is being made for the first time; else kNotFound, saying how to
+    /// make it.
     Result<ImageRecord> find(const std::string& name);
+    /// As the npm client names them: "node-alpine" is "node" where there is no image of that very name.
+    Result<ImageRecord> find_runtime(const std::string& name);
     std::vector<ImageRecord> list();
+    /// Those that are being made now, the oldest first.
+    std::vector<Making> making();
     /// Replaces an image of that name; boxes made from the old one keep it.
     Task<Result<ImageRecord>> import(ImportImage command, Source source);
     /// Killed if who asked for it goes away while the script runs: nobody else could stop it.
@@ -54,6 +64,8 @@ class Images {
 
   private:
     Task<Result<ImageRecord>> keep(ImageRecord image);
+    std::shared_ptr<Making> begin_making(const std::string& name, const std::string& wanted_by);
+    [[nodiscard]] std::string names() const;
     [[nodiscard]] bool uses_layer(const std::string& layer) const;
     Task<Result<std::string>> run_script(std::shared_ptr<Box> box, const std::string& script, Sink output, Gone gone);
 
@@ -62,6 +74,7 @@ class Images {
     std::vector<std::weak_ptr<Unpacking>> unpackings_;
     Workers unpackers_{2};  ///< of their own: an unpacking waits for its client, and nobody's box may wait for that
     std::map<std::string, ImageRecord> images_;
+    std::vector<std::weak_ptr<Making>> making_;  ///< each belongs to its import or build
 };
 
 /// 1-64 of letters, digits, '.', '_', '-'; starts with a letter or digit. `field` is for the message.

@@ -1,5 +1,6 @@
 # The golang image: Debian's Go with git and gcc (for cgo), run as root in a box of the debian image by
 # `hutch image build golang`.
+# from: debian
 set -eu
 
 apt-get update -q

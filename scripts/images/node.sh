@@ -1,6 +1,7 @@
 # The node image: Node 22 with npm, run as root in a box of the debian image by `hutch image build node`.
 # Debian's Node 18 and npm fetch the `node` package of the npm registry, whose binary also runs TypeScript files as they
 # are. Where that registry cannot be reached or the binary does not run, Debian's own stay.
+# from: debian
 set -eu
 
 certificates=/etc/ssl/certs/ca-certificates.crt
@@ -28,7 +29,6 @@ else
     rm -f /usr/local/bin/node /usr/local/bin/npm /usr/local/bin/npx
 fi
 npm config set --global update-notifier false
-echo "NODE_EXTRA_CA_CERTS=$certificates" >>/etc/environment
 
 # boxuser installs global packages without sudo, and finds them: /usr/local/bin is in every command's PATH.
 mkdir -p $modules

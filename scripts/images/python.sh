@@ -1,5 +1,6 @@
 # The python image: Debian's Python 3 with pip and venv, run as root in a box of the debian image by
 # `hutch image build python`.
+# from: debian
 set -eu
 
 apt-get update -q

@@ -1,5 +1,6 @@
 # The ruby image: Debian's Ruby with Bundler and what builds native gems, run as root in a box of the debian image by
 # `hutch image build ruby`.
+# from: debian
 set -eu
 
 apt-get update -q

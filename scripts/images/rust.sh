@@ -1,5 +1,6 @@
 # The rust image: Debian's Rust with Cargo and a linker, run as root in a box of the debian image by
 # `hutch image build rust`.
+# from: debian
 set -eu
 
 apt-get update -q

@@ -436,6 +436,33 @@ leakless(daemon, 'image build runs the recipe of that name', async () => {
   for (const name of ['upon', 'own']) await run('image', 'rm', name);
 });
 
+leakless(daemon, 'image build makes what a recipe stands on first, and runs with it what it wants', async () => {
+  const share = scratch('share');
+  const put = (name, text, mode = 0o644) => fs.writeFileSync(path.join(share, 'images', name), text, { mode });
+  fs.mkdirSync(path.join(share, 'images'), { recursive: true });
+  put('lowest', `#!/bin/sh\n# env: LOW=1\n# env: SAID=a=b\ncat ${scratch('busybox.tar')}\n`, 0o755);
+  put('tool.sh', '# A tool.\n# from: busybox\n# env: TOOL=t\nset -eu\necho "tool $LOW"; here=/tool; touch $here\n');
+  put('top.sh', '# A test.\n# from: lowest\n# with: tool\n# env: TOP=x y\nls /tool; echo "top $TOOL $TOP ${here-alone}"\n');
+  put('bad.sh', '# A test.\n# from: lowest\n# with: fails\ntouch /done\n');
+  put('fails.sh', 'set -e\nfalse\ntrue\n');
+  const env = { HUTCH_SHARE: share };
+  const { code, stdout, stderr } = await hutch(daemon, ['image', 'build', 'top'], { env });
+  assert.deepEqual([code, stdout, stderr], [0, 'top\n', 'hutch: image lowest comes first\ntool 1\n/tool\ntop t x y alone\n']);
+  const top = JSON.parse(await run('image', 'inspect', 'top'));
+  assert.deepEqual([top.parent, top.env], ['lowest', { LOW: '1', SAID: 'a=b', TOOL: 't', TOP: 'x y' }]);
+  assert.match((await hutch(daemon, ['image', 'build', 'bad'], { env })).stderr, /^hutch: [^]*exit status 1; nothing was kept\n$/);
+  for (const name of ['top', 'lowest']) await run('image', 'rm', name);
+});
+
+leakless(daemon, 'image ls shows what is being made, and where it is', async () => {
+  fs.writeFileSync(scratch('recipe.sh'), 'echo half way; mkfifo /go; read x < /go\n');
+  const { child, ended } = start(daemon, ['image', 'build', 'slow', '-f', scratch('recipe.sh')]);
+  await until('it says so', async () => /^slow +being made +\d+ s: half way$/m.test(await run('image', 'ls')));
+  child.kill();
+  await ended;
+  await until('it is given up', async () => !(await run('image', 'ls')).includes('slow'));
+});
+
 leakless(daemon, 'a recipe whose client is killed ends with it', async () => {
   const share = scratch('share');
   fs.mkdirSync(path.join(share, 'images'), { recursive: true });

@@ -215,6 +215,85 @@ imaging('a script’s variables are those of its image’s boxes, and of images 
   await daemon.refuses(400, /^env: PATH is reserved/, 'POST', '/v2/images/x/build', { body: { ...body, env: { PATH: '/' } } });
 });
 
+imaging('variables of an archive’s image reach commands; those for all boxes win, and a box’s own over those', async () => {
+  const { env } = await daemon.import('tools', archive(), `?env=${encodeURIComponent('A=1\nB=x=y\nC=\n')}`);
+  assert.deepEqual(env, { A: '1', B: 'x=y', C: '' });
+  const box = await daemon.box({ runtime: 'tools', env_vars: { C: 'own' } });
+  assert.equal(await box.sh('echo "$A $B $C"'), '1 x=y own');
+  await daemon.json('PUT', '/v2/box/settings/env', { env_vars: { A: 'all', C: 'all' } });
+  assert.equal(await box.sh('echo "$A $B $C"'), 'all x=y own');
+  await daemon.json('PUT', '/v2/box/settings/env', { env_vars: {} });
+  for (const [bad, about] of [['A', /^env: "A" must be NAME=VALUE/], ['PATH=/', /^env: PATH is reserved/], ['1=', /^env: "1"/]]) {
+    await daemon.refuses(400, about, 'PUT', `/v2/images/x?env=${encodeURIComponent(bad)}`, { stream: fs.createReadStream(archive()) });
+  }
+});
+
+// --- those that a create asks for and that are not there ---
+
+imaging('a runtime’s alpine is the image itself, where there is none of that very name', async () => {
+  assert.equal((await daemon.box({ runtime: 'busybox-alpine' })).data.runtime, 'busybox');
+  await daemon.import('busybox-alpine', archive());
+  assert.equal((await daemon.box({ runtime: 'busybox-alpine' })).data.runtime, 'busybox-alpine');
+  await daemon.removeAll();
+  await daemon.settled();
+  await daemon.json('DELETE', '/v2/images/busybox-alpine');
+});
+
+imaging('a runtime that is not there is refused with how to make it', async () => {
+  for (const runtime of ['node', 'node-alpine']) {
+    await daemon.refuses(400, /^runtime: no image is called "node"; make it with: hutch image build node; there are: busybox/, 'POST', '/v2/box', { body: { runtime } });
+  }
+  await daemon.refuses(400, /^runtime: no image is called "gentoo"; there are: busybox/, 'POST', '/v2/box', { body: { runtime: 'gentoo' } });
+});
+
+imaging('whoever asks for an image that is being made is told so, and how far it is', async () => {
+  const stream = await build('made', 'echo begun; printf "half"; mkfifo /go; echo; read x < /go');
+  await stream.until('half\n');
+  const { images, making } = await daemon.json('GET', '/v2/images');
+  assert.deepEqual([images.length, making.map(({ name, said }) => [name, said])], [2, [['made', 'half']]]);
+  const told = /image "made" is being made, since \d+ s, at: half; try again when it is there .*or name another: busybox/;
+  await daemon.refuses(409, told, 'POST', '/v2/box', { body: { runtime: 'made' } });
+  await daemon.refuses(409, told, 'GET', '/v2/images/made');
+  await daemon.refuses(400, /"node".*; being made now: made, since \d+ s, at: half$/, 'POST', '/v2/box', { body: { runtime: 'node' } });
+  stream.abandon();
+  await until('it is given up', async () => (await daemon.json('GET', '/v2/images')).making.length === 0);
+});
+
+imaging('whoever asks for an image whose parent is being made for it is told so', async () => {
+  const body = { from: 'busybox', script: 'echo up; mkfifo /go; read x < /go', wanted_by: 'top' };
+  const stream = new Stream(await open(daemon.socket, 'POST', '/v2/images/lower/build', { body }));
+  await stream.until('up\n');
+  await daemon.refuses(409, /image "top" is being made: "lower" first, since \d+ s, at: up; try again/, 'POST', '/v2/box', { body: { runtime: 'top' } });
+  stream.abandon();
+  await until('it is given up', async () => (await daemon.json('GET', '/v2/images')).making.length === 0);
+});
+
+imaging('while an image is made anew, boxes start from the old one; an upload is being made too', async () => {
+  await daemon.import('tools', archive());
+  const [again, fresh] = [halfSent('tools'), halfSent('fresh')];
+  await until('both are being unpacked', () => unfinished().length === 2);
+  assert.equal(await (await daemon.box({ runtime: 'tools' })).sh('echo fine'), 'fine');
+  await daemon.refuses(409, /"fresh" is being made, since \d+ s; try/, 'POST', '/v2/box', { body: { runtime: 'fresh' } });
+  await Promise.all([again.abandon(), fresh.abandon()]);
+});
+
+imaging('without the default image a create that names none says what is missing', async () => {
+  await daemon.json('DELETE', '/v2/images/busybox');
+  try {
+    const about = /^runtime: none is named, and the default is not there: no image is called "busybox"; make it with: hutch image build busybox/;
+    await daemon.refuses(400, about, 'POST', '/v2/box', { body: {} });
+  } finally {
+    await daemon.import('busybox', archive());
+  }
+});
+
+imaging('each recipe that comes with Hutch is known to who asks for its image', async () => {
+  const recipes = fs.readdirSync(new URL('../../scripts/images', import.meta.url)).map((file) => file.replace(/\.sh$/, ''));
+  for (const name of recipes.filter((recipe) => recipe !== 'busybox')) {
+    await daemon.refuses(404, new RegExp(`hutch image build ${name};`), 'GET', `/v2/images/${name}`);
+  }
+});
+
 imaging('a removed image is unknown, and its layer gone', async () => {
   await daemon.import('tools', archive());
   assert.deepEqual(await daemon.json('DELETE', '/v2/images/tools'), {});

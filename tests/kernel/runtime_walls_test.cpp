@@ -2,6 +2,7 @@
 
 #include <linux/capability.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/xattr.h>
 
 #include <algorithm>
@@ -145,7 +146,8 @@ uint64_t mask(std::initializer_list<unsigned> capabilities) {
     return sum;
 }
 const uint64_t kKept = mask({CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_KILL, CAP_SETGID, CAP_SETUID,
-                             CAP_SETPCAP, CAP_NET_BIND_SERVICE, CAP_SYS_CHROOT, CAP_AUDIT_WRITE, CAP_SETFCAP});
+                             CAP_SETPCAP, CAP_NET_BIND_SERVICE, CAP_SYS_CHROOT, CAP_AUDIT_WRITE, CAP_SETFCAP,
+                             CAP_NET_RAW, CAP_NET_ADMIN, CAP_IPC_LOCK, CAP_SYS_NICE});
 
 TEST_F(RuntimeWallsTest, RootHasTheCapabilitiesListedAndNoOthers) {
     auto told = status(0);
@@ -185,13 +187,30 @@ TEST_F(RuntimeWallsTest, ASetUidProgramGivesTheBoxesRootAtMost) {
     box().finish(running);
 }
 
-TEST_F(RuntimeWallsTest, FileCapabilitiesGiveNothingBeyondTheBoundingSet) {
-    image_->put("bin/admin", image_->content("probe"), 0755);
+// As `setcap ...=ep` does.
+void set_file_capability(const Image& image, const std::string& path, int capability) {
     vfs_cap_data capabilities{};
     capabilities.magic_etc = VFS_CAP_REVISION_2 | VFS_CAP_FLAGS_EFFECTIVE;
-    capabilities.data[0].permitted = 1U << CAP_SYS_ADMIN;
-    const UniqueFd program = must(open_at(image_->dir(), "bin/admin", O_RDONLY));
+    capabilities.data[0].permitted = 1U << capability;
+    const UniqueFd program = must(open_at(image.dir(), path, O_RDONLY));
     ASSERT_EQ(fsetxattr(program.get(), "security.capability", &capabilities, XATTR_CAPS_SZ_2, 0), 0);
+}
+
+TEST_F(RuntimeWallsTest, ProgramsWhosePackagesGiveThemVoidCapabilitiesStartAndCanNoMore) {
+    for (const int capability : {CAP_NET_RAW, CAP_NET_ADMIN, CAP_IPC_LOCK, CAP_SYS_NICE}) {
+        const std::string name = "void-" + std::to_string(capability);
+        image_->put("bin/" + name, image_->content("probe"), 0755);
+        set_file_capability(*image_, "bin/" + name, capability);
+        for (const uid_t uid : {0U, kBoxUser}) {
+            EXPECT_EQ(box().say({name, "socket", std::to_string(AF_INET), std::to_string(SOCK_RAW), "1"}, uid), "EPERM")
+                << name;
+        }
+    }
+}
+
+TEST_F(RuntimeWallsTest, FileCapabilitiesGiveNothingBeyondTheBoundingSet) {
+    image_->put("bin/admin", image_->content("probe"), 0755);
+    set_file_capability(*image_, "bin/admin", CAP_SYS_ADMIN);
     for (const uid_t uid : {0U, kBoxUser}) {
         EXPECT_EQ(box().say({"admin", "ids"}, uid), "executing admin: Operation not permitted");
     }

@@ -13,6 +13,11 @@ export function noMirror() {
   return update.status === 0 ? null : `no package mirror: ${(update.stderr || String(update.error)).trim().split('\n')[0]}`;
 }
 
+/// The image's variables, as its recipe says them: NAME=VALUE, one a line.
+export function debianEnv() {
+  return [...fs.readFileSync(kRecipe, 'utf8').matchAll(/^# env: (.*)$/gm)].map(([, variable]) => variable).join('\n');
+}
+
 /// The path of the archive in `directory`; made if it is not there, is old, or the recipe is newer.
 export function debianArchive(directory) {
   const archive = path.join(directory, 'debian.tar');
