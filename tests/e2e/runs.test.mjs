@@ -471,7 +471,7 @@ leakless(daemon, 'metrics tell how long creates, commands, wakings and calls too
   const count = (what, outcome) => `hutch_${what}_seconds_count{outcome="${outcome}"}`;
   const before = await figures();
   const box = await daemon.box();
-  await box.sh('head -c 1048576 /dev/zero > /tmp/held; head -c 100000 /dev/zero > file; echo x | nc -u -w 1 192.0.2.1 9 || true');
+  await box.sh('head -c 1048576 /dev/zero > /tmp/held; head -c 100000 /dev/zero > file; nc -w 1 192.0.2.1 9 < /dev/null || true');
   await daemon.json('POST', `${box.path}/pause`);
   await box.sh('true');
   await daemon.refuses(400, /size/, 'POST', '/v2/box', { body: { size: 'vast' } });
