@@ -44,12 +44,8 @@ void LagMeter::ring_in_a_second() {
 }
 
 void LagMeter::note_lag(std::chrono::nanoseconds late) {
-    ++figures_.rings;
-    figures_.late += late;
+    figures_.lag.add(late);
     figures_.latest = std::max(figures_.latest, late);
-    for (size_t i = 0; i < kBounds.size(); ++i) {
-        if (std::chrono::duration<double>(late).count() <= kBounds[i]) ++figures_.up_to[i];
-    }
 }
 
 }  // namespace hutch::daemon

@@ -2,9 +2,9 @@
 
 #include <array>
 #include <chrono>
-#include <cstdint>
 
 #include "daemon/async.h"
+#include "daemon/histogram.h"
 
 namespace hutch::daemon {
 
@@ -16,10 +16,7 @@ class LagMeter {
     static constexpr std::array<double, 7> kBounds = {0.001, 0.005, 0.025, 0.1, 0.5, 2.0, 10.0};  ///< seconds
 
     struct Figures {
-        /// How late a timer rang that was due each second: how many up to each of kBounds, and of all.
-        std::array<uint64_t, kBounds.size()> up_to{};
-        uint64_t rings = 0;
-        std::chrono::nanoseconds late{0};  ///< together
+        Histogram lag{kBounds};  ///< how late a timer rang that was due each second
         std::chrono::nanoseconds latest{0};
         /// The most CPU time that one turn took, with at most kShort of those just before it; 0 while all were shorter.
         std::chrono::nanoseconds longest_turn{0};

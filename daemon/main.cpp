@@ -153,8 +153,9 @@ Result<void> serve(const Config& config) {
         },
         [&models](const std::string& run) { models.close(run); });
     const auto memory = std::make_shared<MemoryBudget>(config.memory_budget);
-    Services services{boxes,  runs,   images,  snapshots, agents, models, meter,
-                      events, limits, fetcher, config,    lag,    *memory};
+    Timings timings;
+    Services services{boxes,  runs,   images,  snapshots, agents, models,  meter,
+                      events, limits, fetcher, config,    lag,    *memory, timings};
     Router router;
     add_box_routes(router, services);
     add_env_routes(router, services);
@@ -177,13 +178,12 @@ Result<void> serve(const Config& config) {
     add_prompt_routes(router, services);
     add_model_key_routes(router, services);
     add_unbuilt_routes(router);
-    router.set_guard([&services](const Exchange& exchange, const Params& params) {
-        return check_route(services, exchange, params);
-    });
+    router.set_guard(
+        [&services](Exchange& exchange, const Params& params) { return check_route(services, exchange, params); });
     KeyRing keys = TRY(KeyRing::load(records));
     add_key_routes(router, keys, limits);
     const Auth auth = TRY(Auth::load(config.api_key_file, config.socket_group, keys));
-    Server server(loop.get_executor(), router, auth, limits, config, memory, decoders);
+    Server server(loop.get_executor(), router, auth, limits, config, memory, decoders, timings);
     if (handed_over) {
         TRY(server.listen_on(std::move(handed_over)));
         log_info("listening on the socket handed over");

@@ -5,6 +5,7 @@
 #include "base/undo.h"
 #include "daemon/agent/attempts.h"
 #include "daemon/agent/charge.h"
+#include "daemon/agent/readiness.h"
 #include "daemon/files/files.h"
 #include "daemon/log.h"
 #include "daemon/spawn.h"
@@ -13,37 +14,40 @@
 namespace hutch::daemon {
 namespace {
 
-constexpr size_t kMostOutput = 4 << 20;       // bytes of an answer that its record keeps
-constexpr size_t kMostComplaint = 64 * 1024;  // of the end of standard error
-constexpr int64_t kMostReadings = 3;          // by daemons that did not come to the end of it
+constexpr size_t kMostOutput = 4 << 20;   // bytes of an answer that its record keeps
+constexpr size_t kMostReason = 8 * 1024;  // bytes of why it failed
+constexpr int64_t kMostReadings = 3;      // by daemons that did not come to the end of it
 
-// What of a program's complaints tells why it failed: the last line that says something.
-std::string last_line(const std::string& text) {
-    const size_t end = text.find_last_not_of(" \r\n\t");
-    if (end == std::string::npos) return "";
-    const size_t begin = text.find_last_of('\n', end);
-    const size_t first = begin == std::string::npos ? 0 : begin + 1;
-    constexpr size_t kMost = 1000;
-    return text.substr(first, std::min(end + 1 - first, kMost));
+// What a program has complained of, without the blanks around it; of much, the end.
+std::string trimmed(const std::string& text) {
+    constexpr const char* kBlanks = " \r\n\t";
+    const size_t begin = text.find_first_not_of(kBlanks);
+    if (begin == std::string::npos) return "";
+    const size_t end = text.find_last_not_of(kBlanks) + 1;
+    if (end - begin <= kMostReason) return text.substr(begin, end - begin);
+    return "[...] " + text.substr(end - kMostReason, kMostReason);
 }
 
 std::string reason_of(const AgentResult& result, const RunRecord& run, const std::string& complaint) {
     if (run.status == RunStatus::kCancelled) return "cancelled";
     if (!run.error.empty()) return run.error;
-    if (result.error) return result.error->empty() ? "the agent failed and did not say why" : *result.error;
+    if (result.error) {
+        return result.error->empty() ? "the agent failed and did not say why" : result.error->substr(0, kMostReason);
+    }
     if (result.finished && run.exit_code == 0) return "";
     const std::string how = "the agent's program ended with exit status " + std::to_string(run.exit_code.value_or(-1));
-    const std::string why = complaint.empty() ? "" : ": " + complaint;
+    std::string why = trimmed(complaint);
+    if (why.empty()) why = trimmed(result.plain);
+    if (!why.empty()) why.insert(0, ": ");
     return how + (result.finished ? "" : " before its answer was complete") + why;
 }
 
-Task<std::string> complaints_of(Run& run) {
+Task<std::string> complaints_of(Stream* errors) {
     std::string complaints;
-    Stream* const errors = run.errors();
     if (errors == nullptr) co_return complaints;
     const auto keep = [&complaints](std::string_view piece) -> Task<Result<void>> {
         complaints += piece;
-        if (complaints.size() > 2 * kMostComplaint) complaints.erase(0, complaints.size() - kMostComplaint);
+        if (complaints.size() > 4 * kMostReason) complaints.erase(0, complaints.size() - 2 * kMostReason);
         co_return Result<void>();
     };
     (void)co_await errors->copy(errors->journal().begin(), keep);
@@ -144,8 +148,9 @@ Task<Result<std::shared_ptr<PromptRun>>> Agents::start(std::shared_ptr<Box> box,
     surroundings.detached = true;  // nobody is to lose what it costs
     CO_TRY(boxes_.records().put_prompt(started->record));
     CO_TRY_LET(std::optional<ModelAccess> access, access_(*box, agent, *harness, id));
+    if (!access) CO_TRY(co_await check_own_way(boxes_.workers(), box, agent, *harness, surroundings));
     const Invocation how = harness->invoke(agent, prompt, access ? &*access : nullptr);
-    CO_TRY_LET(Command command, co_await prepare(box, how, std::move(surroundings)));
+    CO_TRY_LET(Command command, co_await prepare(box, *harness, how, std::move(surroundings)));
     if (checked) command = in_attempts(std::move(command));
     UniqueFd input;
     if (!how.input.empty()) {
@@ -157,11 +162,12 @@ Task<Result<std::shared_ptr<PromptRun>>> Agents::start(std::shared_ptr<Box> box,
     co_return started;
 }
 
-Task<Result<Command>> Agents::prepare(std::shared_ptr<Box> box, const Invocation& how, Command command) {
+Task<Result<Command>> Agents::prepare(std::shared_ptr<Box> box, const Harness& harness, const Invocation& how,
+                                      Command command) {
     command.argv = how.argv;
     command.env.insert(command.env.end(), how.env.begin(), how.env.end());
-    if (!how.program.empty()) {
-        command.without_program = "agent: its program " + how.program + " is not in image " + box->record.image +
+    if (const std::string program = harness.program(); !program.empty()) {
+        command.without_program = "agent: its program " + program + " is not in image " + box->record.image +
                                   "; make the box with runtime agents (hutch image build agents), or install it";
     }
     if (how.files.empty()) co_return command;
@@ -192,8 +198,8 @@ void Agents::set_aside(PromptRun& prompt, const std::string& why) {
 // Whoever listens or not: reads along to the end, and writes down what it came to.
 Task<> Agents::account(std::shared_ptr<PromptRun> prompt) {
     const AgentResult result = co_await read_all(prompt, prompt->run->output());
-    const std::string complaints = co_await complaints_of(*prompt->run);
-    conclude(*prompt, result, reason_of(result, prompt->run->record(), last_line(complaints)));
+    const std::string complaints = co_await complaints_of(prompt->run->errors());
+    conclude(*prompt, result, reason_of(result, prompt->run->record(), complaints));
 }
 
 Task<AgentResult> Agents::read_all(std::shared_ptr<PromptRun> prompt, Stream& said) {
@@ -248,6 +254,8 @@ void Agents::conclude(PromptRun& prompt, const AgentResult& result, const std::s
         return agent.harness.empty() ? Result<void>() : configure(agent);  // none: the box is being deleted
     });
     if (!written.ok()) log_error("run {}: its end cannot be recorded: {}", record.run, written.error().message);
+    const auto box = boxes_.find_of_any(record.box);
+    if (box.ok() && !error.empty()) boxes_.note(*box.value(), "error", "run " + record.run + ": " + error, "agent");
     if (!record.webhook_url.empty()) spawn(boxes_.executor(), "the webhook of run " + record.run, tell(record));
 }
 
@@ -304,10 +312,16 @@ Task<> Agents::resume_account(std::shared_ptr<PromptRun> prompt, std::shared_ptr
                                          std::to_string(kMostReadings) + " times");
     }
     if (prompt->run) co_return co_await account(prompt);
-    auto journal = runs_.journal(run.value(), false);
-    Stream said(boxes_.executor(), UniqueFd(), journal.ok() ? std::move(journal).value() : Journal());
-    const AgentResult result = co_await read_all(prompt, said);
-    conclude(*prompt, result, reason_of(result, run.value(), ""));
+    const auto stream_of = [&](bool errors) {
+        auto journal = runs_.journal(run.value(), errors);
+        return std::make_unique<Stream>(boxes_.executor(), UniqueFd(),
+                                        journal.ok() ? std::move(journal).value() : Journal());
+    };
+    const auto said = stream_of(false);
+    const AgentResult result = co_await read_all(prompt, *said);
+    const auto errors = stream_of(true);
+    const std::string complaints = co_await complaints_of(errors.get());
+    conclude(*prompt, result, reason_of(result, run.value(), complaints));
 }
 
 }  // namespace hutch::daemon

@@ -86,7 +86,8 @@ class Agents {
     Result<std::optional<PromptRecord>> record(const std::string& run);
 
   private:
-    Task<Result<Command>> prepare(std::shared_ptr<Box> box, const Invocation& how, Command command);
+    Task<Result<Command>> prepare(std::shared_ptr<Box> box, const Harness& harness, const Invocation& how,
+                                  Command command);
     void account_for(const std::shared_ptr<PromptRun>& prompt, Task<> accounting);
     /// It is told as failed, and its run ended.
     void set_aside(PromptRun& prompt, const std::string& why);

@@ -35,10 +35,21 @@ std::string text_of(const Json& content) {
     return text;
 }
 
+// What it lists of an end without an answer: ": one; another".
+std::string errors_of(const Json& message) {
+    std::string all;
+    const auto errors = message.find("errors");
+    if (errors == message.end() || !errors->is_array()) return all;
+    for (const Json& error : *errors) {
+        if (error.is_string()) all += (all.empty() ? ": " : "; ") + error.get<std::string>();
+    }
+    return all;
+}
+
 class ClaudeTranscript final : public Transcript {
     void read(std::string_view line, const Take& take) override {
         const auto message = object_of(line);
-        if (!message) return;
+        if (!message) return note_plain(line);
         const std::string type = text_at(*message, "type");
         if (type == "system") {
             if (text_at(*message, "subtype") == "init") result_.session = text_at(*message, "session_id");
@@ -112,7 +123,7 @@ class ClaudeTranscript final : public Transcript {
         result_.cost_of_session = true;
         if (flag_at(message, "is_error")) {
             const std::string subtype = text_at(message, "subtype");
-            result_.error = result_.output.empty() ? "claude-code: " + subtype : result_.output;
+            result_.error = result_.output.empty() ? "claude-code: " + subtype + errors_of(message) : result_.output;
         }
     }
 
@@ -170,6 +181,10 @@ void add_servers(Invocation& how, const std::vector<McpServer>& servers) {
 class Claude final : public Harness {
     [[nodiscard]] const char* name() const override { return "claude-code"; }
     [[nodiscard]] const char* provider() const override { return "anthropic"; }
+    [[nodiscard]] const char* program() const override { return "claude"; }
+    [[nodiscard]] std::vector<const char*> own_settings() const override {
+        return {".claude/.credentials.json", ".claude/settings.json"};
+    }
     [[nodiscard]] bool holds_to_schema() const override { return true; }
     [[nodiscard]] Result<void> check(const Json& chosen) const override {
         return check_options(chosen, options(), name());
@@ -181,7 +196,6 @@ class Claude final : public Harness {
     [[nodiscard]] Invocation invoke(const AgentRecord& agent, const Prompt& prompt,
                                     const ModelAccess* access) const override {
         Invocation how;
-        how.program = "claude";
         // The box is the sandbox: what it may not do, its walls keep it from.
         how.argv = {"claude",
                     "-p",

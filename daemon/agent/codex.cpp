@@ -47,7 +47,7 @@ std::optional<Tool> tool_of(const Json& item) {
 class CodexTranscript final : public Transcript {
     void read(std::string_view line, const Take& take) override {
         const auto event = object_of(line);
-        if (!event) return;
+        if (!event) return note_plain(line);
         const std::string type = text_at(*event, "type");
         if (type == "thread.started") {
             result_.session = text_at(*event, "thread_id");
@@ -126,6 +126,10 @@ void add_servers(Invocation& how, const std::vector<McpServer>& servers) {
 class Codex final : public Harness {
     [[nodiscard]] const char* name() const override { return "codex"; }
     [[nodiscard]] const char* provider() const override { return "openai"; }
+    [[nodiscard]] const char* program() const override { return "codex"; }
+    [[nodiscard]] std::vector<const char*> own_settings() const override {
+        return {".codex/auth.json", ".codex/config.toml"};
+    }
     [[nodiscard]] bool holds_to_schema() const override { return true; }
     [[nodiscard]] Result<void> check(const Json& chosen) const override {
         return check_options(chosen, options(), name());
@@ -137,7 +141,6 @@ class Codex final : public Harness {
     [[nodiscard]] Invocation invoke(const AgentRecord& agent, const Prompt& prompt,
                                     const ModelAccess* access) const override {
         Invocation how;
-        how.program = "codex";
         how.argv = {"codex", "exec"};
         if (!prompt.session.empty()) how.argv.insert(how.argv.end(), {"resume", prompt.session});
         // The box is the sandbox.

@@ -25,6 +25,8 @@ class SseTranscript final : public Transcript {
             event_ = line.substr(7);
         } else if (line.starts_with("data: ")) {
             tell(line.substr(6), take);
+        } else {
+            note_plain(line);
         }
     }
 
@@ -63,6 +65,8 @@ class SseTranscript final : public Transcript {
 class Custom final : public Harness {
     [[nodiscard]] const char* name() const override { return "custom"; }
     [[nodiscard]] const char* provider() const override { return ""; }
+    [[nodiscard]] const char* program() const override { return ""; }
+    [[nodiscard]] std::vector<const char*> own_settings() const override { return {}; }
     [[nodiscard]] bool holds_to_schema() const override { return false; }
     [[nodiscard]] Result<void> check(const Json& options) const override { return check_options(options, {}, name()); }
     [[nodiscard]] std::unique_ptr<Transcript> transcript() const override { return std::make_unique<SseTranscript>(); }

@@ -65,6 +65,33 @@ ModelName split_model(const std::string& model) {
     return name;
 }
 
+namespace {
+
+// Whose a model is that is called by its own name alone; empty where that does not tell.
+std::string provider_of(const std::string& harness, const std::string& name) {
+    for (const char* word : {"claude", "sonnet", "opus", "haiku"}) {
+        if (name.starts_with(word)) return "anthropic";
+    }
+    for (const char* word : {"gpt", "chatgpt", "codex", "o1", "o3", "o4"}) {
+        if (name.starts_with(word)) return "openai";
+    }
+    const auto found = find_harness(harness);
+    return found.ok() ? found.value()->provider() : "";
+}
+
+}  // namespace
+
+Result<void> check_model(const std::string& harness, const std::string& model) {
+    if (harness == custom_harness().name()) return {};
+    const ModelName named = split_model(model);
+    if (named.name.empty()) return invalid("model: \"" + model + "\" names no model; say PROVIDER/MODEL");
+    if (!named.provider.empty()) return {};
+    const std::string provider = provider_of(harness, named.name);
+    const std::string advice = provider.empty() ? "PROVIDER/" + named.name + ", such as openrouter/" + named.name
+                                                : provider + "/" + named.name;
+    return invalid("model: \"" + model + "\" does not name its provider; say " + advice);
+}
+
 Result<const Harness*> find_harness(const std::string& name) {
     static const Harness* const kAll[] = {&claude_code(), &codex(), &opencode(), &custom_harness()};
     for (const Harness* harness : kAll) {

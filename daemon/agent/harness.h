@@ -30,9 +30,8 @@ struct ModelAccess {
 struct Invocation {
     std::vector<std::string> argv;
     Pairs env;
-    std::string input;    ///< for its standard input
-    Pairs files;          ///< written before it starts: path, and what is in it; boxuser's, readable by it alone
-    std::string program;  ///< what an image must have, for the error where it has not
+    std::string input;  ///< for its standard input
+    Pairs files;        ///< written before it starts: path, and what is in it; boxuser's, readable by it alone
 };
 
 /// The provider and the model's own name: "anthropic/claude-x" is anthropic and claude-x.
@@ -41,6 +40,9 @@ struct ModelName {
     std::string name;
 };
 ModelName split_model(const std::string& model);
+/// kInvalid, with the name to say instead, for a model that does not name its provider. `harness`: whose it is to be;
+/// one of the customer's own may call its model as it likes.
+Result<void> check_model(const std::string& harness, const std::string& model);
 
 /// A coding agent's program: how it is started, and how what it writes is read. One file each; docs/agents.md tells how
 /// to add one.
@@ -52,6 +54,10 @@ class Harness {
     [[nodiscard]] virtual const char* name() const = 0;
     /// Whose API it speaks where the model does not say; empty for one that brings its own.
     [[nodiscard]] virtual const char* provider() const = 0;
+    /// What an image must have; empty for one's own, which the call that configures it names.
+    [[nodiscard]] virtual const char* program() const = 0;
+    /// Files of its user's home in which it may have been told a key, or another way to a model, by hand.
+    [[nodiscard]] virtual std::vector<const char*> own_settings() const = 0;
     /// It holds its answer to a schema itself; one that does not is asked for it, and its answer is checked.
     [[nodiscard]] virtual bool holds_to_schema() const = 0;
     /// kInvalid, naming the option, for one that it does not have or whose value it cannot take.

@@ -20,7 +20,7 @@ const std::vector<Option>& options() {
 class OpencodeTranscript final : public Transcript {
     void read(std::string_view line, const Take& take) override {
         const auto event = object_of(line);
-        if (!event) return;
+        if (!event) return note_plain(line);
         const std::string type = text_at(*event, "type");
         const std::string session = text_at(*event, "sessionID");
         if (!session.empty()) result_.session = session;
@@ -96,6 +96,10 @@ Json permissions() {
 class Opencode final : public Harness {
     [[nodiscard]] const char* name() const override { return "opencode"; }
     [[nodiscard]] const char* provider() const override { return ""; }
+    [[nodiscard]] const char* program() const override { return "opencode"; }
+    [[nodiscard]] std::vector<const char*> own_settings() const override {
+        return {".local/share/opencode/auth.json", ".config/opencode/opencode.json", ".config/opencode/opencode.jsonc"};
+    }
     [[nodiscard]] bool holds_to_schema() const override { return false; }
     [[nodiscard]] Result<void> check(const Json& chosen) const override {
         return check_options(chosen, options(), name());
@@ -108,7 +112,6 @@ class Opencode final : public Harness {
                                     const ModelAccess* access) const override {
         const ModelName model = split_model(prompt.model);
         Invocation how;
-        how.program = "opencode";
         how.argv = {"opencode", "run", "--format", "json", "-m", prompt.model};
         if (!prompt.session.empty()) how.argv.insert(how.argv.end(), {"--session", prompt.session});
         Json config{{"autoupdate", false}, {"share", "disabled"}, {"permission", permissions()}};

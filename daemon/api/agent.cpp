@@ -1,5 +1,6 @@
 // The agent of a box: which, and which model.
 
+#include "daemon/agent/readiness.h"
 #include "daemon/api/resources.h"
 
 namespace hutch::daemon {
@@ -53,6 +54,7 @@ Answer set_model(Services& services, Exchange& exchange, const Params& params) {
     if (model.empty()) co_return invalid("model: is required, such as anthropic/claude-sonnet-4-5");
     CO_TRY_LET(AgentRecord agent, services.agents.of(box->record.id));
     if (agent.harness.empty()) agent.harness = harness_for(model);
+    CO_TRY(check_model(agent.harness, model));
     // A key is told to no provider but its own.
     if (split_model(model).provider != split_model(agent.model).provider) agent.api_key.clear();
     agent.model = model;
@@ -85,7 +87,10 @@ static Result<std::optional<AgentRecord>> decode_program(const Fields& fields) {
         }
         return std::optional<AgentRecord>();
     }
-    if (agent.harness.empty()) agent.harness = harness_for(agent.model);
+    if (agent.harness.empty()) {
+        TRY(check_model("", agent.model));  // or there would be no telling whose program
+        agent.harness = harness_for(agent.model);
+    }
     TRY(find_harness(agent.harness));
     agent.api_key = TRY(decode_key(fields));
     if (agent.harness == "custom") {
@@ -94,6 +99,7 @@ static Result<std::optional<AgentRecord>> decode_program(const Fields& fields) {
         if (agent.model.empty()) agent.model = "custom";
     }
     if (agent.model.empty()) return invalid("model: is required with agent, such as anthropic/claude-sonnet-4-5");
+    TRY(check_model(agent.harness, agent.model));
     return std::optional(std::move(agent));
 }
 
@@ -120,9 +126,18 @@ static Result<void> tell(Services& services, const std::vector<std::shared_ptr<B
     return {};
 }
 
+// What a box's init command does not bring must be there: all of these boxes have the same files.
+static Task<Result<void>> check_installed(Services& services, std::vector<std::shared_ptr<Box>> boxes,
+                                          AgentChoice choice) {
+    if (!choice.agent || !boxes.front()->record.init_command.empty()) co_return Result<void>();
+    CO_TRY_LET(const Harness* const harness, find_harness(choice.agent->harness));
+    co_return co_await check_program(services.boxes.workers(), boxes.front(), *harness);
+}
+
 Task<Result<void>> equip(Services& services, std::vector<std::shared_ptr<Box>> boxes, AgentChoice choice,
                          std::string like) {
-    auto told = tell(services, boxes, choice, like);
+    auto told = co_await check_installed(services, boxes, choice);
+    if (told.ok()) told = tell(services, boxes, choice, like);
     for (const auto& box : boxes) {
         if (told.ok()) told = co_await learn(services, box, choice.skills);
     }

@@ -35,14 +35,15 @@ Result<Caller> Auth::by_peer(int socket) const {
     ucred peer{};
     socklen_t size = sizeof(peer);
     if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return errno_error("reading who asks");
-    if (peer.uid == 0) return Caller{kLocalCustomer, true};
+    const std::string who = "user " + std::to_string(peer.uid) + " of this host";
+    if (peer.uid == 0) return Caller{kLocalCustomer, true, who};
     std::vector<gid_t> groups(256);
     size = static_cast<socklen_t>(groups.size() * sizeof(gid_t));
     if (getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, groups.data(), &size) != 0) size = 0;
     groups.resize(size / sizeof(gid_t));
     groups.push_back(peer.gid);
     if (group_ != 0 && std::find(groups.begin(), groups.end(), group_) != groups.end())
-        return Caller{kLocalCustomer, true};
+        return Caller{kLocalCustomer, true, who};
     return Error{ErrorKind::kUnauthorized, 0,
                  "user " + std::to_string(peer.uid) + " may not use this socket; join its group"};
 }
@@ -52,11 +53,11 @@ Result<Caller> Auth::by_key(const std::string& key) const {
     for (const std::string& candidate : keys_) {
         known |= candidate.size() == key.size() && CRYPTO_memcmp(candidate.data(), key.data(), key.size()) == 0;
     }
-    if (known) return Caller{kLocalCustomer};
-    if (const auto customer = ring_->owner_of(key)) return Caller{*customer};
-    return Error{
-        ErrorKind::kUnauthorized, 0,
-        key.empty() ? "X-Box-Api-Key: send your API key in this header" : "X-Box-Api-Key: the key is not known"};
+    if (known) return Caller{kLocalCustomer, false, "a key of api_key_file"};
+    if (const auto customer = ring_->owner_of(key)) return Caller{*customer, false, "customer " + *customer};
+    return Error{ErrorKind::kUnauthorized, 0,
+                 key.empty() ? "X-Box-Api-Key: send your API key in this header, or as Authorization: Bearer KEY"
+                             : "X-Box-Api-Key: the key is not known"};
 }
 
 }  // namespace hutch::daemon

@@ -84,6 +84,7 @@ Task<Result<std::optional<Response>>> remove_many(Services& services, Exchange& 
     CO_TRY_LET(const std::vector<std::string> ids, fields.texts("ids"));
     for (const std::string& id : ids) {
         CO_TRY_LET(auto box, find_box(services, exchange, id));
+        exchange.concern(box->record.id);
         boxes.push_back(std::move(box));
     }
     for (const auto& box : boxes) {
@@ -215,10 +216,20 @@ Task<> give_way(const Services& services, size_t round) {
     if (round % kRounds == kRounds - 1) co_await asio::post(services.boxes.executor(), asio::use_awaitable);
 }
 
+// Of one that is awake there is nothing to measure.
+static Task<Result<void>> wake_timed(Services& services, std::shared_ptr<Box> box) {
+    const bool asleep = box->status() == Status::kPaused;
+    const auto begin = std::chrono::steady_clock::now();
+    auto woken = co_await services.boxes.wake(box);
+    const CallEnd end = woken.ok() ? CallEnd::kOk : end_of_call(http_status(woken.error()));
+    if (asleep) services.timings.add(Timings::What::kWake, end, std::chrono::steady_clock::now() - begin);
+    co_return woken;
+}
+
 Task<Result<std::shared_ptr<Box>>> awake_box(Services& services, const Exchange& exchange, const Params& params) {
     CO_TRY_LET(auto box, find_box(services, exchange, params));
     const auto use = std::make_shared<Box::Use>(box);
-    CO_TRY(co_await services.boxes.wake(box));
+    CO_TRY(co_await wake_timed(services, box));
     co_return std::shared_ptr<Box>(use, box.get());  // owns the use, which owns the box
 }
 
@@ -233,6 +244,7 @@ void add_box_routes(Router& router, Services& services) {
         CO_TRY_LET(const auto box, co_await services.boxes.create(std::move(command)));
         CO_TRY(co_await equip(services, std::vector(1, box), agent));
         CO_TRY(co_await introduce(services, std::vector(1, box), identity));
+        exchange.concern(box->record.id);
         co_return std::optional(answer_box(services, exchange, *box, 201));
     });
     router.add("GET", "/v2/box", [&services](Exchange& exchange, const Params&) -> Answer {

@@ -19,7 +19,7 @@ Result<Caller> authorize(const Request& request, const ConnectionRules& rules, C
         return Error{ErrorKind::kUnauthorized, 0, "Origin: requests from web pages are refused"};
     }
     if (!rules.keyed) return client.caller;
-    auto caller = rules.auth.by_key(request.header("x-box-api-key"));
+    auto caller = rules.auth.by_key(request.credential("x-box-api-key"));
     client.known = client.known || caller.ok();
     if (!caller.ok()) (void)rules.wrong_keys.take(client.address, Clock::now());
     return caller;
@@ -62,11 +62,19 @@ Result<void> count(const ConnectionRules& rules, const Caller& caller, Client& c
     return {};
 }
 
+// For who watches the daemon, and has no key: it serves, or is about to end. Before it serves nobody answers.
+std::optional<Response> health(const Request& request, const ConnectionRules& rules) {
+    if (rules.all || request.path != "/healthz" || (request.method != "GET" && request.method != "HEAD")) return {};
+    const bool stopping = rules.under_way.closed();
+    return answer(Json{{"status", stopping ? "stopping" : "serving"}}, stopping ? 503 : 200);
+}
+
 Task<Result<std::optional<Response>>> handle(HttpExchange& exchange, const ConnectionRules& rules, Client& client) {
     CO_TRY(exchange.understand());
     const Request& request = exchange.request();
     exchange.mutable_request().address = client.address;
     if (rules.all) co_return co_await rules.all(exchange, {});
+    if (auto healthy = health(request, rules)) co_return healthy;
     if (auto refused = guesses_too_much(rules, client)) co_return refused;
     CO_TRY_LET(exchange.mutable_request().caller, authorize(request, rules, client));
     CO_TRY(count(rules, request.caller, client));
@@ -82,7 +90,35 @@ Task<Result<std::optional<Response>>> handle(HttpExchange& exchange, const Conne
     co_return co_await (*match.handler)(exchange, match.params);
 }
 
+int status_of(const HttpExchange& exchange, const Result<std::optional<Response>>& outcome) {
+    if (!outcome.ok()) return http_status(outcome.error());
+    return exchange.begun() || !outcome.value() ? 200 : outcome.value()->status;
+}
+
+// Who made, changed or deleted what. Work in boxes is on record with them, as runs.
+void note_change(const HttpExchange& exchange, const Client& client, CallEnd end) {
+    const Request& request = exchange.request();
+    constexpr size_t kLongest = 256;
+    std::string about;
+    for (const std::string& id : exchange.concerned()) about += (about.empty() ? "; it concerns " : " ") + id;
+    const std::string from = client.address.empty() ? "" : " from " + client.address;
+    log_info("audit: {}{}: {} {}: {}{}", request.caller.who, from, request.method, request.path.substr(0, kLongest),
+             name_of(end), about);
+}
+
+// What came of a request, to its answer, or to the end of one that is a stream.
+void take_account(const HttpExchange& exchange, const ConnectionRules& rules, const Client& client, CallEnd end,
+                  Clock::time_point begin) {
+    const Request& request = exchange.request();
+    if (rules.all || exchange.upgraded()) return;
+    const CallKind kind = kind_of_call(request.method, request.path);
+    rules.timings.add(kind, end, Clock::now() - begin);
+    const bool changed = kind == CallKind::kChange || kind == CallKind::kCreate;
+    if (changed && end != CallEnd::kRefused) note_change(exchange, client, end);
+}
+
 Task<bool> serve_one(HttpExchange& exchange, const ConnectionRules& rules, Client& client) {
+    const auto begin = Clock::now();
     Result<std::optional<Response>> outcome = std::optional<Response>();
     try {
         outcome = co_await handle(exchange, rules, client);
@@ -90,6 +126,7 @@ Task<bool> serve_one(HttpExchange& exchange, const ConnectionRules& rules, Clien
         outcome = Error{ErrorKind::kSystem, 0, thrown.what()};
     }
     const bool left = exchange.left() || (exchange.upgraded() && !outcome.ok() && outcome.error().code == ECONNRESET);
+    take_account(exchange, rules, client, left ? CallEnd::kLeft : end_of_call(status_of(exchange, outcome)), begin);
     if (left) {  // which is its own affair, whatever came of its request
         log_info("{} {}: its client left", exchange.request().method, exchange.request().path);
         co_return false;

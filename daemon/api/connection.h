@@ -3,10 +3,12 @@
 #include <functional>
 
 #include "daemon/api/auth.h"
+#include "daemon/api/calls.h"
 #include "daemon/api/rate.h"
 #include "daemon/api/router.h"
 #include "daemon/api/wire.h"
 #include "daemon/customer_limits.h"
+#include "daemon/event.h"
 
 namespace hutch::daemon {
 
@@ -19,8 +21,10 @@ struct ConnectionRules {
     const std::shared_ptr<MemoryBudget>& memory;
     Workers& decoders;
     CustomerLimits& limits;
-    bool keyed = false;  ///< over TCP, where every request carries an API key
-    Handler all = {};    ///< of a door that is not the API's: is given every request, and knows itself who may ask
+    Timings& timings;
+    const Gate& under_way;  ///< closed when the daemon is about to end
+    bool keyed = false;     ///< over TCP, where every request carries an API key
+    Handler all = {};       ///< of a door that is not the API's: is given every request, and knows itself who may ask
     Patience patience = {};
 };
 

@@ -49,9 +49,13 @@ Result<void> check_operator(const Exchange& exchange) {
     return Error{ErrorKind::kForbidden, 0, exchange.request().path + ": this is for who may use the host's socket"};
 }
 
-Result<void> check_route(const Services& services, const Exchange& exchange, const Params& params) {
+Result<void> check_route(const Services& services, Exchange& exchange, const Params& params) {
     const auto id = params.find("id");
-    if (id == params.end() || find_box(services, exchange, id->second).ok()) return {};
+    if (id == params.end()) return {};
+    if (const auto box = find_box(services, exchange, id->second); box.ok()) {
+        exchange.concern(box.value()->record.id);
+        return {};
+    }
     const auto of_another = services.boxes.find_of_any(id->second);
     if (!of_another.ok()) return {};  // deleted, perhaps, and its snapshots and usage are still there
     return Error{ErrorKind::kNotFound, 0, "no box has the id or name \"" + id->second + "\""};

@@ -6,7 +6,9 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "base/text.h"
 #include "daemon/async.h"
 #include "daemon/memory_budget.h"
 #include "daemon/workers.h"
@@ -18,6 +20,7 @@ struct Caller {
     std::string customer;
     /// Of the host: who may use the Unix socket. Makes keys, lists what is others', and reaches it by id.
     bool is_operator = false;
+    std::string who{};  ///< for the log: a customer by its key, a user of the host
 };
 
 struct Request {
@@ -33,6 +36,9 @@ struct Request {
         const auto found = headers.find(name);
         return found == headers.end() ? std::string() : found->second;
     }
+    /// What it proves itself by: the value of this header or else the token of "Authorization: Bearer TOKEN", whose
+    /// scheme may be written in any case (RFC 9110, 11.1). Empty where there is neither.
+    [[nodiscard]] std::string credential(const std::string& name) const;
 };
 
 struct Response {
@@ -44,6 +50,14 @@ struct Response {
     /// that is not the event loop's.
     std::function<std::string()> rest = {};
 };
+
+inline std::string Request::credential(const std::string& name) const {
+    constexpr std::string_view kScheme = "bearer ";
+    std::string value = header(name);
+    const std::string bearer = header("authorization");
+    if (value.empty() && lower(bearer.substr(0, kScheme.size())) == kScheme) value = bearer.substr(kScheme.size());
+    return value;
+}
 
 /// There is nobody to be answered any more.
 inline Error client_left(const std::string& how = "left") {
@@ -101,6 +115,16 @@ class Exchange {
         co_return co_await decoders().run(std::move(work));
     }
     static constexpr size_t kFewBytes = 32 * 1024;  ///< less than a millisecond's work, whatever they are
+
+    /// Notes what this call is about, by id, for the line in the log that says who changed what.
+    void concern(const std::string& id) {
+        constexpr size_t kMost = 100;
+        if (concerned_.size() < kMost && (concerned_.empty() || concerned_.back() != id)) concerned_.push_back(id);
+    }
+    [[nodiscard]] const std::vector<std::string>& concerned() const { return concerned_; }
+
+  private:
+    std::vector<std::string> concerned_;
 };
 
 }  // namespace hutch::daemon

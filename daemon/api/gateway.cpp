@@ -29,13 +29,6 @@ bool costs(const Request& request) {
     return request.method == "POST" && !request.path.ends_with("/count_tokens");
 }
 
-std::string token_of(const Request& request) {
-    const std::string key = request.header("x-api-key");
-    const std::string bearer = request.header("authorization");
-    constexpr std::string_view kScheme = "Bearer ";
-    return key.empty() && bearer.starts_with(kScheme) ? bearer.substr(kScheme.size()) : key;
-}
-
 // As both kinds of API tell errors, so that a program shows the sentence.
 Response refusal(int status, const std::string& why) {
     const Json error{{"type", "hutch_error"}, {"message", "hutch: " + why}};
@@ -115,7 +108,7 @@ Task<Result<std::string>> read_into(MemoryShare& share, Exchange& exchange) {
 Answer forward(const Models& models, Spending spending, Fetcher& fetcher, std::shared_ptr<MemoryBudget> memory,
                Exchange& exchange) {
     const Request& request = exchange.request();
-    const auto way = models.find(token_of(request), request.address);
+    const auto way = models.find(request.credential("x-api-key"), request.address);
     if (!way.ok()) co_return std::optional(refusal(http_status(way.error()), way.error().message));
     if (!is_model_call(request.method, request.path)) {
         co_return std::optional(refusal(404, request.method + " " + request.path + " is no call of a model"));

@@ -13,6 +13,7 @@ Answer add(KeyRing& keys, Exchange& exchange) {
     CO_TRY_LET(const std::string name, fields.required_text("name"));
     CO_TRY(check_name("name", name));
     CO_TRY_LET(const std::string key, co_await keys.add(name));
+    exchange.concern(name);
     Json json = Json::object();
     json["name"] = name;
     json["key"] = key;

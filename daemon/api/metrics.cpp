@@ -51,17 +51,87 @@ double seconds(std::chrono::nanoseconds time) {
     return std::chrono::duration<double>(time).count();
 }
 
+// `label`: outcome="ok", or none.
+void add_histogram(Text& text, const std::string& name, const std::string& label, const Histogram& times) {
+    const std::string first = label.empty() ? "" : label + ",";
+    const std::string alone = label.empty() ? "" : "{" + label + "}";
+    const std::string bucket = name + "_bucket";
+    for (size_t i = 0; i < times.bounds().size(); ++i) {
+        text.value(bucket.c_str(), fmt::format("{{{}le=\"{}\"}}", first, times.bounds()[i]), times.up_to()[i]);
+    }
+    text.value(bucket.c_str(), fmt::format("{{{}le=\"+Inf\"}}", first), times.count());
+    text.value((name + "_sum").c_str(), alone, seconds(times.sum()));
+    text.value((name + "_count").c_str(), alone, times.count());
+}
+
+void add_timings(Text& text, const Timings& timings) {
+    using What = Timings::What;
+    const struct {
+        What what;
+        const char* name;
+        const char* help;
+    } kFamilies[] = {
+        {What::kHttp, "hutch_http_request_seconds",
+         "Calls of the API, to the end of their answer where that is a stream."},
+        {What::kCreate, "hutch_create_seconds", "Calls that make boxes: create, from-snapshot, fork."},
+        {What::kExec, "hutch_exec_seconds", "Calls that run a command or code, with the time that it takes itself."},
+        {What::kWake, "hutch_wake_seconds", "Wakings of paused boxes by calls that needed them."},
+    };
+    for (const auto& family : kFamilies) {
+        text.family(family.name, "histogram", family.help);
+        for (const CallEnd end : kCallEnds) {
+            add_histogram(text, family.name, fmt::format("outcome=\"{}\"", name_of(end)), timings.of(family.what, end));
+        }
+    }
+}
+
 void add_lag(Text& text, const LagMeter::Figures& lag) {
     text.family("hutch_loop_lag_seconds", "histogram", "How late a timer of each second rang on the event loop.");
-    for (size_t i = 0; i < LagMeter::kBounds.size(); ++i) {
-        text.value("hutch_loop_lag_seconds_bucket", fmt::format("{{le=\"{}\"}}", LagMeter::kBounds[i]), lag.up_to[i]);
-    }
-    text.value("hutch_loop_lag_seconds_bucket", "{le=\"+Inf\"}", lag.rings);
-    text.value("hutch_loop_lag_seconds_sum", "", seconds(lag.late));
-    text.value("hutch_loop_lag_seconds_count", "", lag.rings);
+    add_histogram(text, "hutch_loop_lag_seconds", "", lag.lag);
     text.single("hutch_loop_lag_seconds_max", "gauge", "The latest of those since the start.", seconds(lag.latest));
     text.single("hutch_loop_longest_turn_seconds", "gauge", "The most CPU time that one turn of the event loop took.",
                 seconds(lag.longest_turn));
+}
+
+struct BoxFigures {
+    std::string label;
+    Counters used;
+    int64_t memory_bytes = 0;
+    int64_t disk_bytes = 0;
+};
+
+BoxFigures figures_of(const Services& services, const Box& box) {
+    const LifeUse life = services.meter.used_by(box);
+    BoxFigures figures{fmt::format("{{box=\"{}\"}}", box.record.id), box.record.past + life.counters, life.memory_bytes,
+                       box.record.disk_bytes};
+    figures.used.cpu_ns = box.cpu_ns();
+    return figures;
+}
+
+// A box of its own is told of while there are few enough for a monitoring system to keep.
+Task<> add_boxes(Text& text, Services& services, const std::vector<std::shared_ptr<Box>>& boxes) {
+    constexpr size_t kMostTold = 1000;
+    std::vector<BoxFigures> told;
+    for (size_t i = 0; i < std::min(boxes.size(), kMostTold); ++i) {
+        told.push_back(figures_of(services, *boxes[i]));
+        co_await give_way(services, i);
+    }
+    text.single("hutch_boxes_untold", "gauge", "Boxes beyond the oldest 1000, which the families by box leave out.",
+                boxes.size() - told.size());
+    const auto add = [&](const char* name, const char* type, const char* help, auto value) {
+        text.family(name, type, help);
+        for (const BoxFigures& box : told) text.value(name, box.label, value(box));
+    };
+    add("hutch_box_cpu_seconds_total", "counter", "CPU time a box has used since it was made.",
+        [](const BoxFigures& box) { return static_cast<double>(box.used.cpu_ns) / 1e9; });
+    add("hutch_box_memory_bytes", "gauge", "Memory a box holds, with its page cache, as its limit counts it.",
+        [](const BoxFigures& box) { return box.memory_bytes; });
+    add("hutch_box_disk_bytes", "gauge", "Files a box has written, as last added up: when it pauses, and each hour.",
+        [](const BoxFigures& box) { return box.disk_bytes; });
+    add("hutch_box_network_sent_bytes_total", "counter", "Bytes a box has sent since it was made.",
+        [](const BoxFigures& box) { return box.used.sent_bytes; });
+    add("hutch_box_network_received_bytes_total", "counter", "Bytes a box has received since it was made.",
+        [](const BoxFigures& box) { return box.used.received_bytes; });
 }
 
 Task<std::string> metrics(Services& services) {
@@ -83,12 +153,8 @@ Task<std::string> metrics(Services& services) {
     text.single("hutch_firewall_restored_total", "counter",
                 "Times the firewall was put back after others had changed or removed it.",
                 services.boxes.mechanisms().policies->restored());
-    text.family("hutch_box_cpu_seconds_total", "counter", "CPU time a box has used since it was made.");
-    for (size_t i = 0; i < boxes.size(); ++i) {
-        text.value("hutch_box_cpu_seconds_total", fmt::format("{{box=\"{}\"}}", boxes[i]->record.id),
-                   static_cast<double>(boxes[i]->cpu_ns()) / 1e9);
-        co_await give_way(services, i);
-    }
+    co_await add_boxes(text, services, boxes);
+    add_timings(text, services.timings);
     add_lag(text, services.lag.figures());
     text.single("hutch_memory_budget_held_bytes", "gauge",
                 "What bodies of requests and their answers hold of memory_budget now.", services.memory.held());

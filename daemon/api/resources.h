@@ -3,6 +3,7 @@
 #include "daemon/agent/agents.h"
 #include "daemon/agent/models.h"
 #include "daemon/agent/spend.h"
+#include "daemon/api/calls.h"
 #include "daemon/api/codec.h"
 #include "daemon/api/key_ring.h"
 #include "daemon/api/router.h"
@@ -33,6 +34,7 @@ struct Services {
     const Config& config;
     const LagMeter& lag;
     const MemoryBudget& memory;  ///< of requests
+    Timings& timings;
 };
 
 /// The handler of a route from a function that answers it.
@@ -91,7 +93,7 @@ Result<void> check_local(const Exchange& exchange);
 /// kForbidden for who asks by an API key.
 Result<void> check_operator(const Exchange& exchange);
 /// Before any handler, for each route: an {id} that is another's box. Whatever a handler forgets, it is not told of it.
-Result<void> check_route(const Services& services, const Exchange& exchange, const Params& params);
+Result<void> check_route(const Services& services, Exchange& exchange, const Params& params);
 
 /// In each round of a loop over many: from time to time the others have their turns.
 Task<> give_way(const Services& services, size_t round);

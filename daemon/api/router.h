@@ -28,9 +28,9 @@ class Router {
     [[nodiscard]] Match match(const std::string& method, const std::string& path) const;
     [[nodiscard]] std::vector<std::string> routes() const;
     /// Asked before every handler; its error is then the answer.
-    using Guard = std::function<Result<void>(const Exchange&, const Params&)>;
+    using Guard = std::function<Result<void>(Exchange&, const Params&)>;
     void set_guard(Guard guard) { guard_ = std::move(guard); }
-    [[nodiscard]] Result<void> check(const Exchange& exchange, const Params& params) const {
+    [[nodiscard]] Result<void> check(Exchange& exchange, const Params& params) const {
         return guard_ ? guard_(exchange, params) : Result<void>();
     }
 

@@ -76,7 +76,7 @@ struct Listener {
 struct Server::State : std::enable_shared_from_this<Server::State> {
     State(asio::any_io_executor its_executor, const Router& its_router, const Auth& its_auth,
           CustomerLimits& its_limits, const Config& config, std::shared_ptr<MemoryBudget> its_memory,
-          Workers& its_decoders)
+          Workers& its_decoders, Timings& its_timings)
         : executor(std::move(its_executor)),
           router(its_router),
           auth(its_auth),
@@ -86,6 +86,7 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
           wrong_keys(config.wrong_keys_per_minute),
           memory(std::move(its_memory)),
           decoders(its_decoders),
+          timings(its_timings),
           requests(executor) {}
 
     asio::any_io_executor executor;
@@ -99,6 +100,7 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
     Rate wrong_keys;
     const std::shared_ptr<MemoryBudget> memory;
     Workers& decoders;
+    Timings& timings;
     std::vector<std::function<void()>> stop_listening;
     std::set<int> connections;  ///< their descriptors
     Gate requests;
@@ -148,6 +150,8 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
                                     .memory = self->memory,
                                     .decoders = self->decoders,
                                     .limits = self->limits,
+                                    .timings = self->timings,
+                                    .under_way = self->requests,
                                     .keyed = listener->keyed,
                                     .all = listener->all};
         Client client{listener->tcp() ? Result<Caller>(Caller{}) : self->auth.by_peer(fd), address};
@@ -179,8 +183,9 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
 };
 
 Server::Server(asio::any_io_executor executor, const Router& router, const Auth& auth, CustomerLimits& limits,
-               const Config& config, std::shared_ptr<MemoryBudget> memory, Workers& decoders)
-    : state_(std::make_shared<State>(std::move(executor), router, auth, limits, config, std::move(memory), decoders)) {}
+               const Config& config, std::shared_ptr<MemoryBudget> memory, Workers& decoders, Timings& timings)
+    : state_(std::make_shared<State>(std::move(executor), router, auth, limits, config, std::move(memory), decoders,
+                                     timings)) {}
 
 Server::~Server() {
     state_->remove_socket();

@@ -5,6 +5,7 @@
 
 #include "base/unique_fd.h"
 #include "daemon/api/auth.h"
+#include "daemon/api/calls.h"
 #include "daemon/api/router.h"
 #include "daemon/api/tls.h"
 #include "daemon/config.h"
@@ -21,7 +22,7 @@ class Server {
   public:
     /// `memory`: of all requests together. `decoders`: see Exchange::decode.
     Server(asio::any_io_executor executor, const Router& router, const Auth& auth, CustomerLimits& limits,
-           const Config& config, std::shared_ptr<MemoryBudget> memory, Workers& decoders);
+           const Config& config, std::shared_ptr<MemoryBudget> memory, Workers& decoders, Timings& timings);
     ~Server();
 
     /// Makes the socket, and removes it when it closes or goes.

@@ -50,6 +50,7 @@ Answer take(Services& services, Exchange& exchange, const Params& params) {
     KeepTimes times;
     const auto inherit = [&](const SnapshotRecord& made) { return services.agents.inherit(box->record.id, made.id); };
     CO_TRY_LET(const SnapshotRecord snapshot, co_await services.snapshots.take(box, std::move(name), times, inherit));
+    exchange.concern(snapshot.id);
     Json json = snapshot_json(snapshot);
     if (wants_details(exchange)) json["details"] = details_json(times);
     co_return std::optional(answer(json, 201));
@@ -92,6 +93,7 @@ Answer remove_many(Services& services, Exchange& exchange) {
         for (const SnapshotRecord& snapshot : listed_snapshots(services, exchange)) ids.insert(snapshot.id);
     }
     for (const std::string& id : ids) {
+        exchange.concern(id);
         CO_TRY(find_snapshot(services, exchange, id));
     }
     // Some in each turn: whether their layers are used any more is looked up among all boxes there are.
@@ -119,6 +121,7 @@ Answer create(Services& services, Exchange& exchange) {
     CO_TRY_LET(const auto box, co_await services.boxes.create(std::move(command)));
     CO_TRY(co_await equip(services, std::vector(1, box), agent, snapshot.id));
     CO_TRY(co_await introduce(services, std::vector(1, box), identity));
+    exchange.concern(box->record.id);
     co_return std::optional(answer(box_json(services, *box), 201));
 }
 
@@ -149,7 +152,10 @@ Answer fork(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY(co_await introduce(services, forks, identity));
     CO_TRY(co_await equip(services, forks, agent, box->record.id));
     Json boxes = Json::array();
-    for (const auto& made : forks) boxes.push_back(box_json(services, *made));
+    for (const auto& made : forks) {
+        exchange.concern(made->record.id);
+        boxes.push_back(box_json(services, *made));
+    }
     Json all = Json::object();
     all["boxes"] = std::move(boxes);
     co_return std::optional(answer(all, 201));

@@ -201,7 +201,9 @@ Result<void> adopt_life(Life& life) {
 
 Result<LifeUse> use_of(const Mechanisms& mechanisms, const cgroups::Group& group, netns::Ipv4 address) {
     const cgroups::Stats stats = TRY(group.stats());
-    LifeUse use{{static_cast<int64_t>(stats.cpu_ns)}, static_cast<int64_t>(stats.memory_peak_bytes)};
+    LifeUse use{{static_cast<int64_t>(stats.cpu_ns)},
+                static_cast<int64_t>(stats.memory_peak_bytes),
+                static_cast<int64_t>(stats.memory_bytes)};
     auto traffic = netns::traffic_of(mechanisms.network, address);
     if (traffic.ok()) {
         use.counters.sent_bytes = static_cast<int64_t>(traffic->sent_bytes);

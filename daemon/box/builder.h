@@ -37,6 +37,7 @@ struct Life {
 struct LifeUse {
     Counters counters;
     int64_t memory_peak_bytes = 0;
+    int64_t memory_bytes = 0;  ///< that it holds now
 };
 
 /// Time each step of a create or a start took, in nanoseconds. `record` and `upper` are of a create only.

@@ -96,8 +96,8 @@ void Manager::strike(const Box& box) {
     if (!box.record.name.empty()) names_.erase({box.record.customer, box.record.name});
 }
 
-void Manager::note(const Box& box, const std::string& level, const std::string& message) {
-    const auto noted = records_.add_log(box.record.id, {unix_now(), level, "system", message});
+void Manager::note(const Box& box, const std::string& level, const std::string& message, const char* source) {
+    const auto noted = records_.add_log(box.record.id, {unix_now(), level, source, message});
     if (!noted.ok()) log_warning("box {}: cannot keep a log line: {}", box.record.id, noted.error().message);
 }
 

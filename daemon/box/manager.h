@@ -122,8 +122,8 @@ class Manager {
     /// Called with each box whose init has been started, not taken over; replaces what was set before.
     void on_started(std::function<void(const std::shared_ptr<Box>&)> call) { started_ = std::move(call); }
 
-    /// A line in the box's own log.
-    void note(const Box& box, const std::string& level, const std::string& message);
+    /// A line in the box's own log; `source`: system or agent, whose words they are.
+    void note(const Box& box, const std::string& level, const std::string& message, const char* source = "system");
     Task<> drain() { return work_.close(); }
     [[nodiscard]] Layers& layers() { return layers_; }
     [[nodiscard]] Records& records() { return records_; }

@@ -32,6 +32,8 @@ class Meter {
   public:
     Meter(asio::any_io_executor executor, Mechanisms& mechanisms, Records& records, Layers& layers);
 
+    /// What its present life has used; nothing of a box without one.
+    [[nodiscard]] LifeUse used_by(const Box& box) const;
     /// What the box has used that is not in the records, as it is now.
     [[nodiscard]] UsageRecord pending(const Box& box) const;
     /// Writes that down, with the box's record.
@@ -51,7 +53,6 @@ class Meter {
     void stop() { stop_.request_stop(); }
 
   private:
-    [[nodiscard]] LifeUse used_by(const Box& box) const;
     [[nodiscard]] static UsageRecord since_booked(const Box& box, const LifeUse& used);
     Result<void> write(Box& box, const LifeUse& used);
 

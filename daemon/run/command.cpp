@@ -11,14 +11,18 @@ Result<User> find_user(const std::string& name) {
     return invalid("user: \"" + name + "\" is not one of root, boxuser");
 }
 
+const std::vector<std::string>& program_directories() {
+    static const std::vector<std::string> kAll = {"/usr/local/sbin", "/usr/local/bin", "/usr/sbin",
+                                                  "/usr/bin",        "/sbin",          "/bin"};
+    return kAll;
+}
+
 std::vector<std::string> environment_of(const Command& command) {
+    std::string path;
+    for (const std::string& directory : program_directories()) path += (path.empty() ? "" : ":") + directory;
     std::map<std::string, std::string> variables = {
-        {"PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
-        {"HOME", command.user.home},
-        {"USER", command.user.name},
-        {"LOGNAME", command.user.name},
-        {"SHELL", "/bin/sh"},
-        {"LANG", "C.UTF-8"},
+        {"PATH", path},       {"HOME", command.user.home}, {"USER", command.user.name}, {"LOGNAME", command.user.name},
+        {"SHELL", "/bin/sh"}, {"LANG", "C.UTF-8"},
     };
     for (const auto& [name, value] : command.env) variables[name] = value;
     std::vector<std::string> list;

@@ -40,6 +40,8 @@ struct Command {
     bool recorded = true;  ///< false for what serves another call: no record of it is kept, its output only passes
 };
 
+/// Where a command's program is looked for: its PATH, in its order.
+const std::vector<std::string>& program_directories();
 /// The variables every command finds, then the command's own, the later one winning: "NAME=value".
 std::vector<std::string> environment_of(const Command& command);
 /// "sh -c echo hi": how a record shows it.

@@ -32,6 +32,14 @@ void Transcript::take_line(std::string_view line, const Take& take) {
     ended_ = Attempt{number, std::strtoll(rest, nullptr, 10)};
 }
 
+void Transcript::note_plain(std::string_view line) {
+    if (line.empty()) return;
+    std::string& plain = result_.plain;
+    plain += line.substr(0, kMostPlain);
+    plain += '\n';
+    if (plain.size() > 2 * kMostPlain) plain.erase(0, plain.size() - kMostPlain);
+}
+
 void Transcript::begin_attempt() {
     before_ = result();
     result_ = {};

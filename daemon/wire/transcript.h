@@ -30,6 +30,7 @@ struct AgentResult {
     std::string session;               ///< to go on with; empty: it told none
     bool finished = false;             ///< it said itself that it is done
     std::optional<std::string> error;  ///< it said itself that it failed
+    std::string plain;                 ///< the end of what it wrote between its events, in lines: a complaint, perhaps
 };
 
 /// The end of a program that may be started again within its run.
@@ -64,9 +65,12 @@ class Transcript {
     virtual void read(std::string_view line, const Take& take) = 0;
     /// The program begins anew; `result_` is empty.
     virtual void restart() {}
+    /// For a line that is no event.
+    void note_plain(std::string_view line);
     AgentResult result_;
 
   private:
+    static constexpr size_t kMostPlain = 8 * 1024;    ///< bytes; up to twice that are kept
     static constexpr size_t kLongestLine = 16 << 20;  ///< beyond that it is dropped, and with it one event
     void take_line(std::string_view line, const Take& take);
     void begin_attempt();

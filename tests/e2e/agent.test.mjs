@@ -120,7 +120,9 @@ leakless(daemon, 'files come with a prompt as JSON and as a form, where the agen
 
 const kFailures = {
   'says that it failed': [say('error', { error: 'no quota left', session_id: 's' }), /^no quota left$/],
-  'ends with an exit status': ['echo why it was >&2; exit 3', /exit status 3 before its answer was complete: why it was$/],
+  'ends with an exit status': ['printf "why it was\\n\\nand what to do\\n" >&2; exit 3', /exit status 3 before its answer was complete: why it was\n\nand what to do$/],
+  'says why among its events': ['echo "Invalid key"; echo "Log in"; exit 1', /exit status 1 before its answer was complete: Invalid key\nLog in$/],
+  'complains without end': ['seq 10000 >&2; exit 1', /complete: \[\.\.\.\] [^]{7000,8191}\n10000$/],
   'ends without a word': ['true', /exit status 0 before its answer was complete$/],
   'is no program': [null, /no-such-program/],
 };
@@ -138,8 +140,33 @@ for (const [what, [script, error]] of Object.entries(kFailures)) {
     assert.match(last.data.error, error);
     const [run] = await runsOf(box);
     assert.deepEqual([run.status, run.error_message], ['failed', last.data.error]);
+    const { logs } = await daemon.json('GET', `${box.path}/logs`);
+    const [told] = logs.filter(({ source }) => source === 'agent');
+    assert.deepEqual([told.level, told.message], ['error', `run ${run.id}: ${last.data.error}`]);
   });
 }
+
+const kModels = { 'claude-sonnet-4': 'anthropic/claude-sonnet-4', 'gpt-5.5': 'openai/gpt-5.5', 'o3': 'openai/o3', 'gemini-2.5-pro': 'PROVIDER/gemini-2.5-pro, such as openrouter/gemini-2.5-pro' };
+leakless(daemon, 'a model that does not name its provider is refused with the whole name, at create and later', async () => {
+  const box = await daemon.box();
+  for (const [model, whole] of Object.entries(kModels)) {
+    const error = new RegExp(`^model: "${model}" does not name its provider; say ${whole}$`);
+    await daemon.refuses(400, error, 'POST', '/v2/box', { body: { model } });
+    await daemon.refuses(400, error, 'PUT', `${box.path}/config/model`, { body: { model } });
+  }
+  await daemon.refuses(400, /say anthropic\/latest$/, 'POST', '/v2/box', { body: { agent: 'claude-code', model: 'latest' } });
+  await daemon.refuses(400, /names no model/, 'POST', '/v2/box', { body: { model: 'anthropic/' } });
+  assert.deepEqual([(await daemon.json('GET', box.path)).agent, (await daemon.json('GET', '/v2/box')).length], ['', 1]);
+});
+
+leakless(daemon, 'an agent whose program the image lacks is refused at create, and no box is left of it', async () => {
+  const programs = { 'anthropic/claude-sonnet-4-5': 'claude', 'claude/sonnet_4_5': 'claude', 'openai/gpt-5': 'codex', 'openrouter/google/gemini': 'opencode' };
+  for (const [model, program] of Object.entries(programs)) {
+    await daemon.refuses(400, new RegExp(`^agent: its program ${program} is not in image busybox; say runtime agents`), 'POST', '/v2/box', { body: { model, agent_api_key: 'k' } });
+  }
+  assert.deepEqual(await daemon.json('GET', '/v2/box'), []);
+  await daemon.box({ model: 'openai/gpt-5', keep_alive: true, init_command: 'install it' });
+});
 
 leakless(daemon, 'cancel ends the agent and all that it started, and says so', async () => {
   const box = await withAgent(`sleep 1000 & ${say('text', { text: 'busy' })}; sleep 1000`);

@@ -64,7 +64,7 @@ const kReport = `printf '%s\\0' "$@" > args; cat /proc/self/environ > env; : > i
 
 const withAgent = (harness, body = {}) => daemon.box({
   runtime: 'agents', agent: harness,
-  ...(harness === 'custom' ? { custom_runner: { command: '/bin/sh', args: ['-c', kReport, 'agent'] } } : { model: kModels[harness] }), ...body,
+  ...(harness === 'custom' ? { custom_runner: { command: '/bin/sh', args: ['-c', kReport, 'agent'] } } : { model: kModels[harness], agent_api_key: 'a-key' }), ...body,
 });
 
 async function ask(box, prompt = 'x') {
@@ -138,10 +138,35 @@ leakless(daemon, 'a box that gets its agent later has the MCP servers it was mad
   const box = await daemon.box({ runtime: 'agents', mcp_servers: kServers });
   assert.equal(box.data.agent, '');
   await daemon.json('PUT', `${box.path}/config/model`, { model: kModels.opencode });
+  await daemon.json('PUT', '/v2/box/settings/model-keys/openrouter', { key: 'a-key' });
   await daemon.end('SIGTERM');
   await daemon.launch();
   await ask(box);
   assert.deepEqual(told.opencode(await started(box)), ['npx', '-y', '@org/server@1.2.0', ...kServers[0].args]);
+  await daemon.json('DELETE', '/v2/box/settings/model-keys/openrouter');
+});
+
+const kKeys = { 'claude-code': ['anthropic', 'ANTHROPIC_API_KEY', '.claude/.credentials.json'], codex: ['openai', 'CODEX_API_KEY', '.codex/auth.json'], opencode: ['openrouter', 'OPENROUTER_API_KEY', '.local/share/opencode/auth.json'] };
+for (const [harness, [provider, variable, login]] of Object.entries(kKeys)) {
+  leakless(daemon, `${harness} without a key is refused before it starts, with the key to set; a way of the box's own will do`, async () => {
+    const none = { agent_api_key: undefined };
+    const box = await withAgent(harness, none);
+    const refused = (of) => daemon.refuses(409, new RegExp(`^agent: there is no key for ${provider}.* hutch key set ${provider},`), 'POST', `${of.path}/run/stream`, { body: { prompt: 'x' } });
+    await refused(box);
+    assert.deepEqual((await daemon.json('GET', `${box.path}/runs`)).runs, []);
+    await daemon.json('PUT', `/v2/box/settings/model-keys/${provider}`, { key: 'a-key' });
+    await ask(box);
+    await daemon.json('DELETE', `/v2/box/settings/model-keys/${provider}`);
+    await refused(box);
+    await box.write(`/home/boxuser/${login}`, '{}');
+    await ask(box);
+    await ask(await withAgent(harness, { ...none, env_vars: { [variable]: 'a-key' } }));
+    await refused(await withAgent(harness, { ...none, env_vars: { [variable]: '' } }));
+  });
+}
+
+leakless(daemon, 'a provider that hutchd does not know, or that has models without a key, is the program\'s affair', async () => {
+  for (const model of ['google/gemini-x', 'opencode/free']) await ask(await withAgent('opencode', { model, agent_api_key: undefined }));
 });
 
 leakless(daemon, 'what an MCP server must not say is named', async () => {
@@ -198,7 +223,7 @@ leakless(daemon, 'a repository without a skill of its own is all that it has; on
 leakless(daemon, 'snapshots and forks have the skills, and what their own call adds', async () => {
   const box = await withAgent('custom', { skills: ['acme/single'] });
   const snapshot = await daemon.json('POST', `${box.path}/snapshots`, { name: 'n' }, 201);
-  const copy = new Box(daemon, await daemon.json('POST', '/v2/box/from-snapshot', { snapshot_id: snapshot.id, agent: 'codex', model: 'm', skills: ['acme/many/xls'] }, 201));
+  const copy = new Box(daemon, await daemon.json('POST', '/v2/box/from-snapshot', { snapshot_id: snapshot.id, agent: 'codex', model: 'openai/m', skills: ['acme/many/xls'] }, 201));
   assert.deepEqual([await skillsOf(copy), await found(copy)], [['acme/single', 'acme/many/xls'], ['single/SKILL.md', 'single/more/notes.md', 'xls/SKILL.md']]);
   const fork = new Box(daemon, (await daemon.json('POST', `${box.path}/fork`, {}, 201)).boxes[0]);
   await remove(fork, 'acme/single');

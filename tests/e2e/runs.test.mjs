@@ -454,13 +454,39 @@ leakless(daemon, 'metrics tell of boxes, runs and CPU time in Prometheus\' text 
   const run = await detach(box, 'sleep 1000');
   const { text, type } = await daemon.ask('GET', '/metrics');
   assert.equal(type, 'text/plain; version=0.0.4');
-  for (const line of text.trimEnd().split('\n')) assert.match(line, /^(# (HELP|TYPE) \w+ .+|\w+(\{\w+="[^"]*"\})? [0-9.e+-]+)$/);
+  for (const line of text.trimEnd().split('\n')) assert.match(line, /^(# (HELP|TYPE) \w+ .+|\w+(\{\w+="[^"]*"(,\w+="[^"]*")*\})? [0-9.e+-]+)$/);
   for (const line of ['hutch_boxes{status="running"} 1', 'hutch_boxes{status="idle"} 0', 'hutch_runs_active 1']) {
     assert.ok(text.includes(`\n${line}\n`), `${line}\n${text}`);
   }
   assert.match(text, new RegExp(`^hutch_box_cpu_seconds_total\\{box="${box.id}"\\} 0\\.\\d+$`, 'm'));
   await cancel(box, run);
   assert.match((await daemon.ask('GET', '/metrics')).text, /^hutch_runs_active 0$/m);
+});
+
+leakless(daemon, 'metrics tell how long creates, commands, wakings and calls took, and what a box holds and sends', async () => {
+  const figures = async () => {
+    const { text } = await daemon.ask('GET', '/metrics');
+    return (name) => Number(text.split('\n').find((line) => line.startsWith(`${name} `))?.split(' ').at(-1));
+  };
+  const count = (what, outcome) => `hutch_${what}_seconds_count{outcome="${outcome}"}`;
+  const before = await figures();
+  const box = await daemon.box();
+  await box.sh('head -c 1048576 /dev/zero > /tmp/held; head -c 100000 /dev/zero > file; nc -w 1 192.0.2.1 9 < /dev/null || true');
+  await daemon.json('POST', `${box.path}/pause`);
+  await box.sh('true');
+  await daemon.refuses(400, /size/, 'POST', '/v2/box', { body: { size: 'vast' } });
+  const after = await figures();
+  const grown = (name) => after(name) - before(name);
+  for (const [name, by] of [[count('create', 'ok'), 1], [count('create', 'refused'), 1], [count('exec', 'ok'), 2], [count('wake', 'ok'), 1], [count('http_request', 'failed'), 0]]) {
+    assert.equal(grown(name), by, name);
+  }
+  assert.ok(grown(count('http_request', 'ok')) >= 4);
+  assert.equal(grown('hutch_create_seconds_bucket{outcome="ok",le="+Inf"}'), 1);
+  assert.ok(grown('hutch_create_seconds_sum{outcome="ok"}') > 0);
+  assert.ok(after(`hutch_box_memory_bytes{box="${box.id}"}`) > 1_000_000);
+  assert.ok(after(`hutch_box_network_sent_bytes_total{box="${box.id}"}`) > 0);
+  assert.ok(after(`hutch_box_disk_bytes{box="${box.id}"}`) >= 0);
+  assert.equal(after('hutch_boxes_untold'), 0);
 });
 
 leakless(daemon, 'the oldest runs are forgotten, with what they said', async () => {

@@ -160,6 +160,40 @@ TEST(Models, OfOldClientsAreAnthropics) {
     EXPECT_EQ(split_model("openai/gpt_5").name, "gpt_5");
 }
 
+TEST(Models, NameTheirProviderOrAreToldHow) {
+    const auto why = [](const char* harness, const char* model) {
+        const auto checked = check_model(harness, model);
+        return checked.ok() ? std::string() : checked.error().message;
+    };
+    for (const char* model : {"anthropic/claude-sonnet-4", "claude/sonnet_4_5", "openrouter/google/gemini", "mine/x"}) {
+        EXPECT_EQ(why("opencode", model), "");
+    }
+    EXPECT_EQ(why("custom", "anything"), "");
+    EXPECT_THAT(why("", "claude-sonnet-4"), HasSubstr("say anthropic/claude-sonnet-4"));
+    EXPECT_THAT(why("codex", "mine"), HasSubstr("say openai/mine"));
+    EXPECT_THAT(why("claude-code", "gpt-5"), HasSubstr("say openai/gpt-5"));
+    EXPECT_THAT(why("opencode", "gemini"), HasSubstr("say PROVIDER/gemini, such as openrouter/gemini"));
+    EXPECT_THAT(why("opencode", "/gemini"), HasSubstr("does not name its provider"));
+}
+
+TEST(Transcripts, KeepTheEndOfWhatIsNoEvent) {
+    const std::string event = R"({"type":"system","subtype":"init","session_id":"s"})";
+    const Told told = read_in_pieces(claude_code(), "Invalid key\n\n" + event + "\nLog in", 3);
+    EXPECT_EQ(told.result.plain, "Invalid key\nLog in\n");
+    std::string much;
+    for (int i = 0; i < 10'000; ++i) much += std::to_string(i) + "\n";
+    const std::string kept = read_in_pieces(codex(), much, 1000).result.plain;
+    EXPECT_TRUE(kept.size() >= 8192 && kept.size() <= 2 * 8192) << kept.size();
+    EXPECT_TRUE(much.ends_with(kept));
+}
+
+TEST(ClaudeCode, TellsTheErrorsOfAnEndWithoutAnAnswer) {
+    const std::string end = R"({"type":"result","subtype":"error_during_execution","is_error":true,"errors":["no such)"
+                            R"( session","try again"]})";
+    EXPECT_EQ(read_in_pieces(claude_code(), end, 10).result.error,
+              "claude-code: error_during_execution: no such session; try again");
+}
+
 TEST(Transcripts, OfSeveralAttemptsTellTheLastAndWhatAllTook) {
     const std::string first =
         "event: text\ndata: {\"text\":\"a\"}\n\nevent: done\ndata: {\"output\":\"no\",\"input_tokens\":3,"

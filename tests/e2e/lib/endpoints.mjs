@@ -101,8 +101,8 @@ const badCreate = (body = {}) => [
   ['name', { body: { ...body, name: 'no/slash' } }], ['size', { body: { ...body, size: 'vast' } }], ['labels', { body: { ...body, labels: ['a b'] } }],
   ['env_vars', { body: { ...body, env_vars: { PATH: '/' } } }], ['network_policy', { body: { ...body, network_policy: { mode: 'some' } } }], ['ttl', { body: { ...body, ttl: 60 } }],
   ['init_command', { body: { ...body, init_command: 'true' } }], ['idle_timeout', { body: { ...body, idle_timeout: -1 } }], ['github_token', { body: { ...body, github_token: 'a b' } }],
-  ['git_user_name', { body: { ...body, git_user_name: 'a\nb' } }], ['agent', { body: { ...body, agent: 'nobody', model: 'x' } }], ['model', { body: { ...body, agent: 'codex' } }],
-  ['custom_runner', { body: { ...body, agent: 'custom' } }], ['agent_api_key', { body: { ...body, agent: 'codex', model: 'm', agent_api_key: 'a\nb' } }], ['mcp_servers', { body: { ...body, mcp_servers: [{}] } }],
+  ['git_user_name', { body: { ...body, git_user_name: 'a\nb' } }], ['agent', { body: { ...body, agent: 'nobody', model: 'x' } }], ['model', { body: { ...body, agent: 'codex' } }], ['model', { body: { ...body, agent: 'codex', model: 'm' } }],
+  ['custom_runner', { body: { ...body, agent: 'custom' } }], ['agent_api_key', { body: { ...body, agent: 'codex', model: 'openai/m', agent_api_key: 'a\nb' } }], ['mcp_servers', { body: { ...body, mcp_servers: [{}] } }],
   ['skills', { body: { ...body, skills: ['acme'] } }],
 ];
 
