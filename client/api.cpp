@@ -84,6 +84,11 @@ int64_t integer_of(const Json& object, const char* key) {
     return member.is_number() ? member.get<int64_t>() : 0;
 }
 
+bool flag_of(const Json& object, const char* key) {
+    const Json& member = member_of(object, key);
+    return member.is_boolean() && member.get<bool>();
+}
+
 Json object_of(const Json& object, const char* key) {
     const Json& member = member_of(object, key);
     return member.is_object() ? member : Json::object();

@@ -41,10 +41,11 @@ std::string image_target(std::string_view image, std::string_view rest = "");
 Result<std::string> dump_json(const Json& value);
 /// Parses; text that is no JSON gives a discarded value.
 Json parse_json(std::string_view text);
-/// A member as it may be missing or null in an answer of another version: "" or 0 then.
+/// A member as it may be missing or null in an answer of another version: "", 0 or false then.
 std::string text_of(const Json& object, const char* key);
 double number_of(const Json& object, const char* key);
 int64_t integer_of(const Json& object, const char* key);
+bool flag_of(const Json& object, const char* key);
 /// The object member `key`, or an empty one.
 Json object_of(const Json& object, const char* key);
 /// The array member `key`, or an empty one.

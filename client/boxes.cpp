@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <algorithm>
 #include <ctime>
 
 #include "client/format.h"
@@ -40,6 +41,7 @@ struct CreateOptions {
     std::string init_command;
     std::optional<unsigned> idle_timeout, ttl;
     NetworkOptions network;
+    std::optional<bool> nesting;  ///< not said: as with the snapshot
     bool keep_alive = false, ephemeral = false;
     bool json = false;
 };
@@ -64,6 +66,7 @@ Result<int> create(const Program& program, const CreateOptions& options) {
         body["custom_runner"] = {{"command", words.front()},
                                  {"args", std::vector<std::string>(words.begin() + 1, words.end())}};
     }
+    if (options.nesting) body["nesting"] = *options.nesting;
     if (options.keep_alive) body["keep_alive"] = true;
     if (!options.init_command.empty()) body["init_command"] = options.init_command;
     if (options.idle_timeout) body["idle_timeout"] = *options.idle_timeout;
@@ -120,6 +123,9 @@ void add_create(CLI::App& app, Program& program) {
     command->add_option("--env", options->env, "Environment variable for all its commands; may be repeated")
         ->type_name("NAME=VALUE")
         ->allow_extra_args(false);
+    command->add_flag("--nesting", options->nesting,
+                      "Let programs in it make namespaces, so sandboxes and containers, of their own, where the host's "
+                      "operator allows it");
     add_agent(*command, *options);
     add_lifetime(*command, *options);
     check_mode(command->add_option("--network", options->network.mode, "What it may talk to (see `hutch network`)"))
@@ -143,6 +149,9 @@ Result<int> list(const Program& program, const ListOptions& options) {
     if (options.json) return show_json(boxes);
     std::vector<std::string> heads{"NAME", "ID", "STATUS", "IMAGE", "SIZE", "AGE", "CPU", "COST"};
     if (options.all) heads.emplace_back("CUSTOMER");
+    const bool nesting =
+        std::any_of(boxes.begin(), boxes.end(), [](const Json& box) { return flag_of(box, "nesting"); });
+    if (nesting) heads.emplace_back("NESTING");
     Table table(heads);
     for (const Json& box : boxes) {
         const std::string status = text_of(box, "status");
@@ -155,6 +164,7 @@ Result<int> list(const Program& program, const ListOptions& options) {
                               format_cpu(cpu_of(box)),
                               format_cost(cost_of(box))};
         if (options.all) row.emplace_back(text_of(box, "customer_id"));
+        if (nesting) row.emplace_back(std::string(flag_of(box, "nesting") ? "yes" : ""));
         table.add(std::move(row));
     }
     return show(table.text(colour_for(STDOUT_FILENO)));
@@ -204,6 +214,7 @@ std::string describe_box(const Json& box) {
             {"Labels", joined(array_of(box, "labels"))},
             {"Agent", text_of(box, "agent")},
             {"Model", text_of(box, "model")},
+            {"Nesting", std::string(flag_of(box, "nesting") ? "allowed" : "")},
             {"Network", describe_network(box.value("network_policy", Json::object()))},
             {"Created", moment(box, "created_at")},
             {"Last active", moment(box, "last_activity_at")},

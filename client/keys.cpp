@@ -39,6 +39,7 @@ constexpr std::array kShares{
 struct LimitOptions {
     std::string name;
     std::array<std::optional<uint64_t>, kShares.size()> limits;
+    std::string nesting;  ///< yes, no, or nothing said
     bool json = false;
 };
 
@@ -71,6 +72,7 @@ std::string share_text(const Json& limits, const Share& share) {
 std::vector<std::string> share_headers() {
     std::vector<std::string> headers;
     for (const Share& share : kShares) headers.emplace_back(share.header);
+    headers.emplace_back("NESTING");
     return headers;
 }
 
@@ -78,6 +80,7 @@ std::vector<Cell> share_cells(const Json& of) {
     std::vector<Cell> cells;
     const Json limits = object_of(of, "limits");
     for (const Share& share : kShares) cells.emplace_back(share_text(limits, share));
+    cells.emplace_back(std::string(flag_of(of, "nesting") ? "yes" : "no"));
     return cells;
 }
 
@@ -103,6 +106,7 @@ Result<int> limit(const Program& program, const LimitOptions& options) {
     for (size_t i = 0; i < kShares.size(); ++i) {
         if (options.limits[i]) body[kShares[i].field] = *options.limits[i];
     }
+    if (!options.nesting.empty()) body["nesting"] = options.nesting == "yes";
     const Json answer = TRY(api.call("PUT", "/v2/keys/" + percent_encode(options.name) + "/limits", body));
     if (options.json) return show_json(answer);
     Table table(share_headers());
@@ -167,6 +171,9 @@ void add_limit_command(CLI::App& key, Program& program) {
         CLI::Option* option = command->add_option(kShares[i].option, options->limits[i], kShares[i].help);
         if (kShares[i].bytes) option->transform(CLI::AsSizeValue(false));
     }
+    command->add_option("--nesting", options->nesting, "Whether boxes may be made with --nesting")
+        ->type_name("yes|no")
+        ->check(CLI::IsMember({"yes", "no"}).description(""));
     add_json_flag(*command, options->json);
     run_on(command, program, options, limit);
 }

@@ -54,6 +54,7 @@ struct Config {
         {"openrouter", "https://openrouter.ai/api"}, {"opencode", "https://opencode.ai/zen"},
         {"vercel", "https://ai-gateway.vercel.sh"},
     };
+    bool allow_nesting = false;     ///< to customers of whom nothing else was said
     bool private_webhooks = false;  ///< whether webhooks may go to loopback and private addresses
     double cpu_hour_usd = 0.10;     ///< per active vCPU-hour
     double gb_month_usd = 0.10;     ///< per 10^9 bytes of files kept for 730 hours

@@ -29,6 +29,8 @@ const Words& words_of(Resource resource) {
     return kWords[static_cast<size_t>(resource)];
 }
 
+constexpr const char* kNesting = "nesting";  ///< among the limits in the records: 1 where it is allowed, else 0
+
 std::string amount_text(int64_t amount, bool bytes) {
     constexpr int64_t kMiB = 1 << 20;
     if (!bytes) return std::to_string(amount);
@@ -57,9 +59,10 @@ CustomerLimits::Limits default_limits(int64_t host_memory, int64_t store) {
     return limits;
 }
 
-Result<CustomerLimits> CustomerLimits::load(Records& records, const Limits& defaults) {
-    CustomerLimits limits(records, defaults);
+Result<CustomerLimits> CustomerLimits::load(Records& records, const Limits& defaults, bool nesting) {
+    CustomerLimits limits(records, defaults, nesting);
     for (const LimitRecord& record : TRY(records.limits())) {
+        if (record.resource == kNesting) limits.set_nesting_[record.customer] = record.limit != 0;
         for (const Resource resource : kAllResources) {
             if (record.resource == name_of(resource)) limits.set_[record.customer][resource] = record.limit;
         }
@@ -91,13 +94,31 @@ int64_t CustomerLimits::used_by_all(Resource resource) const {
     return sum;
 }
 
-Task<Result<void>> CustomerLimits::set(std::string customer, std::vector<Setting> settings) {
+bool CustomerLimits::may_nest(const std::string& customer) const {
+    const auto set = set_nesting_.find(customer);
+    return set == set_nesting_.end() ? nesting_ : set->second;
+}
+
+Result<void> CustomerLimits::check_nesting(const std::string& customer) const {
+    if (may_nest(customer)) return {};
+    const std::string how = customer == kLocalCustomer
+                                ? "set allow_nesting = true in the configuration of hutchd"
+                                : "ask the host's operator for it (hutch key limit " + customer + " --nesting yes)";
+    return Error{ErrorKind::kForbidden, 0,
+                 "nesting: is not allowed to customer " + customer + "; " + how +
+                     ", or leave it out (set it to false where it comes with a snapshot or a fork)"};
+}
+
+Task<Result<void>> CustomerLimits::set(std::string customer, std::vector<Setting> settings,
+                                       std::optional<bool> nesting) {
     const auto write = [&]() -> Result<void> {
         for (const auto& [resource, limit] : settings) TRY(records_->put_limit({customer, name_of(resource), limit}));
+        if (nesting) TRY(records_->put_limit({customer, kNesting, *nesting ? 1 : 0}));
         return {};
     };
     const auto follow = [&] {
         for (const auto& [resource, limit] : settings) set_[customer][resource] = limit;
+        if (nesting) set_nesting_[customer] = *nesting;
         if (changed_) changed_();
     };
     co_return co_await records_->durably(write, follow);

@@ -69,6 +69,26 @@ Finding check_user_namespaces() {
                  "sysctl user.max_user_namespaces=15000, and a kernel with CONFIG_USER_NS");
 }
 
+// Settings of some distributions' kernels; where the file is missing, so is what it sets.
+Finding check_nesting() {
+    const auto is = [](const std::string& setting, char value) {
+        const auto text = read_file_at(AT_FDCWD, "/proc/sys/kernel/" + setting);
+        return text.ok() && text.value().starts_with(value);
+    };
+    const std::string off =
+        "nesting: this host refuses user namespaces to whoever is not its root, boxes with nesting too";
+    if (is("unprivileged_userns_clone", '0')) return warning(off, "sysctl -w kernel.unprivileged_userns_clone=1");
+    if (is("apparmor_restrict_unprivileged_userns", '1')) {
+        return warning(off, "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0");
+    }
+    if (is("modules_disabled", '0')) {
+        return warning("nesting: programs in boxes with it can have the kernel load modules",
+                       "sysctl -w kernel.modules_disabled=1 once the host is up, or forbid in /etc/modprobe.d what it "
+                       "does not need");
+    }
+    return ok("nesting: boxes may be made with it");
+}
+
 // Two daemons of a version that claimed nothing may share ranges: start says that box by box.
 Finding check_user_ids() {
     const auto claims = claimed_uid_slots(UidSlots::kClaims);
@@ -255,6 +275,7 @@ std::vector<Finding> examine_host(const Config& config) {
     std::vector<Finding> findings = {check_kernel(), check_privilege()};
     if (geteuid() != 0) return findings;  // the rest can only be tried as root
     findings.push_back(check_user_namespaces());
+    if (config.allow_nesting) findings.push_back(check_nesting());
     findings.push_back(check_user_ids());
     findings.push_back(check_overlay());
     findings.push_back(check_seccomp());

@@ -124,7 +124,7 @@ Result<void> serve(const Config& config) {
     Workers workers(config.workers);
     Workers decoders(kDecoders);
     EventLog events(loop.get_executor(), unix_now_ms());
-    CustomerLimits limits = TRY(CustomerLimits::load(records, limits_of_host(config)));
+    CustomerLimits limits = TRY(CustomerLimits::load(records, limits_of_host(config), config.allow_nesting));
     Runs runs(loop.get_executor(), records, events, limits, config.state_dir + "/runs");
     Layers layers(loop.get_executor(), mechanisms, records);
     Meter meter(loop.get_executor(), mechanisms, records, layers);

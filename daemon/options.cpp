@@ -186,6 +186,10 @@ void add_boxes(std::vector<Setting>& all, Config& config) {
     all.push_back(number_option("pool", config.pool, 0, 256, "Network slots kept ready"));
     all.push_back(number_option("workers", config.workers, 1, 64, "Threads for blocking kernel calls"));
     all.push_back(number_option("max_boxes", config.max_boxes, 1, 20000, "Boxes this host may hold"));
+    all.push_back(flag_option("allow_nesting", config.allow_nesting,
+                              "Boxes may be made with nesting: programs in them make namespaces, so sandboxes and "
+                              "containers, of their own, and reach more of this host's kernel by that. What was set "
+                              "for a customer by hutch key limit --nesting comes before it"));
     all.push_back(number_option("idle_timeout", config.idle_timeout, 0, kLongestTimeout,
                                 "Seconds without work after which a box is paused; 0: never"));
     all.push_back(number_option("reclaim_after", config.reclaim_after, 0, kLongestTimeout,

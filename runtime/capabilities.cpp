@@ -27,7 +27,7 @@ constexpr Capability kDaemon[] = {
     {"cap_setfcap", "file capabilities of images are kept"},
 };
 
-// Enough for package managers and sudo; nothing that mounts, makes devices, traces or configures.
+// Enough for package managers, sudo and debuggers; nothing that mounts, makes devices or configures.
 constexpr Capability kBox[] = {
     {"cap_chown", "package managers"},
     {"cap_dac_override", "package managers"},
@@ -40,6 +40,7 @@ constexpr Capability kBox[] = {
     {"cap_net_bind_service", "servers on ports below 1024"},
     {"cap_sys_chroot", "debootstrap, sshd"},
     {"cap_setfcap", "packages with file capabilities"},
+    {"cap_sys_ptrace", "strace, debuggers and lsof as root; not of init, whose image nobody in the box may read"},
     {"cap_audit_write", "login and sudo write to the audit log, where there is one"},
     // Void: they ask for power over the box's network, which is the host's user namespace's, or over the host. But
     // execve(2) refuses a program whose file asks, effectively, for one that the bounding set lacks; packages set them

@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/syscalls.h"
 #include "base/undo.h"
+#include "runtime/inner_namespace.h"
 
 namespace hutch::runtime {
 namespace {
@@ -61,7 +62,7 @@ Result<pid_t> clone_as(uid_t base, char* stack_end, pid_t& self) {
 
 }  // namespace
 
-Result<UniqueFd> make_user_namespace(uid_t base) {
+Result<UniqueFd> make_user_namespace(uid_t base, Nesting nesting) {
     alignas(16) char stack[4096];
     pid_t self = getpid();
     const pid_t pid = TRY(clone_as(base, stack + sizeof(stack), self));
@@ -73,7 +74,8 @@ Result<UniqueFd> make_user_namespace(uid_t base) {
     const std::string map = "0 " + std::to_string(base) + " " + std::to_string(kIdsPerBox);
     TRY(write_value_at(AT_FDCWD, proc + "/uid_map", map));
     TRY(write_value_at(AT_FDCWD, proc + "/gid_map", map));
-    return open_at(AT_FDCWD, proc + "/ns/user", O_RDONLY);
+    UniqueFd made = TRY(open_at(AT_FDCWD, proc + "/ns/user", O_RDONLY));
+    return nesting == Nesting::kAllowed ? make_inner_namespace(made) : std::move(made);
 }
 
 }  // namespace hutch::runtime

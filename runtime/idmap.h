@@ -4,6 +4,7 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "runtime/nesting.h"
 
 namespace hutch::runtime {
 
@@ -15,7 +16,9 @@ constexpr uid_t kIdsPerBox = 65536;
 /// namespaces(7), RLIMIT_SIGPENDING, RLIMIT_MSGQUEUE and RLIMIT_MEMLOCK) is a budget of each box's own. That uid must
 /// be nobody's on the host: a process of it would have every capability in the namespace.
 ///
+/// With nesting it is one of two, the other around it (inner_namespace.h).
+///
 /// Called by root. Like every change of uid it makes the whole process non-dumpable.
-Result<UniqueFd> make_user_namespace(uid_t base);
+Result<UniqueFd> make_user_namespace(uid_t base, Nesting nesting = Nesting::kRefused);
 
 }  // namespace hutch::runtime

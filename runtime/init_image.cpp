@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include <string_view>
 
@@ -22,6 +23,9 @@ Result<UniqueFd> init_image() {
     auto made = sealed_memory("hutch-init", bytes, MFD_EXEC);
     if (!made.ok() && made.error().code == EINVAL) made = sealed_memory("hutch-init", bytes);
     const UniqueFd image = TRY(std::move(made));
+    // Who executes what it may not read becomes a process that only those may trace who have CAP_SYS_PTRACE where the
+    // file's owner has an id: the host's root, and never that of a box (would_dump() in fs/exec.c).
+    if (fchmod(image.get(), 0511) != 0) return errno_error("closing the image of init to others");
     // A read-only description of it: a writable one would make execve answer ETXTBSY.
     return open_at(AT_FDCWD, "/proc/self/fd/" + std::to_string(image.get()), O_RDONLY);
 }

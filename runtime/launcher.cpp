@@ -15,6 +15,7 @@
 #include "base/syscalls.h"
 #include "base/undo.h"
 #include "runtime/capabilities.h"
+#include "runtime/child_code.h"
 #include "runtime/cradle.h"
 #include "runtime/init_image.h"
 
@@ -65,8 +66,6 @@ __attribute__((always_inline)) inline long clone3_vfork(clone_args* arguments) {
 #endif
     return result;
 }
-
-#define HUTCH_CHILD_CODE __attribute__((noinline, no_sanitize("address", "undefined", "thread")))
 
 [[noreturn]] HUTCH_CHILD_CODE void leave(Journey& journey, Stage stage, int code) {
     journey.failed_code = code;
@@ -119,7 +118,7 @@ __attribute__((always_inline)) inline long clone3_vfork(clone_args* arguments) {
     for (;;) syscall(SYS_exit_group, 0);
 }
 
-__attribute__((noinline, no_sanitize("address", "undefined", "thread"))) long send_envoy(Journey& journey) {
+HUTCH_CHILD_CODE long send_envoy(Journey& journey) {
     clone_args arguments{};
     arguments.flags = CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_INTO_CGROUP;
     arguments.exit_signal = SIGCHLD;  // init inherits it through CLONE_PARENT
@@ -128,22 +127,6 @@ __attribute__((noinline, no_sanitize("address", "undefined", "thread"))) long se
     if (pid == 0) travel(journey);
     return pid;
 }
-
-// No handler of ours may run in a child that shares our memory.
-class BlockedSignals {
-  public:
-    BlockedSignals() {
-        sigset_t all;
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &before_);
-    }
-    ~BlockedSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-    BlockedSignals(const BlockedSignals&) = delete;
-    BlockedSignals& operator=(const BlockedSignals&) = delete;
-
-  private:
-    sigset_t before_{};
-};
 
 void wait_for(pid_t child) {
     while (waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
@@ -162,6 +145,7 @@ Result<void> send_setup(int socket, const SpawnPlan& plan, const Filters& filter
     setup.type = MessageType::kSetup;
     setup.version = kProtocolVersion;
     setup.tmp_bytes = plan.tmp_bytes;
+    setup.nesting = plan.nesting;
     setup.capabilities = TRY(mask_of(box_capabilities()));
     setup.box_filter = static_cast<uint32_t>(filters.box.size());
     setup.run_filter = static_cast<uint32_t>(filters.run.size());
@@ -196,7 +180,8 @@ Result<void> send_setup(int socket, const SpawnPlan& plan, const Filters& filter
 
 Result<Launcher> Launcher::prepare() {
     Launcher launcher;
-    launcher.filters_ = TRY(compile_filters());
+    launcher.filters_ = TRY(compile_filters(Nesting::kRefused));
+    launcher.nesting_filters_ = TRY(compile_filters(Nesting::kAllowed));
     launcher.init_ = TRY(init_image());
     launcher.cradle_ = TRY(make_cradle());
     return launcher;
@@ -209,7 +194,7 @@ Result<Spawned> Launcher::spawn(const SpawnPlan& plan) const {
     const UniqueFd theirs(pair[1]);
     constexpr int kSendBuffer = 8 * 1024 * 1024;  // many commands may wait while init starts one
     setsockopt(ours.get(), SOL_SOCKET, SO_SNDBUFFORCE, &kSendBuffer, sizeof(kSendBuffer));
-    TRY(send_setup(ours.get(), plan, filters_));
+    TRY(send_setup(ours.get(), plan, plan.nesting == Nesting::kAllowed ? nesting_filters_ : filters_));
     const UniqueFd null = TRY(open_at(AT_FDCWD, "/dev/null", O_RDWR));
 
     Journey journey;

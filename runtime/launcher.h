@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "runtime/link.h"
+#include "runtime/nesting.h"
 #include "runtime/seccomp.h"
 
 namespace hutch::runtime {
@@ -26,6 +27,7 @@ struct SpawnPlan {
     std::string address;     ///< dotted IPv4
     std::string nameserver;  ///< dotted IPv4
     uint64_t tmp_bytes = 0;  ///< limit of /tmp and of /dev/shm, each
+    Nesting nesting = Nesting::kRefused;
 };
 
 struct Spawned {
@@ -44,6 +46,7 @@ class Launcher {
     UniqueFd init_;
     UniqueFd cradle_;
     Filters filters_;
+    Filters nesting_filters_;
 };
 
 /// Reaps an init that has ended, if it is our child (one started by an earlier daemon is not).

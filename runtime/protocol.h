@@ -25,6 +25,8 @@
 
 #include <cstdint>
 
+#include "runtime/nesting.h"
+
 namespace hutch::runtime {
 
 constexpr uint32_t kProtocolVersion = 2;
@@ -94,6 +96,7 @@ struct Setup {
     uint64_t capabilities;  ///< of the bounding set, a bit for each
     uint32_t box_filter;    ///< instructions that follow: the box's program, inherited by every run
     uint32_t run_filter;    ///< then these: added in each run just before exec
+    Nesting nesting;
     // sock_filter[box_filter], sock_filter[run_filter]
 };
 

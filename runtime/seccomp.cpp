@@ -41,11 +41,12 @@ unsigned ping_of(int family) {
     return family == AF_INET ? unsigned{IPPROTO_ICMP} : unsigned{IPPROTO_ICMPV6};
 }
 
-Result<void> add_sockets(void* context) {
+Result<void> add_sockets(void* context, Nesting nesting) {
     constexpr auto kFamilyEquals = [](int family) { return SCMP_A0_32(SCMP_CMP_EQ, static_cast<unsigned>(family)); };
     TRY(add(context, SCMP_ACT_ALLOW, "socket", {kFamilyEquals(AF_UNIX)}));
     // Another type or protocol loads its module into the host's kernel (SCTP, DCCP and MPTCP had their share of bugs).
-    // The kernel itself refuses raw sockets, by an errno that ping and its kin know.
+    // The kernel itself refuses raw sockets, by an errno that ping and its kin know; not to root of a namespace within.
+    const uint32_t raw = nesting == Nesting::kAllowed ? SCMP_ACT_ERRNO(EPERM) : SCMP_ACT_ALLOW;
     constexpr auto kTypeEquals = [](unsigned type) { return SCMP_A1(SCMP_CMP_MASKED_EQ, kSocketType, type); };
     for (const int family : {AF_INET, AF_INET6}) {
         for (const unsigned protocol : {IPPROTO_IP, IPPROTO_TCP}) {
@@ -56,7 +57,7 @@ Result<void> add_sockets(void* context) {
             TRY(add(context, SCMP_ACT_ALLOW, "socket",
                     {kFamilyEquals(family), kTypeEquals(SOCK_DGRAM), SCMP_A2_32(SCMP_CMP_EQ, protocol)}));
         }
-        TRY(add(context, SCMP_ACT_ALLOW, "socket", {kFamilyEquals(family), kTypeEquals(SOCK_RAW)}));
+        TRY(add(context, raw, "socket", {kFamilyEquals(family), kTypeEquals(SOCK_RAW)}));
     }
     TRY(add(context, SCMP_ACT_ALLOW, "socket", {kFamilyEquals(AF_NETLINK), SCMP_A2_32(SCMP_CMP_EQ, NETLINK_ROUTE)}));
     // sudo and PAM take this errno as "a kernel without audit" and go on; EPERM would stop them.
@@ -73,17 +74,35 @@ Result<void> add_sockets(void* context) {
     return {};
 }
 
-Result<void> add_box_rules(void* context) {
-    for (const char* name : kAllowed) TRY(add(context, SCMP_ACT_ALLOW, name, {}));
-    for (const char* name : kRefused) TRY(add(context, SCMP_ACT_ERRNO(EPERM), name, {}));
-    TRY(add_sockets(context));
-    constexpr uint64_t kNamespaces =
-        CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
+constexpr uint64_t kNamespaces =
+    CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
+
+// Namespaces of time are of no use to a sandbox: a flag of unshare alone, where clone has the signal of the end.
+Result<void> allow_namespaces(void* context) {
+    constexpr uint64_t kMayUnshare = kNamespaces | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM;
+    for (const char* name : kNesting) TRY(add(context, SCMP_ACT_ALLOW, name, {}));
+    TRY(add(context, SCMP_ACT_ALLOW, "clone", {}));
+    TRY(add(context, SCMP_ACT_ERRNO(EPERM), "unshare", {SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_NEWTIME, CLONE_NEWTIME)}));
+    return add(context, SCMP_ACT_ALLOW, "unshare", {SCMP_A0(SCMP_CMP_MASKED_EQ, ~kMayUnshare, 0)});
+}
+
+Result<void> refuse_namespaces(void* context) {
+    for (const char* name : kNesting) TRY(add(context, SCMP_ACT_ERRNO(EPERM), name, {}));
+    for (const char* name : kKeys) TRY(add(context, SCMP_ACT_ERRNO(EPERM), name, {}));
+    TRY(add(context, SCMP_ACT_ERRNO(EPERM), "unshare", {}));
     TRY(add(context, SCMP_ACT_ALLOW, "clone", {SCMP_A0(SCMP_CMP_MASKED_EQ, kNamespaces, 0)}));
     for (uint64_t flag = 1; flag <= kNamespaces; flag <<= 1U) {
         if ((flag & kNamespaces) == 0) continue;
         TRY(add(context, SCMP_ACT_ERRNO(EPERM), "clone", {SCMP_A0(SCMP_CMP_MASKED_EQ, flag, flag)}));
     }
+    return {};
+}
+
+Result<void> add_box_rules(void* context, Nesting nesting) {
+    for (const char* name : kAllowed) TRY(add(context, SCMP_ACT_ALLOW, name, {}));
+    for (const char* name : kRefused) TRY(add(context, SCMP_ACT_ERRNO(EPERM), name, {}));
+    TRY(add_sockets(context, nesting));
+    TRY(nesting == Nesting::kAllowed ? allow_namespaces(context) : refuse_namespaces(context));
     for (const uint64_t persona : {0x0UL, 0x8UL, 0x20000UL, 0x20008UL, 0x40000UL, 0xffffffffUL}) {
         TRY(add(context, SCMP_ACT_ALLOW, "personality", {SCMP_A0_32(SCMP_CMP_EQ, static_cast<unsigned>(persona))}));
     }
@@ -120,7 +139,32 @@ Result<void> limit_poll(void* context) {
     return add(context, SCMP_ACT_ERRNO(EINVAL), "pselect6", {SCMP_A0(SCMP_CMP_GT, kMost)});
 }
 
-Result<void> add_run_rules(void* context) {
+// Root of a network namespace within has CAP_NET_ADMIN there. The tables of iptables, ip6tables, arptables, ebtables
+// and IPVS, and policies of IPsec, are options of any socket, and had their share of bugs (CVE-2021-22555); nftables
+// and IPsec's other door are families of netlink, which no box has.
+Result<void> refuse_firewalls(void* context) {
+    struct Options {
+        unsigned level;
+        unsigned first;  ///< of as many as `mask` leaves open
+        unsigned mask = ~0U;
+    };
+    constexpr Options kOptions[] = {
+        {IPPROTO_IP, 64, ~3U},    {IPPROTO_IP, 96, ~3U},   {IPPROTO_IP, 128, ~3U},
+        {IPPROTO_IP, 1152, ~31U}, {IPPROTO_IP, 16, ~1U},   {IPPROTO_IPV6, 64},
+        {IPPROTO_IPV6, 65},       {IPPROTO_IPV6, 68, ~1U}, {IPPROTO_IPV6, 34, ~1U},
+    };
+    for (const Options& options : kOptions) {
+        for (const char* name : {"setsockopt", "getsockopt"}) {
+            TRY(add(context, SCMP_ACT_ERRNO(ENOPROTOOPT), name,
+                    {SCMP_A1(SCMP_CMP_MASKED_EQ, kLowerHalf, options.level),
+                     SCMP_A2(SCMP_CMP_MASKED_EQ, options.mask & kLowerHalf, options.first)}));
+        }
+    }
+    return {};
+}
+
+Result<void> add_run_rules(void* context, Nesting nesting) {
+    if (nesting == Nesting::kAllowed) TRY(refuse_firewalls(context));
     TRY(add(context, SCMP_ACT_ERRNO(ENOSYS), "clone3", {}));
     // The kernel looks at the lower half of the register only, so the rules must too (CVE-2019-10063). Masks can name
     // what is refused but not its complement: hence not in the allow-list.
@@ -159,13 +203,13 @@ Result<Filter> finish(void* context) {
 
 }  // namespace
 
-Result<Filters> compile_filters() {
+Result<Filters> compile_filters(Nesting nesting) {
     Filters filters;
     const Context box(seccomp_init(SCMP_ACT_ERRNO(ENOSYS)));
-    TRY(add_box_rules(box.get()));
+    TRY(add_box_rules(box.get(), nesting));
     filters.box = TRY(finish(box.get()));
     const Context run(seccomp_init(SCMP_ACT_ALLOW));
-    TRY(add_run_rules(run.get()));
+    TRY(add_run_rules(run.get(), nesting));
     filters.run = TRY(finish(run.get()));
     return filters;
 }

@@ -125,6 +125,7 @@ Json box_json(const Services& services, const Box& box) {
         {"enabled_skills", agent.skills},
         {"runtime", record.image},
         {"status", name_of(box.status())},
+        {"nesting", record.nesting},
         {"network_policy", network_json(record.network)},
         {"clone_repo", record.clone_repo},
         {"total_input_tokens", agent.input_tokens},
@@ -170,6 +171,7 @@ Result<CreateBox> decode_create(const Exchange& exchange, const Fields& fields, 
     if (const auto network = TRY(fields.object("network_policy"))) {
         command.network = TRY_IN("network_policy", decode_network(*network));
     }
+    command.nesting = TRY(fields.flag("nesting")).value_or(false);
     TRY(decode_lifetime(fields, command));
     command.git_token = TRY(decode_git_token(fields));
     TRY(refuse_unsupported(fields));

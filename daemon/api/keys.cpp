@@ -30,12 +30,19 @@ Json limits_json(const CustomerLimits& limits, const std::string& customer) {
     return json;
 }
 
+// What one customer may take and do.
+Json share_json(const CustomerLimits& limits, const std::string& customer) {
+    return {{"limits", limits_json(limits, customer)}, {"nesting", limits.may_nest(customer)}};
+}
+
 Answer list(KeyRing& keys, CustomerLimits& limits, Exchange& exchange) {
     CO_TRY(check_operator(exchange));
     Json rows = Json::array();
     for (const KeyRecord& key : keys.list()) {
-        rows.push_back(
-            {{"name", key.customer}, {"created_at", key.created_at}, {"limits", limits_json(limits, key.customer)}});
+        Json row = share_json(limits, key.customer);
+        row["name"] = key.customer;
+        row["created_at"] = key.created_at;
+        rows.push_back(std::move(row));
     }
     Json all = Json::object();
     all["keys"] = std::move(rows);
@@ -67,12 +74,11 @@ Answer limit(KeyRing& keys, CustomerLimits& limits, Exchange& exchange, const Pa
     CO_TRY(check_operator(exchange));
     CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
     CO_TRY_LET(const auto settings, decode_settings(fields));
+    CO_TRY_LET(const auto nesting, fields.flag("nesting"));
     const std::string& name = params.at("name");
     CO_TRY(keys.check(name));
-    CO_TRY(co_await limits.set(name, settings));
-    Json json = Json::object();
-    json["limits"] = limits_json(limits, name);
-    co_return std::optional(answer(json));
+    CO_TRY(co_await limits.set(name, settings, nesting));
+    co_return std::optional(answer(share_json(limits, name)));
 }
 
 }  // namespace

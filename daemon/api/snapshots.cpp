@@ -16,9 +16,10 @@ using Answer = Task<Result<std::optional<Response>>>;
 constexpr int64_t kMostForks = 1000;
 
 Json snapshot_json(const SnapshotRecord& snapshot) {
-    return {{"id", snapshot.id},      {"name", snapshot.name},
-            {"box_id", snapshot.box}, {"size_bytes", snapshot.bytes},
-            {"status", "ready"},      {"created_at", snapshot.created_ms / 1000}};
+    return {{"id", snapshot.id},          {"name", snapshot.name},
+            {"box_id", snapshot.box},     {"size_bytes", snapshot.bytes},
+            {"status", "ready"},          {"created_at", snapshot.created_ms / 1000},
+            {"nesting", snapshot.nesting}};
 }
 
 Json details_json(const KeepTimes& times) {
@@ -116,6 +117,7 @@ Answer create(Services& services, Exchange& exchange) {
         co_return invalid("runtime: snapshot " + id + " is of a box of image " + snapshot.image + "; leave it out");
     }
     CO_TRY_LET(CreateBox command, decode_create(exchange, fields, Snapshots::as_image(snapshot), snapshot.size));
+    if (!fields.has("nesting")) command.nesting = snapshot.nesting;
     CO_TRY_LET(const Identity identity, decode_identity(fields));
     CO_TRY_LET(const auto agent, decode_agent(fields));
     CO_TRY_LET(const auto box, co_await services.boxes.create(std::move(command)));
@@ -135,6 +137,7 @@ Answer fork(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(CreateBox model, decode_create(exchange, fields, ImageRecord{}, box->record.size));
     // A copy of a box that must not talk does not begin to.
     if (!fields.has("network_policy")) model.network = box->record.network;
+    if (!fields.has("nesting")) model.nesting = box->record.nesting;
     if (!fields.has("github_token")) model.git_token = box->record.git_token;
     model.clone_repo = box->record.clone_repo;
     CO_TRY_LET(const Identity identity, decode_identity(fields));

@@ -84,7 +84,8 @@ Result<Life> build_life(Mechanisms& mechanisms, const BoxRecord& box, Upper uppe
     });
     TRY(limit_disk(mechanisms, box, most_disk, kStartMargin));
     lap.to(times.upper);
-    const UniqueFd userns = TRY(runtime::make_user_namespace(base));
+    const auto nesting = box.nesting ? runtime::Nesting::kAllowed : runtime::Nesting::kRefused;
+    const UniqueFd userns = TRY(runtime::make_user_namespace(base, nesting));
     lap.to(times.user_namespace);
 
     netns::Slot slot = TRY_IN("taking a network slot", mechanisms.slots->take());
@@ -129,7 +130,8 @@ Result<Life> build_life(Mechanisms& mechanisms, const BoxRecord& box, Upper uppe
                                   .hostname = hostname_of(box),
                                   .address = netns::to_string(slot.address),
                                   .nameserver = netns::to_string(mechanisms.network.gateway()),
-                                  .tmp_bytes = size->memory_bytes / 2};
+                                  .tmp_bytes = size->memory_bytes / 2,
+                                  .nesting = nesting};
     runtime::Spawned spawned = TRY_IN("starting its init", mechanisms.launcher.spawn(plan));
     Undo kill_init([&] {
         sys_pidfd_send_signal(spawned.pidfd.get(), SIGKILL);

@@ -217,6 +217,7 @@ Result<std::shared_ptr<Admission>> Manager::admit(const CreateBox& command) {
             ErrorKind::kLimit, 0,
             "this host is set to hold at most " + std::to_string(most) + " boxes; delete some, or raise max_boxes"};
     }
+    if (command.nesting) TRY(limits_.check_nesting(command.customer));
     const HostRoom room = TRY(host_room());
     TRY(check_room(room));
     TRY(limits_.check(command.customer, Resource::kDisk, 1));
@@ -266,6 +267,7 @@ Task<Result<std::shared_ptr<Box>>> Manager::create(CreateBox command) {
     record.network = command.network;
     record.clone_repo = command.clone_repo;
     record.git_token = command.git_token;
+    record.nesting = command.nesting;
     record.keep_alive = command.keep_alive;
     record.init_command = command.init_command;
     record.idle_timeout = command.idle_timeout;

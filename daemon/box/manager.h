@@ -36,6 +36,7 @@ struct CreateBox {
     NetworkPolicy network;
     std::string clone_repo{};
     std::string git_token{};
+    bool nesting = false;
     bool keep_alive = false;
     std::string init_command;
     int64_t idle_timeout = -1;               ///< seconds; 0: never, -1: as the daemon is set

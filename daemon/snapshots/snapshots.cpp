@@ -26,7 +26,8 @@ SnapshotRecord describe(const Box& box, std::string name) {
             .env = record.env,
             .bytes = std::max(record.disk_bytes, box.upper_bytes),
             .booked_ms = unix_now_ms(),
-            .created_ms = unix_now_ms()};
+            .created_ms = unix_now_ms(),
+            .nesting = record.nesting};
 }
 
 }  // namespace

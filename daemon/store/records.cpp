@@ -169,6 +169,10 @@ UPDATE prompts SET webhook_url = seal(webhook_url, 'prompts.webhook_url/' || run
 UPDATE model_keys SET key = seal(key, 'model_keys.key/' || customer || '/' || provider);
 INSERT INTO meta VALUES ('sealed', seal('hutch', 'meta.value/sealed'));
 )sql",
+    R"sql(
+ALTER TABLE boxes ADD COLUMN nesting INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE snapshots ADD COLUMN nesting INTEGER NOT NULL DEFAULT 0;
+)sql",
 };
 
 Result<std::optional<std::string>> meta(Database& database, const char* key) {
@@ -282,7 +286,7 @@ Result<void> Records::put_box(const BoxRecord& box) {
         .query(
             "INSERT INTO boxes VALUES (?1, NULLIF(?2, ''), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, "
             "?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, "
-            "?36, ?37) "
+            "?36, ?37, ?38) "
             "ON CONFLICT "
             "(id) DO "
             "UPDATE SET name "
@@ -330,6 +334,7 @@ Result<void> Records::put_box(const BoxRecord& box) {
         .bind(join(box.network.denied_cidrs))
         .bind(box.clone_repo)
         .bind(git_token)
+        .bind(int64_t{box.nesting})
         .run();
 }
 
@@ -373,6 +378,7 @@ Result<std::vector<BoxRecord>> Records::boxes() {
         box.network = {static_cast<NetworkMode>(query.number(32)), split(query.text(33)), split(query.text(34))};
         box.clone_repo = query.text(35);
         box.git_token = TRY(unseal(query.text(36), "boxes.git_token", box.id));
+        box.nesting = query.number(37) != 0;
         boxes.push_back(std::move(box));
     }
     return boxes;

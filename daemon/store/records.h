@@ -31,7 +31,7 @@ struct KeyRecord {
 /// A limit of one customer that is not as every customer's is.
 struct LimitRecord {
     std::string customer;
-    std::string resource;  ///< "boxes"
+    std::string resource;  ///< "boxes"; or "nesting", where 1 allows it
     int64_t limit = 0;     ///< 0: none
 };
 
@@ -124,6 +124,7 @@ struct BoxRecord {
     NetworkPolicy network{};
     std::string clone_repo{};  ///< what was last cloned into it, as it was asked for
     std::string git_token{};   ///< for its git steps; never shown, never in its files
+    bool nesting = false;      ///< programs in it may make namespaces of their own
 };
 
 struct ImageRecord {
@@ -152,6 +153,7 @@ struct SnapshotRecord {
     bool measured = false;   ///< that is exact, not an estimate
     int64_t booked_ms = 0;   ///< until when its storage is booked, Unix milliseconds
     int64_t created_ms = 0;  ///< Unix milliseconds
+    bool nesting = false;    ///< of the box
 };
 
 /// What a session of an agent has taken, all its prompts together.

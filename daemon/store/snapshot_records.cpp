@@ -6,7 +6,7 @@ Result<void> Records::put_snapshot(const SnapshotRecord& snapshot) {
     const std::string env = TRY(seal(join(snapshot.env), "snapshots.env", snapshot.id));
     return database_
         .query(
-            "INSERT INTO snapshots VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) "
+            "INSERT INTO snapshots VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) "
             "ON CONFLICT (id) DO UPDATE SET bytes = ?9, booked_ms = ?10, measured = ?12")
         .bind(snapshot.id)
         .bind(snapshot.name)
@@ -21,6 +21,7 @@ Result<void> Records::put_snapshot(const SnapshotRecord& snapshot) {
         .bind(snapshot.created_ms)
         .bind(int64_t{snapshot.measured})
         .bind(snapshot.customer)
+        .bind(int64_t{snapshot.nesting})
         .run();
 }
 
@@ -45,7 +46,8 @@ Result<std::vector<SnapshotRecord>> Records::snapshots() {
                              .bytes = query.number(8),
                              .measured = query.number(11) != 0,
                              .booked_ms = query.number_within(9, 0, kLatestMs),
-                             .created_ms = query.number(10)});
+                             .created_ms = query.number(10),
+                             .nesting = query.number(13) != 0});
     }
     return snapshots;
 }

@@ -79,15 +79,26 @@ bool mount_fresh(const char* type, unsigned attributes, const Option (&options)[
 
 constexpr Option kNoOptions[] = {{nullptr, nullptr}};
 
-bool mount_all(int root, int sysfs, const char* size, const char*& object) {
+// A namespace within may have a /proc of its own only if some /proc that it can see by its mounts, covered or not, has
+// nothing hidden in it (mount_too_revealing() in fs/namespace.c). This one is covered at once, by that of the box:
+// there is no way to it, and no way to uncover it without power over the box's mounts, which nobody has in there.
+bool mount_whole_proc(int root) {
+    const Option tiny[] = {{"mode", "555"}, {"nr_inodes", "2"}};
+    if (!mount_fresh("tmpfs", kNoEverything, tiny, root, "proc")) return false;
+    return mount_fresh("proc", kNoEverything, kNoOptions, root, "proc/whole");
+}
+
+bool mount_all(int root, int sysfs, const char* size, Nesting nesting, const char*& object) {
     const Option tmp[] = {{"mode", "1777"}, {"size", size}};
     char terminals_at_most[12];
     snprintf(terminals_at_most, sizeof(terminals_at_most), "%u", kTerminalsPerBox);
     const Option pts[] = {{"ptmxmode", "0666"}, {"mode", "0620"}, {"gid", "5"}, {"max", terminals_at_most}};
     object = "/proc";
+    if (nesting == Nesting::kAllowed && !mount_whole_proc(root)) return false;
     if (!mount_fresh("proc", kNoEverything, kNoOptions, root, "proc")) return false;
     object = "/dev";
-    const int devices = sys_open_tree(AT_FDCWD, "/dev", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    const char* const made = nesting == Nesting::kAllowed ? "/dev-nesting" : "/dev";
+    const int devices = sys_open_tree(AT_FDCWD, made, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
     if (devices < 0 || !attach_inside(devices, root, "dev")) return false;
     close(devices);
     object = "/dev/pts";  // every mount of it is an instance of its own
@@ -299,7 +310,8 @@ bool set_up(const Packet& packet, Context& context, Reply& failed) {
     if (fchdir(root) != 0) return fail(Stage::kRoot, "/box");
     char size[24];
     snprintf(size, sizeof(size), "%llu", static_cast<unsigned long long>(setup.tmp_bytes));
-    if (!mount_all(root, packet.fd_count > 1 ? packet.fds[1] : -1, size, object)) return fail(Stage::kMount, object);
+    const int sysfs = packet.fd_count > 1 ? packet.fds[1] : -1;
+    if (!mount_all(root, sysfs, size, setup.nesting, object)) return fail(Stage::kMount, object);
     if (!mask_all(root, object)) return fail(Stage::kMask, object);
     if (!write_protect(root, object)) return fail(Stage::kMask, object);
     if (!enter(object)) return fail(Stage::kPivot, object);

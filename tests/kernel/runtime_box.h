@@ -47,7 +47,7 @@ class Box {
           group_(must(g_host.groups().create(id_, {.memory_bytes = 4ULL << 30, .cpus = 2, .pids = 8192}, base_))),
           leaf_(must(group_.make_leaf("init", base_))),
           tasks_(must(group_.open_v1_tasks())),
-          userns_(must(make_user_namespace(base_))) {
+          userns_(must(make_user_namespace(base_, g_nesting))) {
         std::thread([this] {  // a thread's network namespace is its own
             unshare(CLONE_NEWNET);
             netns_ = must(open_at(AT_FDCWD, "/proc/thread-self/ns/net", O_RDONLY));
@@ -76,7 +76,8 @@ class Box {
                          .hostname = "hutch-test",
                          .address = "198.18.0.2",
                          .nameserver = "198.18.0.1",
-                         .tmp_bytes = 16 << 20};
+                         .tmp_bytes = 16 << 20,
+                         .nesting = g_nesting};
     }
     Box(const Box&) = delete;
     Box& operator=(const Box&) = delete;

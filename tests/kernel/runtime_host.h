@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <sys/stat.h>
 
+#include <cstdlib>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -25,6 +26,10 @@ T must(Result<T> result) {
     if (!result.ok()) throw std::runtime_error(result.error().message);
     if constexpr (!std::is_void_v<T>) return std::move(result).value();
 }
+
+/// The boxes of these tests are made with nesting where the environment says HUTCH_TEST_NESTING: the same walls must
+/// hold.
+inline const Nesting g_nesting = getenv("HUTCH_TEST_NESTING") != nullptr ? Nesting::kAllowed : Nesting::kRefused;
 
 /// What all boxes of a test program share: a mount namespace of its own, a directory, a parent group, the launcher.
 class RuntimeHost : public ::testing::Environment {

@@ -48,9 +48,10 @@ class NeighboursTest : public RuntimeTest, public ::testing::WithParamInterface<
         while (!line.ends_with('\n') && read(running.out.get(), &byte, 1) == 1) line += byte;
         return line;
     }
+    void get_theirs_beside_one_at_its_limit();
 };
 
-TEST_P(NeighboursTest, GetTheirsBesideOneAtItsLimit) {
+void NeighboursTest::get_theirs_beside_one_at_its_limit() {
     const Kind& kind = GetParam();
     const Image image;
     Box neighbour(image);
@@ -69,17 +70,40 @@ TEST_P(NeighboursTest, GetTheirsBesideOneAtItsLimit) {
     box().finish(taker);
 }
 
+std::string name_of_kind(const ::testing::TestParamInfo<Kind>& kind) {
+    std::string name = kind.param.name;
+    std::replace(name.begin(), name.end(), '-', '_');
+    return name;
+}
+
+TEST_P(NeighboursTest, GetTheirsBesideOneAtItsLimit) {
+    get_theirs_beside_one_at_its_limit();
+}
+
 INSTANTIATE_TEST_SUITE_P(Of, NeighboursTest,
                          ::testing::Values(Kind{"inotify-instance", "EMFILE"}, Kind{"inotify-watch", "ENOSPC"},
                                            Kind{"pending-signal", "EAGAIN"}, Kind{"posix-timer", "EAGAIN"},
                                            Kind{"message-queue", "EMFILE"}, Kind{"locked-segment", "ENOMEM"},
                                            Kind{"terminal", "ENOSPC"}, Kind{"pipe-pages", "EPERM"},
                                            Kind{"semaphore-set", "ENOSPC"}),
-                         [](const auto& kind) {
-                             std::string name = kind.param.name;
-                             std::replace(name.begin(), name.end(), '-', '_');
-                             return name;
-                         });
+                         name_of_kind);
+
+class NestingNeighboursTest : public NeighboursTest {
+  protected:
+    void SetUp() override {
+        if (g_nesting == Nesting::kRefused) GTEST_SKIP() << "of boxes with nesting";
+        NeighboursTest::SetUp();
+    }
+};
+
+TEST_P(NestingNeighboursTest, GetTheirsBesideOneAtItsLimit) {
+    get_theirs_beside_one_at_its_limit();
+}
+
+INSTANTIATE_TEST_SUITE_P(Of, NestingNeighboursTest,
+                         ::testing::Values(Kind{"user-namespace", "ENOSPC"}, Kind{"mount-namespace", "ENOSPC"},
+                                           Kind{"network-namespace", "ENOSPC"}, Kind{"process-namespace", "ENOSPC"}),
+                         name_of_kind);
 
 TEST_F(RuntimeTest, ItHasItsShareOfTerminals) {
     Running taker = box().begin({.argv = {"/probe", "take", "terminal"}});

@@ -83,6 +83,19 @@ TEST_F(RuntimeWallsTest, InitIsNotTraced) {
     }
 }
 
+TEST_F(RuntimeWallsTest, RootTracesAndReadsWhatUsersRunAndUsersDoNot) {
+    Running user = box().begin({.argv = {"/probe", "wait"}, .uid = kBoxUser});
+    const std::string pid = std::to_string(user.pid);
+    for (const char* attempt : {"ptrace-attach", "ptrace-seize", "process_vm_readv"}) {
+        EXPECT_EQ(probe({attempt, pid}), "done") << attempt;
+        EXPECT_EQ(probe({attempt, pid}, kBoxUser + 1), "EPERM") << attempt;
+    }
+    EXPECT_EQ(probe({"readlink", "/proc/" + pid + "/exe"}), "done");
+    EXPECT_EQ(probe({"readlink", "/proc/" + pid + "/exe"}, kBoxUser + 1), "EACCES");
+    user.in.reset();
+    box().finish(user);
+}
+
 TEST_F(RuntimeWallsTest, InitKeepsItsLimitsAndItsPlaceWithTheScheduler) {
     EXPECT_EQ(probe({"read-limit", "1"}), "done");
     for (const char* attempt : {"set-limit", "set-affinity", "set-scheduler", "set-priority", "set-io-priority"}) {
@@ -146,8 +159,8 @@ uint64_t mask(std::initializer_list<unsigned> capabilities) {
     return sum;
 }
 const uint64_t kKept = mask({CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_KILL, CAP_SETGID, CAP_SETUID,
-                             CAP_SETPCAP, CAP_NET_BIND_SERVICE, CAP_SYS_CHROOT, CAP_AUDIT_WRITE, CAP_SETFCAP,
-                             CAP_NET_RAW, CAP_NET_ADMIN, CAP_IPC_LOCK, CAP_SYS_NICE});
+                             CAP_SETPCAP, CAP_NET_BIND_SERVICE, CAP_SYS_CHROOT, CAP_SYS_PTRACE, CAP_AUDIT_WRITE,
+                             CAP_SETFCAP, CAP_NET_RAW, CAP_NET_ADMIN, CAP_IPC_LOCK, CAP_SYS_NICE});
 
 TEST_F(RuntimeWallsTest, RootHasTheCapabilitiesListedAndNoOthers) {
     auto told = status(0);
@@ -268,9 +281,10 @@ TEST_F(RuntimeWallsTest, WhatSetsTheKernelIsReadOnly) {
 TEST_F(RuntimeWallsTest, DevicesAreTheHarmlessOnesAndTheirDirectoryIsReadOnly) {
     expect({"kind", "/dev"}, "read-only full directory");
     EXPECT_EQ(probe({"kind", "/dev/null"}), "device 1:3");
-    for (const char* path : {"/dev/kmsg", "/dev/mem", "/dev/fuse", "/dev/kvm", "/dev/loop-control", "/dev/net/tun"}) {
+    for (const char* path : {"/dev/kmsg", "/dev/mem", "/dev/fuse", "/dev/kvm", "/dev/loop-control"}) {
         EXPECT_EQ(probe({"open-read", path}), "ENOENT") << path;
     }
+    EXPECT_EQ(probe({"kind", "/dev/net/tun"}), g_nesting == Nesting::kAllowed ? "device 10:200" : "ENOENT");
 }
 
 TEST_F(RuntimeWallsTest, ControlGroupsAreNotVisible) {

@@ -3,6 +3,7 @@
 #include <linux/audit.h>
 #include <linux/netlink.h>
 #include <linux/seccomp.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <sys/ioctl.h>
@@ -10,10 +11,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
+#include <memory>
 
 #include "runtime/link.h"
 #include "runtime/seccomp.h"
+#include "runtime/seccomp_calls.h"
 
 namespace hutch::runtime {
 namespace {
@@ -79,9 +83,11 @@ constexpr uint64_t kAboveInt = 1ULL << 32U;  // what the kernel cuts off an int 
 class SeccompTest : public ::testing::Test {
   protected:
     static void SetUpTestSuite() {
-        auto compiled = compile_filters();
-        ASSERT_TRUE(compiled.ok()) << compiled.error().message;
-        filters_ = std::move(compiled).value();
+        for (const Nesting nesting : {Nesting::kRefused, Nesting::kAllowed}) {
+            auto compiled = compile_filters(nesting);
+            ASSERT_TRUE(compiled.ok()) << compiled.error().message;
+            (nesting == Nesting::kAllowed ? nesting_ : filters_) = std::move(compiled).value();
+        }
     }
     static seccomp_data call(int number, std::initializer_list<uint64_t> arguments) {
         seccomp_data data{};
@@ -92,30 +98,96 @@ class SeccompTest : public ::testing::Test {
     }
     /// What a command is answered: the kernel takes the stricter of the two programs' verdicts.
     static uint32_t command(int number, std::initializer_list<uint64_t> arguments = {}) {
-        const uint32_t box = judge(filters_.box, call(number, arguments)).action;
-        const uint32_t run = judge(filters_.run, call(number, arguments)).action;
-        return run == kAllow ? box : run;
+        return judge_both(filters_, number, arguments);
+    }
+    static uint32_t nesting_command(int number, std::initializer_list<uint64_t> arguments = {}) {
+        return judge_both(nesting_, number, arguments);
     }
     static uint32_t init(int number, std::initializer_list<uint64_t> arguments = {}) {
         return judge(filters_.box, call(number, arguments)).action;
     }
 
     static inline Filters filters_;
+    static inline Filters nesting_;
+
+  private:
+    static uint32_t judge_both(const Filters& filters, int number, std::initializer_list<uint64_t> arguments) {
+        const uint32_t box = judge(filters.box, call(number, arguments)).action;
+        const uint32_t run = judge(filters.run, call(number, arguments)).action;
+        return run == kAllow ? box : run;
+    }
 };
 
 TEST_F(SeccompTest, ProgramsFitInitAndThePacket) {
-    EXPECT_LE(filters_.box.size(), kMaxFilter);
-    EXPECT_LE(filters_.run.size(), kMaxRunFilter);
-    EXPECT_LE(sizeof(runtime::Setup) + (filters_.box.size() + filters_.run.size()) * sizeof(sock_filter), kMaxMessage);
+    for (const Filters& filters : {filters_, nesting_}) {
+        EXPECT_LE(filters.box.size(), kMaxFilter);
+        EXPECT_LE(filters.run.size(), kMaxRunFilter);
+        EXPECT_LE(sizeof(runtime::Setup) + (filters.box.size() + filters.run.size()) * sizeof(sock_filter),
+                  kMaxMessage);
+    }
 }
 
 TEST_F(SeccompTest, AnyCallIsJudgedInFewInstructions) {
-    size_t most = 0;
-    for (int number = 0; number < 600; ++number) {
-        most =
-            std::max(most, judge(filters_.box, call(number, {})).steps + judge(filters_.run, call(number, {})).steps);
+    for (const Filters& filters : {filters_, nesting_}) {
+        size_t most = 0;
+        for (int number = 0; number < 600; ++number) {
+            most =
+                std::max(most, judge(filters.box, call(number, {})).steps + judge(filters.run, call(number, {})).steps);
+        }
+        EXPECT_LE(most, 64U) << "a tree, not a walk";
     }
-    EXPECT_LE(most, 64U) << "a tree, not a walk";
+}
+
+TEST_F(SeccompTest, NestingOpensNamespacesAndMountsAndNothingElse) {
+    for (int number = 0; number < 600; ++number) {
+        const uint32_t plain = command(number);
+        const uint32_t nesting = nesting_command(number);
+        const std::unique_ptr<char, decltype(&free)> owned(seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, number),
+                                                           free);
+        const char* const name = owned.get();
+        const auto is_in = [name](const auto& names) {
+            return name != nullptr && std::any_of(std::begin(names), std::end(names),
+                                                  [name](const char* one) { return std::string_view(one) == name; });
+        };
+        if (is_in(kNesting) || (name != nullptr && std::string_view(name) == "unshare")) {
+            EXPECT_EQ(plain, error(EPERM)) << name;
+            EXPECT_EQ(nesting, kAllow) << name;
+        } else if (is_in(kKeys)) {
+            EXPECT_EQ(nesting, error(ENOSYS)) << name;
+        } else {
+            EXPECT_EQ(nesting, plain) << number;
+        }
+    }
+}
+
+TEST_F(SeccompTest, NestingOpensNoTimeAndNoUnknownNamespaces) {
+    EXPECT_EQ(nesting_command(SYS_unshare, {CLONE_NEWUSER | CLONE_NEWNET}), kAllow);
+    EXPECT_EQ(nesting_command(SYS_clone, {CLONE_NEWUSER | SIGCHLD}), kAllow);
+    EXPECT_EQ(nesting_command(SYS_unshare, {CLONE_NEWUSER | CLONE_NEWTIME}), error(EPERM));
+    EXPECT_EQ(nesting_command(SYS_unshare, {kAboveInt}), error(ENOSYS));
+    EXPECT_EQ(nesting_command(SYS_clone3), error(ENOSYS));
+}
+
+TEST_F(SeccompTest, NestingClosesFirewallsOfSocketOptionsAndRawSockets) {
+    for (const uint64_t high : {uint64_t{0}, kAboveInt}) {
+        for (const unsigned name : {64U, 65U, 67U, 96U, 99U, 128U, 131U, 1152U, 1183U, 16U, 17U}) {
+            EXPECT_EQ(nesting_command(SYS_setsockopt, {3, high | IPPROTO_IP, high | name}), error(ENOPROTOOPT)) << name;
+            EXPECT_EQ(nesting_command(SYS_getsockopt, {3, high | IPPROTO_IP, high | name}), error(ENOPROTOOPT)) << name;
+        }
+        for (const unsigned name : {64U, 65U, 68U, 69U, 34U, 35U}) {
+            EXPECT_EQ(nesting_command(SYS_setsockopt, {3, high | IPPROTO_IPV6, high | name}), error(ENOPROTOOPT))
+                << name;
+        }
+    }
+    for (const unsigned name : {1U, 10U, 15U, 18U, 50U, 80U}) {
+        EXPECT_EQ(nesting_command(SYS_setsockopt, {3, IPPROTO_IP, name}), kAllow) << name;
+    }
+    for (const unsigned name : {26U, 36U, 66U, 67U, 70U, 72U, 80U}) {
+        EXPECT_EQ(nesting_command(SYS_setsockopt, {3, IPPROTO_IPV6, name}), kAllow) << name;
+    }
+    EXPECT_EQ(nesting_command(SYS_setsockopt, {3, SOL_SOCKET, 64}), kAllow);
+    EXPECT_EQ(nesting_command(SYS_socket, {AF_INET, SOCK_RAW, IPPROTO_RAW}), error(EPERM));
+    EXPECT_EQ(command(SYS_socket, {AF_INET, SOCK_RAW, IPPROTO_RAW}), kAllow) << "the kernel refuses it";
 }
 
 TEST_F(SeccompTest, KnownDangerousCallsAreRefused) {

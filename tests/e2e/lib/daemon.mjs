@@ -23,6 +23,8 @@ const kPool = 4;
 const kStoreSize = process.env.HUTCH_TEST_STORE_SIZE ? ['--store_size', process.env.HUTCH_TEST_STORE_SIZE] : [];
 // Every box of the suite is one that was restored from a snapshot.
 const kRestored = process.env.HUTCH_TEST_RESTORED === '1';
+// Every box of the suite is one with nesting.
+export const kNesting = process.env.HUTCH_TEST_NESTING === '1';
 
 async function freePort() {
   const server = net.createServer().listen(0, '127.0.0.1');
@@ -48,7 +50,7 @@ export class Daemon {
     this.args = [
       '--name', name, '--state_dir', this.state, '--run_dir', path.join(this.directory, 'run'), '--socket', this.socket,
       '--network', network, '--default_image', 'busybox', '--pool', String(kPool),
-      ...kStoreSize, ...args,
+      ...kStoreSize, ...(kNesting ? ['--allow_nesting'] : []), ...args,
     ];
     this.images = images;
   }
@@ -175,7 +177,7 @@ export class Daemon {
   }
 
   async box(body = {}) {
-    const made = new Box(this, await this.json('POST', '/v2/box', body, 201));
+    const made = new Box(this, await this.json('POST', '/v2/box', { ...(kNesting && { nesting: true }), ...body }, 201));
     return kRestored ? this.restored(made, body) : made;
   }
 

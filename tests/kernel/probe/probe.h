@@ -19,5 +19,11 @@ std::span<const Attempt> foreign_attempts();  ///< sockets, and the same by the 
 std::span<const Attempt> process_attempts();  ///< files, devices, other processes
 std::span<const Attempt> facts();             ///< what the process finds itself to be
 std::span<const Attempt> takers();            ///< who takes all that there is of something
+std::span<const Attempt> nesting_attempts();  ///< what root of a namespace of one's own making may try
+std::span<const Attempt> nests();             ///< who makes such a namespace, and an attempt in it
+
+/// A child that has made a namespace of a kind, such as CLONE_NEWNET, in a user namespace of its own, as that user; its
+/// pid. It holds them until this process ends.
+long hold_namespace(long user, unsigned long flag);
 
 }  // namespace hutch::probe

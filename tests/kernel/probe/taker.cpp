@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <mqueue.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -108,6 +109,11 @@ constexpr Kind kKinds[] = {
     {"terminal", terminal},
     {"pipe-pages", pipe_pages},
     {"semaphore-set", semaphores},
+    // By a user of its own each: what a user may have is not what bounds the box.
+    {"user-namespace", [](long n) { return hold_namespace(n, 0); }},
+    {"mount-namespace", [](long n) { return hold_namespace(n, CLONE_NEWNS); }},
+    {"network-namespace", [](long n) { return hold_namespace(n, CLONE_NEWNET); }},
+    {"process-namespace", [](long n) { return hold_namespace(n, CLONE_NEWPID); }},
     {"aio-context",
      [](long /*n*/) {
          unsigned long context = 0;

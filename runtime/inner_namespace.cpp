@@ -1,0 +1,145 @@
+#include "runtime/inner_namespace.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/syscalls.h"
+#include "runtime/child_code.h"
+#include "runtime/nesting.h"
+
+// Who writes the id map of a namespace must be in the one above (proc_uid_map_write() in kernel/user_namespace.c),
+// which no thread of ours can join. So two children do it, which share our memory and descriptors, and make system
+// calls only:
+//
+//   worker thread            writer                               maker
+//     clone(VM, VFORK)  -->    setns outer, still the host's uid 0
+//                              its limits
+//                              clone(VM)                     -->    become root of outer
+//                                                                   unshare its user namespace, open it
+//                              id maps of the maker          <--    "1" > pipe
+//                              kill, wait
+//     takes the fd      <--    _exit
+
+namespace hutch::runtime {
+namespace {
+
+struct Journey {
+    int outer = -1;
+    int said = -1, heard = -1;  ///< ends of a pipe
+    char* maker_stack_end = nullptr;
+    volatile int inner = -1;
+    const char* volatile failed_step = nullptr;
+    volatile int failed_code = 0;
+};
+
+[[noreturn]] HUTCH_CHILD_CODE void leave() {
+    for (;;) syscall(SYS_exit, 0);
+}
+
+HUTCH_CHILD_CODE void fail(Journey& journey, const char* step) {
+    journey.failed_code = errno;
+    journey.failed_step = step;
+}
+
+HUTCH_CHILD_CODE bool write_text(const char* path, const char* text) {
+    const long file = syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CLOEXEC);
+    if (file < 0) return false;
+    const bool written = syscall(SYS_write, file, text, strlen(text)) == static_cast<long>(strlen(text));
+    const int code = errno;
+    syscall(SYS_close, file);
+    errno = code;
+    return written;
+}
+
+HUTCH_CHILD_CODE void become_inner(Journey& journey) {
+    if (sys_setgroups(0, nullptr) != 0 || sys_setresgid(0) != 0 || sys_setresuid(0) != 0) {
+        return fail(journey, "becoming its root");
+    }
+    if (syscall(SYS_unshare, CLONE_NEWUSER) != 0) return fail(journey, "making one within it");
+    syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);  // a change of credentials would have undone it
+    journey.inner = static_cast<int>(syscall(SYS_openat, AT_FDCWD, "/proc/self/ns/user", O_RDONLY | O_CLOEXEC));
+    if (journey.inner < 0) fail(journey, "opening the one within");
+}
+
+HUTCH_CHILD_CODE int make(void* its_journey) {
+    auto& journey = *static_cast<Journey*>(its_journey);
+    become_inner(journey);
+    syscall(SYS_write, journey.said, "1", 1);
+    for (;;) syscall(SYS_pause);
+}
+
+/// "/proc/PID/FILE" of the maker; no snprintf, which may take a lock.
+HUTCH_CHILD_CODE bool write_map(pid_t maker, const char* file) {
+    char path[64] = "/proc/";
+    char digits[12];
+    size_t count = 0;
+    for (unsigned rest = static_cast<unsigned>(maker); rest != 0; rest /= 10) {
+        digits[count++] = static_cast<char>('0' + rest % 10);
+    }
+    size_t length = strlen(path);
+    while (count > 0) path[length++] = digits[--count];
+    strcpy(path + length, file);
+    return write_text(path, "0 0 65536");
+}
+
+HUTCH_CHILD_CODE void write_settings(Journey& journey) {
+    // The namespace inherits it as a limit of all its processes together, which the box's pids group is for.
+    const rlimit none{RLIM_INFINITY, RLIM_INFINITY};
+    syscall(SYS_prlimit64, 0, RLIMIT_NPROC, &none, nullptr);
+    if (syscall(SYS_setns, journey.outer, CLONE_NEWUSER) != 0) return fail(journey, "joining the user namespace");
+    for (const NamespaceLimit& limit : kNamespaceLimits) {
+        if (!write_text(limit.file, limit.most)) return fail(journey, limit.file);
+    }
+    const pid_t maker = clone(make, journey.maker_stack_end, CLONE_VM | CLONE_FILES | SIGCHLD, &journey);
+    if (maker < 0) return fail(journey, "cloning");
+    char byte = 0;
+    while (syscall(SYS_read, journey.heard, &byte, 1) < 0 && errno == EINTR) {
+    }
+    if (journey.failed_step == nullptr && (!write_map(maker, "/uid_map") || !write_map(maker, "/gid_map"))) {
+        fail(journey, "mapping the ids of the one within");
+    }
+    syscall(SYS_kill, maker, SIGKILL);
+    while (syscall(SYS_wait4, maker, nullptr, 0, nullptr) < 0 && errno == EINTR) {
+    }
+}
+
+HUTCH_CHILD_CODE int write_and_leave(void* its_journey) {
+    write_settings(*static_cast<Journey*>(its_journey));
+    leave();
+}
+
+}  // namespace
+
+Result<UniqueFd> make_inner_namespace(const UniqueFd& outer) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) return errno_error("making a pipe");
+    const UniqueFd heard(ends[0]);
+    const UniqueFd said(ends[1]);
+    constexpr size_t kStack = 16 * 1024;
+    alignas(16) char writer_stack[kStack];
+    alignas(16) char maker_stack[kStack];
+    Journey journey{
+        .outer = outer.get(), .said = said.get(), .heard = heard.get(), .maker_stack_end = maker_stack + kStack};
+    pid_t writer = 0;
+    {
+        const BlockedSignals blocked;
+        writer =
+            clone(write_and_leave, writer_stack + kStack, CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, &journey);
+    }
+    if (writer < 0) return errno_error("cloning");
+    while (waitpid(writer, nullptr, 0) < 0 && errno == EINTR) {
+    }
+    UniqueFd inner(journey.inner);
+    if (journey.failed_step != nullptr) return errno_error(journey.failed_step, journey.failed_code);
+    return inner;
+}
+
+}  // namespace hutch::runtime
