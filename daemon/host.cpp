@@ -8,8 +8,10 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <cstring>
 
 #include "base/file.h"
+#include "base/priority.h"
 #include "base/syscalls.h"
 #include "base/undo.h"
 #include "daemon/host_room.h"
@@ -108,6 +110,11 @@ void decline_oom_killer() {
     const auto file = open_at(AT_FDCWD, "/proc/self/oom_score_adj", O_WRONLY);
     const auto set = file.ok() ? write_all(file.value().get(), "-900") : Result<void>(file.error());
     if (!set.ok()) log_warning("{}: out of memory, the kernel may end hutchd before its boxes", set.error().message);
+}
+
+void come_before_boxes() {
+    if (set_priority(kShortWork) == 0) return;
+    log_warning("sched_setattr: {}: boxes that compute without pause may delay the daemon", strerror(errno));
 }
 
 CustomerLimits::Limits limits_of_host(const Config& config) {

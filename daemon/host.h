@@ -31,6 +31,11 @@ void raise_descriptor_limit();
 /// (runtime/launcher.cpp).
 void decline_oom_killer();
 
+/// The event loop and what makes boxes get a CPU at once where boxes, or the daemon's own large work, compute without
+/// pause. Threads and boxes' inits inherit it; commands start from 0 again (runtime/init). First of all: it needs
+/// CAP_SYS_NICE.
+void come_before_boxes();
+
 /// What a customer may take of this host, of whom nothing else was said. After mount_store().
 CustomerLimits::Limits limits_of_host(const Config& config);
 

@@ -100,6 +100,7 @@ Task<> renew_certificate(std::shared_ptr<Tls> tls) {
 }
 
 Result<void> serve(const Config& config) {
+    come_before_boxes();
     TRY_IN("giving up power", runtime::keep_daemon_capabilities());  // before there is a second thread
     TRY(runtime::keep_memory_secret());
     umask(0022);  // whatever was inherited: modes inside boxes are those that were asked for
@@ -122,7 +123,7 @@ Result<void> serve(const Config& config) {
     asio::io_context loop(1);
     LagMeter lag(loop);
     Workers workers(config.workers);
-    Workers decoders(kDecoders);
+    Workers decoders(kDecoders, 0, Urgency::kBehind);
     EventLog events(loop.get_executor(), unix_now_ms());
     CustomerLimits limits = TRY(CustomerLimits::load(records, limits_of_host(config), config.allow_nesting));
     Runs runs(loop.get_executor(), records, events, limits, config.state_dir + "/runs");

@@ -7,18 +7,22 @@
 #include <optional>
 #include <type_traits>
 
+#include "base/priority.h"
 #include "daemon/async.h"
 #include "daemon/turns.h"
 
 namespace hutch::daemon {
+
+/// Whose work goes on beside everybody's and may take long computes at the priority of boxes' commands.
+enum class Urgency { kAtOnce, kBehind };
 
 /// The threads that make blocking kernel calls, so that the event loop never does. Counted: a storm of requests
 /// queues here instead of making threads.
 class Workers {
   public:
     /// Of one customer's work at most `each` is done at a time: by default, all threads but one.
-    explicit Workers(size_t threads, size_t each = 0)
-        : pool_(threads), turns_(threads, each > 0 ? each : std::max<size_t>(threads - 1, 1)) {}
+    explicit Workers(size_t threads, size_t each = 0, Urgency urgency = Urgency::kAtOnce)
+        : urgency_(urgency), pool_(threads), turns_(threads, each > 0 ? each : std::max<size_t>(threads - 1, 1)) {}
     ~Workers() { join(); }
     Workers(const Workers&) = delete;
     Workers& operator=(const Workers&) = delete;
@@ -34,7 +38,8 @@ class Workers {
         std::exception_ptr thrown;
         auto start = [&](auto handler) {
             auto back = asio::prefer(asio::get_associated_executor(handler), asio::execution::outstanding_work.tracked);
-            asio::post(pool_, [&result, &thrown, &work, back, handler = std::move(handler)]() mutable {
+            asio::post(pool_, [this, &result, &thrown, &work, back, handler = std::move(handler)]() mutable {
+                take_place();
                 try {
                     result.emplace(work());
                 } catch (...) {
@@ -51,7 +56,10 @@ class Workers {
     /// Runs `work` on a worker thread. Nobody waits for it, and it must not throw.
     template <typename F>
     void run_behind(F work) {
-        asio::post(pool_, std::move(work));
+        asio::post(pool_, [this, work = std::move(work)]() mutable {
+            take_place();
+            work();
+        });
     }
 
     /// The same, in that customer's turn: for whatever may wait for a disk, or for much of a box's making.
@@ -62,6 +70,13 @@ class Workers {
     }
 
   private:
+    // Linux keeps it for each thread.
+    void take_place() const {
+        thread_local bool taken = false;
+        if (urgency_ == Urgency::kBehind && !taken) taken = set_priority(kUsualPriority) == 0;
+    }
+
+    const Urgency urgency_;
     asio::thread_pool pool_;
     Turns turns_;
 };

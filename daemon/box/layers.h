@@ -63,7 +63,7 @@ class Layers {
     Boxes boxes_on_;
     std::map<std::string, LayerRecord> known_;  ///< by id
     std::stop_source stop_;
-    Workers adders_{1};  ///< not the workers of requests: a large tree takes seconds
+    Workers adders_{1, 0, Urgency::kBehind};  ///< not the workers of requests: a large tree takes seconds
 };
 
 bool contains(const std::vector<std::string>& layers, const std::string& layer);

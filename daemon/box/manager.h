@@ -194,7 +194,7 @@ class Manager {
     Signal awake_;  ///< some box is made or woken, or a limit is another
     Gate work_;
     Alarm alarm_;
-    Workers reclaimers_{1};  ///< not the workers of requests: a large box takes seconds
+    Workers reclaimers_{1, 0, Urgency::kBehind};  ///< not the workers of requests: a large box takes seconds
 };
 
 }  // namespace hutch::daemon

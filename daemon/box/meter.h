@@ -61,7 +61,7 @@ class Meter {
     Records& records_;
     Layers& layers_;
     std::stop_source stop_;
-    Workers measurers_{2};  ///< not the workers of requests: a large tree takes seconds
+    Workers measurers_{2, 0, Urgency::kBehind};  ///< not the workers of requests: a large tree takes seconds
 };
 
 }  // namespace hutch::daemon

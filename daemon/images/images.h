@@ -72,7 +72,9 @@ class Images {
     Manager& manager_;
     Runs& runs_;
     std::vector<std::weak_ptr<Unpacking>> unpackings_;
-    Workers unpackers_{2};  ///< of their own: an unpacking waits for its client, and nobody's box may wait for that
+    Workers unpackers_{
+        2, 0,
+        Urgency::kBehind};  ///< of their own: an unpacking waits for its client, and nobody's box may wait for that
     std::map<std::string, ImageRecord> images_;
     std::vector<std::weak_ptr<Making>> making_;  ///< each belongs to its import or build
 };

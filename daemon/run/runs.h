@@ -94,7 +94,7 @@ class Runs : public BoxListener {
     std::set<std::string> to_prune_;  ///< boxes
     size_t settled_since_prune_ = 0;
     int64_t kept_since_prune_ = 0;
-    Workers remover_{1};  ///< of files; last, since it uses the others
+    Workers remover_{1, 0, Urgency::kBehind};  ///< of files; last, since it uses the others
 };
 
 }  // namespace hutch::daemon

@@ -150,12 +150,12 @@ class Snapshots {
     std::stop_source stop_;
     // Not the workers of requests: a large tree takes seconds.
     Workers copiers_{2};
-    Workers comparers_{2};
-    Workers flatteners_{1};
+    Workers comparers_{2, 0, Urgency::kBehind};
+    Workers flatteners_{1, 0, Urgency::kBehind};
     static constexpr size_t kMostArchives = 12;
     static constexpr size_t kMostArchivesEach = 4;
-    std::multiset<std::string> archiving_;  ///< the customers that read them
-    Workers archivers_{kMostArchives};      // each holds a thread for as long as its client reads
+    std::multiset<std::string> archiving_;                   ///< the customers that read them
+    Workers archivers_{kMostArchives, 0, Urgency::kBehind};  // each holds a thread for as long as its client reads
 };
 
 }  // namespace hutch::daemon

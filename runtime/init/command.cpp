@@ -12,6 +12,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "base/priority.h"
 #include "base/syscalls.h"
 #include "runtime/init/init.h"
 
@@ -89,6 +90,7 @@ void exec_in_path(char* const* argv, char* const* env) {
         files.rlim_cur = files.rlim_max < kUsualFiles ? files.rlim_max : kUsualFiles;
         setrlimit(RLIMIT_NOFILE, &files);
     }
+    set_priority(kUsualPriority);  // init comes before all that it starts
     if (sys_seccomp(1 /* SECCOMP_SET_MODE_FILTER */, 0, const_cast<sock_fprog*>(attempt.filter)) != 0) {
         give_up(attempt, Stage::kSeccomp);
     }
