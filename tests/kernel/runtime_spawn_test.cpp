@@ -235,8 +235,9 @@ TEST_F(RuntimeInitTest, RunsFromASealedImageThatIsNoFileOfTheHost) {
     EXPECT_TRUE(!writable.ok() || write(writable.value().get(), "x", 1) < 0);
 }
 
-TEST_F(RuntimeInitTest, IsNotDumpable) {
-    // Its equal in user and permitted capabilities might trace it, or else needs an *effective* CAP_SYS_PTRACE.
+TEST_F(RuntimeInitTest, IsNotReachedByWhoHasAllCapabilitiesInItsUserNamespace) {
+    // Its equal in user and permitted capabilities might trace it were it dumpable, and one with an *effective*
+    // CAP_SYS_PTRACE were its image one that the box may read.
     const UniqueFd userns = must(open_at(AT_FDCWD, "/proc/" + std::to_string(box().init()) + "/ns/user", O_RDONLY));
     const auto take = [&](uint32_t without) {
         return test::run_in_user_namespace(userns.get(), 0, [&] {
@@ -248,7 +249,7 @@ TEST_F(RuntimeInitTest, IsNotDumpable) {
             return sys_pidfd_getfd(box().init_pidfd(), 0) < 0 ? errno : 0;
         });
     };
-    EXPECT_EQ(take(0), 0);
+    EXPECT_EQ(take(0), EPERM);
     EXPECT_EQ(take(1U << CAP_SYS_PTRACE), EPERM);
 }
 
