@@ -42,6 +42,9 @@ function rowsOf(file) {
 
 const oneLine = (text) => text.replaceAll('|', '\\|').replace(/\s+/g, ' ').trim();
 
+/// The first number with a point in what a program says of its version; else all of it.
+const versionIn = (text) => /\d+\.[\w.+~-]*\w/.exec(text)?.[0] ?? oneLine(text).slice(0, 60);
+
 /// What a script said last, and the command that failed.
 function complaint(text) {
   const lines = text.trimEnd().split('\n').filter((line) => line.trim() !== '');
@@ -73,9 +76,9 @@ function run(row) {
       ({ ended: failed, said } = inBox(box, step));
       if (failed !== null) break;
     }
-    const version = row.version ? inBox(box, row.version).said.trim().split('\n')[0] : '';
+    const version = row.version ? versionIn(inBox(box, row.version).said.trim().split('\n')[0]) : '';
     if (failed !== null && process.env.VERBOSE) console.log(said);
-    return { version: oneLine(version).slice(0, 60), failed: failed === null ? null : (row.why ?? failed) };
+    return { version, failed: failed === null ? null : (row.why ?? failed) };
   } finally {
     hutch(['rm', '--force', box]);
   }
