@@ -11,7 +11,7 @@
 # want: found
 # want: Zip archive data
 # want: loopback
-for tool in bzip2 curl file git gpg ip jq killall less locale lsb_release make nano patch ping ps python3 ssh sudo unzip vi wget xz zip zstd; do
+for tool in bzip2 curl file git gpg ip jq killall less locale lsb_release make mount nano patch ping ps python3 ssh sudo unzip vi wget xz zip zstd; do
     command -v $tool >/dev/null || echo "no $tool"
 done
 mkdir tree && echo content >tree/file

@@ -14,6 +14,8 @@ const kPage = path.join(kHere, '../../docs/compatibility.md');
 const kImage = 'compatibility'; // the default image with apt's lists, which every row would fetch anew
 const kMinutes = 10;
 const kFailed = 'failed: ';
+// As `grep -q`, but it reads to the end, so that it ends no writer before it by SIGPIPE.
+const kSays = 'says() { grep -c "$@" >/dev/null; }';
 
 function hutch(args, input) {
   const { status, stdout, stderr, error } = spawnSync(process.env.HUTCH, args, { encoding: 'utf8', input, timeout: (kMinutes + 1) * 60_000, maxBuffer: 1 << 28 });
@@ -40,6 +42,9 @@ function rowsOf(file) {
 
 const oneLine = (text) => text.replaceAll('|', '\\|').replace(/\s+/g, ' ').trim();
 
+/// The first number with a point in what a program says of its version; else all of it.
+const versionIn = (text) => /\d+\.[\w.+~-]*\w/.exec(text)?.[0] ?? oneLine(text).slice(0, 60);
+
 /// What a script said last, and the command that failed.
 function complaint(text) {
   const lines = text.trimEnd().split('\n').filter((line) => line.trim() !== '');
@@ -52,7 +57,7 @@ const plain = (text) => text.replace(/\x1b\[[0-9;]*[A-Za-z]/g, '').replace(/[\x0
 
 /// What the box said in `script`, which had `kMinutes` for it.
 function inBox(box, script) {
-  const watched = `trap 'echo "${kFailed}$BASH_COMMAND" >&2' ERR\n${script}`;
+  const watched = `${kSays}\ntrap 'echo "${kFailed}$BASH_COMMAND" >&2' ERR\n${script}`;
   const { status, text } = hutch(['exec', box, '--', 'timeout', String(kMinutes * 60), 'bash', '-euo', 'pipefail', '-c', watched]);
   const said = plain(text);
   return { ended: status === 124 ? `it takes longer than ${kMinutes} minutes here` : status === 0 ? null : complaint(said), said };
@@ -71,9 +76,9 @@ function run(row) {
       ({ ended: failed, said } = inBox(box, step));
       if (failed !== null) break;
     }
-    const version = row.version ? inBox(box, row.version).said.trim().split('\n')[0] : '';
+    const version = row.version ? versionIn(inBox(box, row.version).said.trim().split('\n')[0]) : '';
     if (failed !== null && process.env.VERBOSE) console.log(said);
-    return { version: oneLine(version).slice(0, 60), failed: failed === null ? null : (row.why ?? failed) };
+    return { version, failed: failed === null ? null : (row.why ?? failed) };
   } finally {
     hutch(['rm', '--force', box]);
   }
