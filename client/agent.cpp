@@ -134,7 +134,7 @@ Result<int> run(const Program& program, const AgentOptions& options) {
 
 /// Prompts from standard input, a line each, until its end; the agent goes on with what was said before.
 Result<int> talk(const Program& program, const AgentOptions& options) {
-    if (options.box.empty()) return invalid("name a box: hutch agent BOX, or hutch agent run PROMPT BOX");
+    if (options.box.empty()) return invalid("name a box: hutch agent BOX, or hutch agent run BOX PROMPT");
     const Api api = TRY(program.api());
     const bool terminal = isatty(STDIN_FILENO) != 0;
     int code = 0;
@@ -143,7 +143,7 @@ Result<int> talk(const Program& program, const AgentOptions& options) {
         if (!std::getline(std::cin, line)) break;
         if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
         const auto answered = prompt(api, options, line);
-        if (!answered.ok()) std::cerr << "hutch: " << printable(answered.error().message) << "\n";
+        if (!answered.ok()) complain(answered.error().message);
         code = answered.ok() ? 0 : 1;
     }
     if (terminal) TRY(show("\n"));
@@ -167,9 +167,9 @@ void add_agent_command(CLI::App& app, Program& program) {
     CLI::App* command = add_command(*agent, "run",
                                     "Give the agent of a box one prompt, and watch what it does\n\nAt the end the "
                                     "files that have changed are listed.",
-                                    "hutch agent run \"make the tests pass\" web --workdir app");
-    command->add_option("PROMPT", options->prompt, "What it is to do")->required();
+                                    "hutch agent run web \"make the tests pass\" --workdir app");
     add_box(*command, options->box);
+    command->add_option("PROMPT", options->prompt, "What it is to do")->required();
     command->add_option("-w,--workdir", options->folder, "Directory it works in")->type_name("DIR");
     command->add_flag("--json", options->json, "Its events, one JSON object a line, for programs");
     run_on(command, program, options, run);

@@ -6,7 +6,7 @@ namespace hutch::client {
 namespace {
 
 /// Whether the value of an option in `word` is the next word: `--workdir`, `-w`, `-itw`, but not `-w/tmp`.
-bool wants_next(std::string_view word, std::span<const std::string_view> valued) {
+bool wants_next(std::string_view word, std::span<const std::string> valued) {
     const auto is_valued = [&](std::string_view option) {
         return std::find(valued.begin(), valued.end(), option) != valued.end();
     };
@@ -18,7 +18,7 @@ bool wants_next(std::string_view word, std::span<const std::string_view> valued)
 }
 
 /// The index of the first word from `at` on that is neither an option nor an option's value.
-size_t next_positional(std::span<const std::string> words, size_t at, std::span<const std::string_view> valued) {
+size_t next_positional(std::span<const std::string> words, size_t at, std::span<const std::string> valued) {
     for (; at < words.size(); ++at) {
         const std::string& word = words[at];
         if (!word.starts_with('-')) return at;
@@ -29,11 +29,14 @@ size_t next_positional(std::span<const std::string> words, size_t at, std::span<
 
 }  // namespace
 
-Arguments part_arguments(std::span<const std::string> words, std::span<const std::string_view> valued) {
-    const size_t verb = next_positional(words, 0, valued);
-    if (verb >= words.size() || words[verb] != "exec") return {{words.begin(), words.end()}, {}};
-    const size_t box = next_positional(words, verb + 1, valued);
-    const size_t end = std::min(box + 1, words.size());
+Arguments part_arguments(std::span<const std::string> words, std::span<const std::string> valued,
+                         std::span<const Verb> verbs) {
+    const size_t at_verb = next_positional(words, 0, valued);
+    const auto verb = std::find_if(verbs.begin(), verbs.end(), [&](const Verb& one) {
+        return at_verb < words.size() && words[at_verb] == one.name;
+    });
+    if (verb == verbs.end()) return {{words.begin(), words.end()}, {}};
+    const size_t end = std::min(next_positional(words, at_verb + 1, verb->valued) + 1, words.size());
     size_t command = end;
     if (command < words.size() && words[command] == "--") ++command;
     const auto at = [&](size_t index) { return words.begin() + static_cast<std::ptrdiff_t>(index); };

@@ -46,7 +46,8 @@ void add_code_command(CLI::App& app, Program& program) {
                     "hutch code web hello.ts\n  echo 'print(6 * 7)' | hutch code lab - --language python");
     add_box(*command, options->box);
     command->add_option("FILE", options->file, "Where the code is; `-` is standard input")->required();
-    command->add_option("--language", options->language, "js, ts or python; else by the name of FILE")
+    command->add_option("--language", options->language, "Else by the name of FILE")
+        ->type_name("js|ts|python")
         ->check(CLI::IsMember({"js", "ts", "python"}).description(""));
     command->add_option("--timeout", options->timeout, "Kill it after that long")
         ->type_name("SECONDS")

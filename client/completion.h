@@ -1,14 +1,21 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <span>
 #include <string>
+
+#include "client/program.h"
 
 namespace hutch::client {
 
 enum class Shell { kBash, kZsh, kFish };
 
-/// A script that completes the commands, options and boxes of `app`, made from its tree so that it knows what the
-/// program knows. An argument called BOX is completed with box names, SRC and DST with these and files.
-std::string completion_script(const CLI::App& app, Shell shell);
+/// A script that asks `hutch __complete WORD...` for what may come next.
+std::string completion_script(Shell shell);
+
+/// What `hutch __complete` prints: what the last of `words`, which is not whole yet, may become, a word with its
+/// description a line; ":files" stands for what the shell knows better. `words` are those after the program's name.
+/// Where no daemon answers, what only it knows is left out.
+std::string completions(const CLI::App& app, Program& program, std::span<const std::string> words);
 
 }  // namespace hutch::client

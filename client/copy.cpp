@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <optional>
 
@@ -11,6 +12,7 @@
 #include "base/undo.h"
 #include "client/place.h"
 #include "client/program.h"
+#include "client/progress.h"
 #include "client/source.h"
 
 namespace hutch::client {
@@ -19,8 +21,17 @@ namespace {
 namespace fs = std::filesystem;
 
 struct CopyOptions {
-    std::string from, to;
+    std::vector<std::string> places;  ///< the last is where to
 };
+
+/// Where to, and whether many things go there.
+struct Target : Place {
+    bool many = false;
+};
+
+Error no_directory(const std::string& place) {
+    return invalid(place + " is no directory; many things go into one that is there, or whose name ends with /");
+}
 
 // --- to a box ---
 
@@ -41,20 +52,29 @@ std::string quote_parameter(std::string_view text) {
     return value + '"';
 }
 
-Result<void> upload(const Api& api, const std::string& box, UniqueFd file, const std::string& local,
+/// `local` is what errors and the line of progress call it.
+Result<void> upload(const Api& api, const std::string& box, BodySource source, const std::string& local,
                     const std::string& path) {
     const std::string boundary = "hutch-" + random_id(32);
     const std::string part = "--" + boundary + "\r\nContent-Disposition: form-data; name=";
     std::string before = part + "\"paths\"\r\n\r\n" + path + "\r\n" + part +
                          "\"files\"; filename=" + quote_parameter(base_name(path)) +
                          "\r\nContent-Type: application/octet-stream\r\n\r\n";
-    const Request request{.method = "POST",
-                          .target = box_target(box, "/files/upload"),
-                          .content_type = "multipart/form-data; boundary=" + boundary,
-                          .source = framed_source(std::move(before), file_source(std::move(file), local),
-                                                  "\r\n--" + boundary + "--\r\n")};
+    const Request request{
+        .method = "POST",
+        .target = box_target(box, "/files/upload"),
+        .content_type = "multipart/form-data; boundary=" + boundary,
+        .source = framed_source(std::move(before), std::move(source), "\r\n--" + boundary + "--\r\n")};
     TRY_IN("copying " + local, api.exchange(request));
     return {};
+}
+
+Result<void> upload(const Api& api, const std::string& box, UniqueFd file, const std::string& local,
+                    const std::string& path) {
+    struct stat status {};
+    const bool sized = fstat(file.get(), &status) == 0 && S_ISREG(status.st_mode);
+    const auto progress = std::make_shared<Progress>(local, sized ? static_cast<uint64_t>(status.st_size) : 0);
+    return upload(api, box, counted(file_source(std::move(file), local), progress), local, path);
 }
 
 /// Regular files only, one by one. A link is none, wherever it leads: it may be one that an earlier copy brought from a
@@ -82,14 +102,15 @@ Result<int> upload_tree(const Api& api, const std::string& box, const std::strin
                      " (links, devices, sockets) are not; for these use `tar -c . | hutch exec -i BOX -- tar -x`"};
 }
 
-/// As cp does it: what exists as a directory, or ends in a slash, is copied into.
-std::string target_in_box(const Api& api, const Place& to, const std::string& name) {
+/// As cp does it: what exists as a directory, or ends in a slash, is copied into, and many things nowhere else.
+Result<std::string> target_in_box(const Api& api, const Target& to, const std::string& name) {
     if (to.path.empty() || to.path.ends_with('/')) return join_path(to.path, name);
     const auto listing = api.get(box_target(to.box, "/files/list?folder=" + percent_encode(to.path)));
+    if (!listing.ok() && to.many) return no_directory(to.box + ":" + to.path);
     return listing.ok() ? join_path(to.path, name) : to.path;
 }
 
-Result<int> copy_in(const Api& api, const std::string& local, const Place& to) {
+Result<int> copy_in(const Api& api, const std::string& local, const Target& to) {
     if (local == "-") {
         UniqueFd input = TRY(duplicate(STDIN_FILENO));
         TRY(upload(api, to.box, std::move(input), "standard input", to.path));
@@ -99,7 +120,7 @@ Result<int> copy_in(const Api& api, const std::string& local, const Place& to) {
     if (stat(local.c_str(), &status) != 0) return errno_error("opening " + local);
     std::error_code code;
     const std::string name = base_name(fs::canonical(local, code).string());
-    const std::string path = target_in_box(api, to, base_name(local).empty() ? name : base_name(local));
+    const std::string path = TRY(target_in_box(api, to, base_name(local).empty() ? name : base_name(local)));
     if (S_ISDIR(status.st_mode)) return upload_tree(api, to.box, local, path);
     UniqueFd file = TRY(open_at(AT_FDCWD, local, O_RDONLY));
     TRY(upload(api, to.box, std::move(file), local, path));
@@ -110,36 +131,46 @@ Result<int> copy_in(const Api& api, const std::string& local, const Place& to) {
 
 /// A name in a directory of this machine. The directory is what the user named, links and all; the name may be one that
 /// an earlier copy brought, so what is there is looked at without following it.
-struct Target {
+struct LocalTarget {
     UniqueFd directory;
     std::string name;  ///< "": the directory itself
     std::string path;  ///< for messages
 };
 
 /// As cp does it: into what is a directory or ends in a slash, else in the place of what is called so.
-Result<Target> target_here(const std::string& local, const std::string& name) {
+Result<LocalTarget> target_here(const std::string& local, const std::string& name) {
     std::error_code code;
     const bool into = local.ends_with('/') || fs::is_directory(local, code);
     const fs::path path(local);
     const std::string directory = into ? local : path.has_parent_path() ? path.parent_path().string() : ".";
-    return Target{TRY(open_at(AT_FDCWD, directory, O_PATH | O_DIRECTORY)), into ? name : path.filename().string(),
-                  into ? join_path(local, name) : local};
+    return LocalTarget{TRY(open_at(AT_FDCWD, directory, O_PATH | O_DIRECTORY)), into ? name : path.filename().string(),
+                       into ? join_path(local, name) : local};
 }
 
 /// Nothing if there is none.
-std::optional<mode_t> type_of(const Target& target) {
+std::optional<mode_t> type_of(const LocalTarget& target) {
     struct stat status {};
     if (fstatat(target.directory.get(), target.name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return std::nullopt;
     return status.st_mode & S_IFMT;
 }
 
-Error is_directory_here(const Target& target) {
+Error is_directory_here(const LocalTarget& target) {
     return Error{ErrorKind::kSystem, EISDIR, target.path + " is a directory here, and a file in the box"};
+}
+
+Result<void> pour_shown(Response& response, int fd, const std::string& name) {
+    Progress progress(name, 0);
+    for (;;) {
+        const std::string_view piece = TRY(response.read());
+        if (piece.empty()) return {};
+        TRY_IN("writing " + name, write_all(fd, piece));
+        progress.add(piece.size());
+    }
 }
 
 /// Under a name of its own until it is whole, so that a broken copy never stands for the file. A link is replaced, not
 /// followed: it may be the box's.
-Result<void> pour_into_file(Response& response, const Target& target) {
+Result<void> pour_into_file(Response& response, const LocalTarget& target) {
     const int directory = target.directory.get();
     const auto type = target.name.empty() ? S_IFDIR : type_of(target);
     if (type == S_IFDIR) return is_directory_here(target);
@@ -151,7 +182,7 @@ Result<void> pour_into_file(Response& response, const Target& target) {
     const UniqueFd file =
         TRY_IN("writing " + target.path, open_at(directory, partial, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0666));
     Undo remove([&] { unlinkat(directory, partial.c_str(), 0); });
-    TRY(pour(response, file.get(), target.path));
+    TRY(pour_shown(response, file.get(), target.path));
     if (renameat(directory, partial.c_str(), directory, target.name.c_str()) != 0) {
         return errno_error("renaming " + partial + " to " + target.path);
     }
@@ -159,9 +190,13 @@ Result<void> pour_into_file(Response& response, const Target& target) {
     return {};
 }
 
-archives::Pull pull_from(Response& response) {
-    return [&response, rest = std::string_view()](char* buffer, size_t size) mutable -> Result<size_t> {
-        if (rest.empty()) rest = TRY(response.read());
+archives::Pull pull_from(Response& response, const std::string& name) {
+    const auto progress = std::make_shared<Progress>(name, 0);
+    return [&response, progress, rest = std::string_view()](char* buffer, size_t size) mutable -> Result<size_t> {
+        if (rest.empty()) {
+            rest = TRY(response.read());
+            progress->add(rest.size());
+        }
         const size_t count = rest.copy(buffer, size);
         rest.remove_prefix(count);
         return count;
@@ -169,12 +204,12 @@ archives::Pull pull_from(Response& response) {
 }
 
 /// The archive is the box's word, made by its own tar, and we may be root here.
-Result<void> unpack(Response& response, const Target& target) {
+Result<void> unpack(Response& response, const LocalTarget& target) {
     const auto type = target.name.empty() ? S_IFDIR : type_of(target);
     if (type && *type != S_IFDIR && *type != S_IFLNK) {
         return errno_error(target.path + " is a file here, and a directory in the box", ENOTDIR);
     }
-    const auto unpacked = archives::unpack_copy(pull_from(response), target.directory.get(), target.name);
+    const auto unpacked = archives::unpack_copy(pull_from(response, target.path), target.directory.get(), target.name);
     if (!unpacked.ok()) {
         return Error{ErrorKind::kSystem, 0, "copying to " + target.path + " ended early: " + unpacked.error().message};
     }
@@ -191,7 +226,8 @@ bool names_a_stream(const std::string& local) {
     return local == "/dev/stdout" || local == "/dev/stderr" || local.starts_with("/dev/fd/");
 }
 
-Result<int> copy_out(const Api& api, const Place& from, const std::string& local) {
+Result<int> copy_out(const Api& api, const Place& from, const Target& to) {
+    const std::string& local = to.path;
     const std::string folder = "?folder=" + percent_encode(from.path);
     Response response = TRY(api.open({.method = "GET", .target = box_target(from.box, "/files/download" + folder)}));
     const bool archive = response.content_type() == "application/x-tar";
@@ -207,21 +243,61 @@ Result<int> copy_out(const Api& api, const Place& from, const std::string& local
         TRY(pour(response, stream.get(), local));
         return 0;
     }
-    const Target target = TRY(target_here(local, base_name(from.path)));
+    std::error_code code;
+    if (to.many && !local.ends_with('/') && !fs::is_directory(local, code)) return no_directory(local);
+    const LocalTarget target = TRY(target_here(local, base_name(from.path)));
     TRY(archive ? unpack(response, target) : pour_into_file(response, target));
     return 0;
 }
 
-Result<int> copy(const Program& program, const CopyOptions& options) {
-    const Place from = parse_place(options.from);
-    const Place to = parse_place(options.to);
-    if (from.in_box() == to.in_box()) return invalid("cp needs exactly one side of the form BOX:PATH");
-    if (from.in_box() && from.path.empty()) return invalid("cp needs a path after " + options.from);
-    if (from.path == "-" && to.in_box() && (to.path.empty() || to.path.ends_with('/'))) {
-        return invalid("cp of standard input needs a file name in " + options.to);
+// --- from box to box ---
+
+/// A file passes through; a directory is laid down here on its way.
+Result<int> copy_across(const Api& api, const Place& from, const Target& to) {
+    const std::string folder = "?folder=" + percent_encode(from.path);
+    const auto response = std::make_shared<Response>(
+        TRY(api.open({.method = "GET", .target = box_target(from.box, "/files/download" + folder)})));
+    const std::string name = from.box + ":" + from.path;
+    const std::string path = TRY(target_in_box(api, to, base_name(from.path)));
+    if (response->content_type() != "application/x-tar") {
+        const BodySource source = counted([response] { return response->read(); }, std::make_shared<Progress>(name, 0));
+        TRY(upload(api, to.box, source, name, path));
+        return 0;
     }
+    std::string here = fs::temp_directory_path() / "hutch-XXXXXX";
+    if (mkdtemp(here.data()) == nullptr) return errno_error("making directory " + here);
+    const Undo remove([&here] { (void)remove_tree_at(AT_FDCWD, here); });
+    const LocalTarget tree = TRY(target_here(here + "/", "tree"));
+    TRY(unpack(*response, tree));
+    return upload_tree(api, to.box, here + "/tree", path);
+}
+
+Result<int> copy_one(const Api& api, const Place& from, const Target& to) {
+    if (from.in_box() && to.in_box()) return copy_across(api, from, to);
+    return to.in_box() ? copy_in(api, from.path, to) : copy_out(api, from, to);
+}
+
+Result<void> check_places(const std::vector<Place>& sources, const Target& to) {
+    for (const Place& from : sources) {
+        if (!from.in_box() && !to.in_box()) return invalid("cp needs a side of the form BOX:PATH");
+        if (from.in_box() && from.path.empty()) return invalid("cp needs a path after " + from.box + ":");
+        if (from.in_box() || from.path != "-") continue;
+        const bool named = !to.path.empty() && !to.path.ends_with('/');
+        if (to.many || !named) return invalid("cp of standard input needs a file name in " + to.box + ":" + to.path);
+    }
+    if (to.many && to.path == "-") return invalid("cp of many to standard output would run them into each other");
+    return {};
+}
+
+Result<int> copy(const Program& program, const CopyOptions& options) {
+    std::vector<Place> sources;
+    for (const std::string& text : options.places) sources.push_back(parse_place(text));
+    const Target to{sources.back(), sources.size() > 2};
+    sources.pop_back();
+    TRY(check_places(sources, to));
     const Api api = TRY(program.api());
-    return to.in_box() ? copy_in(api, from.path, to) : copy_out(api, from, to.path);
+    for (const Place& from : sources) TRY(copy_one(api, from, to));
+    return 0;
 }
 
 }  // namespace
@@ -230,14 +306,19 @@ void add_copy_command(CLI::App& app, Program& program) {
     const auto options = std::make_shared<CopyOptions>();
     CLI::App* command =
         add_command(app, "cp",
-                    "Copy a file or directory into a box or out of it\n\n"
-                    "One side is BOX:PATH. Paths in a box are absolute or below its work directory. What\n"
+                    "Copy files or directories into a box, out of it, or to another box\n\n"
+                    "A side in a box is BOX:PATH. Paths in a box are absolute or below its work directory. What\n"
                     "goes in keeps its content only: no modes, links or empty directories. What comes out\n"
                     "keeps modes and times, and is yours. Links come as links and lead where the box says:\n"
                     "cp replaces one that is there and never writes through it; other programs may.",
-                    "hutch cp report.pdf web:docs/\n  hutch cp web:/var/log ./log\n  hutch cp web:notes.txt - | less");
-    command->add_option("SRC", options->from, "What to copy; `-` is standard input")->required();
-    command->add_option("DST", options->to, "Where to; `-` is standard output")->required();
+                    "hutch cp report.pdf data.csv web:docs/\n  hutch cp web:/var/log ./log\n"
+                    "  hutch cp web:notes.txt worker:\n  hutch cp web:notes.txt - | less");
+    command
+        ->add_option("SRC", options->places,
+                     "What to copy, one or many, and last where to: `-` is standard input\nor output, many go into a "
+                     "directory")
+        ->required()
+        ->expected(2, 100'000);
     run_on(command, program, options, copy);
 }
 

@@ -41,10 +41,11 @@ Result<int> doctor(const Program& program, bool json) {
 
 Result<int> version(const Program& program, bool json) {
     const Api api = TRY(program.api());
-    const auto host = api.get("/v2/host");
-    const std::string daemon = host.ok() ? text_of(host.value(), "version") : "";
+    const auto about = api.get("/v2");  // which customers may ask too
+    const std::string daemon = about.ok() ? text_of(about.value(), "version") : "";
     if (json) return show_json({{"client", HUTCH_VERSION}, {"daemon", daemon.empty() ? Json() : Json(daemon)}});
-    return show("hutch  " HUTCH_VERSION "\nhutchd " + (daemon.empty() ? "not reachable" : printable(daemon)) + "\n");
+    const std::string why = about.ok() ? "of another version, which does not tell" : about.error().message;
+    return show("hutch  " HUTCH_VERSION "\nhutchd " + printable(daemon.empty() ? "not known: " + why : daemon) + "\n");
 }
 
 void add_host_command(CLI::App& app, Program& program, Result<int> (*run)(const Program&, bool),

@@ -1,7 +1,6 @@
-#include <cstdlib>
-
 #include "client/format.h"
 #include "client/program.h"
+#include "client/settings.h"
 
 namespace hutch::client {
 namespace {
@@ -13,31 +12,20 @@ struct EnvOptions {
     bool json = false;
 };
 
-// NAME=VALUE, or NAME alone for one of our own environment: so that a secret stands in no list of processes.
-Result<std::pair<std::string, std::string>> part(const std::string& text) {
-    const size_t equals = text.find('=');
-    if (equals != std::string::npos) return std::pair(text.substr(0, equals), text.substr(equals + 1));
-    const char* own = getenv(text.c_str());
-    if (own == nullptr) return invalid("VARIABLE: \"" + text + "\" is neither NAME=VALUE nor in the environment");
-    return std::pair(text, std::string(own));
+// All of them or none: one call.
+Result<int> change(const Program& program, const Json& what) {
+    const Api api = TRY(program.api());
+    TRY(api.call("PATCH", kTarget, what));
+    return 0;
 }
 
+// NAME alone is one of our own environment: so that a secret stands in no list of processes.
 Result<int> set(const Program& program, const EnvOptions& options) {
-    std::vector<std::pair<std::string, std::string>> variables;
-    for (const std::string& text : options.variables) variables.push_back(TRY(part(text)));
-    const Api api = TRY(program.api());
-    for (const auto& [name, value] : variables) {
-        TRY(api.call("PUT", std::string(kTarget) + "/" + percent_encode(name), {{"value", value}}));
-    }
-    return 0;
+    return change(program, {{"env_vars", TRY(variables_of("VARIABLE", options.variables))}});
 }
 
 Result<int> unset(const Program& program, const EnvOptions& options) {
-    const Api api = TRY(program.api());
-    for (const std::string& name : options.variables) {
-        TRY(api.call("DELETE", std::string(kTarget) + "/" + percent_encode(name)));
-    }
-    return 0;
+    return change(program, {{"unset", options.variables}});
 }
 
 Result<int> list(const Program& program, const EnvOptions& options) {
@@ -67,11 +55,12 @@ void add_env_commands(CLI::App& app, Program& program) {
     add_json_flag(*command, options->json);
     run_on(command, program, options, list);
 
-    command = add_command(*env, "set", "Set variables", "hutch env set API_URL=https://example.com TOKEN");
+    command = add_command(*env, "set", "Set variables, all of them or none",
+                          "hutch env set API_URL=https://example.com TOKEN");
     command->add_option("VARIABLE", options->variables, "NAME=VALUE; or NAME, of hutch's own environment")->required();
     run_on(command, program, options, set);
 
-    command = add_command(*env, "unset", "Take variables away", "hutch env unset TOKEN");
+    command = add_command(*env, "unset", "Take variables away, all of them or none", "hutch env unset TOKEN");
     command->add_option("NAME", options->variables, "Those to take away")->required();
     run_on(command, program, options, unset);
 }

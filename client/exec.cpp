@@ -1,45 +1,33 @@
+#include "client/exec.h"
+
 #include <unistd.h>
 
 #include <cstdlib>
-#include <optional>
 
 #include "client/format.h"
-#include "client/program.h"
 #include "client/relay.h"
 #include "client/session.h"
+#include "client/settings.h"
 #include "client/tty.h"
 
 namespace hutch::client {
 namespace {
 
-struct ExecOptions {
-    std::string box, folder;
-    bool interactive = false;
-    bool terminal = false;
-    bool detach = false;
-    std::optional<unsigned> timeout;  ///< seconds
-    std::vector<std::string> shown;   ///< only so that the help names it; see part_arguments
-};
+/// The better of the two that images have.
+const std::vector<std::string> kShell = {"/bin/sh", "-c", "command -v bash >/dev/null 2>&1 && exec bash; exec /bin/sh"};
 
-Json run_of(const Program& program, const ExecOptions& options) {
-    Json run = {{"command", program.command}};
+Result<Json> run_of(const std::vector<std::string>& words, const ExecOptions& options) {
+    Json run = {{"command", words}};
     if (!options.folder.empty()) run["folder"] = options.folder;
+    if (!options.user.empty()) run["user"] = options.user;
+    if (!options.env.empty()) run["env"] = TRY(variables_of("--env", options.env));
     if (options.timeout) run["timeout"] = int64_t{*options.timeout} * 1000;
     return run;
 }
 
-/// Prints the run's id.
-Result<int> run_detached(const Api& api, const Program& program, const ExecOptions& options) {
-    Json run = run_of(program, options);
-    run["detach"] = true;
-    const Json started = TRY(api.call("POST", box_target(options.box, "/exec-stream"), run));
-    return show(printable(text_of(started, "run_id")) + "\n");
-}
-
-Result<int> run_interactive(const Api& api, const Program& program, const ExecOptions& options) {
+Result<int> run_interactive(const Api& api, Json hello, const ExecOptions& options) {
     const WindowSize size = window_size();
     const char* term = getenv("TERM");
-    Json hello = run_of(program, options);
     hello["tty"] = options.terminal;
     hello["rows"] = size.rows;
     hello["cols"] = size.columns;
@@ -56,34 +44,82 @@ Result<int> run_interactive(const Api& api, const Program& program, const ExecOp
 
 Result<int> exec(Program& program, const ExecOptions& options) {
     program.failure = kExecFailed;
-    if (program.command.empty()) return invalid("exec needs a COMMAND to run in " + options.box);
     const Api api = TRY(program.api());
-    if (options.detach) return run_detached(api, program, options);
-    const bool session = options.interactive || options.terminal;
-    if (session) return run_interactive(api, program, options);
-    return run_streaming(api, box_target(options.box, "/exec-stream"), run_of(program, options));
+    if (!options.detach) return exec_in_box(api, program.command, options);
+    return show(printable(TRY(start_in_box(api, program.command, options))) + "\n");
+}
+
+// On a terminal if we have one, so that a script may be its input as well.
+Result<int> shell(Program& program, ExecOptions options) {
+    program.failure = kExecFailed;
+    options.interactive = true;
+    options.terminal = isatty(STDIN_FILENO) == 1;
+    return exec_in_box(TRY(program.api()), kShell, options);
+}
+
+void add_env(CLI::App& command, ExecOptions& options) {
+    command.add_option("-e,--env", options.env, "Variable for it; NAME alone: as it is here; may be repeated")
+        ->type_name("NAME=VALUE")
+        ->allow_extra_args(false);
+}
+
+void add_place(CLI::App& command, ExecOptions& options) {
+    command.add_option("-u,--user", options.user, "Who it runs as; else the image's user")
+        ->type_name("root|boxuser")
+        ->check(CLI::IsMember({"root", "boxuser"}).description(""));
+    command.add_option("-w,--workdir", options.folder, "Directory to run it in")->type_name("DIR");
 }
 
 }  // namespace
+
+void add_exec_options(CLI::App& command, ExecOptions& options) {
+    command.add_option("COMMAND", options.shown, "Program and arguments, after `--` if you like; -it without: a shell");
+    command.add_flag("-i,--interactive", options.interactive, "Pass standard input on to the command");
+    command.add_flag("-t,--tty", options.terminal, "Give the command a terminal");
+    command.add_flag("-d,--detach", options.detach, "Print the run's id and leave it alone; see `hutch attach`")
+        ->excludes("-i")
+        ->excludes("-t");
+    command.add_option("--timeout", options.timeout, "Kill it after that long")
+        ->type_name("SECONDS")
+        ->check(CLI::Range(1U, 604800U).description(""));
+    add_place(command, options);
+}
+
+Result<int> exec_in_box(const Api& api, const std::vector<std::string>& words, const ExecOptions& options) {
+    const bool on_terminal = options.interactive && options.terminal;
+    if (words.empty() && !on_terminal) return invalid("a COMMAND to run in " + options.box + " is missing");
+    const Json run = TRY(run_of(words.empty() ? kShell : words, options));
+    if (options.interactive || options.terminal) return run_interactive(api, run, options);
+    return run_streaming(api, box_target(options.box, "/exec-stream"), run);
+}
+
+Result<std::string> start_in_box(const Api& api, const std::vector<std::string>& words, const ExecOptions& options) {
+    if (words.empty()) return invalid("a COMMAND to run in " + options.box + " is missing");
+    Json run = TRY(run_of(words, options));
+    run["detach"] = true;
+    return text_of(TRY(api.call("POST", box_target(options.box, "/exec-stream"), run)), "run_id");
+}
 
 void add_exec_command(CLI::App& app, Program& program) {
     const auto options = std::make_shared<ExecOptions>();
     CLI::App* command = add_command(app, "exec",
                                     "Run a command in a box\n\nIts output and exit code become those of hutch; "
                                     "125 means that hutch itself failed.",
-                                    "hutch exec web -- npm test\n  hutch exec -it web -- bash");
+                                    "hutch exec web -- npm test\n  hutch exec -it web -- python3");
     add_box(*command, options->box);
-    command->add_option("COMMAND", options->shown, "Program and arguments, after `--` if you like");
-    command->add_flag("-i,--interactive", options->interactive, "Pass standard input on to the command");
-    command->add_flag("-t,--tty", options->terminal, "Give the command a terminal");
-    command->add_flag("-d,--detach", options->detach, "Print the run's id and leave it alone; see `hutch attach`")
-        ->excludes("-i")
-        ->excludes("-t");
-    command->add_option("--timeout", options->timeout, "Kill it after that long")
-        ->type_name("SECONDS")
-        ->check(CLI::Range(1U, 604800U).description(""));
-    command->add_option("-w,--workdir", options->folder, "Directory to run it in")->type_name("DIR");
+    add_exec_options(*command, *options);
+    add_env(*command, *options);
     run_on(command, program, options, exec);
+
+    const auto opened = std::make_shared<ExecOptions>();
+    command = add_command(app, "shell",
+                          "Open a shell in a box: bash, or sh where there is none\n\nThe same as "
+                          "`hutch exec -it BOX`; its exit code becomes that of hutch.",
+                          "hutch shell web");
+    add_box(*command, opened->box);
+    add_env(*command, *opened);
+    add_place(*command, *opened);
+    run_on(command, program, opened, shell);
 }
 
 }  // namespace hutch::client

@@ -120,7 +120,8 @@ struct Commands {
     CLI::App* add(const char* name, const char* description, const char* example, Act act) const {
         CLI::App* command = add_command(git, name, description, example);
         add_box(*command, options->box);
-        command->add_option("--folder", options->folder, "Where in the box; /workspace/home, if not said");
+        command->add_option("-w,--workdir,--folder", options->folder, "Where in the box; /workspace/home, if not said")
+            ->type_name("DIR");
         run_on(command, program, options, act);
         return command;
     }
@@ -129,16 +130,16 @@ struct Commands {
 void add_local(const Commands& commands) {
     GitOptions& options = *commands.options;
     commands.add("status", "List the files that have changed, as `git status --porcelain`",
-                 "hutch git status dev --folder project", status);
-    commands.add("diff", "Show all changes since the last commit, staged or not", "hutch git diff dev --folder project",
-                 diff);
+                 "hutch git status dev --workdir project", status);
+    commands.add("diff", "Show all changes since the last commit, staged or not",
+                 "hutch git diff dev --workdir project", diff);
     CLI::App* command = commands.add("commit", "Commit all changes, new files too, and print the commit's hash",
-                                     "hutch git commit dev --folder project -m \"mend the parser\"", commit);
+                                     "hutch git commit dev --workdir project -m \"mend the parser\"", commit);
     command->add_option("-m,--message", options.message, "What it says")->required();
     command->add_option("--author", options.author, "\"NAME <EMAIL>\", of this commit alone");
     add_json_flag(*command, options.json);
     command = commands.add("checkout", "Go to a branch: its own, the origin's, or else a new one",
-                           "hutch git checkout dev --folder project mend-parser", checkout);
+                           "hutch git checkout dev --workdir project mend-parser", checkout);
     command->add_option("BRANCH", options.branch, "Its name")->required();
     command = commands.add("config", "Say who commits in a box, or show it",
                            "hutch git config dev --name \"Jane Doe\" --email jane@example.com", config);
@@ -146,7 +147,7 @@ void add_local(const Commands& commands) {
     command->add_option("--email", options.email, "Of who commits");
     add_json_flag(*command, options.json);
     command = commands.add("exec", "Run any git command, and print its output",
-                           "hutch git exec dev --folder project -- log --oneline -5", exec);
+                           "hutch git exec dev --workdir project -- log --oneline -5", exec);
     command->add_option("ARGS", options.args, "What follows git, after `--`")->required();
 }
 
@@ -161,12 +162,12 @@ void add_remote(const Commands& commands) {
     command = commands.add("push",
                            "Send a branch to where it was cloned from\n\nWith GITHUB_TOKEN of hutch's own "
                            "environment, or else the token of the box.",
-                           "hutch git push dev --folder project", push);
+                           "hutch git push dev --workdir project", push);
     command->add_option("BRANCH", options.branch, "The one that is checked out, if none is named");
     command = commands.add("pr",
                            "Open a pull request of the branch that is checked out\n\nIts address is printed. With "
                            "GITHUB_TOKEN of hutch's own environment, or else the token of the box.",
-                           "hutch git pr dev --folder project --title \"Mend the parser\"", pull_request);
+                           "hutch git pr dev --workdir project --title \"Mend the parser\"", pull_request);
     command->add_option("--title", options.title, "Its title")->required();
     command->add_option("--body", options.body, "More of it");
     command->add_option("--base", options.base, "Where it is to go, instead of the usual branch");

@@ -2,10 +2,20 @@
 
 #include <CLI/CLI.hpp>
 #include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
 
 namespace hutch::client {
 
 /// Help without the parser's jargon: no "TEXT", no "REQUIRED"; what may be left out stands in brackets.
 std::shared_ptr<CLI::FormatterBase> make_help_formatter();
+
+/// The help of the command that `words` name below `app`; none: of `app` itself. kInvalid, with what may have been
+/// meant.
+Result<std::string> help_of(const CLI::App& app, const std::vector<std::string>& words);
+/// "there is no command \"lss\"; did you mean `hutch ls`?"
+std::string no_command(const CLI::App& parent, const std::string& path, const std::string& word);
 
 }  // namespace hutch::client

@@ -222,6 +222,10 @@ void add_name(CLI::App& command, const Options& options) {
     command.add_option("NAME", options->name, "Name of the image")->required();
 }
 
+void add_image(CLI::App& command, const Options& options) {
+    command.add_option("IMAGE", options->name, "Name of the image")->required();
+}
+
 void add_import(CLI::App& image, Program& program) {
     const auto options = std::make_shared<ImageOptions>();
     CLI::App* command =
@@ -263,11 +267,11 @@ void add_image_commands(CLI::App& app, Program& program) {
     CLI::App* command =
         add_image_command(*image, program, inspect, inspected, "inspect",
                           "Show an image: readable on a terminal, JSON anywhere else", "hutch image inspect node");
-    add_name(*command, inspected);
+    add_image(*command, inspected);
     add_json_flag(*command, inspected->json);
     const auto removed = std::make_shared<ImageOptions>();
-    add_name(*add_image_command(*image, program, remove, removed, "rm", "Delete an image", "hutch image rm node"),
-             removed);
+    add_image(*add_image_command(*image, program, remove, removed, "rm", "Delete an image", "hutch image rm node"),
+              removed);
     add_import(*image, program);
     add_build(*image, program);
 }

@@ -2,12 +2,12 @@
 
 #include <array>
 #include <ctime>
-#include <iostream>
 #include <optional>
 
 #include "client/format.h"
 #include "client/program.h"
 #include "client/table.h"
+#include "client/tty.h"
 
 namespace hutch::client {
 namespace {
@@ -117,9 +117,7 @@ Result<int> limit(const Program& program, const LimitOptions& options) {
 // The key is read, not said: words of a command are seen by all of the host's users, and kept by the shell.
 Result<int> set_model_key(const Program& program, const KeyOptions& options) {
     const Api api = TRY(program.api());
-    if (isatty(STDIN_FILENO) == 1) (void)fprintf(stderr, "key for %s: ", options.name.c_str());
-    std::string key;
-    std::getline(std::cin, key);
+    const std::string key = TRY(read_secret("key for " + options.name + ": "));
     if (key.empty()) return invalid("the key: nothing came on standard input");
     TRY(api.call("PUT", "/v2/box/settings/model-keys/" + percent_encode(options.name), {{"key", key}}));
     return 0;

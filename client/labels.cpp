@@ -11,20 +11,19 @@ struct LabelOptions {
     bool json = false;
 };
 
-Result<int> add(const Program& program, const LabelOptions& options) {
+// All of them or none: one call.
+Result<int> change(const Program& program, const LabelOptions& options, const char* method) {
     const Api api = TRY(program.api());
-    for (const std::string& label : options.labels) {
-        TRY(api.call("POST", box_target(options.box, "/config/labels"), {{"label", label}}));
-    }
+    TRY(api.call(method, box_target(options.box, "/config/labels"), {{"labels", options.labels}}));
     return 0;
 }
 
+Result<int> add(const Program& program, const LabelOptions& options) {
+    return change(program, options, "POST");
+}
+
 Result<int> remove(const Program& program, const LabelOptions& options) {
-    const Api api = TRY(program.api());
-    for (const std::string& label : options.labels) {
-        TRY(api.call("DELETE", box_target(options.box, "/config/labels/" + percent_encode(label))));
-    }
-    return 0;
+    return change(program, options, "DELETE");
 }
 
 Result<int> list(const Program& program, const LabelOptions& options) {
@@ -49,7 +48,7 @@ void add_label_commands(CLI::App& app, Program& program) {
     CLI::App* command =
         add_command(*label, "add", "Give a box labels, five at most", "hutch label add web team:a beta");
     add_box(*command, options->box);
-    command->add_option("LABEL", options->labels, "Letters, digits, '.', '_', '-', ':'; at most 20")->required();
+    command->add_option("LABEL", options->labels, "Letters, digits and . _ - : =; at most 20")->required();
     run_on(command, program, options, add);
 
     command = add_command(*label, "rm", "Take labels from a box", "hutch label rm web beta");

@@ -2,18 +2,15 @@
 
 #include <unistd.h>
 
-#include <cstdlib>
+#include <cstdio>
 
 #include "base/file.h"
+#include "client/contexts.h"
 #include "client/format.h"
+#include "client/wording.h"
 
 namespace hutch::client {
 namespace {
-
-std::string environment(const char* name) {
-    const char* value = getenv(name);
-    return value == nullptr ? "" : value;
-}
 
 std::string not_empty(const std::string& text) {
     return text.empty() ? "must not be empty" : "";
@@ -21,16 +18,35 @@ std::string not_empty(const std::string& text) {
 
 }  // namespace
 
+// A context's key goes to its own host alone.
 Result<Api> Program::api() const {
-    std::string text = host.empty() ? environment("HUTCH_HOST") : host;
-    if (text.empty()) text = kDefaultHost;
-    return Api({.host = TRY(parse_host(text)),
-                .api_key = environment("HUTCH_API_KEY"),
-                .ca_file = ca_file.empty() ? environment("HUTCH_CA_FILE") : ca_file});
+    const auto chosen = [](std::string said, const std::string& otherwise) { return said.empty() ? otherwise : said; };
+    const std::string named = chosen(host, context.empty() ? environment("HUTCH_HOST") : "");
+    Context at{named, "", ""};
+    if (named.empty()) {
+        const Contexts contexts = TRY(Contexts::load());
+        at = TRY(contexts.find(chosen(context, contexts.current)));
+    }
+    return Api({.host = TRY(parse_host(at.host)),
+                .api_key = chosen(environment("HUTCH_API_KEY"), at.api_key),
+                .ca_file = chosen(ca_file, chosen(environment("HUTCH_CA_FILE"), at.ca_file))});
+}
+
+int Program::conclude(const Result<int>& outcome) const {
+    if (outcome.ok()) return outcome.value();
+    const auto has = [this](const std::string& name) {
+        return called != nullptr && called->get_option_no_throw(name) != nullptr;
+    };
+    complain(in_words_of_command(outcome.error().message, has));
+    return outcome.error().kind == ErrorKind::kInvalid ? kWrongUsage : failure;
+}
+
+void complain(const std::string& sentence) {
+    (void)std::fprintf(stderr, "hutch: %s\n", printable(sentence).c_str());
 }
 
 Result<int> show(std::string_view text) {
-    TRY_IN("printing", write_all(STDOUT_FILENO, text));
+    TRY_IN("standard output", write_all(STDOUT_FILENO, text));
     return 0;
 }
 

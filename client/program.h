@@ -19,14 +19,23 @@ constexpr int kExecFailed = 125;
 /// One call of the program: what all commands share. Parsing sets `action`; main runs it and turns its error into
 /// `hutch: <sentence>` and an exit code: 2 for kInvalid (wrong usage), else `failure`.
 struct Program {
-    std::string host;                  ///< --host; empty: HUTCH_HOST, then the default socket
-    std::string ca_file;               ///< --ca-file; empty: HUTCH_CA_FILE, then the system's
+    std::string host;                  ///< --host; empty: see `context`
+    std::string context;               ///< --context; empty: HUTCH_HOST, then the context in use
+    std::string ca_file;               ///< --ca-file; empty: HUTCH_CA_FILE, then the context's
     std::vector<std::string> command;  ///< the words after `exec BOX`
     std::function<Result<int>()> action;
     int failure = 1;
+    const CLI::App* called = nullptr;  ///< the command, once that is known
 
     [[nodiscard]] Result<Api> api() const;
+    /// The exit code, after the error is said, in words of the command's own options.
+    [[nodiscard]] int conclude(const Result<int>& outcome) const;
 };
+
+/// What a command that was used wrongly ends with.
+constexpr int kWrongUsage = 2;
+/// `hutch: <sentence>` on standard error.
+void complain(const std::string& sentence);
 
 /// Writes to standard output; the exit code of a command that ends with that is 0.
 Result<int> show(std::string_view text);
@@ -56,17 +65,25 @@ void add_git_commands(CLI::App& app, Program& program);
 void add_network_command(CLI::App& app, Program& program);
 void add_key_commands(CLI::App& app, Program& program);
 void add_label_commands(CLI::App& app, Program& program);
-void add_run_commands(CLI::App& app, Program& program);
+void add_runs_commands(CLI::App& app, Program& program);
 void add_usage_command(CLI::App& app, Program& program);
 void add_df_command(CLI::App& app, Program& program);
 void add_agent_command(CLI::App& app, Program& program);
 void add_snapshot_commands(CLI::App& app, Program& program);
 void add_event_command(CLI::App& app, Program& program);
+void add_create_command(CLI::App& app, Program& program);
+void add_list_command(CLI::App& app, Program& program);
+void add_remove_commands(CLI::App& app, Program& program);
+void add_log_command(CLI::App& app, Program& program);
+void add_top_command(CLI::App& app, Program& program);
+void add_run_command(CLI::App& app, Program& program);
 void add_exec_command(CLI::App& app, Program& program);
 void add_code_command(CLI::App& app, Program& program);
 void add_copy_command(CLI::App& app, Program& program);
 void add_image_commands(CLI::App& app, Program& program);
 void add_host_commands(CLI::App& app, Program& program);
+void add_context_commands(CLI::App& app, Program& program);
 void add_completion_command(CLI::App& app, Program& program);
+void add_help_command(CLI::App& app, Program& program);
 
 }  // namespace hutch::client

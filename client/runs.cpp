@@ -88,7 +88,7 @@ Result<int> cancel(const Program& program, const RunOptions& options) {
 
 }  // namespace
 
-void add_run_commands(CLI::App& app, Program& program) {
+void add_runs_commands(CLI::App& app, Program& program) {
     const auto add = [&](const char* name, const char* description, const char* example) {
         CLI::App* command = add_command(app, name, description, example);
         auto options = std::make_shared<RunOptions>();

@@ -18,7 +18,8 @@ struct SnapshotOptions {
 
 Result<int> take(const Program& program, const SnapshotOptions& options) {
     const Api api = TRY(program.api());
-    const Json snapshot = TRY(api.call("POST", box_target(options.box, "/snapshots"), {{"name", options.name}}));
+    const Json snapshot =
+        TRY(api.call("POST", box_target(options.box, "/snapshots"), {{"name", options.name}, {"unique", true}}));
     return options.json ? show_json(snapshot) : show(printable(text_of(snapshot, "id")) + "\n");
 }
 
@@ -121,10 +122,10 @@ void add_snapshot(CLI::App& app, Program& program) {
     CLI::App* command =
         add_command(*snapshot, "create",
                     "Keep the files of a box as they are now, and print the snapshot's id\n\nWhat runs in "
-                    "the box goes on. `hutch create --snapshot ID` makes boxes from it.",
+                    "the box goes on. `hutch create --snapshot NAME` makes boxes from it.",
                     "hutch snapshot create web deps-installed");
     add_box(*command, options->box);
-    command->add_option("NAME", options->name, "What to call it")->required();
+    command->add_option("NAME", options->name, "What to call it; of a box no two are called alike")->required();
     add_json_flag(*command, options->json);
     run_on(command, program, options, take);
 
@@ -136,8 +137,8 @@ void add_snapshot(CLI::App& app, Program& program) {
 
     options = std::make_shared<SnapshotOptions>();
     command = add_command(*snapshot, "rm", "Delete snapshots; boxes made from them keep their files",
-                          "hutch snapshot rm l7lrqr1dcaslkt");
-    command->add_option("ID", options->ids, "Their ids")->required();
+                          "hutch snapshot rm deps-installed");
+    command->add_option("SNAPSHOT", options->ids, "Their names or ids")->required();
     run_on(command, program, options, remove);
 }
 
@@ -164,16 +165,16 @@ void add_snapshot_commands(CLI::App& app, Program& program) {
                           "change; a deleted directory is one line.",
                           "hutch diff web\n  hutch diff web --tar | tar -tv");
     add_box(*command, compared->box);
-    command->add_option("--against", compared->against, "A snapshot")->type_name("SNAPSHOT");
+    command->add_option("--against", compared->against, "A snapshot, by its name or id")->type_name("SNAPSHOT");
     add_json_flag(*command, compared->json);
     command->add_flag("--tar", compared->tar, "Write the changed files as a tar archive, deleted ones as .wh.NAME");
     run_on(command, program, compared, diff);
 
     const auto rolled = std::make_shared<RollbackOptions>();
     command = add_command(app, "rollback", "Give a box the files of one of its snapshots\n\nWhat runs in it ends.",
-                          "hutch rollback web l7lrqr1dcaslkt");
+                          "hutch rollback web deps-installed");
     add_box(*command, rolled->box);
-    command->add_option("SNAPSHOT", rolled->snapshot, "Its id, of `hutch snapshot ls`")->required();
+    command->add_option("SNAPSHOT", rolled->snapshot, "Its name or id, of `hutch snapshot ls`")->required();
     run_on(command, program, rolled, roll_back);
 }
 

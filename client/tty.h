@@ -2,6 +2,8 @@
 
 #include <termios.h>
 
+#include <string>
+
 #include "base/result.h"
 
 namespace hutch::client {
@@ -31,5 +33,9 @@ class RawMode {
     int fd_;
     termios before_;
 };
+
+/// A line from standard input, without its end. On a terminal it is asked for with `prompt` on standard error, and not
+/// echoed; the terminal is as before on every way out, an interrupt included.
+Result<std::string> read_secret(const std::string& prompt);
 
 }  // namespace hutch::client

@@ -159,6 +159,7 @@ Result<void> serve(const Config& config) {
                       events, limits, fetcher, config,    lag,    *memory, timings};
     Router router;
     add_box_routes(router, services);
+    add_log_routes(router, services);
     add_env_routes(router, services);
     add_label_routes(router, services);
     add_network_routes(router, services);

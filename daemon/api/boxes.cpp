@@ -52,6 +52,14 @@ Json details_json(const Services& services, const Box& box) {
               {"ready", times.ready}}}};
 }
 
+// What it uses now, and may use at most; its files as last added up.
+Json stats_json(const Box& box) {
+    const Size* size = find_size(box.record.size);
+    return {{"memory_bytes", box.memory_bytes()},
+            {"memory_limit_bytes", size == nullptr ? 0 : size->memory_bytes},
+            {"disk_bytes", box.record.disk_bytes}};
+}
+
 Json delete_details_json(const DeleteTimes& times) {
     return {{"delete_ns", {{"record", times.record}, {"kill", times.kill}, {"files", times.files}}}};
 }
@@ -91,19 +99,6 @@ Task<Result<std::optional<Response>>> remove_many(Services& services, Exchange& 
         CO_TRY(co_await services.boxes.remove(box));
     }
     co_return std::optional(Response{});
-}
-
-Task<Result<std::optional<Response>>> logs(Services& services, Exchange& exchange, const Params& params) {
-    CO_TRY_LET(const auto box, find_box(services, exchange, params));
-    CO_TRY_LET(const int64_t offset, query_number(exchange.request(), "offset", 0, Records::kMaxLogs));
-    CO_TRY_LET(const int64_t limit, query_number(exchange.request(), "limit", 100, Records::kMaxLogs));
-    Json lines = Json::array();
-    CO_TRY_LET(const auto records, services.boxes.records().logs(box->record.id, offset, limit));
-    for (const LogRecord& log : records) {
-        lines.push_back(
-            {{"timestamp", log.timestamp}, {"level", log.level}, {"source", log.source}, {"message", log.message}});
-    }
-    co_return std::optional(answer(Json{{"logs", std::move(lines)}}));
 }
 
 }  // namespace
@@ -250,13 +245,16 @@ void add_box_routes(Router& router, Services& services) {
         co_return std::optional(answer_box(services, exchange, *box, 201));
     });
     router.add("GET", "/v2/box", [&services](Exchange& exchange, const Params&) -> Answer {
-        const auto label = exchange.request().query.find("label");
+        const auto labels = wanted_labels(exchange);
+        const bool stats = exchange.request().query.contains("stats");
         Json list = Json::array();
         const auto boxes = listed_boxes(services, exchange);
         for (size_t i = 0; i < boxes.size(); ++i) {
             const Box& box = *boxes[i];
-            const bool wanted = label == exchange.request().query.end() || contains(box.record.labels, label->second);
-            if (wanted) list.push_back(box_json(services, box));
+            if (has_labels(box, labels)) {
+                list.push_back(box_json(services, box));
+                if (stats) list.back()["stats"] = stats_json(box);
+            }
             co_await give_way(services, i);
         }
         co_return std::optional(answer(std::move(list)));
@@ -278,9 +276,6 @@ void add_box_routes(Router& router, Services& services) {
         Json json = Json::object();
         if (times && wants_details(exchange)) json["details"] = delete_details_json(*times);
         co_return std::optional(answer(json));
-    });
-    router.add("GET", "/v2/box/{id}/logs", [&services](Exchange& exchange, const Params& params) -> Answer {
-        co_return co_await logs(services, exchange, params);
     });
 }
 

@@ -27,10 +27,18 @@ Result<std::shared_ptr<Box>> find_box(const Services& services, const Exchange& 
     return find_box(services, exchange, params.at("id"));
 }
 
-Result<SnapshotRecord> find_snapshot(const Services& services, const Exchange& exchange, const std::string& id) {
-    auto found = TRY(services.snapshots.find_of_any(id));
-    if (may_see(exchange, found.customer)) return found;
-    return Error{ErrorKind::kNotFound, 0, "no snapshot has the id \"" + id + "\""};
+Result<SnapshotRecord> find_snapshot(const Services& services, const Exchange& exchange, const std::string& id,
+                                     const std::string& box) {
+    auto found = services.snapshots.find_of_any(id);
+    if (found.ok() && may_see(exchange, found.value().customer)) return found;
+    const std::string& customer = exchange.request().caller.customer;
+    auto named = services.snapshots.named(customer, id, box);
+    if (named.empty() && !box.empty()) named = services.snapshots.named(customer, id, "");
+    if (named.size() == 1) return std::move(named.front());
+    if (named.empty()) return Error{ErrorKind::kNotFound, 0, "no snapshot has the id or name \"" + id + "\""};
+    return Error{ErrorKind::kConflict, 0,
+                 std::to_string(named.size()) + " snapshots are called \"" + id + "\", such as " + named[0].id +
+                     " of box " + named[0].box + " and " + named[1].id + " of box " + named[1].box + "; say the id"};
 }
 
 std::vector<std::shared_ptr<Box>> listed_boxes(const Services& services, const Exchange& exchange) {

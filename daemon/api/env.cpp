@@ -46,6 +46,10 @@ Result<std::optional<Response>> set_env(Services& services, const std::string& c
     return std::optional(answer_env(env));
 }
 
+Error no_variable(const std::string& name) {
+    return {ErrorKind::kNotFound, 0, "no variable for all boxes is called \"" + name + "\""};
+}
+
 Answer get(Services& services, Exchange& exchange) {
     CO_TRY_LET(const Pairs env, services.boxes.records().env_of(exchange.request().caller.customer));
     co_return std::optional(answer_env(env));
@@ -71,12 +75,31 @@ Answer put(Services& services, Exchange& exchange, const Params& params) {
     co_return set_env(services, customer, env);
 }
 
+// Some of them: all that is said, or nothing.
+Answer change(Services& services, Exchange& exchange) {
+    CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
+    CO_TRY_LET(const Pairs set, fields.pairs("env_vars"));
+    CO_TRY_LET(const auto unset, fields.texts("unset"));
+    const std::string& customer = exchange.request().caller.customer;
+    CO_TRY_LET(Pairs env, services.boxes.records().env_of(customer));
+    for (const std::string& name : unset) {
+        const auto is_named = [&name](const auto& variable) { return variable.first == name; };
+        if (std::erase_if(env, is_named) == 0) co_return no_variable(name);
+    }
+    for (const auto& variable : set) {
+        std::erase_if(env, [&variable](const auto& old) { return old.first == variable.first; });
+        env.push_back(variable);
+    }
+    CO_TRY_LET(env, checked_env("env_vars", std::move(env)));
+    co_return set_env(services, customer, env);
+}
+
 Answer remove(Services& services, Exchange& exchange, const Params& params) {
     const std::string& customer = exchange.request().caller.customer;
     CO_TRY_LET(Pairs env, services.boxes.records().env_of(customer));
     const std::string& key = params.at("key");
     if (std::erase_if(env, [&key](const auto& variable) { return variable.first == key; }) == 0) {
-        co_return Error{ErrorKind::kNotFound, 0, "no variable for all boxes is called \"" + key + "\""};
+        co_return no_variable(key);
     }
     co_return set_env(services, customer, env);
 }
@@ -111,6 +134,8 @@ void add_env_routes(Router& router, Services& services) {
                [&services](Exchange& exchange, const Params&) { return get(services, exchange); });
     router.add("PUT", "/v2/box/settings/env",
                [&services](Exchange& exchange, const Params&) { return replace(services, exchange); });
+    router.add("PATCH", "/v2/box/settings/env",
+               [&services](Exchange& exchange, const Params&) { return change(services, exchange); });
     router.add("PUT", "/v2/box/settings/env/{key}", with(services, put));
     router.add("DELETE", "/v2/box/settings/env/{key}", with(services, remove));
 }

@@ -121,8 +121,10 @@ Result<void> decode_surroundings(const Services& services, const Box& box, const
     const std::string folder = TRY(fields.text("folder")).value_or("");
     const auto image = services.images.find(box.record.image);  // may have been replaced or removed since
     command.work_dir = folder.empty() && image.ok() ? image.value().work_dir : TRY(checked_folder(folder));
-    command.user = TRY(find_user(image.ok() ? image.value().user : "boxuser"));
+    command.user = TRY(find_user(TRY(fields.text_or("user", image.ok() ? image.value().user : "boxuser"))));
     command.env = TRY(environment_of(services, box));
+    const Pairs own = TRY(checked_env("env", TRY(fields.pairs("env"))));
+    command.env.insert(command.env.end(), own.begin(), own.end());
     const auto timeout = TRY(fields.number("timeout"));
     if (timeout && (*timeout < 1 || *timeout > kMaxTimeoutMs)) {
         return invalid("timeout: must be from 1 to 604800000 milliseconds (a week)");

@@ -10,6 +10,7 @@ namespace hutch::daemon {
 void add_host_routes(Router& router, Services& services) {
     router.add("GET", "/v2", [&router](Exchange&, const Params&) -> Task<Result<std::optional<Response>>> {
         Json all = Json::object();
+        all["version"] = HUTCH_VERSION;
         all["calls"] = router.routes();
         co_return std::optional(answer(all));
     });

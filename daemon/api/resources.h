@@ -51,6 +51,7 @@ void add_label_routes(Router& router, Services& services);
 void add_network_routes(Router& router, Services& services);
 void add_sleep_routes(Router& router, Services& services);
 void add_exec_routes(Router& router, Services& services);
+void add_log_routes(Router& router, Services& services);
 void add_run_routes(Router& router, Services& services);
 void add_terminal_routes(Router& router, Services& services);
 void add_file_routes(Router& router, Services& services);
@@ -86,7 +87,10 @@ bool is_listed(const Exchange& exchange, const std::string& customer);
 /// The box a path or a body names by id or, the caller's own, by name.
 Result<std::shared_ptr<Box>> find_box(const Services& services, const Exchange& exchange, const std::string& id);
 Result<std::shared_ptr<Box>> find_box(const Services& services, const Exchange& exchange, const Params& params);
-Result<SnapshotRecord> find_snapshot(const Services& services, const Exchange& exchange, const std::string& id);
+/// The snapshot of that id or, the caller's own, of that name: one of box `box` (an id) rather than others. kConflict
+/// if several are called so.
+Result<SnapshotRecord> find_snapshot(const Services& services, const Exchange& exchange, const std::string& id,
+                                     const std::string& box = "");
 std::vector<std::shared_ptr<Box>> listed_boxes(const Services& services, const Exchange& exchange);
 /// kForbidden for customers other than the host's own: what is the host's, and images, which all share.
 Result<void> check_local(const Exchange& exchange);
@@ -104,7 +108,7 @@ Task<Result<Fields>> read_fields(Exchange& exchange, size_t limit = kMaxJsonBody
 Task<Result<Fields>> parse_fields(Exchange& exchange, std::string body);
 /// ?details=1: what an operator or a bench wants to know besides.
 bool wants_details(const Exchange& exchange);
-/// `command`, `folder` and `timeout`, with the user, the environment and the defaults of the box's image.
+/// `command`, `folder`, `user`, `env` and `timeout`, with the environment and the defaults of the box's image.
 Result<Command> decode_command(const Services& services, const Box& box, const Fields& fields);
 /// Of `folder`, the absolute path in the box.
 Result<std::string> checked_folder(const std::string& folder);
@@ -124,6 +128,9 @@ Result<CreateBox> decode_create(const Exchange& exchange, const Fields& fields, 
                                 const std::string& size);
 /// Each of them once, in order; kInvalid, naming `field`, for one that is none, and for too many.
 Result<std::vector<std::string>> checked_labels(const std::string& field, std::vector<std::string> labels);
+/// Those of ?label=A,B, and whether a box has all of them.
+std::vector<std::string> wanted_labels(const Exchange& exchange);
+bool has_labels(const Box& box, const std::vector<std::string>& wanted);
 /// kInvalid, naming `field`, for a variable that may not be set, and for too much.
 Result<Pairs> checked_env(const std::string& field, Pairs env);
 /// What every command in the box finds: its image's variables, its customer's, then its own, the later one winning.

@@ -48,8 +48,19 @@ Answer take(Services& services, Exchange& exchange, const Params& params) {
     if (name.empty() || name.size() > 128 || name.find('\0') != std::string::npos) {
         co_return invalid("name: must be 1 to 128 bytes of text");
     }
+    CO_TRY_LET(const auto unique, fields.flag("unique"));
+    // Asked for again when it is written down: another may have come meanwhile.
+    const auto check_unique = [&services, box, name, unique]() -> Result<void> {
+        const BoxRecord& record = box->record;
+        if (!unique.value_or(false) || services.snapshots.named(record.customer, name, record.id).empty()) return {};
+        return Error{ErrorKind::kConflict, 0, "name: the box has a snapshot \"" + name + "\" already; choose another"};
+    };
+    CO_TRY(check_unique());
     KeepTimes times;
-    const auto inherit = [&](const SnapshotRecord& made) { return services.agents.inherit(box->record.id, made.id); };
+    const auto inherit = [&](const SnapshotRecord& made) -> Result<void> {
+        TRY(check_unique());
+        return services.agents.inherit(box->record.id, made.id);
+    };
     CO_TRY_LET(const SnapshotRecord snapshot, co_await services.snapshots.take(box, std::move(name), times, inherit));
     exchange.concern(snapshot.id);
     Json json = snapshot_json(snapshot);
@@ -68,8 +79,9 @@ Answer list_of_box(Services& services, Exchange& exchange, const Params& params)
 
 Answer remove_one(Services& services, Exchange& exchange, const Params& params) {
     const auto box = find_box(services, exchange, params);
-    CO_TRY_LET(const SnapshotRecord snapshot, find_snapshot(services, exchange, params.at("snapshot")));
-    if (snapshot.box != (box.ok() ? box.value()->record.id : params.at("id"))) {
+    const std::string of = box.ok() ? box.value()->record.id : params.at("id");
+    CO_TRY_LET(const SnapshotRecord snapshot, find_snapshot(services, exchange, params.at("snapshot"), of));
+    if (snapshot.box != of) {
         co_return Error{ErrorKind::kNotFound, 0, "snapshot " + snapshot.id + " is of another box"};
     }
     std::vector<std::string> one(1, snapshot.id);
@@ -89,13 +101,14 @@ Answer remove_many(Services& services, Exchange& exchange) {
     std::set<std::string> ids;  // one may be named twice
     if (fields.has("ids")) {
         CO_TRY_LET(const auto named, fields.texts("ids"));
-        ids.insert(named.begin(), named.end());
+        for (const std::string& one : named) {
+            exchange.concern(one);
+            CO_TRY_LET(const SnapshotRecord snapshot, find_snapshot(services, exchange, one));
+            ids.insert(snapshot.id);
+        }
     } else {
         for (const SnapshotRecord& snapshot : listed_snapshots(services, exchange)) ids.insert(snapshot.id);
-    }
-    for (const std::string& id : ids) {
-        exchange.concern(id);
-        CO_TRY(find_snapshot(services, exchange, id));
+        for (const std::string& id : ids) exchange.concern(id);
     }
     // Some in each turn: whether their layers are used any more is looked up among all boxes there are.
     constexpr size_t kAtOnce = 16;
@@ -111,7 +124,9 @@ Answer remove_many(Services& services, Exchange& exchange) {
 Answer create(Services& services, Exchange& exchange) {
     CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
     CO_TRY_LET(const std::string id, fields.required_text("snapshot_id"));
-    CO_TRY_LET(const SnapshotRecord snapshot, find_snapshot(services, exchange, id));
+    auto found = find_snapshot(services, exchange, id);
+    if (!found.ok()) co_return std::move(found).error().in("snapshot_id");
+    const SnapshotRecord snapshot = std::move(found).value();
     CO_TRY_LET(const std::string runtime, fields.text_or("runtime", snapshot.image));
     if (runtime != snapshot.image) {
         co_return invalid("runtime: snapshot " + id + " is of a box of image " + snapshot.image + "; leave it out");
@@ -168,10 +183,10 @@ Answer roll_back(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const auto box, find_box(services, exchange, params));
     CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
     CO_TRY_LET(const std::string id, fields.required_text("snapshot_id"));
-    CO_TRY(find_snapshot(services, exchange, id));
+    CO_TRY_LET(const SnapshotRecord snapshot, find_snapshot(services, exchange, id, box->record.id));
     const auto at_work = services.agents.at_work(box->record.id);
-    CO_TRY(co_await services.snapshots.roll_back(box, id));
-    CO_TRY(co_await services.agents.go_back(box->record.id, id, at_work));
+    CO_TRY(co_await services.snapshots.roll_back(box, snapshot.id));
+    CO_TRY(co_await services.agents.go_back(box->record.id, snapshot.id, at_work));
     co_return std::optional(Response{});
 }
 
@@ -199,7 +214,8 @@ const char* type_of(mode_t mode) {
 Result<std::vector<std::string>> base_of(const Services& services, const Exchange& exchange, const Box& box) {
     const auto& query = exchange.request().query;
     const auto against = query.find("against");
-    if (against != query.end()) return TRY_IN("against", find_snapshot(services, exchange, against->second)).layers;
+    if (against != query.end())
+        return TRY_IN("against", find_snapshot(services, exchange, against->second, box.record.id)).layers;
     return TRY(services.images.find(box.record.image)).layers;
 }
 

@@ -155,4 +155,10 @@ int64_t Box::cpu_ns() const {
     return record.past.cpu_ns + (now.ok() ? static_cast<int64_t>(now.value()) : 0);
 }
 
+int64_t Box::memory_bytes() const {
+    if (!life_) return 0;
+    const auto now = life_->group.stats();
+    return now.ok() ? static_cast<int64_t>(now.value().memory_bytes) : 0;
+}
+
 }  // namespace hutch::daemon

@@ -90,6 +90,8 @@ class Box : public std::enable_shared_from_this<Box> {
 
     /// CPU time since the box was made, in nanoseconds.
     [[nodiscard]] int64_t cpu_ns() const;
+    /// Memory in use now, page cache and kernel memory too; 0 of one that does not live.
+    [[nodiscard]] int64_t memory_bytes() const;
     int64_t ending_cpu_ns = 0;          ///< of a life that is over and has not joined the past yet
     Moment booked_at;                   ///< record.booked_ms by the monotonic clock
     std::optional<Moment> measured_at;  ///< when its files were last added up

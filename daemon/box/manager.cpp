@@ -66,6 +66,7 @@ Manager::Manager(asio::any_io_executor executor, Mechanisms& mechanisms, Records
       listener_(listener),
       events_(events),
       limits_(limits),
+      noted_(executor_),
       awake_(executor_),
       work_(executor_),
       alarm_(executor_, [this](Moment now) { return look_at_clock(now); }) {
@@ -94,11 +95,13 @@ void Manager::enlist(const std::shared_ptr<Box>& box) {
 void Manager::strike(const Box& box) {
     boxes_.erase(box.record.id);
     if (!box.record.name.empty()) names_.erase({box.record.customer, box.record.name});
+    noted_.notify();
 }
 
 void Manager::note(const Box& box, const std::string& level, const std::string& message, const char* source) {
     const auto noted = records_.add_log(box.record.id, {unix_now(), level, source, message});
     if (!noted.ok()) log_warning("box {}: cannot keep a log line: {}", box.record.id, noted.error().message);
+    noted_.notify();
 }
 
 static Error no_box(const std::string& id_or_name) {

@@ -125,6 +125,8 @@ class Manager {
 
     /// A line in the box's own log; `source`: system or agent, whose words they are.
     void note(const Box& box, const std::string& level, const std::string& message, const char* source = "system");
+    /// Until a line comes to the log of any box, or a box is deleted.
+    Task<> noted() { co_await noted_.wait(); }
     Task<> drain() { return work_.close(); }
     [[nodiscard]] Layers& layers() { return layers_; }
     [[nodiscard]] Records& records() { return records_; }
@@ -191,6 +193,7 @@ class Manager {
     std::map<std::pair<std::string, std::string>, std::string> names_;  ///< customer and name, to id
     std::map<std::string, std::shared_ptr<Box>> leaving_;  ///< being taken apart; for callers they do not exist
     std::function<void(const std::shared_ptr<Box>&)> started_;
+    Signal noted_;
     Signal awake_;  ///< some box is made or woken, or a limit is another
     Gate work_;
     Alarm alarm_;

@@ -125,14 +125,25 @@ Result<SnapshotRecord> Snapshots::find_of_any(const std::string& id) {
     return Error{ErrorKind::kNotFound, 0, "no snapshot has the id \"" + id + "\""};
 }
 
-std::vector<SnapshotRecord> Snapshots::list(const std::string& box_id) {
+std::vector<SnapshotRecord> Snapshots::picked(const std::function<bool(const SnapshotRecord&)>& wanted) {
     std::vector<SnapshotRecord> found;
     for (const auto& [id, kept] : snapshots_) {
-        if (box_id.empty() || kept.record.box == box_id) found.push_back(kept.record);
+        if (wanted(kept.record)) found.push_back(kept.record);
     }
     std::stable_sort(found.begin(), found.end(),
                      [](const SnapshotRecord& a, const SnapshotRecord& b) { return a.created_ms < b.created_ms; });
     return found;
+}
+
+std::vector<SnapshotRecord> Snapshots::list(const std::string& box_id) {
+    return picked([&](const SnapshotRecord& one) { return box_id.empty() || one.box == box_id; });
+}
+
+std::vector<SnapshotRecord> Snapshots::named(const std::string& customer, const std::string& name,
+                                             const std::string& box_id) {
+    return picked([&](const SnapshotRecord& one) {
+        return one.name == name && one.customer == customer && (box_id.empty() || one.box == box_id);
+    });
 }
 
 Task<Result<SnapshotRecord>> Snapshots::take(std::shared_ptr<Box> box, std::string name, KeepTimes& times, Also also) {

@@ -59,6 +59,8 @@ class Snapshots {
 
     /// Oldest first; of this box only, if one is named.
     std::vector<SnapshotRecord> list(const std::string& box_id = "");
+    /// A customer's that are called so, oldest first; of this box only, if one is named.
+    std::vector<SnapshotRecord> named(const std::string& customer, const std::string& name, const std::string& box_id);
     /// Whosever it is. kNotFound names what was asked for.
     Result<SnapshotRecord> find_of_any(const std::string& id);
     /// Boxes made from it keep its files, and pay for them from then on.
@@ -77,6 +79,7 @@ class Snapshots {
         Moment booked_at;  ///< record.booked_ms by the monotonic clock
     };
     static UsageRecord unbooked(const Kept& kept);
+    std::vector<SnapshotRecord> picked(const std::function<bool(const SnapshotRecord&)>& wanted);
     using Stack = std::vector<std::string>;  ///< of layers, topmost first
     /// An overlay takes 500 layers, and, before Linux 6.5, as many as fit in a page of options (overlay_by_mount).
     static constexpr size_t kMostLayers = 64;

@@ -437,13 +437,13 @@ Result<void> Records::add_log(const std::string& box, const LogRecord& log) {
         .run();
 }
 
-Result<std::vector<LogRecord>> Records::logs(const std::string& box, int64_t offset, int64_t limit) {
+Result<std::vector<LogRecord>> Records::logs(const std::string& box, int64_t offset, int64_t limit, int64_t after) {
     std::vector<LogRecord> logs;
     Query query = database_.query(
-        "SELECT timestamp, level, source, message FROM logs WHERE box = ? ORDER BY id LIMIT ? OFFSET ?");
-    query.bind(box).bind(limit).bind(offset);
+        "SELECT timestamp, level, source, message, id FROM logs WHERE box = ? AND id > ? ORDER BY id LIMIT ? OFFSET ?");
+    query.bind(box).bind(after).bind(limit).bind(offset);
     while (TRY(query.step())) {
-        logs.push_back({query.number(0), query.text(1), query.text(2), query.text(3)});
+        logs.push_back({query.number(0), query.text(1), query.text(2), query.text(3), query.number(4)});
     }
     return logs;
 }

@@ -228,6 +228,7 @@ struct LogRecord {
     std::string level;   ///< info, warn, error
     std::string source;  ///< system, agent, user
     std::string message;
+    int64_t id = 0;  ///< of the row: goes up from line to line
 };
 
 enum class RunStatus : int64_t { kRunning = 0, kCompleted = 1, kFailed = 2, kCancelled = 3 };
@@ -275,7 +276,8 @@ class Records {
 
     /// Keeps the newest kMaxLogs of a box.
     Result<void> add_log(const std::string& box, const LogRecord& log);
-    Result<std::vector<LogRecord>> logs(const std::string& box, int64_t offset, int64_t limit);
+    /// The oldest of those after the line `after`.
+    Result<std::vector<LogRecord>> logs(const std::string& box, int64_t offset, int64_t limit, int64_t after = 0);
     static constexpr int64_t kMaxLogs = 1000;
 
     /// All of `work` in one transaction: kept whole or not at all.

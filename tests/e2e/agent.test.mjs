@@ -285,14 +285,14 @@ leakless(daemon, 'hutch agent shows what it does, and what it has changed', asyn
     'echo made > made', say('tool_result', { toolCallId: 't', output: 'ok' }), say('text', { text: 'Done.' }), say('done', kDone)].join('; ');
   const name = await output(daemon, ['create', 'helped', '--agent', 'custom', '--agent-command', '/bin/sh', '--agent-command', '-c', '--agent-command', script]);
   assert.equal(name, 'helped\n');
-  assert.match(await output(daemon, ['agent', 'run', 'make it', 'helped']),
+  assert.match(await output(daemon, ['agent', 'run', 'helped', 'make it']),
     /^I will\.\n> shell \{"command":"make"\}\n {2}ok\nDone\.\n3 tokens in, 4 out, \$0\.2500, 0\.\d\ds CPU\nadded \/workspace\/home\/made\n$/);
   const talk = await hutch(daemon, ['agent', 'helped'], { input: 'one\n\ntwo\n' });
   assert.deepEqual([talk.code, talk.stdout.match(/Done\./g).length], [0, 2]);
-  const lines = (await output(daemon, ['agent', 'run', 'x', 'helped', '--json'])).trimEnd().split('\n').map((line) => JSON.parse(line));
+  const lines = (await output(daemon, ['agent', 'run', 'helped', 'x', '--json'])).trimEnd().split('\n').map((line) => JSON.parse(line));
   assert.deepEqual([lines[0].event, lines.at(-1)], ['run_start', { event: 'done', data: kDone }]);
   await daemon.box({ name: 'plain' });
-  const none = await hutch(daemon, ['agent', 'run', 'x', 'plain']);
+  const none = await hutch(daemon, ['agent', 'run', 'plain', 'x']);
   assert.equal(none.code, 1);
   assert.match(none.stderr, /has no agent/);
 });

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "client/arguments.h"
 #include "client/event_tail.h"
 #include "client/format.h"
@@ -7,6 +9,7 @@
 #include "client/place.h"
 #include "client/server_events.h"
 #include "client/table.h"
+#include "client/wording.h"
 
 namespace hutch::client {
 namespace {
@@ -245,14 +248,16 @@ TEST(Place, NamesAndJoins) {
 using Words = std::vector<std::string>;
 
 Arguments parted(const Words& words) {
-    static constexpr std::string_view kValued[] = {"--host", "-w", "--workdir"};
-    return part_arguments(words, kValued);
+    static const Words kValued = {"--host"};
+    static const std::vector<Verb> kVerbs = {{"exec", {"-w", "--workdir"}}, {"run", {"--name", "-e"}}};
+    return part_arguments(words, kValued, kVerbs);
 }
 
 TEST(Arguments, AfterTheBoxEveryWordIsTheCommands) {
     for (const Words& own :
          {Words{"exec", "web"}, Words{"--host", "exec", "exec", "-it", "web"}, Words{"exec", "-w", "/a", "web"},
-          Words{"exec", "-itw", "/a", "web"}, Words{"exec", "-w/w", "web"}, Words{"exec", "--workdir=/a", "web"}}) {
+          Words{"run", "--rm", "-e", "exec", "image"}, Words{"exec", "-itw", "/a", "web"}, Words{"exec", "-w/w", "web"},
+          Words{"exec", "--workdir=/a", "web"}}) {
         for (const Words& command : {Words{"ls", "-la", "[a]"}, Words{"--help"}, Words{"-t", "--", "x", ""}}) {
             for (const bool dashes : {false, true}) {
                 Words words = own;
@@ -271,6 +276,35 @@ TEST(Arguments, OtherCommandsAreLeftWhole) {
         EXPECT_EQ(parted(words).own, words);
         EXPECT_TRUE(parted(words).command.empty());
     }
+}
+
+TEST(Wording, AnErrorNamesTheOptionThatWasTyped) {
+    const auto said = [](const std::string& sentence, const Words& options) {
+        return in_words_of_command(sentence, [&](const std::string& one) {
+            return std::find(options.begin(), options.end(), one) != options.end();
+        });
+    };
+    EXPECT_EQ(said("runtime: no image \"x\"", {"--image"}), "--image: no image \"x\"");
+    EXPECT_EQ(said("runtime: no image \"x\"", {"IMAGE"}), "IMAGE: no image \"x\"");
+    EXPECT_EQ(said("idle_timeout: too long", {"--idle-timeout"}), "--idle-timeout: too long");
+    EXPECT_EQ(said("command: cannot run", {"COMMAND"}), "COMMAND: cannot run");
+    EXPECT_EQ(said("network_policy: allowed_cidrs: bad", {"--network", "--allow"}), "--network: --allow: bad");
+    EXPECT_EQ(said("custom_runner.args: bad", {"--agent-command"}), "--agent-command: bad");
+    for (const char* other : {"runtime: bad", "box web: bad", "runtime", "", "Name: bad", "a.b c: d"}) {
+        EXPECT_EQ(said(other, {"--name"}), other);
+    }
+}
+
+TEST(Wording, KnowsWhatMayHaveBeenMeant) {
+    const Words known{"exec", "ls", "rm", "snapshot", "create"};
+    EXPECT_EQ(meant_by("exce", known), "exec");
+    EXPECT_EQ(meant_by("craete", known), "create");
+    EXPECT_EQ(meant_by("snapshots", known), "snapshot ls");
+    EXPECT_EQ(meant_by("delete", known), "rm");
+    EXPECT_EQ(meant_by("sl", known), "ls");
+    EXPECT_EQ(meant_by("frobnicate", known), "");
+    EXPECT_EQ(meant_by("x", known), "") << "one letter is not a slip of two others";
+    EXPECT_EQ(meant_by(std::string(100'000, 'x'), known), "");
 }
 
 }  // namespace

@@ -25,7 +25,7 @@ const badFolder = (body) => [['folder', { body: { ...body, folder: kNul } }], ['
 // --- commands ---
 
 const badCommand = (body, ...more) => [['timeout', { body: { ...body, timeout: 0 } }], ['timeout', { body: { ...body, timeout: 604_800_001 } }],
-  ['detach', { body: { ...body, detach: 'yes' } }], ...badFolder(body), ...more];
+  ['detach', { body: { ...body, detach: 'yes' } }], ['user', { body: { ...body, user: 'nobody' } }], ['env', { body: { ...body, env: { PATH: '/' } } }], ...badFolder(body), ...more];
 const kTrue = { command: ['true'] };
 const command = (says) => ({
   body: kTrue, says, paused: wakes,
@@ -114,8 +114,9 @@ export const ofBoxes = {
   'GET /v2/box/{id}': {},
   'GET /v2/box/{id}/status': {},
   'DELETE /v2/box/{id}': { paused: { left: 'gone' }, busy: { ends: true } },
-  'GET /v2/box/{id}/logs': { says: /created/, bad: [['offset', query('offset=-1')], ['limit', query('limit=many')]] },
+  'GET /v2/box/{id}/logs': { says: /created/, bad: [['offset', query('offset=-1')], ['limit', query('limit=many')], ['follow', query('follow=yes')]] },
   'POST /v2/box/{id}/config/labels': { body: { label: 'blue' }, says: /blue/, bad: [['label', { body: {} }], ['label', { body: { label: 'a b' } }], ['label', { body: { label: 5 } }]] },
+  'DELETE /v2/box/{id}/config/labels': { make: { labels: ['blue', 'red'] }, body: { labels: ['blue', 'red'] }, says: /\[\]/, bad: [['label', { body: {} }], ['labels', { body: { labels: 'red' } }]] },
   'DELETE /v2/box/{id}/config/labels/{label}': { make: { labels: ['blue'] }, prepare: () => ({ label: 'blue' }) },
   'PUT /v2/box/{id}/config/network-policy': { body: { mode: 'deny-all' }, says: /deny-all/, bad: [['mode', { body: {} }], ['mode', { body: { mode: 'custom' } }], ['allowed_cidrs', { body: { mode: 'custom', allowed_cidrs: ['300.0.0.0/8'] } }],
     ['denied_cidrs', { body: { mode: 'custom', denied_cidrs: ['fe80::/64'] } }]] },
@@ -168,7 +169,7 @@ export const ofBoxes = {
   'POST /v2/box/{id}/git/exec': git({ body: { args: ['log'], ...p }, says: /one/, bad: [['args', { body: {} }], ['args', { body: { args: 'log' } }], ['args', { body: { args: [kNul] } }], ...badFolder({ args: ['log'] })] }),
   'PUT /v2/box/{id}/git-config': git({ body: { git_user_name: 'me' }, says: /"me"/, bad: [['git_user_name', { body: { git_user_name: 'a\nb' } }], ['git_user_email', { body: { git_user_email: 5 } }]] }),
 
-  'POST /v2/box/{id}/snapshots': { body: { name: 'now' }, says: /ready/, bad: [['name', { body: {} }], ['name', { body: { name: '' } }], ['name', { body: { name: 'x'.repeat(129) } }]] },
+  'POST /v2/box/{id}/snapshots': { body: { name: 'now' }, says: /ready/, bad: [['name', { body: {} }], ['name', { body: { name: '' } }], ['name', { body: { name: 'x'.repeat(129) } }], ['unique', { body: { name: 'x', unique: 5 } }]] },
   'GET /v2/box/{id}/snapshots': { prepare: withSnapshot, says: /ready/, gone: 200 }, // they outlive their box
   'DELETE /v2/box/{id}/snapshots/{snapshot}': { prepare: withSnapshot, gone: 200 },
   'POST /v2/box/{id}/fork': { body: { count: 2 }, bad: [['count', { body: { count: 0 } }], ['count', { body: { count: 1001 } }], ...badCreate()] },
@@ -214,6 +215,7 @@ export const others = {
   'DELETE /v2/box': { body: ({ id }) => ({ ids: [id] }), stranger: 404, bad: [['ids', { body: {} }], ['ids', { body: { ids: 'x' } }], ['ids', { body: { ids: [5] } }]] },
   'GET /v2/box/settings/env': {},
   'PUT /v2/box/settings/env': { body: { env_vars: {} }, bad: [['env_vars', { body: {} }], ['env_vars', { body: { env_vars: { PATH: '/' } } }], ['env_vars', { body: { env_vars: { 'a b': 'x' } } }], ['env_vars', { body: { env_vars: { A: 5 } } }]] },
+  'PATCH /v2/box/settings/env': { ...variable('ONE'), body: { env_vars: {} }, bad: [['env_vars', { body: { env_vars: { PATH: '/' } } }], ['env_vars', { body: { env_vars: { A: 5 } } }], ['unset', { body: { unset: 'ONE' } }]] },
   'PUT /v2/box/settings/env/{key}': { ...variable('ONE'), body: { value: 'y' }, bad: [['value', { body: {} }], ['value', { body: { value: 5 } }], ['key', { body: { value: 'x' }, path: { key: 'PATH' } }]] },
   'DELETE /v2/box/settings/env/{key}': { ...variable('TWO'), stranger: 404 },
   'GET /v2/box/settings/model-keys': {},
