@@ -2,9 +2,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <filesystem>
 #include <optional>
 
+#include "archives/pack.h"
 #include "archives/tar.h"
 #include "base/file.h"
 #include "base/ids.h"
@@ -41,11 +43,22 @@ std::string quote_parameter(std::string_view text) {
     return value + '"';
 }
 
+/// What a file is to have in the box, for one that is none of this machine's: nothing.
+std::string attributes_of(const std::string& part, int file) {
+    struct stat status {};
+    if (fstat(file, &status) != 0 || !S_ISREG(status.st_mode)) return "";
+    char text[64];
+    snprintf(text, sizeof(text), "%o", status.st_mode & 0777);
+    std::string fields = part + "\"modes\"\r\n\r\n" + text + "\r\n";
+    snprintf(text, sizeof(text), "%lld.%09ld", static_cast<long long>(status.st_mtim.tv_sec), status.st_mtim.tv_nsec);
+    return fields + part + "\"mtimes\"\r\n\r\n" + text + "\r\n";
+}
+
 Result<void> upload(const Api& api, const std::string& box, UniqueFd file, const std::string& local,
                     const std::string& path) {
     const std::string boundary = "hutch-" + random_id(32);
     const std::string part = "--" + boundary + "\r\nContent-Disposition: form-data; name=";
-    std::string before = part + "\"paths\"\r\n\r\n" + path + "\r\n" + part +
+    std::string before = part + "\"paths\"\r\n\r\n" + path + "\r\n" + attributes_of(part, file.get()) + part +
                          "\"files\"; filename=" + quote_parameter(base_name(path)) +
                          "\r\nContent-Type: application/octet-stream\r\n\r\n";
     const Request request{.method = "POST",
@@ -57,29 +70,29 @@ Result<void> upload(const Api& api, const std::string& box, UniqueFd file, const
     return {};
 }
 
-/// Regular files only, one by one. A link is none, wherever it leads: it may be one that an earlier copy brought from a
-/// box, which would be given the file of ours that it names. Says what was left out.
-Result<int> upload_tree(const Api& api, const std::string& box, const std::string& local, const std::string& path) {
-    std::error_code code;
-    uint64_t skipped = 0;
-    auto entry = fs::recursive_directory_iterator(local, code);
-    for (; !code && entry != fs::recursive_directory_iterator(); entry.increment(code)) {
-        std::error_code unknown;
-        const fs::file_type type = entry->symlink_status(unknown).type();
-        if (type == fs::file_type::regular) {
-            const std::string name = entry->path().lexically_relative(local).string();
-            const std::string from = entry->path().string();
-            UniqueFd file = TRY(open_at(AT_FDCWD, from, O_RDONLY | O_NOFOLLOW));
-            TRY(upload(api, box, std::move(file), from, join_path(path, name)));
-        } else if (type != fs::file_type::directory) {
-            ++skipped;
-        }
-    }
-    if (code) return errno_error("reading directory " + local, code.value());
-    if (skipped == 0) return 0;
+Error left_out_of_copy(uint64_t count, const std::string& first) {
     return Error{ErrorKind::kSystem, 0,
-                 "all files are copied, but " + std::to_string(skipped) + " other entries of " + local +
-                     " (links, devices, sockets) are not; for these use `tar -c . | hutch exec -i BOX -- tar -x`"};
+                 "all else is copied, but " + std::to_string(count) + " entries are not: " + first +
+                     (count > 1 ? ", for one" : "")};
+}
+
+/// A link is packed as such, wherever it leads: it may be one that an earlier copy brought from a box, which would be
+/// given the file of ours that it names.
+Result<int> upload_tree(const Api& api, const std::string& box, const std::string& local, const std::string& path) {
+    const size_t slash = path.rfind('/');
+    const std::string folder = slash == std::string::npos ? "" : slash == 0 ? "/" : path.substr(0, slash);
+    const UniqueFd directory = TRY(open_at(AT_FDCWD, local, O_RDONLY | O_DIRECTORY));
+    const auto pack = std::make_shared<archives::Pack>(
+        TRY_IN("copying " + local, archives::Pack::open(directory.get(), "", path.substr(slash + 1))));
+    const Request request{.method = "POST",
+                          .target = box_target(box, "/files/upload?folder=" + percent_encode(folder)),
+                          .content_type = "application/x-tar",
+                          .source = [pack] { return pack->next(); }};
+    const Json answer = TRY_IN("copying " + local, api.exchange(request));
+    if (pack->left_out() > 0) return left_out_of_copy(pack->left_out(), pack->first_left_out());
+    const auto left_out = static_cast<uint64_t>(integer_of(answer, "left_out"));
+    if (left_out > 0) return left_out_of_copy(left_out, text_of(answer, "first_left_out"));
+    return 0;
 }
 
 /// As cp does it: what exists as a directory, or ends in a slash, is copied into.
@@ -137,6 +150,35 @@ Error is_directory_here(const Target& target) {
     return Error{ErrorKind::kSystem, EISDIR, target.path + " is a directory here, and a file in the box"};
 }
 
+Result<void> pour_with_holes(Response& response, int file, const std::string& path) {
+    for (;;) {
+        const std::string_view piece = TRY(response.read());
+        if (piece.empty()) break;
+        TRY_IN(path, write_with_holes(file, piece));
+    }
+    const off_t size = lseek(file, 0, SEEK_CUR);
+    if (size < 0 || ftruncate(file, size) != 0) return errno_error("writing " + path);
+    return {};
+}
+
+/// The mode as far as the umask, by which the file was made, has it.
+Result<void> take_attributes(const Response& response, int file) {
+    struct stat status {};
+    if (fstat(file, &status) != 0) return errno_error("looking at it");
+    unsigned mode = 0;
+    if (sscanf(response.header("X-File-Mode").c_str(), "%o", &mode) != 1) return {};  // a daemon of before it
+    // Of 0666 & ~umask each class has read and write as it may; who may not read may not run it either.
+    const mode_t kept = status.st_mode & 0666;
+    if (fchmod(file, mode & (kept | (kept & 0444) >> 2U)) != 0) return errno_error("setting its mode");
+    long long seconds = 0;
+    long nanoseconds = 0;
+    if (sscanf(response.header("X-File-Mtime").c_str(), "%lld.%9ld", &seconds, &nanoseconds) != 2) return {};
+    const timespec time{static_cast<time_t>(seconds), nanoseconds};
+    const timespec times[2] = {time, time};
+    if (futimens(file, times) != 0) return errno_error("setting its time");
+    return {};
+}
+
 /// Under a name of its own until it is whole, so that a broken copy never stands for the file. A link is replaced, not
 /// followed: it may be the box's.
 Result<void> pour_into_file(Response& response, const Target& target) {
@@ -151,7 +193,8 @@ Result<void> pour_into_file(Response& response, const Target& target) {
     const UniqueFd file =
         TRY_IN("writing " + target.path, open_at(directory, partial, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0666));
     Undo remove([&] { unlinkat(directory, partial.c_str(), 0); });
-    TRY(pour(response, file.get(), target.path));
+    TRY(pour_with_holes(response, file.get(), target.path));
+    TRY_IN("writing " + target.path, take_attributes(response, file.get()));
     if (renameat(directory, partial.c_str(), directory, target.name.c_str()) != 0) {
         return errno_error("renaming " + partial + " to " + target.path);
     }
@@ -181,9 +224,7 @@ Result<void> unpack(Response& response, const Target& target) {
     TRY(response.skip());  // an archive that the daemon broke off may still look whole
     const uint64_t left_out = unpacked.value().skipped_nodes + unpacked.value().blocked;
     if (left_out == 0) return {};
-    return Error{ErrorKind::kSystem, 0,
-                 "all else is copied, but " + std::to_string(left_out) +
-                     " entries are not: " + unpacked.value().first_left_out + (left_out > 1 ? ", for one" : "")};
+    return left_out_of_copy(left_out, unpacked.value().first_left_out);
 }
 
 /// What the user names there is a stream of ours, by a link of the system's.
@@ -192,7 +233,7 @@ bool names_a_stream(const std::string& local) {
 }
 
 Result<int> copy_out(const Api& api, const Place& from, const std::string& local) {
-    const std::string folder = "?folder=" + percent_encode(from.path);
+    const std::string folder = "?folder=" + percent_encode(from.path) + (local == "-" ? "" : "&exact=true");
     Response response = TRY(api.open({.method = "GET", .target = box_target(from.box, "/files/download" + folder)}));
     const bool archive = response.content_type() == "application/x-tar";
     if (local == "-") {
@@ -231,10 +272,11 @@ void add_copy_command(CLI::App& app, Program& program) {
     CLI::App* command =
         add_command(app, "cp",
                     "Copy a file or directory into a box or out of it\n\n"
-                    "One side is BOX:PATH. Paths in a box are absolute or below its work directory. What\n"
-                    "goes in keeps its content only: no modes, links or empty directories. What comes out\n"
-                    "keeps modes and times, and is yours. Links come as links and lead where the box says:\n"
-                    "cp replaces one that is there and never writes through it; other programs may.",
+                    "One side is BOX:PATH. Paths in a box are absolute, below its work directory, or ~/ for\n"
+                    "the home of boxuser. Modes, times, links and empty directories come along both ways; what\n"
+                    "goes in is boxuser's, what comes out is yours, its modes as your umask has them. Links\n"
+                    "come as links and lead where the box says: cp replaces one that is there and never writes\n"
+                    "through it; other programs may. Sockets, FIFOs and devices are left out, and told.",
                     "hutch cp report.pdf web:docs/\n  hutch cp web:/var/log ./log\n  hutch cp web:notes.txt - | less");
     command->add_option("SRC", options->from, "What to copy; `-` is standard input")->required();
     command->add_option("DST", options->to, "Where to; `-` is standard output")->required();
