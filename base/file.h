@@ -28,9 +28,6 @@ Result<void> write_value_at(int dir, const std::string& path, std::string_view v
 Result<UniqueFd> sealed_memory(const char* name, std::string_view content, unsigned flags = 0);
 /// Writes all of `data`, going on after short writes and EINTR.
 Result<void> write_all(int fd, std::string_view data);
-/// Writes at the file's offset, and passes over whole blocks of zeros: in a new file they become holes. What ends in
-/// some has its length only when the caller sets it (ftruncate(2) to the offset).
-Result<void> write_with_holes(int fd, std::string_view data);
 /// mkdir -p below `dir`; an existing directory is fine.
 Result<void> make_dirs_at(int dir, const std::string& path, mode_t mode = 0755);
 /// As make_dirs_at, in a tree of somebody else's making: no link is followed and nothing above `dir` is reached. The

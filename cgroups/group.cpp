@@ -67,11 +67,16 @@ Result<std::vector<UniqueFd>> Group::open_v1_tasks() const {
 
 Result<Views> Group::views() const {
     Views views;
-    views.unified = TRY(read_only_mount(parents_->unified.dir.get(), name_));
     const Parents::Home& memory = parents_->home(Controller::kMemory);
     const Parents::Home& cpu = parents_->home(Controller::kCpu);
     if (memory.v1) views.memory = TRY(read_only_mount(memory.dir, name_));
     if (cpu.v1 && cpu.dir != memory.dir) views.cpu = TRY(read_only_mount(cpu.dir, name_));
+    if (!memory.v1 && !cpu.v1) {
+        views.unified = TRY(read_only_mount(parents_->unified.dir.get(), name_));
+        return views;
+    }
+    if (parents_->cpuset) views.cpuset = TRY(read_only_mount(parents_->cpuset.get(), kV1CloneChildren));
+    if (parents_->cpuacct) views.cpuacct = TRY(read_only_mount(parents_->cpuacct.get(), kV1CloneChildren));
     return views;
 }
 

@@ -15,10 +15,13 @@
 
 namespace hutch::cgroups {
 
-/// Detached read-only mounts of one box's group, to be shown to the box; each shows that group as its root.
+/// Detached read-only mounts, to be shown to a box: of its group, which each shows as its root,
 struct Views {
-    UniqueFd unified;
-    UniqueFd memory, cpu;  ///< of the v1 hierarchies with these controllers; both on one: `memory` alone
+    UniqueFd unified;      ///< where both of these controllers are,
+    UniqueFd memory, cpu;  ///< or else on the v1 hierarchies that have them; both on one: `memory` alone
+    /// And of one file that says nothing, on v1 hierarchies where boxes have no groups. JVMs ask mountinfo for both
+    /// before they believe in limits.
+    UniqueFd cpuset, cpuacct;
 };
 
 /// One box's group: a v2 directory, held by fd, and on hybrid hosts a directory of the same name on each v1

@@ -9,6 +9,7 @@
 #include "archives/pack.h"
 #include "archives/tar.h"
 #include "base/file.h"
+#include "base/holes.h"
 #include "base/ids.h"
 #include "base/undo.h"
 #include "client/place.h"

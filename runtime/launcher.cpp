@@ -164,7 +164,8 @@ Result<void> send_setup(int socket, const SpawnPlan& plan, const Filters& filter
         return iovec{const_cast<sock_filter*>(filter.data()), filter.size() * sizeof(sock_filter)};
     };
     iovec parts[] = {{&setup, sizeof(setup)}, bytes(filters.box), bytes(filters.run)};
-    const int views[kViews] = {plan.sysfs, plan.unified_view, plan.memory_view, plan.cpu_view};
+    const int views[kViews] = {plan.sysfs,    plan.unified_view, plan.memory_view,
+                               plan.cpu_view, plan.cpuset_view,  plan.cpuacct_view};
     int fds[1 + kViews] = {plan.root};
     size_t count = 1;
     for (uint32_t view = 0; view < kViews; ++view) {

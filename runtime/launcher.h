@@ -24,6 +24,7 @@ struct SpawnPlan {
     int root = -1;   ///< detached mount of the box's root file system
     int sysfs = -1;  ///< detached read-only sysfs made in `netns`, or -1 for none
     int unified_view = -1, memory_view = -1, cpu_view = -1;  ///< the same of its group: see View
+    int cpuset_view = -1, cpuacct_view = -1;
     std::string hostname;
     std::string address;        ///< dotted IPv4
     std::string nameserver;     ///< dotted IPv4

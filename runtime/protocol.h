@@ -93,6 +93,8 @@ enum View : uint32_t {
     kUnifiedGroup,  ///< the box's own group, read-only: on v2,
     kMemoryGroup,   ///< and where these controllers are on v1, there
     kCpuGroup,
+    kCpusetFile,  ///< one file, whatever it says: for the line of its hierarchy in mountinfo
+    kCpuacctFile,
     kViews,
 };
 

@@ -137,6 +137,8 @@ Result<Life> build_life(Mechanisms& mechanisms, const BoxRecord& box, Upper uppe
                                   .unified_view = views.unified.get(),
                                   .memory_view = views.memory.get(),
                                   .cpu_view = views.cpu.get(),
+                                  .cpuset_view = views.cpuset.get(),
+                                  .cpuacct_view = views.cpuacct.get(),
                                   .hostname = hostname_of(box),
                                   .address = netns::to_string(slot.address),
                                   .nameserver = netns::to_string(mechanisms.network.gateway()),

@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/fs_identity.h"
+#include "base/holes.h"
 #include "base/ids.h"
 #include "daemon/files/file_error.h"
 

@@ -2,7 +2,8 @@
 // do not take what they will be killed for. Its own control group is read-only, and it is the only one there is.
 //
 //   /sys/fs/cgroup    unified host: the box's group itself
-//                     else: memory/ and cpu/, the box's v1 groups, and beside them the names that v2 has for the same
+//                     else: memory/ and cpu/, the box's v1 groups, and beside them the names that v2 has for the same;
+//                     cpuset and cpuacct, for who looks in mountinfo whether they are there
 //   /proc/meminfo     the size; what is in use is in the control group alone, since a file does not change by itself
 //   /proc/cgroups     the kernel's counts all groups of the host, and so the boxes that are there
 
@@ -40,12 +41,26 @@ bool write_meminfo(int dir, uint64_t bytes) {
     return write_file(dir, "meminfo", text);
 }
 
-// JVMs take a host for a unified one whose controllers are all on hierarchy 0, and v2's is the only view of theirs that
-// asks for no more than a box has.
+// As the kernel says it, but for the numbers of groups.
 bool write_controllers(int dir) {
-    return write_file(dir, "cgroups",
-                      "#subsys_name\thierarchy\tnum_cgroups\tenabled\n"
-                      "cpuset\t0\t1\t1\ncpu\t0\t1\t1\ncpuacct\t0\t1\t1\nmemory\t0\t1\t1\npids\t0\t1\t1\n");
+    char said[2048];
+    char text[2048] = "#subsys_name\thierarchy\tnum_cgroups\tenabled\n";
+    const int fd = open("/proc/cgroups", O_RDONLY | O_CLOEXEC);  // of the cradle
+    if (fd < 0) return errno == ENOENT;
+    const ssize_t got = read(fd, said, sizeof(said) - 1);
+    close(fd);
+    if (got < 0) return false;
+    said[got] = '\0';
+    size_t size = strlen(text);
+    for (const char* line = strchr(said, '\n'); line != nullptr && size < sizeof(text); line = strchr(line + 1, '\n')) {
+        char name[32];
+        unsigned hierarchy = 0;
+        unsigned enabled = 0;
+        if (sscanf(line + 1, "%31s %u %*u %u", name, &hierarchy, &enabled) != 3) break;
+        size += static_cast<size_t>(
+            snprintf(text + size, sizeof(text) - size, "%s\t%u\t1\t%u\n", name, hierarchy, enabled));
+    }
+    return write_file(dir, "cgroups", text);
 }
 
 bool write_online(int dir, uint32_t cpus) {
@@ -73,7 +88,8 @@ bool fill(int dir, const Setup& setup, bool v1) {
     if (mkdirat(dir, "fs", 0555) != 0 || mkdirat(dir, "fs/cgroup", 0555) != 0) return false;
     if (!v1) return true;
     const int groups = openat(dir, "fs/cgroup", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    const bool done = groups >= 0 && write_limits(groups, setup);
+    const bool done = groups >= 0 && write_limits(groups, setup) && write_file(groups, "cpuset", "") &&
+                      write_file(groups, "cpuacct", "");
     close(groups);
     return done;
 }
@@ -106,7 +122,7 @@ bool cover(int root, const char* path, const char* part) {
 
 bool put(int view, int root, const char* path) {
     if (view < 0) return true;
-    const int target = open_inside(root, path, O_PATH | O_DIRECTORY);
+    const int target = open_inside(root, path, O_PATH);
     if (target < 0) return errno == ENOENT;  // a kernel's sysfs without a place for groups
     const bool done = attach(view, target);
     close(target);
@@ -126,11 +142,10 @@ bool show_machine(const Setup& setup, const int* views, int root, const char*& o
     object = "/sys/devices/system/cpu/online";
     if (setup.cpus_shown != 0 && !cover(root, "sys/devices/system/cpu/online", "online")) return false;
     object = "/sys/fs";
-    // Below the names of v2 lies v2 itself: JVMs look for its place in mountinfo, and then read what is on top there.
-    if (v1 && !put(views[kUnifiedGroup], root, "sys/fs/cgroup")) return false;
     if (!cover(root, "sys/fs", "fs")) return false;
-    if (!v1) return put(views[kUnifiedGroup], root, "sys/fs/cgroup");
-    return put(views[kMemoryGroup], root, "sys/fs/cgroup/memory") && put(views[kCpuGroup], root, "sys/fs/cgroup/cpu");
+    return put(views[kUnifiedGroup], root, "sys/fs/cgroup") && put(views[kMemoryGroup], root, "sys/fs/cgroup/memory") &&
+           put(views[kCpuGroup], root, "sys/fs/cgroup/cpu") && put(views[kCpusetFile], root, "sys/fs/cgroup/cpuset") &&
+           put(views[kCpuacctFile], root, "sys/fs/cgroup/cpuacct");
 }
 
 }  // namespace hutch::runtime::init

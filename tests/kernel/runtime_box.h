@@ -79,6 +79,8 @@ class Box {
                          .unified_view = views_.unified.get(),
                          .memory_view = views_.memory.get(),
                          .cpu_view = views_.cpu.get(),
+                         .cpuset_view = views_.cpuset.get(),
+                         .cpuacct_view = views_.cpuacct.get(),
                          .hostname = "hutch-test",
                          .address = "198.18.0.2",
                          .nameserver = "198.18.0.1",
