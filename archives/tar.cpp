@@ -77,8 +77,13 @@ mode_t file_mode_mask() {
 class Unpacking {
   public:
     enum class Kind { kLayer, kCopy };
-    Unpacking(Kind kind, const Pull& pull, int root, std::string into, const TreeLimits& limits)
-        : kind_(kind), into_(std::move(into)), input_{pull}, reader_(archive_read_new()), writer_(root, limits) {}
+    Unpacking(Kind kind, const Pull& pull, int root, std::string into, const TreeLimits& limits, Modes modes)
+        : kind_(kind),
+          mask_(modes == Modes::kNarrowed ? file_mode_mask() : 0),
+          into_(std::move(into)),
+          input_{pull},
+          reader_(archive_read_new()),
+          writer_(root, limits) {}
     Result<TarReport> run();
 
   private:
@@ -94,8 +99,8 @@ class Unpacking {
     [[nodiscard]] Error broken();
 
     const Kind kind_;
+    const mode_t mask_;
     const std::string into_;
-    const mode_t mask_ = kind_ == Kind::kCopy ? file_mode_mask() : 0;
 
     PlainLocale locale_;  // libarchive asks for the charset as it goes, so it stays until the end
     Input input_;
@@ -271,12 +276,12 @@ Result<TarReport> Unpacking::run() {
 }  // namespace
 
 Result<TarReport> unpack_layer(const Pull& pull, int root, const TreeLimits& limits) {
-    return Unpacking(Unpacking::Kind::kLayer, pull, root, "", limits).run();
+    return Unpacking(Unpacking::Kind::kLayer, pull, root, "", limits, Modes::kWhole).run();
 }
 
-Result<TarReport> unpack_copy(const Pull& pull, int root, const std::string& into) {
+Result<TarReport> unpack_copy(const Pull& pull, int root, const std::string& into, Modes modes) {
     constexpr TreeLimits kLimits{.bytes = UINT64_MAX, .entries = 20'000'000};  // the disk is the caller's to watch
-    return Unpacking(Unpacking::Kind::kCopy, pull, root, into, kLimits).run();
+    return Unpacking(Unpacking::Kind::kCopy, pull, root, into, kLimits, modes).run();
 }
 
 }  // namespace hutch::archives

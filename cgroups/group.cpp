@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/syscalls.h"
 #include "base/undo.h"
 #include "cgroups/names.h"
 #include "cgroups/reclaim.h"
@@ -16,6 +17,20 @@ namespace {
 Result<void> make_group_at(const Parent& parent, const std::string& name) {
     if (mkdirat(parent.dir.get(), name.c_str(), 0755) == 0) return {};
     return errno_error("making group " + name + " in " + parent.root);
+}
+
+// Detached, so that who is given it can put it where it likes, and no more: what is read-only here cannot be made
+// writable in another user namespace (mount_namespaces(7), "locked" flags).
+Result<UniqueFd> read_only_mount(int dir, const std::string& name) {
+    UniqueFd mount(sys_open_tree(dir, name.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+    if (!mount) return errno_error("cloning the mount of group " + name);
+    mount_attr attributes{};
+    attributes.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+    attributes.propagation = MS_PRIVATE;
+    if (sys_mount_setattr(mount.get(), "", AT_EMPTY_PATH, attributes) != 0) {
+        return errno_error("making the mount of group " + name + " read-only");
+    }
+    return mount;
 }
 
 }  // namespace
@@ -48,6 +63,21 @@ Result<std::vector<UniqueFd>> Group::open_v1_tasks() const {
         tasks.push_back(TRY(open_at(parent.dir.get(), name_ + "/" + kV1Tasks, O_WRONLY)));
     }
     return tasks;
+}
+
+Result<Views> Group::views() const {
+    Views views;
+    const Parents::Home& memory = parents_->home(Controller::kMemory);
+    const Parents::Home& cpu = parents_->home(Controller::kCpu);
+    if (memory.v1) views.memory = TRY(read_only_mount(memory.dir, name_));
+    if (cpu.v1 && cpu.dir != memory.dir) views.cpu = TRY(read_only_mount(cpu.dir, name_));
+    if (!memory.v1 && !cpu.v1) {
+        views.unified = TRY(read_only_mount(parents_->unified.dir.get(), name_));
+        return views;
+    }
+    if (parents_->cpuset) views.cpuset = TRY(read_only_mount(parents_->cpuset.get(), kV1CloneChildren));
+    if (parents_->cpuacct) views.cpuacct = TRY(read_only_mount(parents_->cpuacct.get(), kV1CloneChildren));
+    return views;
 }
 
 Result<Leaf> Group::make_leaf(const std::string& name, uid_t owner) {

@@ -15,6 +15,15 @@
 
 namespace hutch::cgroups {
 
+/// Detached read-only mounts, to be shown to a box: of its group, which each shows as its root,
+struct Views {
+    UniqueFd unified;      ///< where both of these controllers are,
+    UniqueFd memory, cpu;  ///< or else on the v1 hierarchies that have them; both on one: `memory` alone
+    /// And of one file that says nothing, on v1 hierarchies where boxes have no groups. JVMs ask mountinfo for both
+    /// before they believe in limits.
+    UniqueFd cpuset, cpuacct;
+};
+
 /// One box's group: a v2 directory, held by fd, and on hybrid hosts a directory of the same name on each v1
 /// hierarchy that limits something. On v1 only the group's own processes and what they fork later are limited, so
 /// the first process of a box must write "0" into all of open_v1_tasks() before it forks.
@@ -37,6 +46,9 @@ class Group {
     /// writes "0" moves itself without the wait for an RCU grace period that moving anything else costs
     /// (cgroup_procs_write_start()). Access was checked when opened: the writer needs no right of its own.
     [[nodiscard]] Result<std::vector<UniqueFd>> open_v1_tasks() const;
+
+    /// See Views. About 10 us for each.
+    [[nodiscard]] Result<Views> views() const;
 
     Result<Leaf> make_leaf(const std::string& name, uid_t owner);
     [[nodiscard]] Result<Leaf> reopen_leaf(const std::string& name) const;

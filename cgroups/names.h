@@ -29,6 +29,7 @@ inline constexpr char kPidsMax[] = "pids.max";          // the same on v1
 
 // Controllers on v1.
 inline constexpr char kV1Tasks[] = "tasks";
+inline constexpr char kV1CloneChildren[] = "cgroup.clone_children";
 inline constexpr char kV1MemoryLimit[] = "memory.limit_in_bytes";
 inline constexpr char kV1MemorySwapLimit[] = "memory.memsw.limit_in_bytes";
 inline constexpr char kV1SocketMemoryLimit[] = "memory.kmem.tcp.limit_in_bytes";

@@ -99,6 +99,15 @@ Result<void> place_on_v1(Parents& parents, const Mount& mount) {
     return {};
 }
 
+void note_others(Parents& parents, const Mount& mount) {
+    for (const auto& [name, root] : {std::pair{"cpuset", &parents.cpuset}, std::pair{"cpuacct", &parents.cpuacct}}) {
+        const bool here = std::find(mount.options.begin(), mount.options.end(), name) != mount.options.end();
+        const bool ours = std::any_of(parents.v1.begin(), parents.v1.end(),
+                                      [&mount](const Parent& parent) { return parent.root == mount.path; });
+        if (here && !ours && !*root) *root = open_root(mount);
+    }
+}
+
 Result<UniqueFd> find_unified(const std::vector<Mount>& mounts, Parents& parents) {
     for (const Mount& mount : mounts) {
         if (!mount.unified) continue;
@@ -145,7 +154,9 @@ Result<Parents> make_parents(const std::string& name) {
     const UniqueFd root = TRY(find_unified(mounts, parents));
     TRY(place_on_unified(parents, root.get()));
     for (const Mount& mount : mounts) {
-        if (!mount.unified) TRY(place_on_v1(parents, mount));
+        if (mount.unified) continue;
+        TRY(place_on_v1(parents, mount));
+        note_others(parents, mount);
     }
     for (const Controller controller : kAllControllers) {
         if (parents.home(controller).dir >= 0) continue;

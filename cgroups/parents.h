@@ -32,6 +32,7 @@ struct Parents {
     std::string name;            ///< of the parent group, the same everywhere
     Parent unified;              ///< the v2 tree: freeze, kill, events and CPU time are always there
     std::vector<Parent> v1;      ///< hybrid hosts: each v1 hierarchy that carries one of our controllers, once
+    UniqueFd cpuset, cpuacct;    ///< roots of v1 hierarchies with these, where they are none of ours
     bool swap_limits = false;    ///< the memory controller counts swap
     bool io = false;             ///< the v2 tree has the controller of disks, and passes it on
     bool socket_limits = false;  ///< it is v1, and limits what sockets hold, apart from the rest

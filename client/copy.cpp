@@ -2,12 +2,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <optional>
 
+#include "archives/pack.h"
 #include "archives/tar.h"
 #include "base/file.h"
+#include "base/holes.h"
 #include "base/ids.h"
 #include "base/undo.h"
 #include "client/place.h"
@@ -52,13 +55,31 @@ std::string quote_parameter(std::string_view text) {
     return value + '"';
 }
 
+/// What a file is to have in the box, in the words of the wire; empty: as a new one.
+struct Attributes {
+    std::string mode;
+    std::string mtime;
+};
+
+Attributes attributes_of(const struct stat& status) {
+    if (!S_ISREG(status.st_mode)) return {};
+    char mode[16];
+    char mtime[64];
+    snprintf(mode, sizeof(mode), "%o", status.st_mode & 0777);
+    snprintf(mtime, sizeof(mtime), "%lld.%09ld", static_cast<long long>(status.st_mtim.tv_sec), status.st_mtim.tv_nsec);
+    return {mode, mtime};
+}
+
 /// `local` is what errors and the line of progress call it.
-Result<void> upload(const Api& api, const std::string& box, BodySource source, const std::string& local,
-                    const std::string& path) {
+Result<void> upload(const Api& api, const std::string& box, BodySource source, const Attributes& attributes,
+                    const std::string& local, const std::string& path) {
     const std::string boundary = "hutch-" + random_id(32);
     const std::string part = "--" + boundary + "\r\nContent-Disposition: form-data; name=";
-    std::string before = part + "\"paths\"\r\n\r\n" + path + "\r\n" + part +
-                         "\"files\"; filename=" + quote_parameter(base_name(path)) +
+    const auto field = [&part](const char* name, const std::string& value) {
+        return value.empty() ? "" : part + '"' + name + "\"\r\n\r\n" + value + "\r\n";
+    };
+    std::string before = field("paths", path) + field("modes", attributes.mode) + field("mtimes", attributes.mtime) +
+                         part + "\"files\"; filename=" + quote_parameter(base_name(path)) +
                          "\r\nContent-Type: application/octet-stream\r\n\r\n";
     const Request request{
         .method = "POST",
@@ -74,32 +95,32 @@ Result<void> upload(const Api& api, const std::string& box, UniqueFd file, const
     struct stat status {};
     const bool sized = fstat(file.get(), &status) == 0 && S_ISREG(status.st_mode);
     const auto progress = std::make_shared<Progress>(local, sized ? static_cast<uint64_t>(status.st_size) : 0);
-    return upload(api, box, counted(file_source(std::move(file), local), progress), local, path);
+    return upload(api, box, counted(file_source(std::move(file), local), progress), attributes_of(status), local, path);
 }
 
-/// Regular files only, one by one. A link is none, wherever it leads: it may be one that an earlier copy brought from a
-/// box, which would be given the file of ours that it names. Says what was left out.
-Result<int> upload_tree(const Api& api, const std::string& box, const std::string& local, const std::string& path) {
-    std::error_code code;
-    uint64_t skipped = 0;
-    auto entry = fs::recursive_directory_iterator(local, code);
-    for (; !code && entry != fs::recursive_directory_iterator(); entry.increment(code)) {
-        std::error_code unknown;
-        const fs::file_type type = entry->symlink_status(unknown).type();
-        if (type == fs::file_type::regular) {
-            const std::string name = entry->path().lexically_relative(local).string();
-            const std::string from = entry->path().string();
-            UniqueFd file = TRY(open_at(AT_FDCWD, from, O_RDONLY | O_NOFOLLOW));
-            TRY(upload(api, box, std::move(file), from, join_path(path, name)));
-        } else if (type != fs::file_type::directory) {
-            ++skipped;
-        }
-    }
-    if (code) return errno_error("reading directory " + local, code.value());
-    if (skipped == 0) return 0;
+Error left_out_of_copy(uint64_t count, const std::string& first) {
     return Error{ErrorKind::kSystem, 0,
-                 "all files are copied, but " + std::to_string(skipped) + " other entries of " + local +
-                     " (links, devices, sockets) are not; for these use `tar -c . | hutch exec -i BOX -- tar -x`"};
+                 "all else is copied, but " + std::to_string(count) + " entries are not: " + first +
+                     (count > 1 ? ", for one" : "")};
+}
+
+/// A link is packed as such, wherever it leads: it may be one that an earlier copy brought from a box, which would be
+/// given the file of ours that it names.
+Result<int> upload_tree(const Api& api, const std::string& box, const std::string& local, const std::string& path) {
+    const size_t slash = path.rfind('/');
+    const std::string folder = slash == std::string::npos ? "" : slash == 0 ? "/" : path.substr(0, slash);
+    const UniqueFd directory = TRY(open_at(AT_FDCWD, local, O_RDONLY | O_DIRECTORY));
+    const auto pack = std::make_shared<archives::Pack>(
+        TRY_IN("copying " + local, archives::Pack::open(directory.get(), "", path.substr(slash + 1))));
+    const Request request{.method = "POST",
+                          .target = box_target(box, "/files/upload?folder=" + percent_encode(folder)),
+                          .content_type = "application/x-tar",
+                          .source = [pack] { return pack->next(); }};
+    const Json answer = TRY_IN("copying " + local, api.exchange(request));
+    if (pack->left_out() > 0) return left_out_of_copy(pack->left_out(), pack->first_left_out());
+    const auto left_out = static_cast<uint64_t>(integer_of(answer, "left_out"));
+    if (left_out > 0) return left_out_of_copy(left_out, text_of(answer, "first_left_out"));
+    return 0;
 }
 
 /// As cp does it: what exists as a directory, or ends in a slash, is copied into, and many things nowhere else.
@@ -158,14 +179,35 @@ Error is_directory_here(const LocalTarget& target) {
     return Error{ErrorKind::kSystem, EISDIR, target.path + " is a directory here, and a file in the box"};
 }
 
-Result<void> pour_shown(Response& response, int fd, const std::string& name) {
-    Progress progress(name, 0);
+Result<void> pour_with_holes(Response& response, int file, const std::string& path) {
+    Progress progress(path, 0);
     for (;;) {
         const std::string_view piece = TRY(response.read());
-        if (piece.empty()) return {};
-        TRY_IN("writing " + name, write_all(fd, piece));
+        if (piece.empty()) break;
+        TRY_IN("writing " + path, write_with_holes(file, piece));
         progress.add(piece.size());
     }
+    const off_t size = lseek(file, 0, SEEK_CUR);
+    if (size < 0 || ftruncate(file, size) != 0) return errno_error("writing " + path);
+    return {};
+}
+
+/// The mode as far as the umask, by which the file was made, has it.
+Result<void> take_attributes(const Response& response, int file) {
+    struct stat status {};
+    if (fstat(file, &status) != 0) return errno_error("looking at it");
+    unsigned mode = 0;
+    if (sscanf(response.header("X-File-Mode").c_str(), "%o", &mode) != 1) return {};  // a daemon of before it
+    // Of 0666 & ~umask each class has read and write as it may; who may not read may not run it either.
+    const mode_t kept = status.st_mode & 0666;
+    if (fchmod(file, mode & (kept | (kept & 0444) >> 2U)) != 0) return errno_error("setting its mode");
+    long long seconds = 0;
+    long nanoseconds = 0;
+    if (sscanf(response.header("X-File-Mtime").c_str(), "%lld.%9ld", &seconds, &nanoseconds) != 2) return {};
+    const timespec time{static_cast<time_t>(seconds), nanoseconds};
+    const timespec times[2] = {time, time};
+    if (futimens(file, times) != 0) return errno_error("setting its time");
+    return {};
 }
 
 /// Under a name of its own until it is whole, so that a broken copy never stands for the file. A link is replaced, not
@@ -182,7 +224,8 @@ Result<void> pour_into_file(Response& response, const LocalTarget& target) {
     const UniqueFd file =
         TRY_IN("writing " + target.path, open_at(directory, partial, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0666));
     Undo remove([&] { unlinkat(directory, partial.c_str(), 0); });
-    TRY(pour_shown(response, file.get(), target.path));
+    TRY(pour_with_holes(response, file.get(), target.path));
+    TRY_IN("writing " + target.path, take_attributes(response, file.get()));
     if (renameat(directory, partial.c_str(), directory, target.name.c_str()) != 0) {
         return errno_error("renaming " + partial + " to " + target.path);
     }
@@ -216,9 +259,7 @@ Result<void> unpack(Response& response, const LocalTarget& target) {
     TRY(response.skip());  // an archive that the daemon broke off may still look whole
     const uint64_t left_out = unpacked.value().skipped_nodes + unpacked.value().blocked;
     if (left_out == 0) return {};
-    return Error{ErrorKind::kSystem, 0,
-                 "all else is copied, but " + std::to_string(left_out) +
-                     " entries are not: " + unpacked.value().first_left_out + (left_out > 1 ? ", for one" : "")};
+    return left_out_of_copy(left_out, unpacked.value().first_left_out);
 }
 
 /// What the user names there is a stream of ours, by a link of the system's.
@@ -228,7 +269,7 @@ bool names_a_stream(const std::string& local) {
 
 Result<int> copy_out(const Api& api, const Place& from, const Target& to) {
     const std::string& local = to.path;
-    const std::string folder = "?folder=" + percent_encode(from.path);
+    const std::string folder = "?folder=" + percent_encode(from.path) + (local == "-" ? "" : "&exact=true");
     Response response = TRY(api.open({.method = "GET", .target = box_target(from.box, "/files/download" + folder)}));
     const bool archive = response.content_type() == "application/x-tar";
     if (local == "-") {
@@ -254,14 +295,15 @@ Result<int> copy_out(const Api& api, const Place& from, const Target& to) {
 
 /// A file passes through; a directory is laid down here on its way.
 Result<int> copy_across(const Api& api, const Place& from, const Target& to) {
-    const std::string folder = "?folder=" + percent_encode(from.path);
+    const std::string folder = "?folder=" + percent_encode(from.path) + "&exact=true";
     const auto response = std::make_shared<Response>(
         TRY(api.open({.method = "GET", .target = box_target(from.box, "/files/download" + folder)})));
     const std::string name = from.box + ":" + from.path;
     const std::string path = TRY(target_in_box(api, to, base_name(from.path)));
     if (response->content_type() != "application/x-tar") {
         const BodySource source = counted([response] { return response->read(); }, std::make_shared<Progress>(name, 0));
-        TRY(upload(api, to.box, source, name, path));
+        const Attributes attributes{response->header("X-File-Mode"), response->header("X-File-Mtime")};
+        TRY(upload(api, to.box, source, attributes, name, path));
         return 0;
     }
     std::string here = fs::temp_directory_path() / "hutch-XXXXXX";
@@ -307,10 +349,11 @@ void add_copy_command(CLI::App& app, Program& program) {
     CLI::App* command =
         add_command(app, "cp",
                     "Copy files or directories into a box, out of it, or to another box\n\n"
-                    "A side in a box is BOX:PATH. Paths in a box are absolute or below its work directory. What\n"
-                    "goes in keeps its content only: no modes, links or empty directories. What comes out\n"
-                    "keeps modes and times, and is yours. Links come as links and lead where the box says:\n"
-                    "cp replaces one that is there and never writes through it; other programs may.",
+                    "A side in a box is BOX:PATH. Paths in a box are absolute, below its work directory, or ~/ for\n"
+                    "the home of boxuser. Modes, times, links and empty directories come along both ways; what\n"
+                    "goes in is boxuser's, what comes out is yours, its modes as your umask has them. Links\n"
+                    "come as links and lead where the box says: cp replaces one that is there and never writes\n"
+                    "through it; other programs may. Sockets, FIFOs and devices are left out, and told.",
                     "hutch cp report.pdf data.csv web:docs/\n  hutch cp web:/var/log ./log\n"
                     "  hutch cp web:notes.txt worker:\n  hutch cp web:notes.txt - | less");
     command

@@ -42,6 +42,10 @@ std::string Response::content_type() const {
     return std::string(stream_->parser.get()[http::field::content_type]);
 }
 
+std::string Response::header(const char* name) const {
+    return std::string(stream_->parser.get()[name]);
+}
+
 Result<std::string_view> Response::read() {
     auto& [connection, buffer, parser, piece] = *stream_;
     size_t size = 0;

@@ -33,6 +33,8 @@ class Response {
 
     [[nodiscard]] int status() const;
     [[nodiscard]] std::string content_type() const;
+    /// "" for one that is not there.
+    [[nodiscard]] std::string header(const char* name) const;
     /// The next bytes, valid until the next call, as soon as there are any; empty at the end. A body that breaks off
     /// before its end is an error.
     Result<std::string_view> read();

@@ -38,6 +38,8 @@ constexpr std::chrono::seconds kShutdownPatience{10};  // for requests under way
 constexpr std::chrono::seconds kDrainPatience{10};     // then for what goes on behind them
 constexpr std::chrono::seconds kJoinPatience{5};       // then for kernel calls
 constexpr size_t kDecoders = 2;                        // threads for large bodies and answers
+constexpr size_t kUnpackers = 16;                      // trees that clients upload at a time,
+constexpr size_t kUnpackersEach = 4;                   // and one customer
 
 // A database that has lost its store, or a store its database, must not decide what is rubbish.
 Result<void> match_store(Records& records, const Config& config) {
@@ -155,8 +157,9 @@ Result<void> serve(const Config& config) {
         [&models](const std::string& run) { models.close(run); });
     const auto memory = std::make_shared<MemoryBudget>(config.memory_budget);
     Timings timings;
-    Services services{boxes,  runs,   images,  snapshots, agents, models,  meter,
-                      events, limits, fetcher, config,    lag,    *memory, timings};
+    PipedWorkers unpackers(loop.get_executor(), kUnpackers, kUnpackersEach);
+    Services services{boxes,  runs,    images,    snapshots, agents, models,  meter,  events,
+                      limits, fetcher, unpackers, config,    lag,    *memory, timings};
     Router router;
     add_box_routes(router, services);
     add_log_routes(router, services);

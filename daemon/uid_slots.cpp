@@ -35,11 +35,14 @@ Result<std::string> UidSlots::claim(int64_t slot) const {
 }
 
 Result<int64_t> UidSlots::take() {
-    for (int64_t looked = 0; looked < kCount; ++looked) {
-        next_ = (next_ + 1) % kCount;
-        if (used_.contains(next_) || TRY(claim(next_)) != name_) continue;
-        used_.insert(next_);
-        return next_;
+    for (auto& [first, count, last] : halves_) {
+        for (int64_t looked = 0; looked < count; ++looked) {
+            last = (last + 1) % count;
+            const int64_t slot = first + last;
+            if (used_.contains(slot) || TRY(claim(slot)) != name_) continue;
+            used_.insert(slot);
+            return slot;
+        }
     }
     return Error{ErrorKind::kLimit, 0, "every range of user ids is in use; delete boxes first"};
 }

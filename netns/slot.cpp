@@ -18,8 +18,12 @@ constexpr int kLoopback = 1;  // the first link of every namespace (LOOPBACK_IFI
 Result<void> set_sysctls() {
     TRY(write_value_at(AT_FDCWD, "/proc/sys/net/ipv4/ip_unprivileged_port_start", "0"));
     TRY(write_value_at(AT_FDCWD, "/proc/sys/net/ipv4/ping_group_range", "0 2147483647"));
-    const auto ipv6 = write_value_at(AT_FDCWD, "/proc/sys/net/ipv6/conf/all/disable_ipv6", "1");
-    if (!ipv6.ok() && ipv6.error().code != ENOENT) return ipv6.error();  // a kernel without IPv6 has nothing to disable
+    // "all" is what later links begin with, too. Programs find ::1 nevertheless, on the one link that leads nowhere.
+    constexpr const char* kIpv6 = "/proc/sys/net/ipv6/conf/";
+    for (const auto& [link, value] : {std::pair{"all", "1"}, std::pair{"lo", "0"}}) {
+        const auto ipv6 = write_value_at(AT_FDCWD, std::string(kIpv6) + link + "/disable_ipv6", value);
+        if (!ipv6.ok() && ipv6.error().code != ENOENT) return ipv6.error();  // ENOENT: a kernel without IPv6
+    }
     return {};
 }
 

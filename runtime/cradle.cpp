@@ -48,7 +48,8 @@ Result<void> make_devices(const std::string& dev) {
     };
     for (const Link& link :
          {Link{"fd", "/proc/self/fd"}, Link{"stdin", "/proc/self/fd/0"}, Link{"stdout", "/proc/self/fd/1"},
-          Link{"stderr", "/proc/self/fd/2"}, Link{"ptmx", "pts/ptmx"}}) {
+          Link{"stderr", "/proc/self/fd/2"}, Link{"ptmx", "pts/ptmx"},
+          Link{"log", "/run/systemd/journal/dev-log"}}) {  // as systemd has it: /dev is no place for a socket
         if (symlink(link.target, (dev + "/" + link.name).c_str()) != 0) return errno_error("linking " + dev);
     }
     for (const char* directory : {"pts", "shm", "mqueue"}) {
@@ -68,7 +69,7 @@ Result<UniqueFd> build() {
     if (unshare(CLONE_NEWNS) != 0) return errno_error("unsharing the mount namespace");
     if (sys_mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return errno_error("making / private");
     TRY(mount_at("tmpfs", "/tmp", MS_NOSUID | MS_NODEV, "size=64k,mode=755"));
-    for (const char* directory : {"/tmp/proc", "/tmp/dev", "/tmp/dev-nesting", "/tmp/box"}) {
+    for (const char* directory : {"/tmp/proc", "/tmp/dev", "/tmp/dev-nesting", "/tmp/box", "/tmp/machine"}) {
         if (mkdir(directory, 0755) != 0) return errno_error("making " + std::string(directory));
     }
     TRY(mount_at("proc", "/tmp/proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr));

@@ -62,7 +62,7 @@ Result<pid_t> clone_as(uid_t base, char* stack_end, pid_t& self) {
 
 }  // namespace
 
-Result<UniqueFd> make_user_namespace(uid_t base, Nesting nesting) {
+Result<UniqueFd> make_user_namespace(uid_t base, Nesting nesting, uid_t high_base) {
     alignas(16) char stack[4096];
     pid_t self = getpid();
     const pid_t pid = TRY(clone_as(base, stack + sizeof(stack), self));
@@ -71,7 +71,11 @@ Result<UniqueFd> make_user_namespace(uid_t base, Nesting nesting) {
         waitpid(pid, nullptr, 0);
     });
     const std::string proc = "/proc/" + std::to_string(pid);
-    const std::string map = "0 " + std::to_string(base) + " " + std::to_string(kIdsPerBox);
+    const auto extent = [](uid_t inside, uid_t outside, uid_t count) {
+        return std::to_string(inside) + " " + std::to_string(outside) + " " + std::to_string(count) + "\n";
+    };
+    std::string map = extent(0, base, kIdsPerBox);
+    if (high_base != 0) map += extent(kIdsPerBox, high_base, kHighIdsPerBox);
     TRY(write_value_at(AT_FDCWD, proc + "/uid_map", map));
     TRY(write_value_at(AT_FDCWD, proc + "/gid_map", map));
     UniqueFd made = TRY(open_at(AT_FDCWD, proc + "/ns/user", O_RDONLY));

@@ -144,8 +144,13 @@ Result<void> send_setup(int socket, const SpawnPlan& plan, const Filters& filter
     Setup setup{};
     setup.type = MessageType::kSetup;
     setup.version = kProtocolVersion;
-    setup.tmp_bytes = plan.tmp_bytes;
     setup.nesting = plan.nesting;
+    setup.shm_bytes = plan.shm_bytes;
+    setup.memory_bytes = plan.memory_bytes;
+    setup.cpus = plan.cpus;
+    static const long online = sysconf(_SC_NPROCESSORS_ONLN);
+    setup.cpus_shown = online > static_cast<long>(plan.cpus) ? plan.cpus : 0;
+    setup.pids = plan.pids;
     setup.capabilities = TRY(mask_of(box_capabilities()));
     setup.box_filter = static_cast<uint32_t>(filters.box.size());
     setup.run_filter = static_cast<uint32_t>(filters.run.size());
@@ -159,8 +164,16 @@ Result<void> send_setup(int socket, const SpawnPlan& plan, const Filters& filter
         return iovec{const_cast<sock_filter*>(filter.data()), filter.size() * sizeof(sock_filter)};
     };
     iovec parts[] = {{&setup, sizeof(setup)}, bytes(filters.box), bytes(filters.run)};
-    const int fds[] = {plan.root, plan.sysfs};
-    const size_t fd_bytes = (plan.sysfs >= 0 ? 2 : 1) * sizeof(int);
+    const int views[kViews] = {plan.sysfs,    plan.unified_view, plan.memory_view,
+                               plan.cpu_view, plan.cpuset_view,  plan.cpuacct_view};
+    int fds[1 + kViews] = {plan.root};
+    size_t count = 1;
+    for (uint32_t view = 0; view < kViews; ++view) {
+        if (views[view] < 0) continue;
+        setup.views |= 1U << view;
+        fds[count++] = views[view];
+    }
+    const size_t fd_bytes = count * sizeof(int);
     alignas(cmsghdr) char control[CMSG_SPACE(sizeof(fds))] = {};
     msghdr message{};
     message.msg_iov = parts;

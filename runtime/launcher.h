@@ -23,10 +23,15 @@ struct SpawnPlan {
     int userns = -1;
     int root = -1;   ///< detached mount of the box's root file system
     int sysfs = -1;  ///< detached read-only sysfs made in `netns`, or -1 for none
+    int unified_view = -1, memory_view = -1, cpu_view = -1;  ///< the same of its group: see View
+    int cpuset_view = -1, cpuacct_view = -1;
     std::string hostname;
-    std::string address;     ///< dotted IPv4
-    std::string nameserver;  ///< dotted IPv4
-    uint64_t tmp_bytes = 0;  ///< limit of /tmp and of /dev/shm, each
+    std::string address;        ///< dotted IPv4
+    std::string nameserver;     ///< dotted IPv4
+    uint64_t shm_bytes = 0;     ///< limit of /dev/shm
+    uint64_t memory_bytes = 0;  ///< these the box is told that its machine has
+    uint32_t cpus = 0;
+    uint32_t pids = 0;
     Nesting nesting = Nesting::kRefused;
 };
 

@@ -30,6 +30,8 @@ const char* stage_name(Stage stage) {
             return "placing the root file system";
         case Stage::kMount:
             return "mounting";
+        case Stage::kMachine:
+            return "showing the machine";
         case Stage::kMask:
             return "masking";
         case Stage::kPivot:
@@ -92,6 +94,8 @@ Result<void> Link::send(const RunSpec& spec) {
     run.uid = spec.uid;
     run.gid = spec.gid;
     run.tty = spec.terminal ? 1 : 0;
+    run.defaults = spec.defaults;
+    run.fall_back = spec.fall_back ? 1 : 0;
     if (spec.terminal) {
         run.rows = spec.terminal->rows;
         run.cols = spec.terminal->cols;

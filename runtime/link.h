@@ -21,8 +21,10 @@ struct RunSpec {
     uint64_t id = 0;                ///< chosen by the caller; every reply about this run carries it
     std::vector<std::string> argv;  ///< argv[0] is looked up in the PATH of `env`, inside the box
     std::vector<std::string> env;   ///< "NAME=value"
+    uint16_t defaults = 0;          ///< so many of the first of `env` give way to the box's /etc/environment
     std::string work_dir;
-    uid_t uid = 0;  ///< inside the box
+    bool fall_back = false;  ///< to "/" where there is no such directory; the command is told by its standard error
+    uid_t uid = 0;           ///< inside the box
     gid_t gid = 0;
     int leaf = -1;                    ///< cgroup directory the command is cloned into
     int in = -1, out = -1, err = -1;  ///< ignored with a terminal

@@ -13,9 +13,12 @@ struct NamespaceLimit {
     const char* most;
 };
 inline constexpr NamespaceLimit kNamespaceLimits[] = {
-    {"/proc/sys/user/max_user_namespaces", "1024"}, {"/proc/sys/user/max_mnt_namespaces", "1024"},
-    {"/proc/sys/user/max_pid_namespaces", "1024"},  {"/proc/sys/user/max_uts_namespaces", "1024"},
-    {"/proc/sys/user/max_ipc_namespaces", "1024"},  {"/proc/sys/user/max_cgroup_namespaces", "1024"},
+    {"/proc/sys/user/max_user_namespaces", "1024"},
+    {"/proc/sys/user/max_mnt_namespaces", "1024"},
+    {"/proc/sys/user/max_pid_namespaces", "1024"},
+    {"/proc/sys/user/max_uts_namespaces", "1024"},
+    {"/proc/sys/user/max_ipc_namespaces", "1024"},
+    {"/proc/sys/user/max_cgroup_namespaces", "1024"},
     {"/proc/sys/user/max_net_namespaces", "256"},  // each has a stack of its own, and is taken down by one kernel
                                                    // thread
     {"/proc/sys/user/max_time_namespaces", "0"},   // seccomp refuses them too

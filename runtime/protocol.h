@@ -4,7 +4,7 @@
 // (init is embedded in the daemon's runtime library), except across a daemon upgrade: kProtocolVersion guards that.
 //
 //   hutchd                                     hutch-init (PID 1 of the box)
-//     | -- Setup [root, sysfs, peer] ----------> |   queued before init exists, so no round trip
+//     | -- Setup [root, views...] -------------> |   queued before init exists, so no round trip
 //     | <------------------------ Reply kReady - |   or kFailed {stage, errno, object}
 //     | -- Run [leaf, stdin, stdout, stderr, --> |   with a tty: [leaf]
 //     |         kept...]                         |
@@ -29,7 +29,7 @@
 
 namespace hutch::runtime {
 
-constexpr uint32_t kProtocolVersion = 2;
+constexpr uint32_t kProtocolVersion = 3;
 
 /// Descriptors init is started with. kPeerFd is a duplicate of the daemon's own end: init keeps it so that the pair
 /// survives the daemon, and the next daemon takes it back with pidfd_getfd(2).
@@ -72,6 +72,7 @@ enum class Stage : uint32_t {
     kReceive,
     kRoot,
     kMount,
+    kMachine,
     kMask,
     kPivot,
     kHostname,
@@ -86,13 +87,29 @@ enum class Stage : uint32_t {
     kCommand,
 };
 
+/// Detached mounts that init puts in their places.
+enum View : uint32_t {
+    kSysfs,
+    kUnifiedGroup,  ///< the box's own group, read-only: on v2,
+    kMemoryGroup,   ///< and where these controllers are on v1, there
+    kCpuGroup,
+    kCpusetFile,  ///< one file, whatever it says: for the line of its hierarchy in mountinfo
+    kCpuacctFile,
+    kViews,
+};
+
 struct Setup {
     MessageType type;
     uint32_t version;
     char hostname[65];
     char address[16];       ///< the box's IPv4 address, for /etc/hosts
     char nameserver[16];    ///< for /etc/resolv.conf
-    uint64_t tmp_bytes;     ///< size limit of /tmp and of /dev/shm, each
+    uint64_t shm_bytes;     ///< size limit of /dev/shm
+    uint64_t memory_bytes;  ///< what the box is told that its machine has
+    uint32_t cpus;
+    uint32_t cpus_shown;  ///< 0: as many as the host has are no more than `cpus`
+    uint32_t pids;
+    uint32_t views;         ///< of the View's, a bit for each whose descriptor comes with it, in their order
     uint64_t capabilities;  ///< of the bounding set, a bit for each
     uint32_t box_filter;    ///< instructions that follow: the box's program, inherited by every run
     uint32_t run_filter;    ///< then these: added in each run just before exec
@@ -110,8 +127,13 @@ struct Run {
     uint32_t tty;  ///< 1: a new pty of rows x cols is the command's terminal, its master comes back with kStarted
     uint16_t rows;
     uint16_t cols;
+    // An init of before these has nothing in their place.
+    uint16_t defaults;   ///< so many of the first of env give way to what the box's /etc/environment says
+    uint16_t fall_back;  ///< 1: without its working directory it runs in "/", and is told so
     // argv[argc], env[envc], working directory: each NUL-terminated, one after the other
 };
+
+static_assert(sizeof(Run) == 40, "an earlier hutchd's inits live on, and read it as it was");
 
 /// kForget of a run, or kReport. A report has a number of its own as run_id: the end of one that an earlier daemon
 /// asked for may still be in the queue.

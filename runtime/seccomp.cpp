@@ -89,7 +89,9 @@ Result<void> allow_namespaces(void* context) {
 Result<void> refuse_namespaces(void* context) {
     for (const char* name : kNesting) TRY(add(context, SCMP_ACT_ERRNO(EPERM), name, {}));
     for (const char* name : kKeys) TRY(add(context, SCMP_ACT_ERRNO(EPERM), name, {}));
-    TRY(add(context, SCMP_ACT_ERRNO(EPERM), "unshare", {}));
+    // Init's child makes its control group the root of what it sees; the run's filter takes that away too.
+    TRY(add(context, SCMP_ACT_ALLOW, "unshare", {SCMP_A0(SCMP_CMP_EQ, CLONE_NEWCGROUP)}));
+    TRY(add(context, SCMP_ACT_ERRNO(EPERM), "unshare", {SCMP_A0(SCMP_CMP_NE, CLONE_NEWCGROUP)}));
     TRY(add(context, SCMP_ACT_ALLOW, "clone", {SCMP_A0(SCMP_CMP_MASKED_EQ, kNamespaces, 0)}));
     for (uint64_t flag = 1; flag <= kNamespaces; flag <<= 1U) {
         if ((flag & kNamespaces) == 0) continue;
@@ -166,6 +168,7 @@ Result<void> refuse_firewalls(void* context) {
 Result<void> add_run_rules(void* context, Nesting nesting) {
     if (nesting == Nesting::kAllowed) TRY(refuse_firewalls(context));
     TRY(add(context, SCMP_ACT_ERRNO(ENOSYS), "clone3", {}));
+    if (nesting == Nesting::kRefused) TRY(add(context, SCMP_ACT_ERRNO(EPERM), "unshare", {}));
     // The kernel looks at the lower half of the register only, so the rules must too (CVE-2019-10063). Masks can name
     // what is refused but not its complement: hence not in the allow-list.
     for (const uint64_t request : kRefusedRequests) {

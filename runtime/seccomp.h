@@ -14,8 +14,8 @@ using Filter = std::vector<sock_filter>;
 /// The two programs of a box, compiled once for all.
 struct Filters {
     Filter box;  ///< allow-list; installed by init in itself, so that every run inherits it for nothing
-    /// Refusals only. clone3 answers ENOSYS (libc falls back to clone, whose flags can be judged), but init itself
-    /// needs it; and faking terminal input EPERM.
+    /// Refusals only. clone3 answers ENOSYS (libc falls back to clone, whose flags can be judged), and unshare of
+    /// control groups EPERM, but init itself needs them; and faking terminal input EPERM.
     Filter run;
 };
 

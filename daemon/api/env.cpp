@@ -22,7 +22,7 @@ bool is_identifier(const std::string& name) {
 
 // Each of these would change which program runs, or what is loaded into it.
 bool is_reserved(const std::string& name) {
-    static const char* const kReserved[] = {"PATH", "HOME", "LD_PRELOAD", "LD_LIBRARY_PATH", "NODE_OPTIONS"};
+    static const char* const kReserved[] = {"HOME", "LD_PRELOAD", "LD_LIBRARY_PATH", "NODE_OPTIONS"};
     return std::find(std::begin(kReserved), std::end(kReserved), name) != std::end(kReserved);
 }
 

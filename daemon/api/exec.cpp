@@ -120,7 +120,9 @@ Result<Command> decode_command(const Services& services, const Box& box, const F
 Result<void> decode_surroundings(const Services& services, const Box& box, const Fields& fields, Command& command) {
     const std::string folder = TRY(fields.text("folder")).value_or("");
     const auto image = services.images.find(box.record.image);  // may have been replaced or removed since
-    command.work_dir = folder.empty() && image.ok() ? image.value().work_dir : TRY(checked_folder(folder));
+    const std::string usual = image.ok() ? image.value().work_dir : kHome;
+    command.work_dir = folder.empty() ? usual : TRY(checked_folder(folder));
+    command.fall_back = command.work_dir == usual;
     command.user = TRY(find_user(TRY(fields.text_or("user", image.ok() ? image.value().user : "boxuser"))));
     command.env = TRY(environment_of(services, box));
     const Pairs own = TRY(checked_env("env", TRY(fields.pairs("env"))));

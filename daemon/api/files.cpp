@@ -3,7 +3,10 @@
 #include "daemon/files/files.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include <charconv>
 
 #include "base/file.h"
 #include "base/undo.h"
@@ -19,6 +22,13 @@ using Answer = Task<Result<std::optional<Response>>>;
 constexpr uint64_t kMaxRead = 64ULL * 1024 * 1024;
 constexpr size_t kMaxWrite = 64 * 1024 * 1024;  // of the JSON that carries the content
 constexpr size_t kMaxUploads = 10'000;
+constexpr const char* kTar = "application/x-tar";
+
+/// What work on another thread holds together with who waits for it.
+template <typename T>
+Result<std::shared_ptr<T>> shared(Result<T> made) {
+    return std::make_shared<T>(TRY(std::move(made)));
+}
 
 std::string query_text(const Exchange& exchange, const char* name) {
     const auto found = exchange.request().query.find(name);
@@ -74,7 +84,9 @@ Answer list(Services& services, Exchange& exchange, const Params& params) {
                           {"path", path + (path.ends_with('/') ? "" : "/") + entry.name},
                           {"size", entry.size},
                           {"is_dir", entry.is_dir},
-                          {"mod_time", entry.mod_time}}));
+                          {"mod_time", entry.mod_time},
+                          {"type", entry.type},
+                          {"target", entry.type == "link" ? Json(entry.target) : Json()}}));
         }
         return rows.finish();
     };
@@ -83,35 +95,78 @@ Answer list(Services& services, Exchange& exchange, const Params& params) {
 }
 
 // `paths` fields and `files` parts are paired in order, so a file's path must have come before its content: what
-// comes first is written first, and nothing is held in memory.
+// comes first is written first, and nothing is held in memory. `modes` and `mtimes` are of the path before them.
 struct Upload {
-    std::vector<std::string> paths;
+    struct Place {
+        std::string path, mode, mtime;
+    };
+    std::vector<Place> places;
     size_t files = 0;
-    std::string field;  ///< the part under way; "files" writes to `file`, "paths" into the last path
-    std::string path;
+    std::string field;            ///< the part under way; "files" writes to `file`,
+    std::string* text = nullptr;  ///< others into this
     Replacement file;
 };
+
+template <typename T>
+std::optional<T> number_of(std::string_view text, int base) {
+    T value{};
+    const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value, base);
+    if (failed != std::errc() || end != text.data() + text.size()) return std::nullopt;
+    return value;
+}
+
+Result<mode_t> mode_of(const std::string& text) {
+    const auto mode = number_of<mode_t>(text, 8);
+    if (!mode || *mode > 0777) return invalid("modes: \"" + text + "\" must be octal digits up to 777, as 644");
+    return *mode;
+}
+
+/// "SECONDS" or "SECONDS.NANOSECONDS", the latter of nine digits.
+Result<timespec> time_of(const std::string& text) {
+    constexpr size_t kDigits = 9;
+    const size_t dot = std::min(text.find('.'), text.size());
+    const auto seconds = number_of<int64_t>(std::string_view(text).substr(0, dot), 10);
+    const auto rest = dot < text.size() ? number_of<uint32_t>(std::string_view(text).substr(dot + 1), 10) : 0;
+    if (!seconds || !rest || (dot < text.size() && text.size() - dot - 1 != kDigits)) {
+        return invalid("mtimes: \"" + text + "\" must be seconds since 1970, as 1700000000 or 1700000000.000000000");
+    }
+    return timespec{*seconds, static_cast<long>(*rest)};
+}
+
+Result<void> begin_file(const Files& files, Upload& upload) {
+    if (upload.files >= upload.places.size()) {
+        return invalid("paths: each part of \"files\" needs its own \"paths\" field before it");
+    }
+    const Upload::Place& place = upload.places[upload.files++];
+    upload.file = TRY(files.replace(place.path));
+    if (!place.mode.empty()) upload.file.set_mode(TRY(mode_of(place.mode)));
+    if (!place.mtime.empty()) upload.file.set_time(TRY(time_of(place.mtime)));
+    return {};
+}
+
+Result<void> begin_part(const Files& files, Upload& upload) {
+    upload.text = nullptr;
+    if (upload.field == "files") return begin_file(files, upload);
+    if (upload.field == "paths") upload.text = &upload.places.emplace_back().path;
+    if (upload.places.size() > kMaxUploads) return invalid("paths: at most 10000 in one upload");
+    const bool mode = upload.field == "modes";
+    if (!mode && upload.field != "mtimes") return {};
+    if (upload.places.empty()) return invalid(upload.field + ": each is of the \"paths\" field before it");
+    upload.text = mode ? &upload.places.back().mode : &upload.places.back().mtime;
+    return {};
+}
 
 Result<void> apply(const Files& files, Upload& upload, const Multipart::Event& event) {
     switch (event.kind) {
         case Multipart::Event::Kind::kPart:
             upload.field = event.name;
-            if (event.name == "paths") upload.paths.emplace_back();
-            if (upload.paths.size() > kMaxUploads) return invalid("paths: at most 10000 in one upload");
-            if (event.name == "files") {
-                if (upload.files >= upload.paths.size()) {
-                    return invalid("paths: each part of \"files\" needs its own \"paths\" field before it");
-                }
-                upload.path = upload.paths[upload.files++];
-                upload.file = TRY(files.replace(upload.path));
-            }
-            break;
+            return begin_part(files, upload);
         case Multipart::Event::Kind::kData:
             if (upload.field == "files") {
                 TRY(upload.file.write(event.data));
-            } else if (upload.field == "paths") {
-                upload.paths.back() += event.data;
-                if (upload.paths.back().size() > 4096) return invalid("paths: must be shorter than 4096 characters");
+            } else if (upload.text != nullptr) {
+                *upload.text += event.data;
+                if (upload.text->size() > 4096) return invalid(upload.field + ": must be shorter than 4096 characters");
             }
             break;
         case Multipart::Event::Kind::kPartEnd:
@@ -121,7 +176,28 @@ Result<void> apply(const Files& files, Upload& upload, const Multipart::Event& e
     return {};
 }
 
+Answer upload_tree(Services& services, Exchange& exchange, const std::shared_ptr<Box>& box) {
+    const std::string folder = query_text(exchange, "folder");
+    CO_TRY_LET(const auto files, shared(Files::of(*box, "folder")));
+    const auto make = [&] { return files->make_directory(folder.empty() ? kHome : folder); };
+    CO_TRY_LET(const auto directory, shared(co_await services.boxes.workers().run_for(box->record.customer, make)));
+    const auto report = std::make_shared<archives::TarReport>();
+    const auto work = [files, directory, report](int archive) -> Result<void> {
+        *report = TRY(files->unpack(directory->get(), archive));
+        return {};
+    };
+    CO_TRY(co_await services.unpackers.run("an upload to box " + box->record.id, box->record.customer, work,
+                                           [&exchange] { return exchange.read_some(); }));
+    const uint64_t left_out = report->skipped_nodes + report->blocked;
+    if (left_out == 0) co_return std::optional(Response{});
+    co_return std::optional(answer(Json{{"left_out", left_out}, {"first_left_out", report->first_left_out}}));
+}
+
 Answer upload(Services& services, Exchange& exchange, const Params& params) {
+    if (exchange.request().header("content-type") == kTar) {
+        CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
+        co_return co_await upload_tree(services, exchange, box);
+    }
     CO_TRY_LET(Multipart multipart, Multipart::open(exchange.request().header("content-type")));
     CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
     CO_TRY_LET(const Files files, Files::of(*box));
@@ -135,7 +211,7 @@ Answer upload(Services& services, Exchange& exchange, const Params& params) {
         }));
     }
     if (!multipart.complete()) co_return invalid("body: ends before its closing multipart boundary");
-    if (upload.files != upload.paths.size() || upload.files == 0) {
+    if (upload.files != upload.places.size() || upload.files == 0) {
         co_return invalid("files: there must be one part for each \"paths\" field, and at least one");
     }
     co_return std::optional(Response{});
@@ -153,9 +229,11 @@ Answer download_directory(Services& services, Exchange& exchange, const std::sha
     command.work_dir = "/";
     command.errors = Errors::kSeparate;
     command.recorded = false;
+    // GNU tar reads them; a client that takes any archive gets the plainest one.
+    if (!query_text(exchange, "exact").empty()) command.env.emplace_back("TAR_OPTIONS", "--format=posix --sparse");
     CO_TRY_LET(command.user, find_user("root"));
     CO_TRY_LET(const auto run, co_await services.runs.start(box, std::move(command), UniqueFd()));
-    CO_TRY(co_await exchange.begin(200, "application/x-tar"));
+    CO_TRY(co_await exchange.begin(200, kTar));
     const Sink forward = [&](std::string_view piece) -> Task<Result<void>> {
         auto written = co_await exchange.write(piece);
         if (!written.ok()) run->cancel();  // nobody else has use for what it still says
@@ -172,6 +250,14 @@ Answer download_directory(Services& services, Exchange& exchange, const std::sha
     co_return std::optional<Response>();
 }
 
+std::map<std::string, std::string> headers_of(const struct stat& status) {
+    char mode[8];
+    char mtime[48];
+    snprintf(mode, sizeof(mode), "%o", status.st_mode & 0777);
+    snprintf(mtime, sizeof(mtime), "%lld.%09ld", static_cast<long long>(status.st_mtim.tv_sec), status.st_mtim.tv_nsec);
+    return {{"X-File-Mode", mode}, {"X-File-Mtime", mtime}};
+}
+
 Answer download(Services& services, Exchange& exchange, const Params& params) {
     const std::string path = query_text(exchange, "folder");
     if (path.empty()) co_return invalid("folder: missing; give the path of a file or of a directory");
@@ -184,7 +270,9 @@ Answer download(Services& services, Exchange& exchange, const Params& params) {
     }
     CO_TRY_LET(const UniqueFd fd, co_await services.boxes.workers().run_for(
                                       box->record.customer, [&] { return files.open_for_reading(path); }));
-    CO_TRY(co_await exchange.begin(200, "application/octet-stream"));
+    struct stat status {};
+    if (fstat(fd.get(), &status) != 0) co_return errno_error("folder: \"" + path + "\"");
+    CO_TRY(co_await exchange.begin(200, "application/octet-stream", headers_of(status)));
     std::string piece(256 * 1024, '\0');
     for (;;) {
         CO_TRY_LET(const size_t n,

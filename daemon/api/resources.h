@@ -31,6 +31,7 @@ struct Services {
     EventLog& events;
     CustomerLimits& limits;
     Fetcher& fetcher;
+    PipedWorkers& unpackers;  ///< of uploads
     const Config& config;
     const LagMeter& lag;
     const MemoryBudget& memory;  ///< of requests

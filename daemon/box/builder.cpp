@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include <poll.h>
+#include <sys/sysinfo.h>
 
 #include <algorithm>
 
@@ -27,6 +28,11 @@ constexpr cgroups::Millis kDeathDeadline{1500};
 
 cgroups::Limits limits_of(const Size& size) {
     return {.memory_bytes = size.memory_bytes, .cpus = size.cpus, .pids = kPidsPerBox};
+}
+
+uint64_t memory_of_host() {
+    struct sysinfo info {};
+    return sysinfo(&info) == 0 ? uint64_t{info.totalram} * info.mem_unit : UINT64_MAX;
 }
 
 std::string hostname_of(const BoxRecord& box) {
@@ -85,7 +91,7 @@ Result<Life> build_life(Mechanisms& mechanisms, const BoxRecord& box, Upper uppe
     TRY(limit_disk(mechanisms, box, most_disk, kStartMargin));
     lap.to(times.upper);
     const auto nesting = box.nesting ? runtime::Nesting::kAllowed : runtime::Nesting::kRefused;
-    const UniqueFd userns = TRY(runtime::make_user_namespace(base, nesting));
+    const UniqueFd userns = TRY(runtime::make_user_namespace(base, nesting, UidSlots::high_base_of(box.uid_slot)));
     lap.to(times.user_namespace);
 
     netns::Slot slot = TRY_IN("taking a network slot", mechanisms.slots->take());
@@ -118,6 +124,7 @@ Result<Life> build_life(Mechanisms& mechanisms, const BoxRecord& box, Upper uppe
     const std::vector<UniqueFd> tasks = TRY(group.open_v1_tasks());
     std::vector<int> task_fds;
     for (const UniqueFd& file : tasks) task_fds.push_back(file.get());
+    const cgroups::Views views = TRY(group.views());
     lap.to(times.group);
 
     const runtime::SpawnPlan plan{.group = group.fd(),
@@ -127,10 +134,18 @@ Result<Life> build_life(Mechanisms& mechanisms, const BoxRecord& box, Upper uppe
                                   .userns = userns.get(),
                                   .root = root.get(),
                                   .sysfs = slot.sysfs.get(),
+                                  .unified_view = views.unified.get(),
+                                  .memory_view = views.memory.get(),
+                                  .cpu_view = views.cpu.get(),
+                                  .cpuset_view = views.cpuset.get(),
+                                  .cpuacct_view = views.cpuacct.get(),
                                   .hostname = hostname_of(box),
                                   .address = netns::to_string(slot.address),
                                   .nameserver = netns::to_string(mechanisms.network.gateway()),
-                                  .tmp_bytes = size->memory_bytes / 2,
+                                  .shm_bytes = size->memory_bytes / 2,
+                                  .memory_bytes = std::min(size->memory_bytes, memory_of_host()),
+                                  .cpus = size->cpus,
+                                  .pids = kPidsPerBox,
                                   .nesting = nesting};
     runtime::Spawned spawned = TRY_IN("starting its init", mechanisms.launcher.spawn(plan));
     Undo kill_init([&] {

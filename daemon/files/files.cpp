@@ -33,7 +33,8 @@ Result<void> check_kind(int fd, const std::string& what, bool directory) {
     struct stat status {};
     struct statfs system {};
     if (fstat(fd, &status) != 0 || fstatfs(fd, &system) != 0) return file_error(errno, what);
-    if (system.f_type == PROC_SUPER_MAGIC || system.f_type == SYSFS_MAGIC || system.f_type == CGROUP2_SUPER_MAGIC) {
+    if (system.f_type == PROC_SUPER_MAGIC || system.f_type == SYSFS_MAGIC || system.f_type == CGROUP2_SUPER_MAGIC ||
+        system.f_type == CGROUP_SUPER_MAGIC) {
         return invalid(what + " is the kernel's, not a file of the box; read it with a command");
     }
     if (directory ? !S_ISDIR(status.st_mode) : !S_ISREG(status.st_mode)) {
@@ -45,6 +46,7 @@ Result<void> check_kind(int fd, const std::string& what, bool directory) {
 }  // namespace
 
 std::string absolute_path(const std::string& path) {
+    if (path == "~" || path.starts_with("~/")) return kUsersHome + path.substr(1);
     if (!path.empty() && path.front() == '/') return path;
     return path.empty() ? std::string(kHome) : std::string(kHome) + "/" + path;
 }
@@ -154,7 +156,7 @@ Result<Replacement> Files::replace(const std::string& path) const {
     TRY(check_path(field_, path));
     if (path.back() == '/') return invalid(what(path) + " names a directory");
     {
-        const FsIdentity identity = TRY(FsIdentity::take(base_ + kBoxUser));
+        const FsIdentity identity = TRY(FsIdentity::take(user()));
         TRY(make_parents(path));
     }
     Place place;
@@ -172,13 +174,72 @@ Result<Replacement> Files::replace(const std::string& path) const {
             return invalid(what(path) + " is a link to what is not there; remove it first");
         }
     }
-    return Replacement::begin(std::move(place.directory), std::move(place.name), base_ + kBoxUser, what(path));
+    return Replacement::begin(std::move(place.directory), std::move(place.name), user(), what(path));
 }
 
 Result<void> Files::write(const std::string& path, std::string_view content) const {
     Replacement file = TRY(replace(path));
     TRY(file.write(content));
     return file.finish();
+}
+
+uid_t Files::user() const {
+    return base_ + kBoxUser;
+}
+
+Result<UniqueFd> Files::make_directory(const std::string& path) const {
+    TRY(check_path(field_, path));
+    const FsIdentity identity = TRY(FsIdentity::take(user()));
+    TRY(make_parents(path + "/."));
+    UniqueFd found = TRY(resolve(path, O_PATH));
+    TRY(check_kind(found.get(), what(path), true));
+    return found;
+}
+
+// Its content is the client's, who could upload anything; what is there is the box's, and no link of it is followed.
+Result<archives::TarReport> Files::unpack(int directory, int archive) const {
+    const FsIdentity identity = TRY(FsIdentity::take(user()));
+    const auto pull = archives::pull_from(archive);
+    auto report = archives::unpack_copy(pull, directory, "", archives::Modes::kWhole);
+    if (!report.ok() && report.error().kind == ErrorKind::kSystem && report.error().code != 0) {
+        return file_error(report.error().code, report.error().message);
+    }
+    TRY(report);
+    std::string rest(65536, '\0');  // what follows its end is taken too, or the upload would fail
+    while (TRY(pull(rest.data(), rest.size())) > 0) {
+    }
+    return report;
+}
+
+// A link stands for what it leads to within the box, as a download of it does.
+FileEntry Files::entry_of(int directory, const std::string& folder, const std::string& name,
+                          const struct stat& status) const {
+    const auto type = [&status]() -> const char* {
+        switch (status.st_mode & S_IFMT) {
+            case S_IFREG:
+                return "file";
+            case S_IFDIR:
+                return "dir";
+            case S_IFLNK:
+                return "link";
+            case S_IFIFO:
+                return "fifo";
+            case S_IFSOCK:
+                return "socket";
+            default:
+                return "device";
+        }
+    };
+    FileEntry entry{
+        name, static_cast<uint64_t>(status.st_size), !S_ISREG(status.st_mode), status.st_mtim.tv_sec, type(), {}};
+    if (!S_ISLNK(status.st_mode)) return entry;
+    char target[4096];
+    const ssize_t size = readlinkat(directory, name.c_str(), target, sizeof(target));
+    if (size > 0) entry.target.assign(target, static_cast<size_t>(size));
+    const std::string path = folder + "/" + name;
+    const auto found = resolve(path, O_PATH);
+    entry.is_dir = !found.ok() || !check_kind(found.value().get(), what(path), false).ok();
+    return entry;
 }
 
 Result<bool> Files::is_directory(const std::string& path) const {
@@ -207,8 +268,7 @@ Result<std::vector<FileEntry>> Files::list(const std::string& path) const {
         }
         struct stat status {};
         if (fstatat(fd, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0) continue;  // gone meanwhile
-        entries.push_back(
-            {name, static_cast<uint64_t>(status.st_size), S_ISDIR(status.st_mode), status.st_mtim.tv_sec});
+        entries.push_back(entry_of(fd, path, name, status));
     }
     std::sort(entries.begin(), entries.end(), [](const FileEntry& a, const FileEntry& b) { return a.name < b.name; });
     return entries;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/stat.h>
+
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -7,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "archives/tar.h"
 #include "daemon/box/box.h"
 #include "daemon/files/replacement.h"
 
@@ -14,13 +17,17 @@ namespace hutch::daemon {
 
 /// Where file calls and commands start from when they name no absolute path.
 constexpr const char* kHome = "/workspace/home";
+/// What "~" stands for at the beginning of a path.
+constexpr const char* kUsersHome = "/home/boxuser";
 std::string absolute_path(const std::string& path);
 
 struct FileEntry {
     std::string name;
     uint64_t size = 0;
-    bool is_dir = false;
+    bool is_dir = false;   ///< or else without a content that could be had: a FIFO, a link to nowhere
     int64_t mod_time = 0;  ///< Unix seconds
+    std::string type;      ///< "file", "dir", "link", "fifo", "socket" or "device", links not followed
+    std::string target;    ///< of a link
 };
 
 /// File calls on a living box, from the host's side. Paths are resolved by the kernel beneath the box's root
@@ -43,10 +50,17 @@ class Files {
     /// A new file, or new content for the one that is there, which it is whole or not at all. Creates parents. A link
     /// is followed, and what it names replaced; other names of that keep the old content.
     Result<Replacement> replace(const std::string& path) const;
+    /// The directory of that path, for something to be made in it; made, with its parents, where it is
+    /// missing.
+    [[nodiscard]] Result<UniqueFd> make_directory(const std::string& path) const;
+    /// Unpacks a plain archive, to the end of `archive`, beneath such a directory; all that is made is boxuser's.
+    Result<archives::TarReport> unpack(int directory, int archive) const;
     [[nodiscard]] Result<bool> is_directory(const std::string& path) const;
 
   private:
     Files(UniqueFd root, uid_t base, const char* field) : root_(std::move(root)), base_(base), field_(field) {}
+    /// The host's id of boxuser.
+    [[nodiscard]] uid_t user() const;
     /// folder: "d"
     [[nodiscard]] std::string what(const std::string& path) const;
     [[nodiscard]] Result<UniqueFd> resolve(const std::string& path, int flags, mode_t mode = 0) const;
@@ -56,6 +70,8 @@ class Files {
     };
     [[nodiscard]] Result<Place> place_of(const std::string& path, int found) const;
     Result<void> make_parents(const std::string& path) const;
+    [[nodiscard]] FileEntry entry_of(int directory, const std::string& folder, const std::string& name,
+                                     const struct stat& status) const;
     Result<UniqueFd> enter(int directory, const std::string& path, const std::string& name) const;
 
     UniqueFd root_;

@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/fs_identity.h"
+#include "base/holes.h"
 #include "base/ids.h"
 #include "daemon/files/file_error.h"
 
@@ -84,16 +85,25 @@ Replacement& Replacement::operator=(Replacement&& other) noexcept {
     aside_ = std::move(other.aside_);
     what_ = std::move(other.what_);
     owner_ = other.owner_;
+    mode_ = other.mode_;
+    changed_ = other.changed_;
     return *this;
 }
 
 Result<void> Replacement::write(std::string_view piece) {
-    TRY_IN(what_, write_all(file_.get(), piece));
+    TRY_IN(what_, write_with_holes(file_.get(), piece));
     return {};
 }
 
 Result<void> Replacement::finish() {
     const FsIdentity identity = TRY(FsIdentity::take(owner_));
+    const off_t size = lseek(file_.get(), 0, SEEK_CUR);
+    if (size < 0 || ftruncate(file_.get(), size) != 0) return file_error(errno, what_);
+    if (mode_ && fchmod(file_.get(), *mode_) != 0) return file_error(errno, what_);
+    if (changed_) {
+        const timespec times[2] = {*changed_, *changed_};
+        if (futimens(file_.get(), times) != 0) return file_error(errno, what_);
+    }
     const int directory = directory_.get();
     if (renameat(directory, aside_.c_str(), directory, name_.c_str()) != 0) return file_error(errno, what_);
     file_.reset();

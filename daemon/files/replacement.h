@@ -2,6 +2,8 @@
 
 #include <sys/types.h>
 
+#include <ctime>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -24,7 +26,11 @@ class Replacement {
     Replacement& operator=(const Replacement&) = delete;
     ~Replacement() { give_up(); }
 
+    /// Blocks of zeros become holes.
     Result<void> write(std::string_view piece);
+    /// What it is to have besides its content, whatever the old file had: bits of 0777, and when it was changed.
+    void set_mode(mode_t mode) { mode_ = mode; }
+    void set_time(timespec changed) { changed_ = changed; }
     /// For who has the old file open, and under its other names, that stays.
     Result<void> finish();
 
@@ -35,6 +41,8 @@ class Replacement {
     UniqueFd directory_, file_;  ///< `file_` as long as it is not in its place
     std::string name_, aside_, what_;
     uid_t owner_ = 0;
+    std::optional<mode_t> mode_;
+    std::optional<timespec> changed_;
 };
 
 }  // namespace hutch::daemon

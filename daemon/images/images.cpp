@@ -1,6 +1,5 @@
 #include "daemon/images/images.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,7 +10,6 @@
 #include "base/ids.h"
 #include "base/undo.h"
 #include "daemon/clock.h"
-#include "daemon/fd_watch.h"
 #include "daemon/log.h"
 #include "daemon/spawn.h"
 #include "overlayfs/layer.h"
@@ -21,6 +19,7 @@
 namespace hutch::daemon {
 namespace {
 
+constexpr size_t kUnpackers = 2;
 constexpr overlayfs::TreeLimits kImportLimits{.bytes = 64ULL << 30U, .entries = 5'000'000};
 
 // Every command starts in the work dir as boxuser, so an archive that lacks either gets both. Beneath the root: an
@@ -55,25 +54,6 @@ Result<overlayfs::Import> unpack(const overlayfs::Store& store, int archive, con
     return import;
 }
 
-// Moves the upload into the pipe that the unpacking worker reads. An unpacking that gave up has closed its end.
-Task<Result<void>> feed(const asio::any_io_executor& executor, int pipe, const Source& source) {
-    FdWatch watch(executor, pipe);
-    for (;;) {
-        CO_TRY_LET(const std::string piece, co_await source());
-        if (piece.empty()) co_return Result<void>();
-        for (size_t done = 0; done < piece.size();) {
-            const ssize_t n = ::write(pipe, piece.data() + done, piece.size() - done);
-            if (n >= 0) {
-                done += static_cast<size_t>(n);
-            } else if (errno == EAGAIN) {
-                co_await watch.writable();
-            } else if (errno != EINTR) {
-                co_return errno_error("unpacking");
-            }
-        }
-    }
-}
-
 // Those that come with Hutch, in scripts/images.
 bool has_recipe(const std::string& name) {
     static const char* const kRecipes[] = {"agents", "busybox", "debian", "golang", "node", "python", "ruby", "rust"};
@@ -96,38 +76,9 @@ Task<Result<Outcome>> finish(Run& run, Sink output, Gone gone) {
 
 }  // namespace
 
-// What the two sides of an import share. The unpacking side may outlive the other.
-struct Unpacking {
-    explicit Unpacking(const asio::any_io_executor& executor) : ended(executor) {}
-    UniqueFd upload, archive;  ///< the ends of a pipe
-    std::string work_dir;
-    std::optional<Result<overlayfs::Import>> import;
-    Event ended;
-};
-
-namespace {
-
-Task<> unpack_all(Workers& unpackers, const overlayfs::Store& store, std::shared_ptr<Unpacking> job) {
-    job->import.emplace(co_await unpackers.run([&] { return unpack(store, job->archive.get(), job->work_dir); }));
-}
-
-void finish_unpacking(Unpacking& job, const Result<void>& how) {
-    if (!how.ok()) job.import.emplace(how.error());
-    job.archive.reset();  // whoever still feeds it learns that nobody reads
-    job.ended.set();
-}
-
-}  // namespace
-
-Images::Images(Manager& manager, Runs& runs) : manager_(manager), runs_(runs) {
+Images::Images(Manager& manager, Runs& runs)
+    : manager_(manager), runs_(runs), unpackers_(manager.executor(), kUnpackers, kUnpackers) {
     manager_.layers().add_user([this](const std::string& layer) { return uses_layer(layer); });
-}
-
-// At the end of the daemon: an unpacking whose upload nobody carries on must not be waited for.
-Images::~Images() {
-    for (const auto& job : unpackings_) {
-        if (const auto open = job.lock()) open->upload.reset();
-    }
 }
 
 Result<void> check_name(const std::string& field, const std::string& name) {
@@ -246,29 +197,16 @@ Task<Result<ImageRecord>> Images::import(ImportImage command, Source source) {
         co_return invalid("workdir: must be an absolute path inside the image");
     }
     const auto making = begin_making(command.name, command.wanted_by);
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) != 0) co_return errno_error("making a pipe");
     const Undo nudge([this] { manager_.mechanisms().reaper->nudge(); });  // what is given up lies in the trash
-    const auto job = std::make_shared<Unpacking>(manager_.executor());
-    job->archive = UniqueFd(ends[0]);
-    job->upload = UniqueFd(ends[1]);
-    if (fcntl(job->upload.get(), F_SETFL, O_NONBLOCK) != 0) co_return errno_error("making a pipe");
-
-    job->work_dir = command.work_dir;
-    std::erase_if(unpackings_, [](const auto& other) { return other.expired(); });
-    unpackings_.push_back(job);
+    const auto import = std::make_shared<std::optional<overlayfs::Import>>();
     const overlayfs::Store& store = manager_.mechanisms().store;
-    const Undo hang_up([&job] { job->upload.reset(); });  // or the unpacking would wait for the rest of it
-    spawn(manager_.executor(), "unpacking image " + command.name, unpack_all(unpackers_, store, job),
-          [job](const Result<void>& how) { finish_unpacking(*job, how); });
-    const auto fed = co_await feed(manager_.executor(), job->upload.get(), source);
-    job->upload.reset();
-    co_await job->ended.wait();
-    Result<overlayfs::Import> import = std::move(*job->import);
-    if (!import.ok()) co_return std::move(import).error().in("importing image " + command.name);
-    if (!fed.ok()) co_return fed.error();  // the upload broke off, though what came of it looked whole
-    auto layer =
-        co_await manager_.workers().run([&] { return overlayfs::seal_layer(store, std::move(import).value()); });
+    const auto unpack_it = [import, &store, work_dir = command.work_dir](int archive) -> Result<void> {
+        import->emplace(TRY(unpack(store, archive, work_dir)));
+        return {};
+    };
+    auto unpacked = co_await unpackers_.run("unpacking image " + command.name, "", unpack_it, std::move(source));
+    if (!unpacked.ok()) co_return std::move(unpacked).error().in("importing image " + command.name);
+    auto layer = co_await manager_.workers().run([&] { return overlayfs::seal_layer(store, std::move(**import)); });
     if (!layer.ok()) co_return std::move(layer).error().in("importing image " + command.name);
     ImageRecord image;
     image.name = command.name;

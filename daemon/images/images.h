@@ -7,6 +7,7 @@
 
 #include "daemon/box/manager.h"
 #include "daemon/images/making.h"
+#include "daemon/piped_workers.h"
 #include "daemon/run/runs.h"
 
 namespace hutch::daemon {
@@ -29,17 +30,12 @@ struct BuildImage {
 
 /// Done when whoever asked for the image is no longer there; may be cancelled.
 using Gone = std::function<Task<>()>;
-/// The next piece of an upload; empty at its end.
-using Source = std::function<Task<Result<std::string>>()>;
-
-struct Unpacking;
 
 /// Images by name: made from an archive, or by running a script in a box and keeping what it wrote as a layer on top.
 /// Event loop thread only.
 class Images {
   public:
     Images(Manager& manager, Runs& runs);
-    ~Images();
     Images(const Images&) = delete;
     Images& operator=(const Images&) = delete;
 
@@ -71,10 +67,7 @@ class Images {
 
     Manager& manager_;
     Runs& runs_;
-    std::vector<std::weak_ptr<Unpacking>> unpackings_;
-    Workers unpackers_{
-        2, 0,
-        Urgency::kBehind};  ///< of their own: an unpacking waits for its client, and nobody's box may wait for that
+    PipedWorkers unpackers_;
     std::map<std::string, ImageRecord> images_;
     std::vector<std::weak_ptr<Making>> making_;  ///< each belongs to its import or build
 };

@@ -2,6 +2,7 @@
 
 #include <cstring>
 #include <map>
+#include <thread>
 
 namespace hutch::daemon {
 
@@ -17,17 +18,27 @@ const std::vector<std::string>& program_directories() {
     return kAll;
 }
 
-std::vector<std::string> environment_of(const Command& command) {
-    std::string path;
-    for (const std::string& directory : program_directories()) path += (path.empty() ? "" : ":") + directory;
-    std::map<std::string, std::string> variables = {
+Environment environment_of(const Command& command, uint32_t cpus) {
+    std::string path = command.user.home + "/.local/bin";
+    for (const std::string& directory : program_directories()) path += ":" + directory;
+    std::map<std::string, std::string> defaults = {
         {"PATH", path},       {"HOME", command.user.home}, {"USER", command.user.name}, {"LOGNAME", command.user.name},
         {"SHELL", "/bin/sh"}, {"LANG", "C.UTF-8"},
     };
-    for (const auto& [name, value] : command.env) variables[name] = value;
-    std::vector<std::string> list;
-    for (const auto& [name, value] : variables) list.push_back(name + "=" + value);
-    return list;
+    // nproc(1) and OpenMP go by it. The kernel would have a box stay on some CPUs, where another one may be at work.
+    static const unsigned online = std::thread::hardware_concurrency();
+    if (cpus < online) defaults["OMP_NUM_THREADS"] = std::to_string(cpus);
+    std::map<std::string, std::string> variables;
+    for (const auto& [name, value] : command.env) {
+        variables[name] = value;
+        defaults.erase(name);
+    }
+    Environment environment;
+    environment.defaults = static_cast<uint16_t>(defaults.size());
+    for (const auto* part : {&defaults, &variables}) {
+        for (const auto& [name, value] : *part) environment.list.push_back(name + "=" + value);
+    }
+    return environment;
 }
 
 std::string prompt_of(const Command& command) {

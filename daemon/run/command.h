@@ -28,6 +28,7 @@ enum class Errors { kMerged, kSeparate };
 struct Command {
     std::vector<std::string> argv;
     std::string work_dir;
+    bool fall_back = false;  ///< to "/" where there is no such directory
     Pairs env;
     User user;
     Errors errors = Errors::kMerged;
@@ -40,10 +41,14 @@ struct Command {
     bool recorded = true;  ///< false for what serves another call: no record of it is kept, its output only passes
 };
 
-/// Where a command's program is looked for: its PATH, in its order.
+/// Where a command's program is looked for, in its order, after ~/.local/bin and unless the box says otherwise.
 const std::vector<std::string>& program_directories();
-/// The variables every command finds, then the command's own, the later one winning: "NAME=value".
-std::vector<std::string> environment_of(const Command& command);
+struct Environment {
+    std::vector<std::string> list;  ///< "NAME=value"
+    uint16_t defaults = 0;          ///< so many of the first are nobody's word: the box's own settings win
+};
+/// The variables every command finds in a box of so many CPUs, then the command's own, the later one winning.
+Environment environment_of(const Command& command, uint32_t cpus);
 /// "sh -c echo hi": how a record shows it.
 std::string prompt_of(const Command& command);
 /// Why init could not start it, in the words of the API's fields.

@@ -92,8 +92,11 @@ Task<Result<void>> Runs::launch(std::shared_ptr<Run> run, const Command& command
     runtime::RunSpec spec;
     spec.id = static_cast<uint64_t>(run->record_.number);
     spec.argv = command.argv;
-    spec.env = environment_of(command);
+    Environment environment = environment_of(command, find_size(run->box_->record.size)->cpus);
+    spec.env = std::move(environment.list);
+    spec.defaults = environment.defaults;
     spec.work_dir = command.work_dir;
+    spec.fall_back = command.fall_back;
     spec.uid = command.user.uid;
     spec.gid = command.user.gid;
     spec.leaf = run->leaf_.fd();

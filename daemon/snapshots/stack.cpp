@@ -1,5 +1,8 @@
 // A box's files become a stack of layers: by a rename where nothing runs in it, by a copy where something does.
 
+#include <linux/magic.h>
+#include <sys/vfs.h>
+
 #include "base/file.h"
 #include "base/ids.h"
 #include "base/undo.h"
@@ -19,6 +22,13 @@ bool is_empty(int root, const char* path) {
     if (!directory.ok()) return false;
     const auto empty = holds_nothing(directory.value().get());
     return empty.ok() && empty.value();
+}
+
+// A box that an older hutchd started has its /tmp in memory.
+bool on_disk(int root, const char* path) {
+    const auto directory = open_beneath(root, path, O_PATH | O_DIRECTORY);
+    struct statfs system {};
+    return !directory.ok() || fstatfs(directory.value().get(), &system) != 0 || system.f_type != TMPFS_MAGIC;
 }
 
 // Freezes the box unless it is frozen already, copies, thaws; all of it on one thread, so that a box never stands still
@@ -44,7 +54,8 @@ bool is_still(Box& box) {
     if (box.busy() || box.activity().use) return false;
     const auto tasks = box.life().group.tasks();
     const int root = box.life().root.get();
-    return tasks.ok() && tasks.value() == 1 && is_empty(root, "tmp") && is_empty(root, "dev/shm");
+    return tasks.ok() && tasks.value() == 1 && (on_disk(root, "tmp") || is_empty(root, "tmp")) &&
+           is_empty(root, "dev/shm");
 }
 
 }  // namespace

@@ -23,6 +23,8 @@ namespace {
 constexpr rlim_t kUsualFiles = 1024;
 constexpr rlim_t kMaxFiles = 524288;
 
+constexpr size_t kMaxOfFile = 128;  // variables that /etc/environment may add
+
 struct Attempt {
     const Run* run;
     const sock_fprog* filter;
@@ -74,8 +76,22 @@ void exec_in_path(char* const* argv, char* const* env) {
     errno = refused ? EACCES : ENOENT;
 }
 
+// A box whose usual work directory is gone must stay usable, by a client that names it in each call too.
+void enter_root(Attempt& attempt) {
+    if (attempt.run->fall_back == 0 || (errno != ENOENT && errno != ENOTDIR)) give_up(attempt, Stage::kWorkDir);
+    const int saved = errno;
+    if (chdir("/") != 0) give_up(attempt, Stage::kWorkDir);
+    char text[512];
+    const int size = snprintf(text, sizeof(text), "hutch: the work directory %.400s is %s; the command runs in /\n",
+                              attempt.work_dir, saved == ENOENT ? "missing" : "no directory");
+    [[maybe_unused]] const ssize_t n = write(2, text, static_cast<size_t>(size));
+}
+
 [[noreturn]] void become_command(Attempt& attempt) {
     setsid();
+    // Its group is the root of what it sees, as programs expect that size themselves by /sys/fs/cgroup. Without, they
+    // see a path more.
+    syscall(SYS_unshare, CLONE_NEWCGROUP);
     for (int target = 0; target < 3; ++target) {
         if (dup2(attempt.stdio[target], target) < 0) give_up(attempt, Stage::kTerminal);
     }
@@ -99,7 +115,7 @@ void exec_in_path(char* const* argv, char* const* env) {
     if (sys_setgroups(1, &group) != 0 || sys_setresgid(group) != 0 || sys_setresuid(attempt.run->uid) != 0) {
         give_up(attempt, Stage::kCredentials);
     }
-    if (chdir(attempt.work_dir) != 0) give_up(attempt, Stage::kWorkDir);
+    if (chdir(attempt.work_dir) != 0) enter_root(attempt);
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -148,10 +164,15 @@ bool unpack(Packet& packet, char** strings, Attempt& attempt) {
     *slot++ = nullptr;
     attempt.argv = strings;
     attempt.env = slot;
+    char** const env = slot;
     for (size_t i = 0; i < run.envc; ++i) *slot++ = next();
     *slot = nullptr;
     attempt.work_dir = next();
-    return attempt.work_dir != nullptr && at == end;
+    if (attempt.work_dir == nullptr || at != end) return false;
+    const size_t defaults = run.defaults < run.envc ? run.defaults : run.envc;
+    const size_t known = add_environment(env, run.envc, defaults, run.envc + kMaxOfFile);
+    if (run.tty != 0) name_known_terminal(env, known);
+    return true;
 }
 
 bool open_terminal(const Run& run, int& master, int& slave) {
@@ -167,7 +188,7 @@ bool open_terminal(const Run& run, int& master, int& slave) {
 }  // namespace
 
 Reply start_command(Packet& packet, const Context& context, int& terminal) {
-    static char* strings[kMaxStrings];
+    static char* strings[kMaxStrings + kMaxOfFile];
     Attempt attempt{};
     attempt.run = reinterpret_cast<const Run*>(packet.bytes);
     attempt.filter = &context.run_filter;

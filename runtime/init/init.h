@@ -36,6 +36,17 @@ struct Context {
 /// Everything from the bare cradle to a finished box. On failure `failed` says where.
 bool set_up(const Packet& packet, Context& context, Reply& failed);
 
+/// Steps of that, in files of their own. On failure errno says why, `object` of what.
+bool show_machine(const Setup& setup, const int* views, int root, const char*& object);
+/// After the pivot.
+bool write_names(const Setup& setup, const char*& object);
+
+/// Adds what /etc/environment says to the `count` variables of `env`, which has room for `room` and a null after them:
+/// in the place of one of the first `defaults`, and only of those. Answers how many they are.
+size_t add_environment(char** env, size_t count, size_t defaults, size_t room);
+/// Makes TERM a usual one where the box knows that and not the one it is told.
+void name_known_terminal(char** env, size_t count);
+
 /// Starts one command; the reply is kStarted or kFailed. `terminal`: the master side, or -1.
 Reply start_command(Packet& packet, const Context& context, int& terminal);
 

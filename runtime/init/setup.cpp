@@ -14,59 +14,10 @@
 
 #include "base/syscalls.h"
 #include "runtime/init/init.h"
+#include "runtime/init/mounts.h"
 
 namespace hutch::runtime::init {
 namespace {
-
-constexpr unsigned kNoEverything = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
-
-int open_inside(int root, const char* path, int flags) {
-    open_how how{};
-    how.flags = static_cast<uint64_t>(flags | O_CLOEXEC);
-    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-    return sys_openat2(root, path, how);
-}
-
-bool attach(int mount, int target) {
-    return sys_move_mount(mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) == 0;
-}
-
-// Attaches a detached mount on a directory below `root`, making the directory where the image has none.
-bool attach_inside(int mount, int root, const char* path) {
-    int target = open_inside(root, path, O_PATH | O_DIRECTORY);
-    if (target < 0 && errno == ENOENT && mkdirat(root, path, 0755) == 0) {
-        target = open_inside(root, path, O_PATH | O_DIRECTORY);
-    }
-    if (target < 0) return false;
-    const bool done = attach(mount, target);
-    close(target);
-    return done;
-}
-
-struct Option {
-    const char* key;
-    const char* value;
-};
-
-// A detached mount of a fresh file system.
-template <size_t N>
-int fresh(const char* type, unsigned attributes, const Option (&options)[N]) {
-    const int fs = sys_fsopen(type, FSOPEN_CLOEXEC);
-    if (fs < 0) return -1;
-    int mount = -1;
-    bool good = true;
-    for (const Option& option : options) {
-        if (option.key != nullptr)
-            good = good && sys_fsconfig(fs, FSCONFIG_SET_STRING, option.key, option.value, 0) == 0;
-    }
-    if (good && sys_fsconfig(fs, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) == 0) {
-        mount = sys_fsmount(fs, FSMOUNT_CLOEXEC, attributes);
-    }
-    const int saved = errno;
-    close(fs);
-    errno = saved;
-    return mount;
-}
 
 template <size_t N>
 bool mount_fresh(const char* type, unsigned attributes, const Option (&options)[N], int root, const char* path) {
@@ -88,8 +39,20 @@ bool mount_whole_proc(int root) {
     return mount_fresh("proc", kNoEverything, kNoOptions, root, "proc/whole");
 }
 
+// Of the disk, so that it is as large as that, counts as that, and a rename leads out of it. The image may lack it;
+// what the box itself has put in its place is the box's affair.
+bool make_tmp(int root) {
+    if (mkdirat(root, "tmp", 0755) != 0 && errno != EEXIST) return false;
+    const int tmp = open_inside(root, "tmp", O_RDONLY | O_DIRECTORY);
+    if (tmp < 0) return errno == ELOOP || errno == ENOTDIR;
+    struct stat status {};
+    const bool done = fstat(tmp, &status) == 0 && ((status.st_mode & 07777) == 01777 || fchmod(tmp, 01777) == 0);
+    close(tmp);
+    return done;
+}
+
 bool mount_all(int root, int sysfs, const char* size, Nesting nesting, const char*& object) {
-    const Option tmp[] = {{"mode", "1777"}, {"size", size}};
+    const Option shm[] = {{"mode", "1777"}, {"size", size}};
     char terminals_at_most[12];
     snprintf(terminals_at_most, sizeof(terminals_at_most), "%u", kTerminalsPerBox);
     const Option pts[] = {{"ptmxmode", "0666"}, {"mode", "0620"}, {"gid", "5"}, {"max", terminals_at_most}};
@@ -106,11 +69,11 @@ bool mount_all(int root, int sysfs, const char* size, Nesting nesting, const cha
     if (terminals < 0 || !attach_inside(terminals, root, "dev/pts")) return false;
     close(terminals);
     object = "/dev/shm";
-    if (!mount_fresh("tmpfs", kNoEverything, tmp, root, "dev/shm")) return false;
+    if (!mount_fresh("tmpfs", kNoEverything, shm, root, "dev/shm")) return false;
     object = "/dev/mqueue";
     if (!mount_fresh("mqueue", kNoEverything, kNoOptions, root, "dev/mqueue")) return false;
     object = "/tmp";
-    if (!mount_fresh("tmpfs", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, tmp, root, "tmp")) return false;
+    if (!make_tmp(root)) return false;
     object = "/sys";
     return sysfs < 0 || attach_inside(sysfs, root, "sys");
 }
@@ -202,7 +165,6 @@ bool mask_all(int root, const char*& object) {
         "sys/devices/virtual/block",  // a loop device tells the path of its file; links in sys/block lead there
         "sys/devices/virtual/powercap",
         "sys/firmware",
-        "sys/fs",
         "sys/kernel",
     };
     Masks masks;
@@ -243,41 +205,6 @@ bool enter(const char*& object) {
     return sys_umount2(".", MNT_DETACH) == 0 && chdir("/") == 0;
 }
 
-// A new file replaces whatever the image has there: a link would otherwise choose where we write.
-bool write_etc(const char* path, const char* content) {
-    const int old = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (old >= 0) {  // unchanged since the last start of this box: nothing to copy up
-        char present[512];
-        const ssize_t n = read(old, present, sizeof(present));
-        close(old);
-        if (n >= 0 && static_cast<size_t>(n) == strlen(content) && memcmp(present, content, strlen(content)) == 0) {
-            return true;
-        }
-    }
-    if (unlink(path) != 0 && errno != ENOENT) return false;
-    const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    if (fd < 0) return false;
-    const ssize_t n = write(fd, content, strlen(content));
-    const bool done = n == static_cast<ssize_t>(strlen(content)) && fchmod(fd, 0644) == 0;
-    close(fd);
-    return done;
-}
-
-bool write_names(const Setup& setup, const char*& object) {
-    char text[512];
-    object = "/etc";
-    if (mkdir("/etc", 0755) != 0 && errno != EEXIST) return false;
-    object = "/etc/hosts";
-    snprintf(text, sizeof(text), "127.0.0.1 localhost\n%s %s\n", setup.address, setup.hostname);
-    if (!write_etc("/etc/hosts", text)) return false;
-    object = "/etc/hostname";
-    snprintf(text, sizeof(text), "%s\n", setup.hostname);
-    if (!write_etc("/etc/hostname", text)) return false;
-    object = "/etc/resolv.conf";
-    snprintf(text, sizeof(text), "nameserver %s\n", setup.nameserver);
-    return write_etc("/etc/resolv.conf", text);
-}
-
 // Out of the bounding set, so no exec brings one back (runtime/capabilities.cpp says what is kept and why). Init itself
 // keeps CAP_SYS_ADMIN in its permitted set: adding a seccomp program without no_new_privs asks for it.
 bool drop_capabilities(uint64_t kept) {
@@ -299,7 +226,7 @@ bool set_up(const Packet& packet, Context& context, Reply& failed) {
     const size_t filters = (size_t{setup.box_filter} + setup.run_filter) * sizeof(sock_filter);
     if (packet.size < sizeof(Setup) || setup.type != MessageType::kSetup || setup.version != kProtocolVersion ||
         setup.box_filter > kMaxFilter || setup.run_filter > kMaxRunFilter || packet.size != sizeof(Setup) + filters ||
-        packet.fd_count < 1) {
+        packet.fd_count != 1 + static_cast<size_t>(__builtin_popcount(setup.views)) || (setup.views >> kViews) != 0) {
         errno = EPROTO;
         return fail(Stage::kReceive, "set-up");
     }
@@ -309,9 +236,12 @@ bool set_up(const Packet& packet, Context& context, Reply& failed) {
     if (sys_move_mount(root, "", AT_FDCWD, "/box", MOVE_MOUNT_F_EMPTY_PATH) != 0) return fail(Stage::kRoot, "/box");
     if (fchdir(root) != 0) return fail(Stage::kRoot, "/box");
     char size[24];
-    snprintf(size, sizeof(size), "%llu", static_cast<unsigned long long>(setup.tmp_bytes));
-    const int sysfs = packet.fd_count > 1 ? packet.fds[1] : -1;
-    if (!mount_all(root, sysfs, size, setup.nesting, object)) return fail(Stage::kMount, object);
+    snprintf(size, sizeof(size), "%llu", static_cast<unsigned long long>(setup.shm_bytes));
+    const int* next = packet.fds + 1;
+    int views[kViews];
+    for (size_t i = 0; i < kViews; ++i) views[i] = (setup.views & (1U << i)) != 0 ? *next++ : -1;
+    if (!mount_all(root, views[kSysfs], size, setup.nesting, object)) return fail(Stage::kMount, object);
+    if (!show_machine(setup, views, root, object)) return fail(Stage::kMachine, object);
     if (!mask_all(root, object)) return fail(Stage::kMask, object);
     if (!write_protect(root, object)) return fail(Stage::kMask, object);
     if (!enter(object)) return fail(Stage::kPivot, object);

@@ -180,7 +180,7 @@ const kBadBodies = {
   'a body that is not JSON': ['{"name":', /^body: not valid JSON/],
   'JSON that is too deep': ['['.repeat(100_000), /^body: .*deeper/],
 };
-for (const name of ['PATH', 'HOME', 'LD_PRELOAD', 'LD_LIBRARY_PATH', 'NODE_OPTIONS']) {
+for (const name of ['HOME', 'LD_PRELOAD', 'LD_LIBRARY_PATH', 'NODE_OPTIONS']) {
   kBadBodies[`the reserved variable ${name}`] = [{ env_vars: { [name]: 'x' } }, new RegExp(`^env_vars: ${name}`)];
 }
 for (const [what, [body, about]] of Object.entries(kBadBodies)) {

@@ -6,6 +6,7 @@ import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { leakless, needs, suite } from './lib/suite.mjs';
+import { directory, entry, file, link, tar } from './lib/tar.mjs';
 
 needs();
 const daemon = suite();
@@ -186,6 +187,55 @@ leakless(daemon, 'an upload writes each file under its path, byte for byte', asy
   assert.deepEqual((await download(box, 'one.bin')).bytes, kAllBytes);
   assert.deepEqual((await download(box, 'sub/two.bin')).bytes, big);
   assert.equal(await box.sh('stat -c "%s %u" /tmp/empty sub/two.bin'), '0 1000\n3000000 1000');
+});
+
+leakless(daemon, 'an upload sets modes and times of the paths before them', async () => {
+  const box = await daemon.box();
+  const fields = [['paths', 'key'], ['modes', '600'], ['mtimes', '1000000000.500000000'], ['paths', 'plain'],
+    ['files', Buffer.from('k')], ['files', Buffer.from('p')]];
+  await daemon.json('POST', `${box.path}/files/upload`, undefined, 200, await form(fields));
+  assert.equal(await box.sh('stat -c "%a %Y" key; stat -c %a plain'), '600 1000000000\n644');
+  const refused = async (parts, about) => daemon.refuses(400, about, 'POST', `${box.path}/files/upload`, await form(parts));
+  await refused([['modes', '600'], ['paths', 'x'], ['files', kAllBytes]], /^modes: /);
+  for (const mode of ['4755', '8', '-1', 'rwx']) await refused([['paths', 'x'], ['modes', mode], ['files', kAllBytes]], /^modes: /);
+  for (const time of ['now', '1.5', '1.', '.000000000']) await refused([['paths', 'x'], ['mtimes', time], ['files', kAllBytes]], /^mtimes: /);
+});
+
+leakless(daemon, 'an archive is uploaded as a tree of boxuser\'s, and none of it leaves its directory', async () => {
+  const box = await daemon.box();
+  const host = canary();
+  const send = (folder, archive) => daemon.ask('POST', at(`${box.path}/files/upload`, { folder }), { body: archive, headers: { 'content-type': 'application/x-tar' } });
+  const tree = tar(directory('p/'), file('p/tool', 'x', { mode: 0o755, uid: 5 }), link('p/link', '/etc'), directory('p/empty/'));
+  const sent = await send('made/here', tree);
+  assert.deepEqual([sent.status, sent.json], [200, {}], sent.text);
+  assert.equal(await box.sh('cd made/here/p; stat -c "%a %u" tool; readlink link; stat -c "%F %u" empty'), '755 1000\n/etc\ndirectory 1000');
+  const pipe = await send('', tar(entry('pipe', { type: '6' })));
+  assert.deepEqual([pipe.status, pipe.json.left_out], [200, 1]);
+  for (const bad of [tar(file('../up', 'x')), tar(file(host.file, 'x')), tar(link('l', '/etc'), file('l/planted', 'x')), Buffer.from('no archive'.repeat(100))]) {
+    assert.equal((await send('', bad)).status, 400);
+  }
+  assert.equal(await box.fails('test -e /etc/planted'), 1);
+  host.intact();
+});
+
+leakless(daemon, 'a list tells links, FIFOs and what has no content from files', async () => {
+  const box = await daemon.box();
+  await box.sh('mkdir d; cd d; echo x > file; mkdir sub; mkfifo pipe; ln -s file to-file; ln -s sub to-dir; ln -s none nowhere; ln -s /etc/passwd absolute; ln -s /proc/version kernels');
+  const { files } = await daemon.json('GET', at(`${box.path}/files/list`, { folder: 'd' }));
+  assert.deepEqual(Object.fromEntries(files.map(({ name, is_dir, type, target }) => [name, [is_dir, type, target]])), {
+    absolute: [false, 'link', '/etc/passwd'], file: [false, 'file', null], kernels: [true, 'link', '/proc/version'],
+    nowhere: [true, 'link', 'none'], pipe: [true, 'fifo', null], sub: [true, 'dir', null],
+    'to-dir': [true, 'link', 'sub'], 'to-file': [false, 'link', 'file'] });
+  for (const { path: each, is_dir } of files) if (!is_dir) assert.equal((await download(box, each)).status, 200, each);
+});
+
+leakless(daemon, '~ is the home of boxuser', async () => {
+  const box = await daemon.box();
+  await box.write('~/.npmrc', 'x');
+  assert.equal(await box.sh('cat /home/boxuser/.npmrc; ls -A'), 'x');
+  assert.equal((await daemon.json('GET', at(`${box.path}/files/read`, { path: '~/.npmrc' }))).content, 'x');
+  assert.deepEqual((await daemon.json('GET', at(`${box.path}/files/list`, { folder: '~' }))).files.map((entry) => entry.path), ['/home/boxuser/.npmrc']);
+  assert.equal((await box.exec(['pwd'], '~')).output, '/home/boxuser\n');
 });
 
 leakless(daemon, 'content that looks like a boundary is content', async () => {

@@ -212,7 +212,7 @@ imaging('a script’s variables are those of its image’s boxes, and of images 
   await daemon.settled();
   await daemon.json('DELETE', '/v2/images/two');
   await daemon.json('DELETE', '/v2/images/one');
-  await daemon.refuses(400, /^env: PATH is reserved/, 'POST', '/v2/images/x/build', { body: { ...body, env: { PATH: '/' } } });
+  await daemon.refuses(400, /^env: HOME is reserved/, 'POST', '/v2/images/x/build', { body: { ...body, env: { HOME: '/' } } });
 });
 
 imaging('variables of an archive’s image reach commands; those for all boxes win, and a box’s own over those', async () => {

@@ -83,10 +83,27 @@ leakless(daemon, 'knobs of the kernel that root writes to are unchanged', async 
   assert.deepEqual(read(), before);
 });
 
-leakless(daemon, 'no control group can be seen or written', async () => {
+leakless(daemon, 'no control group but its own can be seen, and none be written', async () => {
+  const other = await daemon.rootBox();
   const box = await daemon.rootBox();
-  assert.equal(await box.sh('ls /sys/fs; grep -c " cgroup" /proc/self/mounts; true'), '0');
-  assert.ok(!(await box.sh('cat /proc/self/cgroup')).includes(daemon.name));
+  assert.equal(await box.sh('ls /sys/fs'), 'cgroup');
+  const seen = await box.sh('cat /proc/self/cgroup; grep cgroup /proc/self/mountinfo; find /sys/fs/cgroup');
+  for (const name of [daemon.name, box.id, other.id, 'c-local']) assert.ok(!seen.includes(name), seen);
+  const written = await box.sh('for file in $(find /sys/fs/cgroup -type f); do (echo 1 > $file) 2> /dev/null && echo $file; done; true');
+  assert.equal(written, '');
+});
+
+leakless(daemon, 'a box sees the memory and the CPUs that it may use', async () => {
+  const box = await daemon.box();
+  assert.equal(await box.sh('cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/cpu.max; awk \'/MemTotal/ { print $2 }\' /proc/meminfo'),
+    `${4 * 2 ** 30}\n200000 100000\n${4 * 2 ** 20}`);
+});
+
+leakless(daemon, 'owners beyond 65,535 are kept, as far as a box has ids', async () => {
+  const box = await daemon.rootBox();
+  assert.equal(await box.sh('touch f; chown 197609:197121 f; stat -c "%u %g" f'), '197609 197121');
+  assert.equal(await box.sh('chown 262143 f; stat -c %u f'), '262143');
+  assert.notEqual(await box.fails('chown 262144 f'), 0);
 });
 
 leakless(daemon, 'what tells about the host is hidden', async () => {
@@ -94,7 +111,7 @@ leakless(daemon, 'what tells about the host is hidden', async () => {
   for (const file of ['/proc/kcore', '/proc/keys', '/proc/timer_list', '/proc/interrupts', '/proc/kmsg', '/proc/sysrq-trigger']) {
     assert.equal(await box.sh(`cat ${file} 2> /dev/null | wc -c`), '0', file);
   }
-  for (const directory of ['/sys/firmware', '/sys/kernel', '/sys/fs', '/proc/acpi']) {
+  for (const directory of ['/sys/firmware', '/sys/kernel', '/proc/acpi']) {
     assert.equal(await box.sh(`ls -A ${directory} 2> /dev/null`), '', directory);
   }
 });

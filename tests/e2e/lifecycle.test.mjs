@@ -58,7 +58,7 @@ async function crash() {
 leakless(daemon, 'boxes outlive a killed daemon with their processes and files', async () => {
   const box = await daemon.box({ name: 'survivor', labels: ['kept'], env_vars: { A: 'b=c' } });
   await box.write('file', 'written before');
-  await box.write('/tmp/memory', 'in a tmpfs');
+  await box.write('/dev/shm/memory', 'in a tmpfs');
   const pid = await box.sh('sleep 1000 > /dev/null 2>&1 & echo $!');
   const before = await daemon.json('GET', box.path);
   await crash();
@@ -68,7 +68,7 @@ leakless(daemon, 'boxes outlive a killed daemon with their processes and files',
   assert.deepEqual({ ...before, ...after }, before);
   assert.ok(total_cpu_ns >= before.total_cpu_ns);
   await box.sh(`kill -0 ${pid}`);
-  assert.equal(await box.sh('cat file /tmp/memory; echo $A'), 'written beforein a tmpfsb=c');
+  assert.equal(await box.sh('cat file /dev/shm/memory; echo $A'), 'written beforein a tmpfsb=c');
 });
 
 leakless(daemon, 'boxes outlive a daemon that is stopped and started', async () => {

@@ -55,27 +55,38 @@ leakless(daemon, 'a box that rests: its files are in the snapshot, and stay in t
 
 leakless(daemon, 'a box at work: its processes live on, and its files are in the snapshot', async () => {
   const box = await daemon.box();
-  await box.sh(`${kTree}; rm -r /workspace/home/deep; echo in-memory > /tmp/kept`);
+  await box.sh(`${kTree}; rm -r /workspace/home/deep; echo in-memory > /dev/shm/kept`);
   const run = await daemon.json('POST', `${box.path}/exec`, { command: ['sh', '-c', 'echo up; read line < fifo; echo $line'], detach: true }, 202);
   const init = await initOf(box);
   const before = await manifest(box);
   const snapshot = await take(box);
   assert.equal(await initOf(box), init);
-  assert.equal(await box.sh('cat /tmp/kept'), 'in-memory');
+  assert.equal(await box.sh('cat /dev/shm/kept'), 'in-memory');
   const copy = await restore(snapshot);
   assert.equal(await manifest(copy), before);
-  assert.equal(await copy.fails('test -e /tmp/kept'), 1, 'what is in memory is not in a snapshot');
+  assert.equal(await copy.fails('test -e /dev/shm/kept'), 1, 'what is in memory is not in a snapshot');
   await box.sh('echo on > fifo');
   const said = await daemon.ask('GET', `${box.path}/runs/${run.run_id}/output?follow=1`);
   assert.equal(said.text, 'up\non\n');
   await dropAll();
 });
 
+leakless(daemon, 'what a box wrote to /tmp, /etc/hosts and /etc/resolv.conf is there after a snapshot, and in its copies', async () => {
+  const box = await daemon.rootBox();
+  await box.sh('echo kept > /tmp/file; echo 10.9.8.7 db.internal >> /etc/hosts; echo options ndots:3 >> /etc/resolv.conf');
+  const snapshot = await take(box);
+  for (const each of [box, await restore(snapshot)]) {
+    assert.equal(await each.sh('cat /tmp/file; grep db.internal /etc/hosts; grep ndots /etc/resolv.conf; grep -c "# this box" /etc/hosts'),
+      'kept\n10.9.8.7 db.internal\noptions ndots:3\n1');
+  }
+  await dropAll();
+});
+
 leakless(daemon, 'files in memory keep a box from being restarted for a snapshot', async () => {
   const box = await daemon.box();
-  await box.sh('echo kept > /tmp/file');
+  await box.sh('echo kept > /dev/shm/file');
   await take(box);
-  assert.equal(await box.sh('cat /tmp/file'), 'kept');
+  assert.equal(await box.sh('cat /dev/shm/file'), 'kept');
   await dropAll();
 });
 

@@ -20,6 +20,8 @@ struct Command {
     std::string work_dir = "/";
     std::vector<std::string> env = {"PATH=/bin"};
     std::optional<RunSpec::Terminal> terminal = {};
+    uint16_t defaults = 0;
+    bool fall_back = false;
     bool kept = false;  ///< init is given the read end of the output too
 };
 
@@ -47,6 +49,7 @@ class Box {
           group_(must(g_host.groups().create(id_, {.memory_bytes = 4ULL << 30, .cpus = 2, .pids = 8192}, base_))),
           leaf_(must(group_.make_leaf("init", base_))),
           tasks_(must(group_.open_v1_tasks())),
+          views_(must(group_.views())),
           userns_(must(make_user_namespace(base_, g_nesting))) {
         std::thread([this] {  // a thread's network namespace is its own
             unshare(CLONE_NEWNET);
@@ -73,10 +76,18 @@ class Box {
                          .userns = userns_.get(),
                          .root = root_.get(),
                          .sysfs = sysfs_.get(),
+                         .unified_view = views_.unified.get(),
+                         .memory_view = views_.memory.get(),
+                         .cpu_view = views_.cpu.get(),
+                         .cpuset_view = views_.cpuset.get(),
+                         .cpuacct_view = views_.cpuacct.get(),
                          .hostname = "hutch-test",
                          .address = "198.18.0.2",
                          .nameserver = "198.18.0.1",
-                         .tmp_bytes = 16 << 20,
+                         .shm_bytes = 16 << 20,
+                         .memory_bytes = 4ULL << 30,
+                         .cpus = 2,
+                         .pids = 8192,
                          .nesting = g_nesting};
     }
     Box(const Box&) = delete;
@@ -176,7 +187,9 @@ class Box {
         spec.id = ++last_run_;
         spec.argv = command.argv;
         spec.env = command.env;
+        spec.defaults = command.defaults;
         spec.work_dir = command.work_dir;
+        spec.fall_back = command.fall_back;
         spec.uid = command.uid;
         spec.gid = command.uid;
         spec.terminal = command.terminal;
@@ -204,6 +217,7 @@ class Box {
     cgroups::Group group_;
     cgroups::Leaf leaf_;
     std::vector<UniqueFd> tasks_;
+    cgroups::Views views_;
     std::vector<int> task_fds_;
     UniqueFd userns_, netns_, sysfs_, root_;
     Spawned spawned_;

@@ -82,7 +82,7 @@ TEST_P(HostileImageTest, AMountPointThatIsAFileIsRefused) {
     EXPECT_EQ(image_->content(GetParam()), "a file");
 }
 
-INSTANTIATE_TEST_SUITE_P(Of, HostileImageTest, ::testing::Values("proc", "dev", "sys", "tmp"),
+INSTANTIATE_TEST_SUITE_P(Of, HostileImageTest, ::testing::Values("proc", "dev", "sys"),
                          [](const auto& name) { return std::string(name.param); });
 
 TEST_F(RuntimeSpawnTest, NamesAreWrittenBesideAHostileLinkNotThroughIt) {
@@ -91,8 +91,11 @@ TEST_F(RuntimeSpawnTest, NamesAreWrittenBesideAHostileLinkNotThroughIt) {
     for (const char* name : {"etc/hosts", "etc/hostname", "etc/resolv.conf"}) image_->link_to("../victim", name);
     EXPECT_EQ(failure(), "started");
     EXPECT_EQ(image_->content("victim"), "untouched");
-    EXPECT_EQ(image_->content("etc/hosts"), "127.0.0.1 localhost\n198.18.0.2 hutch-test\n");
-    EXPECT_EQ(image_->content("etc/resolv.conf"), "nameserver 198.18.0.1\n");
+    EXPECT_EQ(image_->content("etc/hosts"),
+              "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
+              "198.18.0.2 hutch-test # this box: hutch keeps this line\n");
+    EXPECT_EQ(image_->content("etc/resolv.conf"),
+              "# The host's answers; what is changed here stays.\nnameserver 198.18.0.1\n");
 }
 
 // Stages before init. Every wrong descriptor is a real one of another kind.

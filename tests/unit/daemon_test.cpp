@@ -570,6 +570,9 @@ TEST_F(UidSlotsTest, NeverGiveOneTwiceAndLetItRest) {
     slots.release(0);
     EXPECT_EQ(slots.take().value(), 3) << "a freed range comes last";
     EXPECT_EQ(UidSlots::base_of(1) - UidSlots::base_of(0), 65536U);
+    EXPECT_EQ(UidSlots::high_base_of(1) - UidSlots::high_base_of(0), 196608U);
+    EXPECT_GT(UidSlots::high_base_of(UidSlots::kWide - 1), UidSlots::base_of(UidSlots::kCount));
+    EXPECT_LT(UidSlots::high_base_of(UidSlots::kWide - 1), UINT32_MAX - 196608U);
     for (int64_t i = 3; i < UidSlots::kCount; ++i) ASSERT_TRUE(slots.take().ok()) << i;
     EXPECT_EQ(slots.take().error().kind, ErrorKind::kLimit);
 }
@@ -606,6 +609,9 @@ TEST(Paths, AreAbsoluteOrBelowTheWorkDir) {
     EXPECT_EQ(absolute_path("a/b"), "/workspace/home/a/b");
     EXPECT_EQ(absolute_path("/etc"), "/etc");
     EXPECT_EQ(absolute_path(""), "/workspace/home");
+    EXPECT_EQ(absolute_path("~/a"), "/home/boxuser/a");
+    EXPECT_EQ(absolute_path("~"), "/home/boxuser");
+    EXPECT_EQ(absolute_path("~a/~"), "/workspace/home/~a/~");
 }
 
 // ---- event loop
