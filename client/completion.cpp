@@ -234,7 +234,9 @@ if [[ $funcstack[1] == _hutch ]]; then _hutch "$@"; else compdef _hutch hutch; f
 constexpr const char* kFish = R"SH(# hutch completion fish; load it with: hutch completion fish | source
 function __hutch_complete
     set -l word (commandline -ct)
-    for line in (hutch __complete (commandline -opc)[2..-1] "$word" 2>/dev/null)
+    set -l words (commandline -opc)
+    set -e words[1]
+    for line in (hutch __complete $words "$word" 2>/dev/null)
         if test "$line" = :files
             __fish_complete_path "$word"
         else

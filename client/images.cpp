@@ -248,9 +248,7 @@ void add_build(CLI::App& image, Program& program) {
                           "hutch image build debian\n  hutch image build tools -f tools.sh --from node");
     add_name(*command, options);
     command->add_option("-f,--file", options->file, "Script to run instead of Hutch's own recipe")->type_name("SCRIPT");
-    command
-        ->add_option("--from", options->from,
-                     "Image the script starts from (else what it says, or the daemon's default)")
+    command->add_option("--from", options->from, "Image the script starts from (else what it says, or the default)")
         ->type_name("IMAGE");
     add_json_flag(*command, options->json);
 }

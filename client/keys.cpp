@@ -161,8 +161,7 @@ void add_limit_command(CLI::App& key, Program& program) {
     CLI::App* command =
         add_command(key, "limit",
                     "Set what a customer may take, and show what it takes\n\nWhat is not named stays as "
-                    "it is; 0 is no limit. Who is beyond a lower limit keeps what there is, and gets no "
-                    "more.",
+                    "it is; 0 is no limit. Who is beyond a lower limit\nkeeps what there is, and gets no more.",
                     "hutch key limit alice --boxes 20 --disk 50G");
     command->add_option("NAME", options->name, "The customer")->required();
     for (size_t i = 0; i < kShares.size(); ++i) {

@@ -680,13 +680,14 @@ leakless(daemon, 'completion loads in bash and completes commands, options and b
       + '_hutch; printf "%s\\n" "${COMPREPLY[@]}"; complete -p hutch >&2';
     assert.deepEqual(shell('bash', ['-c', script]).trimEnd().split('\n'), words, line);
   }
+  await daemon.json('DELETE', '/v2/box/snapshots', {});
 });
 
 leakless(daemon, 'completion knows runs, and the files of a box', async () => {
   await boxNamed('web');
   await run('exec', 'web', '--', 'true');
   const { runs: [{ id }] } = await json(daemon, ['runs', 'web']);
-  const offered = async (...words) => (await run('__complete', ...words)).split('\n').filter(Boolean);
+  const offered = async (...words) => (await run('__complete', ...words)).split('\n').filter(Boolean).sort();
   assert.deepEqual(await offered('attach', 'web', ''), [`${id}\ttrue`]);
   assert.deepEqual(await offered('cp', 'web:/etc/host'), ['web:/etc/hostname\t', 'web:/etc/hosts\t']);
   assert.deepEqual(await offered('cp', 'web:/work'), ['web:/workspace/\t']);
@@ -706,4 +707,5 @@ leakless(daemon, 'completion loads in fish and completes', { skip: !have('fish')
     const found = shell('fish', ['-N', '-c', `hutch completion fish | source; complete -C '${line}'`]);
     assert.deepEqual(found.trimEnd().split('\n').map((text) => text.split('\t')[0]), words, line);
   }
+  await daemon.json('DELETE', '/v2/box/snapshots', {});
 });

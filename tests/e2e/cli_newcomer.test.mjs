@@ -86,7 +86,7 @@ leakless(daemon, 'exec takes variables, a user and a directory', async () => {
   assert.equal(await output(daemon, ['exec', '-e', 'A=own', '--env', 'C', '-u', 'root', '-w', '/tmp', ...say], { env: { C: 'ours' } }), 'own box ours root /tmp\n');
   assert.match(await run('exec', ...say), /^box box {2}boxuser /);
   await complains(daemon, 2, /--env: "X"/, ['exec', '-e', 'X', 'web', 'true']);
-  await complains(daemon, 125, /^hutch: --env: PATH/, ['exec', '-e', 'PATH=/', 'web', 'true']);
+  await complains(daemon, 125, /^hutch: --env: HOME/, ['exec', '-e', 'HOME=/', 'web', 'true']);
   await complains(daemon, 2, /nobody/, ['exec', '-u', 'nobody', 'web', 'true']);
   const { exit_code: code, output: said } = await daemon.json('POST', '/v2/box/web/exec', { command: ['id', '-u'], user: 'root' });
   assert.deepEqual([code, said], [0, '0\n']);
@@ -239,7 +239,7 @@ leakless(daemon, 'several things that are asked for at once hold all or none', a
   await complains(daemon, 1, /gone/, ['pause', 'web', 'gone']);
   assert.equal((await daemon.json('GET', box.path)).status, 'idle');
   try {
-    await complains(daemon, 1, /^hutch: VARIABLE: PATH/, ['env', 'set', 'A=1', 'PATH=/']);
+    await complains(daemon, 1, /^hutch: VARIABLE: HOME/, ['env', 'set', 'A=1', 'HOME=/']);
     await run('env', 'set', 'A=1', 'B=2');
     await complains(daemon, 1, /"C"/, ['env', 'unset', 'A', 'C']);
     assert.equal(await run('env', 'ls'), 'A=********\nB=********\n');

@@ -25,7 +25,7 @@ const badFolder = (body) => [['folder', { body: { ...body, folder: kNul } }], ['
 // --- commands ---
 
 const badCommand = (body, ...more) => [['timeout', { body: { ...body, timeout: 0 } }], ['timeout', { body: { ...body, timeout: 604_800_001 } }],
-  ['detach', { body: { ...body, detach: 'yes' } }], ['user', { body: { ...body, user: 'nobody' } }], ['env', { body: { ...body, env: { PATH: '/' } } }], ...badFolder(body), ...more];
+  ['detach', { body: { ...body, detach: 'yes' } }], ['user', { body: { ...body, user: 'nobody' } }], ['env', { body: { ...body, env: { HOME: '/' } } }], ...badFolder(body), ...more];
 const kTrue = { command: ['true'] };
 const command = (says) => ({
   body: kTrue, says, paused: wakes,
@@ -99,7 +99,7 @@ const withSnapshot = async (box) => {
 };
 const badCreate = (body = {}) => [
   ['name', { body: { ...body, name: 'no/slash' } }], ['size', { body: { ...body, size: 'vast' } }], ['labels', { body: { ...body, labels: ['a b'] } }],
-  ['env_vars', { body: { ...body, env_vars: { PATH: '/' } } }], ['network_policy', { body: { ...body, network_policy: { mode: 'some' } } }], ['ttl', { body: { ...body, ttl: 60 } }],
+  ['env_vars', { body: { ...body, env_vars: { HOME: '/' } } }], ['network_policy', { body: { ...body, network_policy: { mode: 'some' } } }], ['ttl', { body: { ...body, ttl: 60 } }],
   ['init_command', { body: { ...body, init_command: 'true' } }], ['idle_timeout', { body: { ...body, idle_timeout: -1 } }], ['github_token', { body: { ...body, github_token: 'a b' } }],
   ['git_user_name', { body: { ...body, git_user_name: 'a\nb' } }], ['agent', { body: { ...body, agent: 'nobody', model: 'x' } }], ['model', { body: { ...body, agent: 'codex' } }], ['model', { body: { ...body, agent: 'codex', model: 'm' } }],
   ['custom_runner', { body: { ...body, agent: 'custom' } }], ['agent_api_key', { body: { ...body, agent: 'codex', model: 'openai/m', agent_api_key: 'a\nb' } }], ['mcp_servers', { body: { ...body, mcp_servers: [{}] } }],
@@ -214,9 +214,9 @@ export const others = {
   'GET /v2/box': {},
   'DELETE /v2/box': { body: ({ id }) => ({ ids: [id] }), stranger: 404, bad: [['ids', { body: {} }], ['ids', { body: { ids: 'x' } }], ['ids', { body: { ids: [5] } }]] },
   'GET /v2/box/settings/env': {},
-  'PUT /v2/box/settings/env': { body: { env_vars: {} }, bad: [['env_vars', { body: {} }], ['env_vars', { body: { env_vars: { PATH: '/' } } }], ['env_vars', { body: { env_vars: { 'a b': 'x' } } }], ['env_vars', { body: { env_vars: { A: 5 } } }]] },
-  'PATCH /v2/box/settings/env': { ...variable('ONE'), body: { env_vars: {} }, bad: [['env_vars', { body: { env_vars: { PATH: '/' } } }], ['env_vars', { body: { env_vars: { A: 5 } } }], ['unset', { body: { unset: 'ONE' } }]] },
-  'PUT /v2/box/settings/env/{key}': { ...variable('ONE'), body: { value: 'y' }, bad: [['value', { body: {} }], ['value', { body: { value: 5 } }], ['key', { body: { value: 'x' }, path: { key: 'PATH' } }]] },
+  'PUT /v2/box/settings/env': { body: { env_vars: {} }, bad: [['env_vars', { body: {} }], ['env_vars', { body: { env_vars: { HOME: '/' } } }], ['env_vars', { body: { env_vars: { 'a b': 'x' } } }], ['env_vars', { body: { env_vars: { A: 5 } } }]] },
+  'PATCH /v2/box/settings/env': { ...variable('ONE'), body: { env_vars: {} }, bad: [['env_vars', { body: { env_vars: { HOME: '/' } } }], ['env_vars', { body: { env_vars: { A: 5 } } }], ['unset', { body: { unset: 'ONE' } }]] },
+  'PUT /v2/box/settings/env/{key}': { ...variable('ONE'), body: { value: 'y' }, bad: [['value', { body: {} }], ['value', { body: { value: 5 } }], ['key', { body: { value: 'x' }, path: { key: 'HOME' } }]] },
   'DELETE /v2/box/settings/env/{key}': { ...variable('TWO'), stranger: 404 },
   'GET /v2/box/settings/model-keys': {},
   'PUT /v2/box/settings/model-keys/{provider}': { ...modelKey('openai'), body: { key: 'secret' }, bad: [['key', { body: {} }], ['key', { body: { key: 'a b' } }], ['key', { body: { key: kLong } }]] },
