@@ -29,7 +29,7 @@ leakless(daemon, 'it is off, and the operator is told how to allow it', async ()
   assert.equal(plain.nesting, false);
   await daemon.refuses(403, /nesting: .*set allow_nesting = true in the configuration/, 'POST', '/v2/box', { body: { nesting: true } });
   await daemon.refuses(400, /nesting: must be true or false/, 'POST', '/v2/box', { body: { nesting: 'yes' } });
-  await complains(daemon, ['create', '--nesting'], 1, /allow_nesting/);
+  await complains(daemon, 1, /allow_nesting/, ['create', '--nesting']);
 });
 
 leakless(daemon, 'without it a namespace is refused, to root too', async () => {
@@ -73,7 +73,7 @@ permitted('a snapshot and a fork of a box with nesting have it, and ask again', 
 
 permitted('hutch sets it, makes such a box and shows it', async (alice) => {
   assert.match(await run('key', 'limit', alice.name, '--nesting', 'yes'), /NESTING\n.* yes\n$/);
-  await complains(daemon, ['key', 'limit', alice.name, '--nesting', 'perhaps'], 1, /yes, no|yes,no|not in/);
+  await complains(daemon, 2, /--nesting.*perhaps/, ['key', 'limit', alice.name, '--nesting', 'perhaps']);
   const as = { HUTCH_HOST: daemon.url, HUTCH_API_KEY: alice.key };
   await output(daemon, ['create', 'nest', '--nesting'], { env: as });
   await output(daemon, ['create', 'plain'], { env: as });
