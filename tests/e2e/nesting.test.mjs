@@ -111,6 +111,15 @@ permitted('a command makes a sandbox with all namespaces, a /proc and a /tmp of 
   assert.doesNotMatch(said.split('\n').slice(2).join('\n'), /file|within/);
 });
 
+permitted('it has all the ids of a box, and its control group\'s limits to be seen', async (alice) => {
+  await allow(alice);
+  const box = await alice.json('POST', '/v2/box', { nesting: true, runtime: 'busybox-root' }, 201);
+  const plain = await alice.json('POST', '/v2/box', { runtime: 'busybox-root' }, 201);
+  const script = 'touch file && chown 100000 file && stat -c %u file; ls /sys/fs/cgroup; grep -c : /proc/self/cgroup';
+  const [{ output: within }, { output: without }] = [await sh(alice, box, script), await sh(alice, plain, script)];
+  assert.equal(within, without);
+});
+
 permitted('what fills such namespaces goes with its box, and a pause holds it', async (alice) => {
   await allow(alice);
   const box = await alice.json('POST', '/v2/box', { nesting: true }, 201);
