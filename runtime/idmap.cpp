@@ -75,11 +75,15 @@ Result<UniqueFd> make_user_namespace(uid_t base, Nesting nesting, uid_t high_bas
         return std::to_string(inside) + " " + std::to_string(outside) + " " + std::to_string(count) + "\n";
     };
     std::string map = extent(0, base, kIdsPerBox);
-    if (high_base != 0) map += extent(kIdsPerBox, high_base, kHighIdsPerBox);
+    std::string same = extent(0, 0, kIdsPerBox);
+    if (high_base != 0) {
+        map += extent(kIdsPerBox, high_base, kHighIdsPerBox);
+        same += extent(kIdsPerBox, kIdsPerBox, kHighIdsPerBox);
+    }
     TRY(write_value_at(AT_FDCWD, proc + "/uid_map", map));
     TRY(write_value_at(AT_FDCWD, proc + "/gid_map", map));
     UniqueFd made = TRY(open_at(AT_FDCWD, proc + "/ns/user", O_RDONLY));
-    return nesting == Nesting::kAllowed ? make_inner_namespace(made) : std::move(made);
+    return nesting == Nesting::kAllowed ? make_inner_namespace(made, same) : std::move(made);
 }
 
 }  // namespace hutch::runtime

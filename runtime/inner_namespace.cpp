@@ -34,6 +34,7 @@ namespace {
 struct Journey {
     int outer = -1;
     int said = -1, heard = -1;  ///< ends of a pipe
+    const char* map = nullptr;
     char* maker_stack_end = nullptr;
     volatile int inner = -1;
     const char* volatile failed_step = nullptr;
@@ -77,7 +78,7 @@ HUTCH_CHILD_CODE int make(void* its_journey) {
 }
 
 /// "/proc/PID/FILE" of the maker; no snprintf, which may take a lock.
-HUTCH_CHILD_CODE bool write_map(pid_t maker, const char* file) {
+HUTCH_CHILD_CODE bool write_map(pid_t maker, const char* file, const char* map) {
     char path[64] = "/proc/";
     char digits[12];
     size_t count = 0;
@@ -87,7 +88,7 @@ HUTCH_CHILD_CODE bool write_map(pid_t maker, const char* file) {
     size_t length = strlen(path);
     while (count > 0) path[length++] = digits[--count];
     strcpy(path + length, file);
-    return write_text(path, "0 0 65536");
+    return write_text(path, map);
 }
 
 HUTCH_CHILD_CODE void write_settings(Journey& journey) {
@@ -103,7 +104,8 @@ HUTCH_CHILD_CODE void write_settings(Journey& journey) {
     char byte = 0;
     while (syscall(SYS_read, journey.heard, &byte, 1) < 0 && errno == EINTR) {
     }
-    if (journey.failed_step == nullptr && (!write_map(maker, "/uid_map") || !write_map(maker, "/gid_map"))) {
+    if (journey.failed_step == nullptr &&
+        (!write_map(maker, "/uid_map", journey.map) || !write_map(maker, "/gid_map", journey.map))) {
         fail(journey, "mapping the ids of the one within");
     }
     syscall(SYS_kill, maker, SIGKILL);
@@ -118,7 +120,7 @@ HUTCH_CHILD_CODE int write_and_leave(void* its_journey) {
 
 }  // namespace
 
-Result<UniqueFd> make_inner_namespace(const UniqueFd& outer) {
+Result<UniqueFd> make_inner_namespace(const UniqueFd& outer, const std::string& map) {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) return errno_error("making a pipe");
     const UniqueFd heard(ends[0]);
@@ -126,8 +128,11 @@ Result<UniqueFd> make_inner_namespace(const UniqueFd& outer) {
     constexpr size_t kStack = 16 * 1024;
     alignas(16) char writer_stack[kStack];
     alignas(16) char maker_stack[kStack];
-    Journey journey{
-        .outer = outer.get(), .said = said.get(), .heard = heard.get(), .maker_stack_end = maker_stack + kStack};
+    Journey journey{.outer = outer.get(),
+                    .said = said.get(),
+                    .heard = heard.get(),
+                    .map = map.c_str(),
+                    .maker_stack_end = maker_stack + kStack};
     pid_t writer = 0;
     {
         const BlockedSignals blocked;

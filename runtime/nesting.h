@@ -18,10 +18,10 @@ inline constexpr NamespaceLimit kNamespaceLimits[] = {
     {"/proc/sys/user/max_pid_namespaces", "1024"},
     {"/proc/sys/user/max_uts_namespaces", "1024"},
     {"/proc/sys/user/max_ipc_namespaces", "1024"},
-    {"/proc/sys/user/max_cgroup_namespaces", "1024"},
-    {"/proc/sys/user/max_net_namespaces", "256"},  // each has a stack of its own, and is taken down by one kernel
-                                                   // thread
-    {"/proc/sys/user/max_time_namespaces", "0"},   // seccomp refuses them too
+    {"/proc/sys/user/max_cgroup_namespaces", "8192"},  // each command has one, besides those of its making
+    {"/proc/sys/user/max_net_namespaces", "256"},      // each has a stack of its own, and is taken down by one kernel
+                                                       // thread
+    {"/proc/sys/user/max_time_namespaces", "0"},       // seccomp refuses them too
 };
 
 }  // namespace hutch::runtime
