@@ -46,7 +46,7 @@ async function bash(script, env, cwd) {
 
 // --- docs/api.md ---
 
-const kSection = /^### (GET|POST|PUT|DELETE) (\/\S+)\n(.*?)(?=^###? |(?![^]))/gms;
+const kSection = /^### (GET|POST|PUT|PATCH|DELETE) (\/\S+)\n(.*?)(?=^###? |(?![^]))/gms;
 const kBlocks = /```sh\n(.*?)```\n(?:```(json|text)\n(.*?)```\n)?/s;
 
 /// What `shown` tells is in `told`, as the same kind of thing.
