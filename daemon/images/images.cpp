@@ -245,8 +245,8 @@ Task<Result<std::string>> Images::run_script(std::shared_ptr<Box> box, const std
 Task<Result<ImageRecord>> Images::build(BuildImage command, Sink output, Gone gone) {
     CO_TRY(check_name("name", command.name));
     CO_TRY_LET(const ImageRecord from, find(command.from));
-    const auto making = begin_making(command.name, command.wanted_by);
-    const Sink heard = [making, &output](std::string_view piece) {
+    auto making = begin_making(command.name, command.wanted_by);
+    const Sink heard = [&making, &output](std::string_view piece) {
         making->hear(piece);
         return output(piece);
     };
@@ -270,6 +270,7 @@ Task<Result<ImageRecord>> Images::build(BuildImage command, Sink output, Gone go
     } else {
         image = std::move(layer).error();
     }
+    making.reset();  // what is left is to clear up
     (void)co_await manager_.remove(box);
     if (!image.ok()) co_return std::move(image).error().in("building image " + command.name);
     co_return image;

@@ -20,9 +20,9 @@ echo "login: $(sudo su - boxuser -c "echo \$NODE_EXTRA_CA_CERTS")"
 mkdir site && echo hello >site/index.html
 git init -q --bare site/repo.git && git -C site/repo.git update-server-info
 cd "$(mktemp -d)" || exit
-openssl req -quiet -x509 -newkey rsa:2048 -nodes -days 2 -subj "/CN=An authority of ours" -keyout ca.key -out ca.crt \
+openssl req 2>/dev/null -x509 -newkey rsa:2048 -nodes -days 2 -subj "/CN=An authority of ours" -keyout ca.key -out ca.crt \
     -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign
-openssl req -quiet -newkey rsa:2048 -nodes -subj /CN=localhost -keyout key.pem -out request.pem
+openssl req 2>/dev/null -newkey rsa:2048 -nodes -subj /CN=localhost -keyout key.pem -out request.pem
 openssl x509 -req -in request.pem -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -out cert.pem 2>/dev/null \
     -extfile <(echo subjectAltName=DNS:localhost)
 sudo cp ca.crt /usr/local/share/ca-certificates/ours.crt
@@ -51,8 +51,8 @@ echo "curl: $(curl -sS $url 2>&1)"
 echo "wget: $(wget -qO- $url 2>&1)"
 echo "git: $(git ls-remote https://localhost:8443/repo.git 2>&1 && echo hello)"
 echo "node: $(node -e "$fetch")"
-echo "npm: $(npm view --registry https://localhost:8443/ nothing 2>&1 | grep -q -i "self.signed\|unable to" && echo refused || echo hello)"
+echo "npm: $(npm view --registry https://localhost:8443/ nothing 2>&1 | grep -q E404 && echo hello)"
 echo "python: $(python3 -c "import urllib.request; print(urllib.request.urlopen(\"$url\").read().decode().strip())" 2>&1 | tail -n 1)"
 python3 -m venv venv
-echo "pip with roots of its own: $(venv/bin/pip download --retries 0 --index-url https://localhost:8443/ nothing 2>&1 | grep -q -i certificate && echo refused || echo hello)"
+echo "pip with roots of its own: $(venv/bin/pip -vvv download --retries 0 --index-url https://localhost:8443/ nothing 2>&1 | grep -q '" 404' && echo hello)"
 echo "node by sudo: $(sudo node -e "$fetch")"

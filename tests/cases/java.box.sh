@@ -10,7 +10,7 @@ quietly() { local said; said=$("$@" 2>&1) || tail -n 5 <<<"$said"; }
 export DEBIAN_FRONTEND=noninteractive
 quietly sudo apt-get update -qq
 authority() {
-    openssl req -quiet -x509 -newkey rsa:2048 -nodes -days 2 -subj "/CN=From $1" -keyout /dev/null -out "$1.crt"
+    openssl req 2>/dev/null -x509 -newkey rsa:2048 -nodes -days 2 -subj "/CN=From $1" -keyout /dev/null -out "$1.crt"
     sudo cp "$1.crt" /usr/local/share/ca-certificates/
     quietly sudo update-ca-certificates
 }
