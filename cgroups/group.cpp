@@ -137,6 +137,10 @@ Result<Stats> Group::stats() const {
     return read_stats(*parents_, name_, fd());
 }
 
+Result<uint64_t> Group::oom_kills() const {
+    return read_oom_kills(*parents_, name_);
+}
+
 Result<uint64_t> Group::cpu_ns() const {
     return read_cpu_ns(fd());
 }

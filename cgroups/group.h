@@ -71,8 +71,9 @@ class Group {
     /// ETIMEDOUT when something still lives after `timeout`.
     Result<void> wait_empty(Millis timeout);
     [[nodiscard]] Result<Stats> stats() const;
-    /// Of stats(), the figure that is asked for most.
+    /// Of stats(), the figures that are asked for most.
     [[nodiscard]] Result<uint64_t> cpu_ns() const;
+    [[nodiscard]] Result<uint64_t> oom_kills() const;
     /// Removes leaves and group on all hierarchies; EBUSY, to be tried again, while anything lives in them (call
     /// wait_empty first). What is missing is fine.
     Result<void> remove();

@@ -19,4 +19,7 @@ struct Stats {
 /// Of the group `name` (within our parents; `group` is its v2 directory) and all below it.
 Result<Stats> read_stats(const Parents& parents, const std::string& name, int group);
 
+/// Of these, how many were killed for want of memory.
+Result<uint64_t> read_oom_kills(const Parents& parents, const std::string& name);
+
 }  // namespace hutch::cgroups

@@ -32,7 +32,7 @@ Result<int> run_code(Program& program, const CodeOptions& options) {
     if (!options.folder.empty()) body["folder"] = options.folder;
     if (options.timeout) body["timeout"] = int64_t{*options.timeout} * 1000;
     const Api api = TRY(program.api());
-    return run_streaming(api, box_target(options.box, "/code-stream"), body);
+    return run_streaming(api, options.box, "code-stream", body, options.file);
 }
 
 }  // namespace

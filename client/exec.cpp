@@ -6,6 +6,7 @@
 
 #include "client/format.h"
 #include "client/relay.h"
+#include "client/run_output.h"
 #include "client/session.h"
 #include "client/settings.h"
 #include "client/tty.h"
@@ -33,13 +34,19 @@ Result<int> run_interactive(const Api& api, Json hello, const ExecOptions& optio
     hello["cols"] = size.columns;
     hello["term"] = term == nullptr || *term == '\0' ? "xterm-256color" : term;
 
-    SessionPlan plan{.target = box_target(options.box, "/exec-tty"), .hello = TRY(dump_json(hello))};
+    SessionPlan plan{.target = box_target(options.box, "/exec-tty"), .hello = {}};
     if (options.interactive) plan.input = SessionPlan::Input::kStdin;
     if (options.interactive && options.terminal && isatty(STDIN_FILENO) == 1)
         plan.terminal = SessionPlan::Terminal::kRaw;
+    if (!options.terminal && !outputs_are_one()) {
+        hello["errors"] = "separate";
+        plan.errors = SessionPlan::Errors::kApart;
+    }
+    plan.hello = TRY(dump_json(hello));
     const SessionEnd end = TRY(run_session(api.endpoint(), plan));
     if (end.signal != 0) return 128 + end.signal;
-    return exit_code_of(parse_json(end.final_frame));
+    const Json ending = parse_json(end.final_frame);
+    return end.interrupted ? exit_code_of(ending) : exit_code_of(ending, hello["command"].front().get<std::string>());
 }
 
 Result<int> exec(Program& program, const ExecOptions& options) {
@@ -90,7 +97,7 @@ Result<int> exec_in_box(const Api& api, const std::vector<std::string>& words, c
     if (words.empty() && !on_terminal) return invalid("a COMMAND to run in " + options.box + " is missing");
     const Json run = TRY(run_of(words.empty() ? kShell : words, options));
     if (options.interactive || options.terminal) return run_interactive(api, run, options);
-    return run_streaming(api, box_target(options.box, "/exec-stream"), run);
+    return run_streaming(api, options.box, "exec-stream", run, words.front());
 }
 
 Result<std::string> start_in_box(const Api& api, const std::vector<std::string>& words, const ExecOptions& options) {
@@ -104,7 +111,8 @@ void add_exec_command(CLI::App& app, Program& program) {
     const auto options = std::make_shared<ExecOptions>();
     CLI::App* command = add_command(app, "exec",
                                     "Run a command in a box\n\nIts output and exit code become those of hutch; "
-                                    "125 means that hutch itself failed.",
+                                    "125 means that hutch itself failed.\nAn interruption (Ctrl-C) is the command's; "
+                                    "the second kills it.",
                                     "hutch exec web -- npm test\n  hutch exec -it web -- python3");
     add_box(*command, options->box);
     add_exec_options(*command, *options);

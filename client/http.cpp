@@ -39,7 +39,7 @@ int Response::status() const {
 }
 
 std::string Response::content_type() const {
-    return std::string(stream_->parser.get()[http::field::content_type]);
+    return header("Content-Type");
 }
 
 std::string Response::header(const char* name) const {

@@ -1,9 +1,12 @@
 #include "client/relay.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "client/event_tail.h"
+#include "client/interrupts.h"
+#include "client/run_output.h"
 
 namespace hutch::client {
 
@@ -36,11 +39,29 @@ Result<int> exit_code_of(const Json& ending) {
     return code->get<int>();
 }
 
-Result<int> run_streaming(const Api& api, const std::string& target, const Json& body) {
-    Request request{.method = "POST", .target = target, .content_type = "application/json"};
+bool outputs_are_one() {
+    struct stat output {};
+    struct stat errors {};
+    if (fstat(STDOUT_FILENO, &output) != 0 || fstat(STDERR_FILENO, &errors) != 0) return false;
+    return output.st_dev == errors.st_dev && output.st_ino == errors.st_ino;
+}
+
+Result<int> run_streaming(const Api& api, const std::string& box, const std::string& call, Json body,
+                          const std::string& what) {
+    const auto interrupts = TRY(Interrupts::begin(api, box));
+    body["frames"] = true;
+    body["errors"] = outputs_are_one() ? "merged" : "separate";
+    Request request{.method = "POST", .target = box_target(box, "/" + call), .content_type = "application/json"};
     request.body = TRY(dump_json(body));
     Response response = TRY(api.open(request));
-    return exit_code_of(TRY(relay(response, STDOUT_FILENO)));
+    const std::string run = response.header("X-Run-Id");
+    interrupts->mean(run);
+    if (response.content_type() == "text/event-stream") {  // of a daemon that knows no frames
+        return exit_code_of(TRY(relay(response, STDOUT_FILENO)));
+    }
+    RunOutput output(api, {.box = box, .run = run}, [&interrupts] { interrupts->close_pipe(); });
+    const Json ending = TRY(output.follow(std::move(response)));
+    return interrupts->sent() ? exit_code_of(ending) : exit_code_of(ending, what);
 }
 
 }  // namespace hutch::client

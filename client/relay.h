@@ -10,7 +10,11 @@ namespace hutch::client {
 Result<Json> relay(Response& response, int fd);
 /// How that event says the command ended.
 Result<int> exit_code_of(const Json& ending);
-/// Both: what `body` asks of `target`, on standard output.
-Result<int> run_streaming(const Api& api, const std::string& target, const Json& body);
+/// What `body` asks of `call` (exec-stream or code-stream) in the box, on standard output and standard error. `what`
+/// names it to people. See Interrupts for what a signal does meanwhile.
+Result<int> run_streaming(const Api& api, const std::string& box, const std::string& call, Json body,
+                          const std::string& what);
+/// Whether standard output and standard error are one: then what goes to both is to keep its order.
+bool outputs_are_one();
 
 }  // namespace hutch::client

@@ -2,10 +2,10 @@
 
 #include <ctime>
 
-#include "base/file.h"
 #include "client/format.h"
 #include "client/paint.h"
 #include "client/program.h"
+#include "client/run_output.h"
 #include "client/table.h"
 
 namespace hutch::client {
@@ -51,16 +51,8 @@ Result<int> list(const Program& program, const RunOptions& options) {
     return show(table.text(colour_for(STDOUT_FILENO)));
 }
 
-Result<void> copy_output(const Api& api, const RunOptions& options, const Json& kept, const std::string& query,
-                         int fd) {
-    Request request{.method = "GET", .target = run_target(options, "/output?" + query)};
-    request.target += "&offset=" + std::to_string(integer_of(kept, "begin"));
-    Response response = TRY(api.open(request));
-    for (;;) {
-        const std::string_view piece = TRY(response.read());
-        if (piece.empty()) return {};
-        TRY_IN("passing on the output", write_all(fd, piece));
-    }
+uint64_t begin_of(const Json& kept) {
+    return static_cast<uint64_t>(std::max<int64_t>(integer_of(kept, "begin"), 0));
 }
 
 // What is kept of the output, then the rest as it comes.
@@ -68,16 +60,12 @@ Result<int> attach(Program& program, const RunOptions& options) {
     program.failure = kExecFailed;
     const Api api = TRY(program.api());
     const Json before = TRY(api.get(run_target(options)));
-    TRY(copy_output(api, options, before.value("output_kept", Json::object()), "follow=1", STDOUT_FILENO));
-    const Json run = TRY(api.get(run_target(options)));
-    if (run.contains("errors_kept")) {
-        TRY(copy_output(api, options, run["errors_kept"], "stream=errors", STDERR_FILENO));
-    }
-    const auto code = run.find("exit_code");
-    if (code == run.end() || !code->is_number_integer()) {
-        return Error{ErrorKind::kSystem, 0, "run " + options.run + ": " + text_of(run, "error_message")};
-    }
-    return code->get<int>();
+    const RunPlace begin{.box = options.box,
+                         .run = options.run,
+                         .output = begin_of(object_of(before, "output_kept")),
+                         .errors = begin_of(object_of(before, "errors_kept"))};
+    const Json ending = TRY(RunOutput(api, begin, nullptr).follow());
+    return TRY_IN("run " + options.run, exit_code_of(ending, "run " + options.run));
 }
 
 Result<int> cancel(const Program& program, const RunOptions& options) {

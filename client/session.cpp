@@ -78,11 +78,16 @@ class Input {
     std::optional<asio::posix::stream_descriptor> gate_;
 };
 
+// For a command whose terminal, or whose reader, is gone.
+constexpr int kPatienceMs = 10'000;
+
 class Session {
   public:
     Session(asio::io_context& io, WebSocket& socket) : io_(io), socket_(socket), ending_(io), resizing_(io) {}
 
     Result<SessionEnd> run(const SessionPlan& plan) {
+        raw_ = plan.terminal == SessionPlan::Terminal::kRaw;
+        apart_ = plan.errors == SessionPlan::Errors::kApart;
         catch_signals(plan);
         std::optional<Result<RawMode>> raw;
         if (plan.terminal == SessionPlan::Terminal::kRaw) {
@@ -112,14 +117,30 @@ class Session {
             // What is ignored from the start (nohup(1)) stays so.
             if (sigaction(signal, nullptr, &current) == 0 && current.sa_handler != SIG_IGN) ending_.add(signal);
         }
-        ending_.async_wait([this](const ErrorCode& code, int signal) {
-            if (code) return;
-            end_.signal = signal;
-            io_.stop();
-        });
+        await_signal();
         if (plan.terminal != SessionPlan::Terminal::kRaw) return;
         resizing_.add(SIGWINCH);
         await_resize();
+    }
+
+    void await_signal() {
+        ending_.async_wait([this](const ErrorCode& code, int signal) {
+            if (code) return;
+            if (raw_ || ++signals_ > 2) {
+                end_.signal = signal;
+                return io_.stop();
+            }
+            send_signal(signals_ == 1 ? sigabbrev_np(signal) : "KILL", signal == SIGHUP);
+            await_signal();
+        });
+    }
+
+    /// `alone`: nobody will ask for it a second time.
+    void send_signal(const char* name, bool alone) {
+        end_.interrupted = true;
+        Json text = {{"signal", name}};
+        if (alone) text["cancel_after"] = kPatienceMs;
+        queue({text.dump(), Frame::Kind::kText});
     }
 
     void await_resize() {
@@ -171,12 +192,27 @@ class Session {
             if (socket_.got_text()) {
                 end_.final_frame += bytes;
                 if (socket_.is_message_done()) return io_.stop();
-            } else if (const auto written = write_all(STDOUT_FILENO, bytes); !written.ok()) {
+            } else if (const auto written = pass_on(bytes); !written.ok()) {
                 return fail(Error(written.error()).in("passing on the output"));
             }
             buffer_.consume(data.size());
             read_next();
         });
+    }
+
+    /// A message may come in several pieces.
+    Result<void> pass_on(std::string_view bytes) {
+        if (apart_ && fresh_ && !bytes.empty()) {
+            stream_ = bytes.front() == 2 ? STDERR_FILENO : STDOUT_FILENO;
+            bytes.remove_prefix(1);
+        }
+        fresh_ = socket_.is_message_done();
+        if (closed_ || bytes.empty()) return {};
+        const auto written = write_all(stream_, bytes);
+        if (written.ok() || raw_ || written.error().code != EPIPE) return written;
+        closed_ = true;
+        send_signal("PIPE", true);
+        return {};
     }
 
     void fail(Error error) {
@@ -193,6 +229,12 @@ class Session {
     boost::beast::flat_buffer buffer_;
     SessionEnd end_;
     std::optional<Error> failure_;
+    bool raw_ = false;
+    int signals_ = 0;
+    bool apart_ = false;
+    bool fresh_ = true;  ///< a message begins
+    int stream_ = STDOUT_FILENO;
+    bool closed_ = false;  ///< nobody reads what is passed on
 };
 
 Result<void> shake_hands(WebSocket& socket, const Endpoint& endpoint, const std::string& target) {

@@ -149,9 +149,11 @@ Result<std::vector<Capability>> missing_capabilities() {
 }
 
 Result<void> keep_memory_secret() {
-    const rlimit none{0, 0};
-    if (setrlimit(RLIMIT_CORE, &none) != 0) return errno_error("forbidding core files");
-    // A core_pattern that begins with a pipe does not ask the limit (core(5)); it asks this.
+    rlimit limit{};
+    if (getrlimit(RLIMIT_CORE, &limit) != 0) return errno_error("looking at the limit of core files");
+    limit.rlim_cur = 0;  // the hard one is what a box's commands may raise theirs to
+    if (setrlimit(RLIMIT_CORE, &limit) != 0) return errno_error("forbidding core files");
+    // Whatever becomes of the limit, and of a core_pattern that does not ask it.
     if (prctl(PR_SET_DUMPABLE, 0) != 0) return errno_error("making the process non-dumpable");
     return {};
 }

@@ -33,7 +33,7 @@ Result<void> keep_daemon_capabilities();
 Result<std::vector<Capability>> missing_capabilities();
 
 /// Makes the process one whose memory never becomes a core file, and which nobody of its own user can trace:
-/// PR_SET_DUMPABLE 0, RLIMIT_CORE 0.
+/// PR_SET_DUMPABLE 0, and a soft RLIMIT_CORE of 0.
 Result<void> keep_memory_secret();
 
 }  // namespace hutch::runtime

@@ -123,6 +123,11 @@ Result<void> Link::forget(uint64_t run) {
     return send_packet({reinterpret_cast<const char*>(&request), sizeof(request)}, {});
 }
 
+Result<void> Link::signal(uint64_t run, int signal) {
+    const Request request{MessageType::kSignal, static_cast<uint32_t>(signal), run};
+    return send_packet({reinterpret_cast<const char*>(&request), sizeof(request)}, {});
+}
+
 Result<void> Link::ask_report(uint64_t number) {
     const Request request{MessageType::kReport, 0, number};
     return send_packet({reinterpret_cast<const char*>(&request), sizeof(request)}, {});

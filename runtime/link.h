@@ -57,6 +57,9 @@ class Link {
     /// Its end is known and its output taken: init lets go of both. kLimit when init is too far behind to listen; it
     /// then keeps them for the next daemon.
     Result<void> forget(uint64_t run);
+    /// Sends `signal` to the command's process group, as a terminal does; nothing when it has ended. An init of an
+    /// earlier build takes it for a bad request, and answers kFailed without a run.
+    Result<void> signal(uint64_t run, int signal);
     /// Asks for everything that init holds; kHeld for each run and kReportEnd with this number are the answer.
     Result<void> ask_report(uint64_t number);
     /// The next message, or nothing when there is none now. ECONNRESET when init is gone.

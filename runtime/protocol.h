@@ -10,6 +10,7 @@
 //     |         kept...]                         |
 //     | <------ Reply kStarted {pid} [pty] ----- |   or kFailed {stage, errno, object}
 //     | <------------- Reply kExited {status} -- |   wait status as wait(2) gives it
+//     | -- Signal {run, signal} ---------------> |   to the command's process group
 //     | -- Forget {run} -----------------------> |
 //
 // Until Forget, init keeps what the command's output can still be read from (the `kept` ends of its pipes, or the
@@ -56,6 +57,7 @@ enum class MessageType : uint32_t {
     kReport,
     kHeld,
     kReportEnd,
+    kSignal,
 };
 
 /// Where something failed. Names for people in stage_name().
@@ -135,11 +137,11 @@ struct Run {
 
 static_assert(sizeof(Run) == 40, "an earlier hutchd's inits live on, and read it as it was");
 
-/// kForget of a run, or kReport. A report has a number of its own as run_id: the end of one that an earlier daemon
-/// asked for may still be in the queue.
+/// kForget or kSignal of a run, or kReport. A report has a number of its own as run_id: the end of one that an earlier
+/// daemon asked for may still be in the queue.
 struct Request {
     MessageType type;
-    uint32_t unused;
+    uint32_t signal;  ///< kSignal: its number; else unused
     uint64_t run_id;
 };
 

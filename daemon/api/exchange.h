@@ -88,13 +88,17 @@ class Exchange {
     /// The whole body; kTooLarge above `limit` bytes.
     virtual Task<Result<std::string>> read_body(size_t limit) = 0;
     /// An answer whose end is not known yet: begin, any number of writes, end. A write is done when the kernel has
-    /// taken the bytes, so a slow client slows its producer down.
+    /// taken the bytes, so a slow client slows its producer down. One waits for the other.
     virtual Task<Result<void>> begin(int status, const std::string& content_type,
                                      std::map<std::string, std::string> headers) = 0;
     Task<Result<void>> begin(int status, const std::string& content_type) { return begin(status, content_type, {}); }
     virtual Task<Result<void>> write(std::string_view piece) = 0;
     virtual Task<Result<void>> end() = 0;
+    /// The rest of an answer of which only the beginning, blanks, was written: that it would be this was not known yet.
+    virtual Task<Result<void>> finish(Response response) = 0;
     [[nodiscard]] virtual bool begun() const = 0;
+    /// When something was written last.
+    [[nodiscard]] virtual std::chrono::steady_clock::time_point last_write() const = 0;
     /// The client was found gone, by a read, a write or client_gone(): what is answered now goes nowhere.
     [[nodiscard]] virtual bool left() const = 0;
     /// Done when the client has gone away, which a command that writes nothing would never learn. For use after the

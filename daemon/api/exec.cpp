@@ -1,9 +1,12 @@
 // Commands: collected or streamed.
 
+#include "daemon/api/quiet.h"
 #include "daemon/api/resources.h"
+#include "daemon/api/streaming.h"
 #include "daemon/files/files.h"
 #include "daemon/log.h"
 #include "daemon/run/collector.h"
+#include "daemon/run/ending.h"
 #include "daemon/spawn.h"
 
 namespace hutch::daemon {
@@ -45,6 +48,29 @@ Result<Work> decode_bare(const Services& services, const Box& box, const Fields&
     return Work{TRY(decode_command(services, box, fields)), UniqueFd()};
 }
 
+// What a command has said to the end, and how it ended.
+Task<Result<Json>> collect(Exchange& exchange, std::shared_ptr<Run> run, Beat beat) {
+    Collector out{&exchange.memory()};
+    Collector err{&exchange.memory()};
+    auto followed = co_await unless(gone_or_beat(exchange, std::move(beat)), run->follow(out.sink(), err.sink()));
+    if (!followed) co_return goes_on(*run);
+    if (!followed->ok() && followed->error().kind == ErrorKind::kLimit) co_return goes_on(*run, followed->error());
+    CO_TRY_LET(const Outcome outcome, *std::move(followed));
+    if (out.cut || err.cut) err.kept += "\n[hutch: output beyond 32 MiB was dropped; use exec-stream]\n";
+    Json json = outcome_json(outcome);
+    json["output"] = std::move(out.kept);
+    if (!err.kept.empty()) json["error"] = std::move(err.kept);
+    if (wants_details(exchange)) json["details"] = details_json(outcome.times);
+    co_return json;
+}
+
+// Of an answer that began well: a client takes what has no exit code of 0 for failed, and `error` for the reason.
+Response late_answer(Result<Json> told) {
+    if (told.ok()) return answer(std::move(told).value());
+    return answer(Json{{"exit_code", nullptr}, {"output", ""}, {"error", error_json(told.error())["error"]}});
+}
+
+// After a while without an answer its head goes out, and then blanks, which JSON may begin with.
 Task<Result<std::optional<Response>>> exec(Services& services, Exchange& exchange, const Params& params,
                                            Decode decode) {
     CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
@@ -55,18 +81,37 @@ Task<Result<std::optional<Response>>> exec(Services& services, Exchange& exchang
     work.command.errors = Errors::kSeparate;
     CO_TRY_LET(const auto run, co_await services.runs.start(box, std::move(work.command), std::move(work.input)));
     if (detach.value_or(false)) co_return std::optional(answer_detached(*run));
-    Collector out{&exchange.memory()};
-    Collector err{&exchange.memory()};
-    auto followed = co_await unless(exchange.client_gone(), run->follow(out.sink(), err.sink()));
-    if (!followed) co_return goes_on(*run);
-    if (!followed->ok() && followed->error().kind == ErrorKind::kLimit) co_return goes_on(*run, followed->error());
-    CO_TRY_LET(const Outcome outcome, *std::move(followed));
-    if (out.cut || err.cut) err.kept += "\n[hutch: output beyond 32 MiB was dropped; use exec-stream]\n";
-    Json json = outcome_json(outcome);
-    json["output"] = std::move(out.kept);
-    if (!err.kept.empty()) json["error"] = std::move(err.kept);
-    if (wants_details(exchange)) json["details"] = details_json(outcome.times);
-    co_return std::optional(answer(std::move(json)));
+    const Beat beat = [&exchange, &run]() -> Task<Result<void>> {
+        if (!exchange.begun()) {
+            std::map<std::string, std::string> headers;
+            headers["X-Run-Id"] = run->record().id;
+            CO_TRY(co_await exchange.begin(200, "application/json", headers));
+        }
+        co_return co_await exchange.write(" ");
+    };
+    auto told = co_await collect(exchange, run, beat);
+    if (!exchange.begun()) {
+        CO_TRY(told);
+        co_return std::optional(answer(std::move(told).value()));
+    }
+    if (exchange.left()) co_return client_left();
+    CO_TRY(co_await exchange.finish(late_answer(std::move(told))));
+    co_return std::optional<Response>();
+}
+
+/// In which form, and whether the command's standard error is told apart in it.
+struct Told {
+    Streaming::Form form = Streaming::Form::kPlain;
+    Errors errors = Errors::kMerged;
+};
+
+Result<Told> decode_told(const Fields& fields) {
+    const bool framed = TRY(fields.flag("frames")).value_or(false);
+    const std::string errors = TRY(fields.text_or("errors", framed ? "separate" : "merged"));
+    if (errors != "separate" && errors != "merged") return invalid("errors: must be separate or merged");
+    if (errors == "separate" && !framed) return invalid("errors: separate needs \"frames\": true");
+    return Told{framed ? Streaming::Form::kFrames : Streaming::Form::kPlain,
+                errors == "separate" ? Errors::kSeparate : Errors::kMerged};
 }
 
 // The status line goes out before the outcome is known, so failures from here on are events. A client that goes away
@@ -78,6 +123,8 @@ Task<Result<std::optional<Response>>> exec_stream(Services& services, Exchange& 
     CO_TRY_LET(Work work, decode(services, *box, fields));
     CO_TRY_LET(const auto detach, fields.flag("detach"));
     work.command.detached = detach.value_or(false);
+    CO_TRY_LET(const Told told, decode_told(fields));
+    work.command.errors = told.errors;
     const auto run = co_await services.runs.start(box, std::move(work.command), std::move(work.input));
     if (detach.value_or(false)) {
         CO_TRY(run);
@@ -85,21 +132,19 @@ Task<Result<std::optional<Response>>> exec_stream(Services& services, Exchange& 
     }
     std::map<std::string, std::string> headers;
     if (run.ok()) headers["X-Run-Id"] = run.value()->record().id;
-    CO_TRY(co_await exchange.begin(200, "text/event-stream", headers));
-    std::string last;
+    Streaming streaming(exchange, told.form);
+    CO_TRY(co_await streaming.begin(headers));
+    Result<Outcome> outcome = Outcome();
     if (run.ok()) {
-        const Sink forward = [&exchange](std::string_view piece) { return exchange.write(piece); };
-        const auto came =
-            co_await unless(exchange.client_gone(), run.value()->follow(forward, forward, Reader::kClient));
+        const Sink output = streaming.sink(Frame::kOutput);
+        const Sink errors = streaming.sink(Frame::kErrors);
+        auto came = co_await unless(streaming.client_gone(), run.value()->follow(output, errors, Reader::kClient));
         if (!came) co_return goes_on(*run.value());
-        const Result<Outcome>& outcome = *came;
-        last = outcome.ok() ? final_event("exit", outcome_json(outcome.value()))
-                            : final_event("error", error_json(outcome.error()));
+        outcome = *std::move(came);
     } else {
-        last = final_event("error", error_json(run.error()));
+        outcome = run.error();
     }
-    CO_TRY(co_await exchange.write(last));
-    CO_TRY(co_await exchange.end());
+    CO_TRY(co_await streaming.end(outcome));
     co_return std::optional<Response>();
 }
 
@@ -141,7 +186,11 @@ Result<std::string> checked_folder(const std::string& folder) {
 }
 
 Json outcome_json(const Outcome& outcome) {
-    return {{"exit_code", outcome.exit_code}, {"cpu_ns", outcome.cpu_ns}};
+    Json json = {{"exit_code", outcome.exit_code}, {"cpu_ns", outcome.cpu_ns}};
+    if (outcome.reason != std::string("exited")) json["exit_reason"] = outcome.reason;
+    if (outcome.signal != 0) json["signal"] = signal_name(outcome.signal);
+    if (!outcome.sentence.empty()) json["error_message"] = outcome.sentence;
+    return json;
 }
 
 void add_exec_routes(Router& router, Services& services) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "base/undo.h"
 #include "daemon/api/web_socket.h"
 #include "daemon/wire/url.h"
 
@@ -31,7 +32,12 @@ Refusal too_slow(Millis limit) {
 }  // namespace
 
 HttpExchange::HttpExchange(Wire& wire, beast::flat_buffer& buffer, const Patience& patience, Workers& decoders)
-    : wire_(wire), buffer_(buffer), patience_(patience), decoders_(decoders), pace_(patience.body) {
+    : wire_(wire),
+      buffer_(buffer),
+      patience_(patience),
+      decoders_(decoders),
+      pace_(patience.body),
+      turn_(std::make_shared<Turn>(wire.get_executor())) {
     parser_.header_limit(HeadScan::kMostBytes);
     parser_.body_limit(boost::none);  // whoever reads the body sets the limit
 }
@@ -155,12 +161,14 @@ Task<Result<void>> HttpExchange::begin(int status, const std::string& content_ty
     // To HTTP/1.0 the end of the connection is the end of the answer.
     stays_ = !old_ && parser_.is_done() && parser_.keep_alive();
     headers["Content-Type"] = content_type;
+    last_write_ = Clock::now();
     if (!old_) headers["Transfer-Encoding"] = "chunked";
     co_return co_await put(head_of(status, std::move(headers)));
 }
 
 Task<Result<void>> HttpExchange::write(std::string_view piece) {
     if (piece.empty()) co_return Result<void>();  // an empty chunk would end the stream
+    last_write_ = Clock::now();
     if (old_) co_return co_await put(std::string(piece));
     std::string chunk = fmt::format("{:x}\r\n", piece.size());
     chunk.reserve(chunk.size() + piece.size() + 2);
@@ -188,6 +196,14 @@ Task<> HttpExchange::client_gone() {
     co_await never.async_wait(kAwait);
 }
 
+Task<> HttpExchange::say_working() {
+    if (!begun_ && !old_ && !turn_->taken) (void)co_await put("HTTP/1.1 102 Processing\r\n\r\n");
+}
+
+Task<> HttpExchange::settled() {
+    while (turn_->taken) co_await turn_->freed.wait();
+}
+
 Task<Result<std::unique_ptr<Socket>>> HttpExchange::upgrade() {
     if (!is_web_socket(request_)) co_return invalid("this call is a WebSocket: send an upgrade request");
     upgraded_ = begun_ = true;
@@ -212,26 +228,42 @@ Task<> HttpExchange::send(Response response, Stay stay) {
     finished_ = sent.ok();
 }
 
-// Each piece is made on another thread when the client has taken the one before; so is what was made from given back.
 Task<> HttpExchange::send_in_pieces(Response response) {
-    auto sent = co_await begin(response.status, response.content_type, std::move(response.headers));
-    std::string piece = std::move(response.body);
-    while (sent.ok() && !piece.empty()) {
-        sent = co_await write(piece);
-        if (sent.ok()) piece = co_await decoders_.run(std::ref(response.rest));
+    const auto begun = co_await begin(response.status, response.content_type, std::move(response.headers));
+    if (begun.ok()) (void)co_await finish(std::move(response));
+}
+
+// Each piece is made on another thread when the client has taken the one before; so is what was made from given back.
+Task<Result<void>> HttpExchange::finish(Response response) {
+    auto sent = co_await write(response.body);
+    if (!response.rest) {
+        if (sent.ok()) sent = co_await end();
+        co_return sent;
     }
+    std::string piece;
+    do {
+        if (sent.ok()) piece = co_await decoders_.run(std::ref(response.rest));
+        if (sent.ok() && !piece.empty()) sent = co_await write(piece);
+    } while (sent.ok() && !piece.empty());
     if (sent.ok()) sent = co_await end();
     const auto give_back = [&response] {
         response.rest = nullptr;
         return true;
     };
     co_await decoders_.run(give_back);
+    co_return sent;
 }
 
 // After a write that failed the next would hang: Asio waits for a change of the socket before it tries again
 // (epoll_reactor, done_and_exhausted), and after the hang-up none comes.
 Task<Result<void>> HttpExchange::put(std::string bytes) {
+    co_await settled();
     if (broken_) co_return *broken_;
+    turn_->taken = true;
+    const Undo done([turn = turn_] {
+        turn->taken = false;
+        turn->freed.notify();
+    });
     auto written = co_await wire_.write(bytes, patience_.answer);
     if (!written.ok()) broken_ = written.error();
     left_ = left_ || !written.ok();

@@ -6,6 +6,7 @@
 
 #include "daemon/api/exchange.h"
 #include "daemon/api/wire.h"
+#include "daemon/event.h"
 #include "daemon/wire/framing.h"
 
 namespace hutch::daemon {
@@ -47,12 +48,25 @@ class HttpExchange final : public Exchange {
                              std::map<std::string, std::string> headers) override;
     Task<Result<void>> write(std::string_view piece) override;
     Task<Result<void>> end() override;
+    Task<Result<void>> finish(Response response) override;
+    [[nodiscard]] std::chrono::steady_clock::time_point last_write() const override { return last_write_; }
     Task<> client_gone() override;
     Task<Result<std::unique_ptr<Socket>>> upgrade() override;
     [[nodiscard]] MemoryShare& memory() override { return *memory_; }
     [[nodiscard]] Workers& decoders() override { return decoders_; }
 
+    /// Tells a client whose answer is not there yet that it is being worked on.
+    Task<> say_working();
+    /// Until nothing of it is being written.
+    Task<> settled();
+
   private:
+    /// Whose write it is. A write that is never resumed is destroyed with the event loop, which may be after this.
+    struct Turn {
+        explicit Turn(const asio::any_io_executor& executor) : freed(executor) {}
+        bool taken = false;
+        Signal freed;
+    };
     [[nodiscard]] std::string head_of(int status, std::map<std::string, std::string> headers) const;
     Task<Result<size_t>> receive(size_t room, Millis patience);
     Task<Result<void>> receive_body();
@@ -68,6 +82,8 @@ class HttpExchange final : public Exchange {
     Pace pace_;
     Request request_;
     std::optional<Error> broken_;  ///< how a write failed
+    std::shared_ptr<Turn> turn_;
+    std::chrono::steady_clock::time_point last_write_{};
     bool left_ = false;
     bool old_ = false;  ///< HTTP/1.0, which knows no chunks
     bool continued_ = false;

@@ -2,6 +2,7 @@
 
 #include "base/ids.h"
 #include "base/text.h"
+#include "daemon/api/quiet.h"
 #include "daemon/api/resources.h"
 #include "daemon/files/files.h"
 #include "daemon/log.h"
@@ -230,7 +231,8 @@ Task<Result<void>> tell_to_end(Services& services, Exchange& exchange, std::shar
 // All that it has done so far, then what it does, then what came of it.
 Answer tell(Services& services, Exchange& exchange, std::shared_ptr<PromptRun> prompt) {
     CO_TRY(co_await begin(exchange, prompt->record.run));
-    const auto told = co_await unless(exchange.client_gone(), tell_to_end(services, exchange, prompt));
+    const Beat comment = [&exchange] { return exchange.write(":\n\n"); };
+    const auto told = co_await unless(gone_or_beat(exchange, comment), tell_to_end(services, exchange, prompt));
     if (!told) {
         log_info("box {}: run {} goes on without its client", prompt->record.box, prompt->record.run);
         co_return client_left();

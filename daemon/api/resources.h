@@ -169,6 +169,13 @@ Json sleep_json(const Services& services, const Box& box);
 
 const char* name_of(RunStatus status);
 Json outcome_json(const Outcome& outcome);
+/// A signal for a command, and after how long it is cancelled if it goes on: Run::signal.
+struct Signalled {
+    int number = 0;
+    std::chrono::milliseconds cancel_after{};
+};
+/// `signal` and `cancel_after`.
+Result<Signalled> decode_signal(const Fields& fields);
 /// A query's whole number, at most `most`; kInvalid, naming it, for anything else.
 Result<int64_t> query_number(const Request& request, const char* name, int64_t otherwise, int64_t most);
 double cost_usd(const Config& config, int64_t cpu_ns);

@@ -5,6 +5,8 @@
 
 #include "daemon/api/json_rows.h"
 #include "daemon/api/resources.h"
+#include "daemon/api/streaming.h"
+#include "daemon/run/ending.h"
 #include "daemon/spawn.h"
 
 namespace hutch::daemon {
@@ -13,7 +15,8 @@ namespace {
 using Answer = Task<Result<std::optional<Response>>>;
 
 constexpr int64_t kMaxOffset = 1LL << 50U;
-constexpr size_t kMostListed = 16 << 10;  // bytes of what an agent answered, in a list
+constexpr size_t kMostListed = 16 << 10;               // bytes of what an agent answered, in a list
+constexpr int64_t kMostPatience = 24LL * 3600 * 1000;  // milliseconds
 
 // An ended one has exactly these keys: clients compare.
 Json run_json(const Services& services, const Box& box, const RunRecord& run) {
@@ -85,6 +88,8 @@ Answer get(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const RunRecord record, services.runs.record(*box, params.at("run")));
     Json json = run_json(services, *box, record);
     json["exit_code"] = record.exit_code ? Json(*record.exit_code) : Json();
+    if (record.exit_code) json["exit_reason"] = exit_reason_of(record);
+    if (record.signal != 0) json["signal"] = signal_name(record.signal);
     if (!record.error.empty()) json["error_message"] = record.error;
     CO_TRY_LET(const auto prompt, services.agents.record(record.id));
     if (prompt) add_prompt(services.config, json, record, *prompt);
@@ -106,13 +111,17 @@ Answer get(Services& services, Exchange& exchange, const Params& params) {
 struct Wanted {
     bool errors = false;
     bool follow = false;
+    bool frames = false;  ///< both streams, to the end
     uint64_t offset = 0;
+    uint64_t errors_offset = 0;  ///< with frames
 };
 
 Result<Wanted> decode_wanted(const Request& request, const RunRecord& run) {
     Wanted wanted;
     wanted.offset = static_cast<uint64_t>(TRY(query_number(request, "offset", 0, kMaxOffset)));
-    wanted.follow = TRY(query_number(request, "follow", 0, 1)) == 1;
+    wanted.errors_offset = static_cast<uint64_t>(TRY(query_number(request, "errors_offset", 0, kMaxOffset)));
+    wanted.frames = TRY(query_number(request, "frames", 0, 1)) == 1;
+    wanted.follow = wanted.frames || TRY(query_number(request, "follow", 0, 1)) == 1;
     const auto stream = request.query.find("stream");
     if (stream != request.query.end()) {
         if (stream->second != "output" && stream->second != "errors") {
@@ -120,6 +129,7 @@ Result<Wanted> decode_wanted(const Request& request, const RunRecord& run) {
         }
         wanted.errors = stream->second == "errors";
     }
+    if (wanted.errors && wanted.frames) return invalid("stream: frames are of both streams");
     if (wanted.errors && !run.separate_errors) {
         return invalid("stream: this run wrote its errors into its output, in the order they came; read that");
     }
@@ -137,6 +147,53 @@ Result<void> check_offset(uint64_t offset, const Journal& kept) {
     return {};
 }
 
+// One that has ended, from what is kept of it.
+Task<Result<Outcome>> retell(Services& services, const RunRecord& run, const Wanted& wanted, Streaming& streaming) {
+    for (const bool errors : {false, true}) {
+        if (errors && !run.separate_errors) continue;
+        CO_TRY_LET(Journal journal, services.runs.journal(run, errors));
+        Stream ended(services.boxes.executor(), UniqueFd(), std::move(journal));
+        const Sink sink = streaming.sink(errors ? Frame::kErrors : Frame::kOutput);
+        CO_TRY(co_await ended.copy(errors ? wanted.errors_offset : wanted.offset, sink));
+    }
+    co_return outcome_of(run);
+}
+
+Result<void> check_offsets(Services& services, const RunRecord& run, const std::shared_ptr<Run>& active,
+                           const Wanted& wanted) {
+    for (const bool errors : {false, true}) {
+        if (errors && !run.separate_errors) continue;
+        const uint64_t offset = errors ? wanted.errors_offset : wanted.offset;
+        if (active) {
+            const Stream& stream = errors ? *active->errors() : active->output();
+            TRY(check_offset(offset, stream.journal()));
+        } else {
+            TRY(check_offset(offset, TRY(services.runs.journal(run, errors))));
+        }
+    }
+    return {};
+}
+
+// What both streams say from there on, and how it ends: for who goes on where a connection was lost.
+Answer tell_in_frames(Services& services, Exchange& exchange, const RunRecord& record, std::shared_ptr<Run> active,
+                      const Wanted& wanted) {
+    CO_TRY(check_offsets(services, record, active, wanted));
+    Streaming streaming(exchange, Streaming::Form::kFrames);
+    CO_TRY(co_await streaming.begin({}));
+    std::optional<Result<Outcome>> outcome;
+    if (active) {
+        const Sink output = streaming.sink(Frame::kOutput);
+        const Sink errors = streaming.sink(Frame::kErrors);
+        auto followed = active->follow(output, errors, Reader::kClient, {wanted.offset, wanted.errors_offset});
+        outcome = co_await unless(streaming.client_gone(), std::move(followed));
+    } else {
+        outcome = co_await retell(services, record, wanted, streaming);
+    }
+    if (!outcome || exchange.left()) co_return client_left();
+    CO_TRY(co_await streaming.end(*outcome));
+    co_return std::optional<Response>();
+}
+
 Answer output(Services& services, Exchange& exchange, const Params& params) {
     using namespace asio::experimental::awaitable_operators;
     CO_TRY_LET(const auto box, find_box(services, exchange, params));
@@ -149,6 +206,10 @@ Answer output(Services& services, Exchange& exchange, const Params& params) {
         if (told.index() == 1) co_return client_left();
     }
     const auto active = services.runs.find(*box, record.id);
+    if (wanted.frames) {
+        CO_TRY_LET(const RunRecord now, services.runs.record(*box, record.id));  // it may have ended meanwhile
+        co_return co_await tell_in_frames(services, exchange, now, active, wanted);
+    }
     std::optional<Stream> ended;
     if (!active) {
         CO_TRY_LET(Journal journal, services.runs.journal(record, wanted.errors));
@@ -193,7 +254,38 @@ Answer cancel(Services& services, Exchange& exchange, const Params& params) {
         "run: " + ended.id + " has ended (" + name_of(ended.status) + "); only a running one can be cancelled"};
 }
 
+// The box is woken, as for a cancel.
+Answer signal(Services& services, Exchange& exchange, const Params& params) {
+    CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
+    CO_TRY_LET(const Signalled signalled, decode_signal(fields));
+    CO_TRY_LET(const auto box, find_box(services, exchange, params));
+    CO_TRY_LET(const RunRecord found, services.runs.record(*box, params.at("run")));
+    if (found.status == RunStatus::kRunning) {
+        CO_TRY(co_await services.boxes.wake(box));
+        co_await services.runs.settled(box);
+        if (const auto active = services.runs.find(*box, found.id)) {
+            CO_TRY(active->signal(signalled.number, signalled.cancel_after));
+            co_return std::optional(Response{});
+        }
+    }
+    co_return Error{ErrorKind::kConflict, 0, "run: " + found.id + " has ended; only a running one can be signalled"};
+}
+
 }  // namespace
+
+Result<Signalled> decode_signal(const Fields& fields) {
+    const std::string name = TRY(fields.required_text("signal"));
+    const auto number = signal_of(name);
+    if (!number) {
+        return invalid("signal: \"" + name +
+                       "\" is not one of HUP, INT, QUIT, KILL, USR1, USR2, PIPE, TERM, CONT, STOP, TSTP, WINCH");
+    }
+    const int64_t patience = TRY(fields.number("cancel_after")).value_or(0);
+    if (patience < 0 || patience > kMostPatience) {
+        return invalid("cancel_after: must be from 0 (never) to 86400000 milliseconds (a day)");
+    }
+    return Signalled{*number, std::chrono::milliseconds(patience)};
+}
 
 const char* name_of(RunStatus status) {
     switch (status) {
@@ -214,6 +306,7 @@ void add_run_routes(Router& router, Services& services) {
     router.add("GET", "/v2/box/{id}/runs/{run}", with(services, get));
     router.add("GET", "/v2/box/{id}/runs/{run}/output", with(services, output));
     router.add("POST", "/v2/box/{id}/runs/{run}/cancel", with(services, cancel));
+    router.add("POST", "/v2/box/{id}/runs/{run}/signal", with(services, signal));
 }
 
 }  // namespace hutch::daemon

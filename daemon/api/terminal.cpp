@@ -1,7 +1,9 @@
 // A command with its input and, if asked for, a terminal, over a WebSocket:
 //   client: text   {"command": [...], "folder"?, "tty": true, "rows", "cols", "term"?}    first
 //           binary input     text {"resize": {"rows", "cols"}}     text {"eof": true}
+//           text {"signal": "INT"}, for the command
 //   server: binary output    text {"exit_code", "cpu_ns"} or {"error"}                    last
+// Without a terminal and with "errors": "separate", the first byte of each output tells the stream: 1, or 2 for errors.
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
@@ -12,6 +14,7 @@
 #include "daemon/api/resources.h"
 #include "daemon/fd_watch.h"
 #include "daemon/files/files.h"
+#include "daemon/run/pipe.h"
 #include "daemon/spawn.h"
 
 namespace hutch::daemon {
@@ -20,6 +23,7 @@ namespace {
 struct Opening {
     Command command;
     bool tty = false;
+    bool apart = false;  ///< its errors are
 };
 
 Result<uint16_t> screen_size(const Fields& fields, const char* field, int64_t otherwise) {
@@ -33,6 +37,10 @@ Result<Opening> decode_opening(const Services& services, const Box& box, const s
     Opening opening;
     opening.command = TRY(decode_command(services, box, fields));
     opening.tty = TRY(fields.flag("tty")).value_or(false);
+    const std::string errors = TRY(fields.text_or("errors", "merged"));
+    if (errors != "separate" && errors != "merged") return invalid("errors: must be separate or merged");
+    opening.apart = errors == "separate" && !opening.tty;
+    if (opening.apart) opening.command.errors = Errors::kSeparate;
     if (opening.tty) {
         opening.command.terminal = {TRY(screen_size(fields, "rows", 24)), TRY(screen_size(fields, "cols", 80))};
         opening.command.env.emplace_back("TERM", TRY(fields.text("term")).value_or("xterm-256color"));
@@ -71,6 +79,12 @@ bool says_eof(const std::string& text) {
     return eof.ok() && eof.value().value_or(false);
 }
 
+std::optional<Signalled> signal_in(const std::string& text) {
+    const auto fields = Fields::parse(text);
+    const auto signalled = fields.ok() ? decode_signal(fields.value()) : fields.error();
+    return signalled.ok() ? std::optional(signalled.value()) : std::nullopt;
+}
+
 // A session owns what its two directions share; the input side may end after the command has.
 struct Session {
     std::unique_ptr<Socket> socket;
@@ -79,23 +93,27 @@ struct Session {
     UniqueFd input;  ///< of the command: its stdin pipe, or the terminal
     bool tty = false;
     std::function<void()> hang_up;  ///< set while the command runs
+    std::function<void(Signalled)> signal;
 };
 
 Task<> carry_input(std::shared_ptr<Session> session, asio::any_io_executor executor) {
     for (;;) {
         auto frame = co_await session->socket->read();
         if (!frame.ok()) break;
-        if (!session->input) continue;
         if (!frame.value().text) {
+            if (!session->input) continue;
             FdWatch watch(executor, session->input.get());
             if (!co_await feed(watch, session->input.get(), frame.value().data)) session->input.reset();
         } else if (says_eof(frame.value().data)) {
+            if (!session->input) continue;
             constexpr char kEndOfTransmission[] = {4};
             if (session->tty) {
                 [[maybe_unused]] const ssize_t n = ::write(session->input.get(), kEndOfTransmission, 1);
             } else {
                 session->input.reset();
             }
+        } else if (const auto signal = signal_in(frame.value().data)) {
+            if (session->signal) session->signal(*signal);
         } else {
             (void)resize(session->tty ? session->input.get() : -1, frame.value().data);
         }
@@ -114,10 +132,9 @@ Task<Result<Outcome>> converse(Services& services, const std::shared_ptr<Session
     CO_TRY_LET(Opening opening, std::move(decoded));
     UniqueFd command_input;
     if (!opening.tty) {
-        int ends[2];
-        if (pipe2(ends, O_CLOEXEC) != 0) co_return errno_error("making a pipe");
-        command_input = UniqueFd(ends[0]);
-        session->input = UniqueFd(ends[1]);
+        CO_TRY_LET(auto pipe, make_pipe(PipeOf::kInput, box->uid_base() + opening.command.user.uid));
+        command_input = std::move(pipe[0]);
+        session->input = std::move(pipe[1]);
     }
     session->tty = opening.tty;
     CO_TRY_LET(const auto run, co_await services.runs.start(box, std::move(opening.command), std::move(command_input)));
@@ -127,10 +144,22 @@ Task<Result<Outcome>> converse(Services& services, const std::shared_ptr<Session
     fcntl(session->input.get(), F_SETFL, O_NONBLOCK);
     spawn(box->executor(), "carrying the input of run " + run->record().id, carry_input(session, box->executor()),
           [session](const Result<void>&) { end_input(*session); });
-    const Sink forward = [&session](std::string_view piece) { return session->socket->write(false, piece); };
+    const auto forward = [&session, apart = opening.apart](char stream) -> Sink {
+        if (!apart) return [&session](std::string_view piece) { return session->socket->write(false, piece); };
+        return [&session, stream](std::string_view piece) -> Task<Result<void>> {
+            const std::string told = stream + std::string(piece);
+            co_return co_await session->socket->write(false, told);
+        };
+    };
+    const Sink output = forward(1);
+    const Sink errors = forward(2);
     session->hang_up = [&run] { run->cancel(); };
-    const Undo over([&session] { session->hang_up = nullptr; });
-    auto outcome = co_await unless(session->left.wait(), run->follow(forward, forward, Reader::kClient));
+    session->signal = [&run](Signalled sent) { (void)run->signal(sent.number, sent.cancel_after); };
+    const Undo over([&session] {
+        session->hang_up = nullptr;
+        session->signal = nullptr;
+    });
+    auto outcome = co_await unless(session->left.wait(), run->follow(output, errors, Reader::kClient));
     if (session->tty && !(outcome && outcome->ok())) run->cancel();  // one that nobody sees; nothing if it has ended
     if (!outcome) co_return client_left();
     co_return *std::move(outcome);

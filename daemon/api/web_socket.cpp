@@ -4,6 +4,9 @@
 #include <boost/beast/http.hpp>
 #include <boost/beast/websocket.hpp>
 
+#include "base/undo.h"
+#include "daemon/event.h"
+
 namespace hutch::daemon {
 
 namespace beast = boost::beast;
@@ -37,7 +40,7 @@ http::request<http::empty_body> as_handshake(const Request& request) {
 
 class WebSocket final : public Socket {
   public:
-    WebSocket(Wire wire, const Patience& patience) : stream_(std::move(wire)) {
+    WebSocket(Wire wire, const Patience& patience) : stream_(std::move(wire)), written_(stream_.get_executor()) {
         stream_.set_option(websocket::stream_base::timeout{patience.head, patience.answer, true});
         stream_.read_message_max(kMaxFrame);
     }
@@ -52,7 +55,14 @@ class WebSocket final : public Socket {
         if (failed) co_return gone(failed);
         co_return Frame{stream_.got_text(), beast::buffers_to_string(buffer.data())};
     }
+    // Beast takes one write at a time.
     Task<Result<void>> write(bool text, std::string_view data) override {
+        while (writing_) co_await written_.wait();
+        writing_ = true;
+        const Undo done([this] {
+            writing_ = false;
+            written_.notify();
+        });
         stream_.text(text);
         const auto [failed, size] = co_await stream_.async_write(asio::buffer(data), kAwait);
         if (failed) co_return gone(failed);
@@ -62,6 +72,8 @@ class WebSocket final : public Socket {
 
   private:
     websocket::stream<Wire> stream_;
+    bool writing_ = false;
+    Signal written_;
 };
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "daemon/clock.h"
 #include "daemon/fd_watch.h"
 #include "daemon/log.h"
+#include "daemon/run/ending.h"
 #include "daemon/spawn.h"
 
 namespace hutch::daemon {
@@ -81,6 +82,22 @@ Task<> Run::carry(std::shared_ptr<ReadingTurns::Share> share) {
     ended_.set();
 }
 
+Result<void> Run::signal(int signal, std::chrono::milliseconds cancel_after) {
+    if (exited_.is_set() || !box_->alive()) return {};
+    TRY(box_->life().link.signal(static_cast<uint64_t>(record_.number), signal));
+    if (cancel_after.count() == 0 || std::exchange(given_up_, true)) return {};
+    spawn(box_->executor(), "cancelling run " + record_.id + " if it goes on",
+          cancel_later(shared_from_this(), cancel_after));
+    return {};
+}
+
+Task<> Run::cancel_later(std::shared_ptr<Run> self, std::chrono::milliseconds wait) {
+    using namespace asio::experimental::awaitable_operators;
+    asio::steady_timer patience(self->box_->executor(), wait);
+    co_await (patience.async_wait(kAwait) || self->exited_.wait());
+    self->cancel();
+}
+
 void Run::cancel() {
     kill(KillReason::kCancelled);
 }
@@ -144,7 +161,13 @@ Task<> Run::await_empty(std::shared_ptr<Run> self) {
 void Run::note_exit(int wait_status) {
     if (exited_.is_set()) return;
     record_.exit_code = exit_code_of(wait_status);
+    record_.signal = WIFSIGNALED(wait_status) ? WTERMSIG(wait_status) : 0;
     exited_.set();
+}
+
+void Run::note_killed() {
+    record_.exit_code = 128 + SIGKILL;
+    record_.signal = SIGKILL;
 }
 
 void Run::lose(const Error& reason) {
@@ -162,7 +185,8 @@ void Run::conclude() {
     record_.duration_ms = std::max<int64_t>(0, unix_now_ms() - record_.started_ms);
     record_.status = record_.exit_code == 0 ? RunStatus::kCompleted : RunStatus::kFailed;
     // What had ended by itself, and was held until the kill, is no success for that.
-    if (record_.kill_reason != KillReason::kNone && record_.exit_code == 0) record_.exit_code = 128 + SIGKILL;
+    if (record_.kill_reason != KillReason::kNone && record_.exit_code == 0) note_killed();
+    note_memory(*box_, record_);
     if (record_.kill_reason == KillReason::kTimeout) {
         record_.status = RunStatus::kFailed;
         record_.error = "killed at its timeout of " + std::to_string(record_.timeout_ms) + " ms";
@@ -184,35 +208,50 @@ void Run::give_up(const Error& reason) {
     ended_.set();
 }
 
+Result<Outcome> outcome_of(const RunRecord& run) {
+    if (!run.exit_code) return Error{ErrorKind::kConflict, 0, run.error};
+    return Outcome{.exit_code = *run.exit_code,
+                   .cpu_ns = run.cpu_ns,
+                   .duration_ms = run.duration_ms,
+                   .times = {},
+                   .reason = exit_reason_of(run),
+                   .signal = run.signal,
+                   .sentence = sentence_of(run)};
+}
+
 Task<Result<Outcome>> Run::outcome() {
     const auto self = shared_from_this();
     co_await ended_.wait();
     if (loss_) co_return *loss_;
-    co_return Outcome{record_.exit_code.value_or(0), record_.cpu_ns, record_.duration_ms, times_};
+    CO_TRY_LET(Outcome outcome, outcome_of(record_));
+    outcome.times = times_;
+    co_return outcome;
 }
 
-Task<Result<Outcome>> Run::follow(Sink output, Sink errors, Reader reader) {
+Task<Result<Outcome>> Run::follow(Sink output, Sink errors, Reader reader, Offsets from) {
     const auto self = shared_from_this();
     if (errors_) {
-        CO_TRY(co_await follow_both(output, errors, reader));
+        CO_TRY(co_await follow_both(output, errors, reader, from));
     } else {
-        CO_TRY(co_await output_->follow(0, output, reader));
+        CO_TRY(co_await output_->follow(from.output, output, reader));
     }
     co_return co_await outcome();
 }
 
 // Who does not listen to one of them listens to neither: the other may be silent for ever.
-Task<Result<void>> Run::follow_both(const Sink& output, const Sink& errors, Reader reader) {
+Task<Result<void>> Run::follow_both(const Sink& output, const Sink& errors, Reader reader, Offsets from) {
     using namespace asio::experimental::awaitable_operators;
     Result<void> told;
     Event failed(box_->executor());
-    const auto side = [&](Stream& stream, const Sink& sink) -> Task<> {
-        auto how = co_await stream.follow(0, sink, reader);
+    const auto side = [&](Stream& stream, uint64_t begin, const Sink& sink) -> Task<> {
+        auto how = co_await stream.follow(begin, sink, reader);
         if (how.ok()) co_return;
         if (told.ok()) told = std::move(how);
         failed.set();
     };
-    const auto both = [&]() -> Task<> { co_await (side(*output_, output) && side(*errors_, errors)); };
+    const auto both = [&]() -> Task<> {
+        co_await (side(*output_, from.output, output) && side(*errors_, from.errors, errors));
+    };
     (void)co_await ends_before(both(), failed.wait());
     co_return told;
 }

@@ -22,11 +22,24 @@ struct RunTimes {
     int64_t finish = 0;   ///< reading its CPU time
 };
 
+/// How a command ended, and what it took.
 struct Outcome {
     int64_t exit_code = 0;  ///< 128 + signal for a killed one, as shells say it
     int64_t cpu_ns = 0;
     int64_t duration_ms = 0;
     RunTimes times;
+    std::string reason = "exited";  ///< exit_reason_of its record
+    int64_t signal = 0;             ///< that ended it; 0: it exited
+    std::string sentence{};         ///< sentence_of its record
+};
+
+/// Of a command that has ended. kConflict, with the reason, when its exit code is not known.
+Result<Outcome> outcome_of(const RunRecord& run);
+
+/// How much of each of its streams somebody has already, in bytes.
+struct Offsets {
+    uint64_t output = 0;
+    uint64_t errors = 0;
 };
 
 /// One execution in a box, from the cgroup leaf to the exit status. It goes on whoever listens, or nobody. Made by
@@ -44,9 +57,12 @@ class Run : public std::enable_shared_from_this<Run> {
 
     /// Both streams to their ends, then the outcome. A sink's error means that nobody listens any more, and ends this,
     /// not the run; as does the box's end, which leaves the exit code unknown.
-    Task<Result<Outcome>> follow(Sink output, Sink errors, Reader reader = Reader::kDaemon);
+    Task<Result<Outcome>> follow(Sink output, Sink errors, Reader reader = Reader::kDaemon, Offsets from = {});
     /// Waits for the end. kConflict, with the reason, when the exit code is not known.
     Task<Result<Outcome>> outcome();
+    /// Sends a signal to the command's process group, as a terminal does; nothing when it has ended. If it has not
+    /// ended so much later, it is cancelled: zero is never.
+    Result<void> signal(int signal, std::chrono::milliseconds cancel_after = {});
     /// Kills the command and all that it started, and is remembered as cancelled. Nothing when it has ended.
     void cancel();
     /// The same for a command that the daemon itself can serve no longer: it is told as failed.
@@ -63,8 +79,10 @@ class Run : public std::enable_shared_from_this<Run> {
     /// From now on the end of the last process in its control group is its end too.
     void watch_leaf();
     static Task<> await_empty(std::shared_ptr<Run> self);
+    static Task<> cancel_later(std::shared_ptr<Run> self, std::chrono::milliseconds wait);
     void note_exit(int wait_status);
-    Task<Result<void>> follow_both(const Sink& output, const Sink& errors, Reader reader);
+    void note_killed();
+    Task<Result<void>> follow_both(const Sink& output, const Sink& errors, Reader reader, Offsets from);
     /// Its box has ended: whether the command had, and how, nobody can tell.
     void lose(const Error& reason);
     void conclude();
@@ -87,6 +105,7 @@ class Run : public std::enable_shared_from_this<Run> {
     bool watched_ = false;  ///< its leaf is
     bool emptied_ = false;
     bool killed_ = false;
+    bool given_up_ = false;  ///< it is cancelled soon, if it goes on
     Lap lap_;
     RunTimes times_;
 };

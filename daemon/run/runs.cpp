@@ -7,11 +7,14 @@
 #include <algorithm>
 #include <array>
 #include <boost/asio/post.hpp>
+#include <limits>
 
 #include "base/file.h"
 #include "base/ids.h"
 #include "daemon/clock.h"
 #include "daemon/log.h"
+#include "daemon/run/ending.h"
+#include "daemon/run/pipe.h"
 #include "daemon/spawn.h"
 
 namespace hutch::daemon {
@@ -21,18 +24,10 @@ constexpr int64_t kMostRuns = 200;        // ended ones, of one box
 constexpr int64_t kMostKept = 32 << 20;   // bytes of what they said; those under way have as much (ReadingTurns::Share)
 constexpr int64_t kPruneAt = 16 << 20;    // such bytes since the last time
 constexpr size_t kMostPrompt = 16 << 10;  // bytes of their words, which may be a megabyte each
+constexpr size_t kMostNoted = 120;        // of these, in the box's log
 constexpr std::chrono::milliseconds kSettleEvery{5};
 constexpr std::chrono::milliseconds kSettleAgain{5000};  // after a full disk
 constexpr uint64_t kPruneEvery = 16;                     // ends, of all boxes
-
-Result<std::array<UniqueFd, 2>> make_pipe() {
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) != 0) return errno_error("making a pipe");
-    std::array<UniqueFd, 2> pipe{UniqueFd(ends[0]), UniqueFd(ends[1])};
-    // Only our end: the command's must block, which is the back pressure.
-    if (fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0) return errno_error("making a pipe");
-    return pipe;
-}
 
 RunRecord new_record(const Box& box, const Command& command, uint64_t number) {
     RunRecord record;
@@ -44,6 +39,7 @@ RunRecord new_record(const Box& box, const Command& command, uint64_t number) {
     record.terminal = command.terminal.has_value();
     record.timeout_ms = command.timeout ? command.timeout->count() : 0;
     record.started_ms = unix_now_ms();
+    record.oom_kills = oom_kills_of(box).value_or(std::numeric_limits<int64_t>::max());
     return record;
 }
 
@@ -105,12 +101,13 @@ Task<Result<void>> Runs::launch(std::shared_ptr<Run> run, const Command& command
         if (!input) {
             CO_TRY_LET(input, open_at(AT_FDCWD, "/dev/null", O_RDONLY));
         }
-        CO_TRY_LET(out, make_pipe());
+        const uid_t owner = run->box_->uid_base() + command.user.uid;
+        CO_TRY_LET(out, make_pipe(PipeOf::kOutput, owner));
         spec.in = input.get();
         spec.out = spec.err = out[1].get();
         spec.kept.push_back(out[0].get());
         if (command.errors == Errors::kSeparate) {
-            CO_TRY_LET(err, make_pipe());
+            CO_TRY_LET(err, make_pipe(PipeOf::kOutput, owner));
             spec.err = err[1].get();
             spec.kept.push_back(err[0].get());
         }
@@ -149,9 +146,21 @@ void Runs::carry(const std::shared_ptr<Run>& run) {
           [this, run](const Result<void>& how) {
               run->place_ = {};
               if (!how.ok()) run->give_up(how.error());
+              note_end(*run);
               if (run->recorded_) events_.publish(EventType::kRunEnded, run->box_->record, run->record_);
               settle_soon(run);
           });
+}
+
+// What its output does not tell, where the box's own log is looked at.
+void Runs::note_end(const Run& run) {
+    const RunRecord& record = run.record_;
+    const std::string how = sentence_of(record);
+    if (!run.recorded_ || how.empty() || record.kill_reason == KillReason::kCancelled) return;
+    const std::string prompt = record.prompt.substr(0, kMostNoted);
+    const auto noted =
+        records_.add_log(record.box, {unix_now(), "error", "system", "run " + record.id + " (" + prompt + "): " + how});
+    if (!noted.ok()) log_warning("box {}: cannot keep a log line: {}", record.box, noted.error().message);
 }
 
 // The answer to whoever waits for the end goes first, the bookkeeping after it and for many at once. Until then init

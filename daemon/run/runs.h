@@ -62,6 +62,7 @@ class Runs : public BoxListener {
     void open_streams(Run& run, UniqueFd output, UniqueFd errors);
     void carry(const std::shared_ptr<Run>& run);
     void record_start(Run& run);
+    void note_end(const Run& run);
     void settle_soon(const std::shared_ptr<Run>& run);
     void settle();
     void settle_after(std::chrono::milliseconds wait);

@@ -173,6 +173,10 @@ INSERT INTO meta VALUES ('sealed', seal('hutch', 'meta.value/sealed'));
 ALTER TABLE boxes ADD COLUMN nesting INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE snapshots ADD COLUMN nesting INTEGER NOT NULL DEFAULT 0;
 )sql",
+    R"sql(
+ALTER TABLE runs ADD COLUMN signal INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE runs ADD COLUMN oom_kills INTEGER NOT NULL DEFAULT 0;
+)sql",
 };
 
 Result<std::optional<std::string>> meta(Database& database, const char* key) {

@@ -233,9 +233,9 @@ struct LogRecord {
 
 enum class RunStatus : int64_t { kRunning = 0, kCompleted = 1, kFailed = 2, kCancelled = 3 };
 
-/// Why a run is killed by us. Written before it is, so that a daemon that is killed in between does not leave the next
-/// one to take our SIGKILL for the command's own end.
-enum class KillReason : int64_t { kNone = 0, kCancelled = 1, kTimeout = 2 };
+/// Why a run is killed, by us or (out of memory) by the kernel. The former is written before it is, so that a daemon
+/// that is killed in between does not leave the next one to take our SIGKILL for the command's own end.
+enum class KillReason : int64_t { kNone = 0, kCancelled = 1, kTimeout = 2, kOutOfMemory = 3 };
 
 /// One execution. Written before its command is started, so that the next daemon knows of it.
 struct RunRecord {
@@ -254,6 +254,8 @@ struct RunRecord {
     int64_t duration_ms = 0;
     int64_t kept_bytes = 0;  ///< of its output, on disk
     KillReason kill_reason = KillReason::kNone;
+    int64_t signal = 0;     ///< that ended its command; 0: it exited
+    int64_t oom_kills = 0;  ///< in its box, when it began
 };
 
 /// Every SQL statement of the daemon is in here. Event loop thread only.

@@ -25,6 +25,8 @@ RunRecord read_run(const Query& query) {
     run.duration_ms = query.number_within(12, 0, kLatestMs);
     run.kept_bytes = query.number(13);
     run.kill_reason = static_cast<KillReason>(query.number(14));
+    run.signal = query.number_within(15, 0, 64);
+    run.oom_kills = query.number(16);
     return run;
 }
 
@@ -37,7 +39,7 @@ Result<std::vector<RunRecord>> read_runs(Query& query) {
 }  // namespace
 
 Result<void> Records::add_run(const RunRecord& run) {
-    return database_.query("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, '', 0, ?, 0, 0, 0)")
+    return database_.query("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, '', 0, ?, 0, 0, 0, 0, ?)")
         .bind(run.id)
         .bind(run.box)
         .bind(run.number)
@@ -47,6 +49,7 @@ Result<void> Records::add_run(const RunRecord& run) {
         .bind(int64_t{run.terminal})
         .bind(run.timeout_ms)
         .bind(run.started_ms)
+        .bind(run.oom_kills)
         .run();
 }
 
@@ -60,14 +63,16 @@ Result<void> Records::mark_run(const RunRecord& run) {
 Result<void> Records::end_run(const RunRecord& run) {
     return database_
         .query(
-            "UPDATE runs SET status = ?, exit_code = ?, error = ?, cpu_ns = ?, duration_ms = ?, kept_bytes = ? "
-            "WHERE id = ?")
+            "UPDATE runs SET status = ?, exit_code = ?, error = ?, cpu_ns = ?, duration_ms = ?, kept_bytes = ?, "
+            "kill_reason = ?, signal = ? WHERE id = ?")
         .bind(static_cast<int64_t>(run.status))
         .bind(run.exit_code)
         .bind(run.error)
         .bind(run.cpu_ns)
         .bind(run.duration_ms)
         .bind(run.kept_bytes)
+        .bind(static_cast<int64_t>(run.kill_reason))
+        .bind(run.signal)
         .bind(run.id)
         .run();
 }

@@ -57,6 +57,8 @@ bool runs_full();
 /// Keeps the descriptors, which are its own from here on.
 void hold_run(uint64_t id, pid_t pid, const int* kept, size_t count);
 void forget_run(uint64_t id);
+/// To the process group of its command, unless that has ended.
+void signal_run(uint64_t id, int signal);
 /// Becomes readable when what a forgotten run left in the background has written; -1 as long as there is no such thing.
 int drains();
 /// Takes a part of that, which goes nowhere.

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -51,6 +52,9 @@ void handle_request(const Context& context) {
     }
     if (is_request(MessageType::kForget)) {
         forget_run(reinterpret_cast<const Request*>(g_packet.bytes)->run_id);
+    } else if (is_request(MessageType::kSignal)) {
+        const Request* request = reinterpret_cast<const Request*>(g_packet.bytes);
+        signal_run(request->run_id, static_cast<int>(request->signal));
     } else if (is_request(MessageType::kReport)) {
         report_runs(reinterpret_cast<const Request*>(g_packet.bytes)->run_id);
     } else if (g_packet.size >= sizeof(Run) &&
@@ -79,11 +83,32 @@ void handle_request(const Context& context) {
     }
 }
 
+// Whether the file begins with one of these characters; so it is taken when it cannot be read.
+bool begins_with(const char* path, const char* characters) {
+    char first = 0;
+    const int file = open(path, O_RDONLY | O_CLOEXEC);
+    const bool known = file >= 0 && read(file, &first, 1) == 1;
+    if (file >= 0) close(file);
+    return !known || strchr(characters, first) != nullptr;
+}
+
+// What a crash in the box may write, for all commands. A core_pattern that names a program of the host (or a socket,
+// Linux 6.16) is not for boxes: of all limits only that of one byte keeps the kernel from starting it (fs/coredump.c).
+// Else the file is the box's, counts as its disk, and is made for who raises the soft limit; but with fs.suid_dumpable
+// = 2 that of a set-uid program would be the host's.
+void limit_cores() {
+    rlimit limit{};
+    if (getrlimit(RLIMIT_CORE, &limit) != 0) return;
+    const bool hosts =
+        begins_with("/proc/sys/kernel/core_pattern", "|@") || begins_with("/proc/sys/fs/suid_dumpable", "2");
+    limit.rlim_cur = 0;
+    if (hosts && limit.rlim_max > 0) limit.rlim_cur = limit.rlim_max = 1;
+    setrlimit(RLIMIT_CORE, &limit);
+}
+
 [[noreturn]] int run() {
     prctl(PR_SET_DUMPABLE, 0);
     prctl(PR_SET_NAME, "hutch-init");
-    const rlimit no_core{0, 0};  // a crash must not reach the host's core_pattern pipe
-    setrlimit(RLIMIT_CORE, &no_core);
     // What the daemon ignores (nohup does that to SIGHUP, a shell's & to SIGINT) every command would ignore too.
     for (int signal = 1; signal < NSIG; ++signal) ::signal(signal, SIG_DFL);
     sigset_t all;
@@ -103,6 +128,7 @@ void handle_request(const Context& context) {
     }
     send_reply(reply);
     if (reply.type != MessageType::kReady) _exit(1);
+    limit_cores();
     serve(context, signals);
 }
 

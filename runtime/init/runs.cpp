@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -104,6 +105,14 @@ void forget_run(uint64_t id) {
         if (run.ended && !run.told) --g_untold;
         run = g_runs[--g_count];
         return;
+    }
+}
+
+// Its pid is its process group's, since it began as the leader of a session; and it is still its own, since nobody but
+// us reaps it.
+void signal_run(uint64_t id, int signal) {
+    for (size_t i = 0; i < g_count; ++i) {
+        if (g_runs[i].id == id && !g_runs[i].ended) kill(-g_runs[i].pid, signal);
     }
 }
 

@@ -6,6 +6,7 @@ import crypto from 'node:crypto';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
+import { Clock } from './lib/clock.mjs';
 import { complains, hutch, json, output, start, Terminal } from './lib/command.mjs';
 import { connections } from './lib/host.mjs';
 import { leakless, needs, suite } from './lib/suite.mjs';
@@ -164,8 +165,34 @@ leakless(daemon, 'create says how long a box is awake and how long it lives, and
 leakless(daemon, 'exec passes output and exit code through', async () => {
   await boxNamed('web');
   const { code, stdout, stderr } = await hutch(daemon, ['exec', 'web', '--', 'sh', '-c', 'echo out; echo err >&2; exit 7']);
-  assert.deepEqual([code, stdout, stderr], [7, 'out\nerr\n', '']);
-  assert.equal((await hutch(daemon, ['exec', 'web', '--', 'sh', '-c', 'kill -9 $$'])).code, 137);
+  assert.deepEqual([code, stdout, stderr], [7, 'out\n', 'err\n']);
+});
+
+leakless(daemon, 'errors stay apart with input too; where both go to one place they keep their order', async () => {
+  await boxNamed('web');
+  const both = ['sh', '-c', 'cat; echo err >&2'];
+  const { stdout, stderr } = await hutch(daemon, ['exec', '-i', 'web', '--', ...both], { input: 'in\n' });
+  assert.deepEqual([stdout, stderr], ['in\n', 'err\n']);
+  const many = 'for i in 1 2 3 4 5; do echo out; echo err >&2; done';
+  for (const options of [[], ['-i']]) {
+    const merged = await start(daemon, ['exec', ...options, 'web', '--', 'sh', '-c', many], { shell: (command) => `${command} 2>&1` }).ended;
+    assert.equal(merged.stdout, 'out\nerr\n'.repeat(5));
+  }
+});
+
+leakless(daemon, 'what its output does not tell of a command\'s end is said in a sentence', async () => {
+  await boxNamed('web');
+  const ended = async (...args) => {
+    const { code, stderr } = await hutch(daemon, ['exec', ...args]);
+    return [code, stderr];
+  };
+  assert.deepEqual(await ended('web', '--', 'sh', '-c', 'kill -SEGV $$'), [139, 'hutch: sh: ended by signal SEGV\n']);
+  assert.deepEqual(await ended('--timeout', '1', 'web', '--', 'sleep', '1000'), [137, 'hutch: sleep: killed at its timeout of 1000 ms\n']);
+  assert.deepEqual(await ended('web', '--', 'sh', '-c', 'exit 137'), [137, '']);
+  const { child, ended: over } = start(daemon, ['exec', 'web', '--', 'sh', '-c', 'echo up; sleep 1000']);
+  await once(child.stdout, 'data');
+  await run('cancel', 'web', JSON.parse(await run('runs', 'web', '--json')).runs[0].id);
+  assert.equal((await over).stderr, 'hutch: sh: cancelled\n');
 });
 
 leakless(daemon, 'the words after the box are the command\'s, whatever they look like', async () => {
@@ -212,12 +239,75 @@ leakless(daemon, 'the failures of exec itself are 125, wrong use is 2', async ()
   await complains(daemon, 2, /--frob/, ['exec', '--frob', 'web', 'true']);
 });
 
-leakless(daemon, 'a reader that goes away ends the command line quietly', async () => {
-  await boxNamed('web');
-  const { stdout, stderr } = await start(daemon, ['exec', 'web', '--', 'yes'],
-    { shell: (command) => `${command} | head -n 1; echo \${PIPESTATUS[0]}` }).ended;
-  assert.deepEqual([stdout, stderr], ['y\n141\n', '']);
-  await run('exec', 'web', '--', 'killall', 'yes'); // it goes on in the box: it is not the client's to end
+leakless(daemon, 'a reader that goes away ends the command, quietly', async () => {
+  const box = await boxNamed('web');
+  for (const options of [[], ['-i']]) {
+    const { stdout, stderr } = await start(daemon, ['exec', ...options, 'web', '--', 'yes'],
+      { shell: (command) => `${command} | head -n 1; echo \${PIPESTATUS[0]}` }).ended;
+    assert.deepEqual([stdout, stderr], ['y\n141\n', '']);
+    assert.equal(await box.fails('pidof yes'), 1);
+  }
+});
+
+for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143], ['SIGHUP', 129], ['SIGQUIT', 131]]) {
+  leakless(daemon, `${signal} of exec is its command's`, async () => {
+    const box = await boxNamed('web');
+    for (const options of [[], ['-i']]) {
+      const { child, ended } = start(daemon, ['exec', ...options, 'web', '--', 'sh', '-c', 'echo up; sleep 1000'], { open: true });
+      await once(child.stdout, 'data');
+      child.kill(signal);
+      const { code: told, stderr } = await ended;
+      assert.deepEqual([told, stderr], [code, '']);
+      assert.equal(await box.fails('pidof sleep'), 1);
+    }
+  });
+}
+
+leakless(daemon, 'a command may do as it likes with the first interruption, and is killed by the second', async () => {
+  const box = await boxNamed('web');
+  const once_ = start(daemon, ['exec', 'web', '--', 'sh', '-c', 'trap "echo caught; exit 3" INT; echo up; sleep 1000 & wait']);
+  await once(once_.child.stdout, 'data');
+  once_.child.kill('SIGINT');
+  const { code, stdout } = await once_.ended;
+  assert.deepEqual([code, stdout], [3, 'up\ncaught\n']);
+  await box.sh('killall sleep'); // the shell's own, which takes no interruption in the background
+  const twice = start(daemon, ['exec', 'web', '--', 'sh', '-c', 'trap "echo caught" INT; echo up; while :; do sleep 1000 & wait; done']);
+  await once(twice.child.stdout, 'data');
+  twice.child.kill('SIGINT');
+  await once(twice.child.stdout, 'data');
+  twice.child.kill('SIGINT');
+  assert.equal((await twice.ended).code, 137);
+  assert.equal(await box.fails('pidof sleep'), 1);
+});
+
+leakless(daemon, 'exec goes on over a killed daemon, and says so', async () => {
+  const box = await boxNamed('web');
+  await box.sh('mkfifo go');
+  const { child, ended } = start(daemon, ['exec', 'web', '--', 'sh', '-c', 'echo one; echo oops >&2; cat go; echo two; exit 5']);
+  await Promise.all([once(child.stdout, 'data'), once(child.stderr, 'data')]);
+  await daemon.end('SIGKILL');
+  await daemon.launch();
+  await box.sh('echo between > go');
+  const { code, stdout, stderr } = await ended;
+  assert.deepEqual([code, stdout], [5, 'one\nbetween\ntwo\n']);
+  assert.match(stderr, /^oops\nhutch: the connection to the daemon was lost; run \w+ goes on\n$/);
+});
+
+leakless(daemon, 'exec gives up after a minute without a daemon, and tells how to go on', async () => {
+  const box = await boxNamed('web');
+  await box.sh('mkfifo go');
+  const clock = new Clock();
+  const { child, ended } = start(daemon, ['exec', 'web', '--', 'sh', '-c', 'echo one; cat go'], { env: clock.env });
+  await once(child.stdout, 'data');
+  await daemon.end('SIGKILL');
+  await clock.pass(61, daemon);
+  const { code, stderr } = await ended;
+  assert.equal(code, 125);
+  const [, id] = /^hutch: the daemon is gone, and the command goes on as run (\w+); see `hutch attach web \1` when it is back\n$/.exec(stderr);
+  await daemon.launch();
+  const attached = hutch(daemon, ['attach', 'web', id]);
+  await box.sh('echo two > go');
+  assert.equal((await attached).stdout, 'one\ntwo\n');
 });
 
 leakless(daemon, 'a box that is deleted under a command is said', async () => {

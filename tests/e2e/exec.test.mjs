@@ -2,9 +2,12 @@
 
 import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
+import fs from 'node:fs';
 import http from 'node:http';
+import zlib from 'node:zlib';
 import { complains } from './lib/command.mjs';
-import { connections } from './lib/host.mjs';
+import { unframed } from './lib/frames.mjs';
+import { connections, parents } from './lib/host.mjs';
 import { leakless, needs, suite } from './lib/suite.mjs';
 import { until } from './lib/until.mjs';
 
@@ -160,6 +163,95 @@ leakless(daemon, 'a stream ends with the exit event', async () => {
   const { output, event, data } = await stream.finish();
   assert.deepEqual([output.toString(), event, Object.keys(data).sort(), data.exit_code],
     ['out\nerr\n', 'exit', ['cpu_ns', 'exit_code'], 3]);
+});
+
+leakless(daemon, 'a framed stream tells output and errors apart, each in its order', async () => {
+  const box = await daemon.box();
+  const script = 'i=0; while [ $i -lt 2000 ]; do i=$((i+1)); echo out $i; echo err $i >&2; done; exit 3';
+  const ask = (more) => daemon.ask('POST', `${box.path}/exec-stream`, { body: { command: ['sh', '-c', script], frames: true, ...more } });
+  const lines = (word) => Array.from({ length: 2000 }, (_, i) => `${word} ${i + 1}\n`).join('');
+  const answer = await ask({});
+  assert.equal(answer.type, 'application/vnd.hutch.frames');
+  const { output, errors, end } = unframed(answer.bytes);
+  assert.deepEqual([output, errors, end.exit_code], [lines('out'), lines('err'), 3]);
+  const merged = unframed((await ask({ errors: 'merged' })).bytes);
+  assert.deepEqual([merged.output.length, merged.errors], [output.length + errors.length, '']);
+  const none = await daemon.ask('POST', `${box.path}/exec-stream`, { body: { command: ['no-such-program'], frames: true } });
+  assert.match(unframed(none.bytes).end.error, /no-such-program/);
+  const refused = (about, body) => daemon.refuses(400, about, 'POST', `${box.path}/exec-stream`, { body: { command: ['true'], ...body } });
+  await refused(/^errors: separate needs "frames": true/, { errors: 'separate' });
+  await refused(/^errors: must be/, { errors: 'both', frames: true });
+  await refused(/^frames: must be/, { frames: 1 });
+});
+
+leakless(daemon, 'a stream is as ever for who takes gzip', async () => {
+  const box = await daemon.box();
+  const answer = await daemon.ask('POST', `${box.path}/exec-stream`,
+    { body: { command: ['sh', '-c', 'head -c 300000 /dev/zero; echo end'] }, headers: { 'accept-encoding': 'gzip, deflate' } });
+  const plain = zlib.gunzipSync(answer.bytes); // checks sum and length
+  assert.ok(plain.subarray(0, 300_000).every((byte) => byte === 0));
+  assert.match(plain.subarray(300_000).toString(), /^end\nevent: exit\ndata: \{.*\}\n\n$/);
+});
+
+leakless(daemon, 'streams can be opened again by their names, by root and by others who have them', async () => {
+  const box = await daemon.box();
+  const both = async (of, script) => {
+    const { output, error } = await of.exec(['sh', '-c', script]);
+    return [output, error];
+  };
+  assert.deepEqual(await both(box, 'echo out > /dev/stdout; echo err > /dev/stderr'), ['out\n', 'err\n']);
+  assert.deepEqual(await both(box, 'echo out > /proc/self/fd/1; echo copy | tee /dev/stderr > /dev/null'), ['out\n', 'copy\n']);
+  assert.equal(await box.sh('cat /dev/stdin; stat -L -c "%u %g" /proc/self/fd/1'), '1000 1000');
+  const root = await daemon.rootBox();
+  assert.deepEqual(await both(root, 'echo out > /dev/stdout; su boxuser -c "echo err > /dev/stderr"'), ['out\n', 'err\n']);
+  const session = await box.session({ command: ['cat', '/dev/stdin'] });
+  session.input('typed\n');
+  session.text({ eof: true });
+  await session.finish();
+  assert.equal(session.output, 'typed\n');
+});
+
+leakless(daemon, 'how a command ended is told beside its exit code', async () => {
+  const box = await daemon.box();
+  const how = async (script, more) => {
+    const { exit_code, exit_reason, signal, error_message } = await daemon.json('POST', `${box.path}/exec`, { command: ['sh', '-c', script], ...more });
+    return { exit_code, exit_reason, signal, error_message };
+  };
+  const plain = { exit_reason: undefined, signal: undefined, error_message: undefined };
+  assert.deepEqual(await how('exit 137'), { exit_code: 137, ...plain });
+  assert.deepEqual(await how('kill -SEGV $$'), { exit_code: 139, exit_reason: 'signal', signal: 'SEGV', error_message: 'ended by signal SEGV' });
+  assert.deepEqual(await how('sleep 1000', { timeout: 50 }),
+    { exit_code: 137, exit_reason: 'timeout', signal: 'KILL', error_message: 'killed at its timeout of 50 ms' });
+  const { data } = await (await box.stream(['sh', '-c', 'kill $$'])).finish();
+  assert.deepEqual([data.exit_reason, data.signal], ['signal', 'TERM']);
+  const { logs } = await daemon.json('GET', `${box.path}/logs`);
+  assert.match(logs.map(({ message }) => message).join('\n'), /^run \w+ \(sh -c kill -SEGV \$\$\): ended by signal SEGV$/m);
+});
+
+/// Lowers what the box may have of memory, from outside.
+function limitMemory(box, bytes) {
+  const files = parents(daemon.name).flatMap((group) =>
+    ['memory.limit_in_bytes', 'memory.max'].map((name) => `${group}/c-local/b-${box.id}/${name}`));
+  fs.writeFileSync(files.find((file) => fs.existsSync(file)), String(bytes));
+}
+
+leakless(daemon, 'a command that the kernel kills for want of memory is told as that', async () => {
+  const box = await daemon.box();
+  await box.sh('true');
+  limitMemory(box, 48 << 20);
+  const hog = ['sort', '/dev/zero'];
+  const { exit_code, exit_reason, signal, error_message } = await box.exec(hog);
+  assert.deepEqual([exit_code, exit_reason, signal], [137, 'out_of_memory', 'KILL']);
+  assert.match(error_message, /^out of memory: the kernel killed sort; the box is of size small$/);
+  const [{ id }] = (await daemon.json('GET', `${box.path}/runs`)).runs;
+  const record = await daemon.json('GET', `${box.path}/runs/${id}`);
+  assert.deepEqual([record.status, record.exit_reason, record.signal, record.error_message], ['failed', 'out_of_memory', 'KILL', error_message]);
+  const shell = await box.exec(['sh', '-c', 'sort /dev/zero; exit $?']);
+  assert.deepEqual([shell.exit_code, shell.exit_reason, shell.signal], [137, 'out_of_memory', undefined]);
+  assert.match(shell.error_message, /^out of memory: the kernel killed 1 process of the box while it ran; /);
+  assert.equal((await box.exec(['sh', '-c', 'exit 137'])).exit_reason, undefined, 'what was before it is not its own');
+  const { logs } = await daemon.json('GET', `${box.path}/logs`);
+  assert.ok(logs.some(({ level, message }) => level === 'error' && message.startsWith(`run ${id} (sort /dev/zero): out of memory`)), JSON.stringify(logs));
 });
 
 leakless(daemon, 'a failure to run ends the stream with the error event', async () => {

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
+import { unframed } from './lib/frames.mjs';
 import { open } from './lib/http.mjs';
 import { groupOf } from './lib/processes.mjs';
 import { leakless, needs, suite } from './lib/suite.mjs';
@@ -94,6 +95,38 @@ leakless(daemon, 'a client that lost its stream reads on from where it was', asy
   await box.sh('echo middle > go');
   assert.equal((await collect(rest)).toString(), 'middle\nlast\n');
   assert.equal((await ended(box, run)).status, 'completed');
+});
+
+leakless(daemon, 'both streams are told on in frames from where their reader was, with the end, of a run that has ended too', async () => {
+  const box = await daemon.box();
+  await box.sh('mkfifo go');
+  const run = await detach(box, 'echo first; echo bad >&2; cat go; echo worse >&2; exit 6');
+  await until('it has begun', async () => (await get(box, run)).errors_kept.end === 4);
+  const frames = (offset, errors) => open(daemon.socket, 'GET', `${box.path}/runs/${run}/output?frames=1&offset=${offset}&errors_offset=${errors}`);
+  const followed = await frames(3, 4);
+  await box.sh('echo last > go');
+  const { output: rest, errors, end } = unframed(await collect(followed));
+  assert.deepEqual([rest, errors, end.exit_code], ['st\nlast\n', 'worse\n', 6]);
+  await ended(box, run);
+  const again = unframed(await collect(await frames(0, 2)));
+  assert.deepEqual([again.output, again.errors, again.end.exit_code], ['first\nlast\n', 'd\nworse\n', 6]);
+});
+
+leakless(daemon, 'a signal reaches the command of a run, which is cancelled if it goes on', async () => {
+  const box = await daemon.box();
+  const send = (run, body, status = 200) => daemon.json('POST', `${box.path}/runs/${run}/signal`, body, status);
+  const up = (run) => until('it is up', async () => (await output(box, run)).startsWith('up'));
+  const one = await detach(box, 'trap "echo caught; exit 3" USR1; echo up; while :; do sleep 0.01; done');
+  await up(one);
+  await send(one, { signal: 'USR1' });
+  assert.equal((await ended(box, one)).exit_code, 3);
+  const stubborn = await detach(box, 'trap "echo caught" TERM; echo up; while :; do sleep 1000 & wait; done');
+  await up(stubborn);
+  await send(stubborn, { signal: 'TERM', cancel_after: 1 });
+  const record = await ended(box, stubborn);
+  assert.deepEqual([record.status, record.exit_reason, record.signal], ['cancelled', 'cancelled', 'KILL']);
+  assert.match((await send(one, { signal: 'TERM' }, 409)).error, /^run: .* has ended/);
+  await send(one, { signal: 'SEGV' }, 400);
 });
 
 leakless(daemon, 'who has followed a run to its end finds how it ended', async () => {

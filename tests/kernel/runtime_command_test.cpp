@@ -234,6 +234,20 @@ TEST_F(RuntimeCommandTest, ATerminalIsKeptToo) {
     EXPECT_NE(outcome.out.find("got word"), std::string::npos) << outcome.out;
 }
 
+TEST_F(RuntimeCommandTest, ASignalReachesItsProcessGroupAndNobodyElse) {
+    Running other = box().begin({.argv = {"/probe", "wait"}});
+    Running running =
+        box().begin({.argv = {"sh", "-c", "trap 'echo caught; exit 3' INT; echo up; while :; do :; done"}});
+    char up[16] = {};
+    ASSERT_EQ(read(running.out.get(), up, sizeof(up)), 3);
+    must(box().link().signal(running.id, SIGINT));
+    const Outcome outcome = box().finish(running);
+    EXPECT_EQ(outcome.out, "caught\n");
+    EXPECT_TRUE(WIFEXITED(outcome.status) && WEXITSTATUS(outcome.status) == 3);
+    other.in.reset();
+    EXPECT_EQ(box().finish(other).status, 0);
+}
+
 TEST_F(RuntimeCommandTest, ARunThatIsForgottenWhileItRunsIsReapedInSilence) {
     Running running = box().begin({.argv = {"sh", "-c", "read line"}});
     forget(running.id);

@@ -5,6 +5,7 @@
 #include "client/arguments.h"
 #include "client/event_tail.h"
 #include "client/format.h"
+#include "client/frames.h"
 #include "client/host.h"
 #include "client/place.h"
 #include "client/server_events.h"
@@ -169,6 +170,38 @@ TEST(ServerEvents, AreTheSameInPiecesOfAnySize) {
         }
         EXPECT_EQ(found, (std::vector<std::string>{"a{\"x\":1}", "one\ntwo"})) << size;
     }
+}
+
+std::string framed(char kind, const std::string& bytes) {
+    const auto size = static_cast<unsigned char>(bytes.size());
+    return std::string{kind, 0, 0, 0, static_cast<char>(size)} + bytes;
+}
+
+TEST(Frames, ComeWholeHoweverTheAnswerIsCut) {
+    const std::string whole = framed(1, "out") + framed(0, "") + framed(9, "new") + framed(2, "") + framed(2, "err\n") +
+                              framed(3, R"({"exit_code":3})") + framed(1, "la");
+    for (size_t piece = 1; piece <= whole.size(); ++piece) {
+        Frames frames;
+        std::string told;
+        for (size_t at = 0; at < whole.size(); at += piece) {
+            frames.feed(std::string_view(whole).substr(at, piece));
+            while (const auto frame = frames.next()) {
+                told += std::to_string(static_cast<int>(frame->kind)) + "[" + frame->bytes + "]";
+            }
+        }
+        EXPECT_EQ(told, R"(1[out]0[]2[]2[err)"
+                        "\n"
+                        R"(]3[{"exit_code":3}]1[la])")
+            << piece;
+        EXPECT_FALSE(frames.broken());
+    }
+}
+
+TEST(Frames, WhatIsNoneIsNotWaitedFor) {
+    Frames frames;
+    frames.feed("plain output, of another daemon");
+    EXPECT_FALSE(frames.next());
+    EXPECT_TRUE(frames.broken());
 }
 
 TEST(EventTail, PartsOutputAndEventHoweverTheBodyIsCut) {

@@ -27,9 +27,9 @@ const badFolder = (body) => [['folder', { body: { ...body, folder: kNul } }], ['
 const badCommand = (body, ...more) => [['timeout', { body: { ...body, timeout: 0 } }], ['timeout', { body: { ...body, timeout: 604_800_001 } }],
   ['detach', { body: { ...body, detach: 'yes' } }], ['user', { body: { ...body, user: 'nobody' } }], ['env', { body: { ...body, env: { HOME: '/' } } }], ...badFolder(body), ...more];
 const kTrue = { command: ['true'] };
-const command = (says) => ({
+const command = (says, ...more) => ({
   body: kTrue, says, paused: wakes,
-  bad: badCommand(kTrue, ['command', { body: {} }], ['command', { body: { command: [] } }], ['command', { body: { command: [5] } }], ['command', { body: { command: [`a${kNul}`] } }]),
+  bad: badCommand(kTrue, ['command', { body: {} }], ['command', { body: { command: [] } }], ['command', { body: { command: [5] } }], ['command', { body: { command: [`a${kNul}`] } }], ...more),
 });
 const kCode = { code: 'exit 0', language: 'python' };
 const code = (says) => ({
@@ -134,13 +134,16 @@ export const ofBoxes = {
   'DELETE /v2/box/{id}/startup': kept,
 
   'POST /v2/box/{id}/exec': command(/"exit_code":0/),
-  'POST /v2/box/{id}/exec-stream': command(/event: exit/),
+  'POST /v2/box/{id}/exec-stream': command(/event: exit/, ['frames', { body: { ...kTrue, frames: 1 } }], ['errors', { body: { ...kTrue, errors: 'separate' } }]),
   'POST /v2/box/{id}/code': code(/"exit_code":0/),
   'POST /v2/box/{id}/code-stream': code(/event: exit/),
   'GET /v2/box/{id}/exec-tty': { opening: kTrue, says: /"exit_code":0/, paused: wakes, bad: [['this call is a WebSocket', {}]] },
   'GET /v2/box/{id}/runs': { prepare: withRun, says: /echo said/ },
   'GET /v2/box/{id}/runs/{run}': { prepare: withRun, busy: { its: true } },
-  'GET /v2/box/{id}/runs/{run}/output': { prepare: withRun, says: /^said/, busy: { its: true }, bad: [['offset', query('offset=99')], ['offset', query('offset=x')], ['follow', query('follow=yes')], ['stream', query('stream=x')]] },
+  'GET /v2/box/{id}/runs/{run}/output': { prepare: withRun, says: /^said/, busy: { its: true }, bad: [['offset', query('offset=99')], ['offset', query('offset=x')], ['follow', query('follow=yes')], ['stream', query('stream=x')],
+    ['frames', query('frames=2')], ['errors_offset', query('errors_offset=x')], ['offset', query('frames=1&offset=99')]] },
+  'POST /v2/box/{id}/runs/{run}/signal': { prepare: withRun, body: { signal: 'TERM' }, status: 409, busy: { its: true, status: 200, ends: true }, bad: [['signal', { body: {} }], ['signal', { body: { signal: 'SEGV' } }],
+    ['cancel_after', { body: { signal: 'TERM', cancel_after: -1 } }]] },
   'POST /v2/box/{id}/runs/{run}/cancel': { prepare: withRun, status: 409, busy: { its: true, status: 200, ends: true } },
 
   'POST /v2/box/{id}/run': prompt(/"status":"running"/, ['webhook.url', { body: { ...kPrompt, webhook: { url: 'ftp://a' } } }], ['webhook.headers', { body: { ...kPrompt, webhook: { url: 'http://a', headers: { a: 'b\r\nc' } } } }]),
