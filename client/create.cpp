@@ -75,7 +75,7 @@ void add_create_options(CLI::App& command, CreateOptions& options) {
         ->type_name("NAME=VALUE")
         ->allow_extra_args(false);
     command.add_flag("--nesting", options.nesting,
-                     "Let programs in it make namespaces, so sandboxes and containers, of their\nown, where the host's "
+                     "Let programs in it make namespaces, so sandboxes and containers,\nof their own, where the host's "
                      "operator allows it");
     add_agent(command, options);
     add_lifetime(command, options);

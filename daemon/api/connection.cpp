@@ -71,11 +71,43 @@ std::optional<Response> health(const Request& request, const ConnectionRules& ru
     return answer(Json{{"status", stopping ? "stopping" : "serving"}}, stopping ? 503 : 200);
 }
 
+// Node's fetch gives an answer up whose head has not come after 300 s, and takes an interim one for a sign of life.
+// Only it is told so: others (Python's http.client) take that for the answer.
+class SignsOfLife {
+  public:
+    SignsOfLife(HttpExchange& exchange, const asio::any_io_executor& executor) : exchange_(exchange), timer_(executor) {
+        const std::string program = exchange.request().header("user-agent");
+        if (program.starts_with("node") || program.starts_with("undici")) wait();
+    }
+    SignsOfLife(const SignsOfLife&) = delete;
+    SignsOfLife& operator=(const SignsOfLife&) = delete;
+    ~SignsOfLife() { *wanted_ = false; }
+
+  private:
+    void wait() {
+        timer_.expires_after(kLongestQuiet);
+        timer_.async_wait([this, wanted = wanted_](const boost::system::error_code& cancelled) {
+            if (cancelled || !*wanted) return;
+            spawn(timer_.get_executor(), "telling a client that its request is worked on", tell(exchange_, wanted));
+            wait();
+        });
+    }
+    // What it has begun to write, the exchange waits for.
+    static Task<> tell(HttpExchange& exchange, std::shared_ptr<bool> wanted) {
+        if (*wanted) co_await exchange.say_working();
+    }
+
+    HttpExchange& exchange_;
+    asio::steady_timer timer_;
+    std::shared_ptr<bool> wanted_ = std::make_shared<bool>(true);
+};
+
 Task<Result<std::optional<Response>>> handle(HttpExchange& exchange, const ConnectionRules& rules, Client& client) {
     CO_TRY(exchange.understand());
     const Request& request = exchange.request();
     exchange.mutable_request().address = client.address;
     if (rules.all) co_return co_await rules.all(exchange, {});
+    const SignsOfLife signs(exchange, co_await asio::this_coro::executor);
     if (auto healthy = health(request, rules)) co_return healthy;
     if (auto refused = guesses_too_much(rules, client)) co_return refused;
     CO_TRY_LET(exchange.mutable_request().caller, authorize(request, rules, client));
@@ -119,42 +151,10 @@ void take_account(const HttpExchange& exchange, const ConnectionRules& rules, co
     if (changed && end != CallEnd::kRefused) note_change(exchange, client, end);
 }
 
-// Node's fetch gives an answer up whose head has not come after 300 s, and takes an interim one for a sign of life.
-// Only it is told so: others (Python's http.client) take that for the answer.
-class SignsOfLife {
-  public:
-    SignsOfLife(HttpExchange& exchange, const asio::any_io_executor& executor) : exchange_(exchange), timer_(executor) {
-        const std::string program = exchange.request().header("user-agent");
-        if (program.starts_with("node") || program.starts_with("undici")) wait();
-    }
-    SignsOfLife(const SignsOfLife&) = delete;
-    SignsOfLife& operator=(const SignsOfLife&) = delete;
-    ~SignsOfLife() { *wanted_ = false; }
-
-  private:
-    void wait() {
-        timer_.expires_after(kLongestQuiet);
-        timer_.async_wait([this, wanted = wanted_](const boost::system::error_code& cancelled) {
-            if (cancelled || !*wanted) return;
-            spawn(timer_.get_executor(), "telling a client that its request is worked on", tell(exchange_, wanted));
-            wait();
-        });
-    }
-    // What it has begun to write, the exchange waits for.
-    static Task<> tell(HttpExchange& exchange, std::shared_ptr<bool> wanted) {
-        if (*wanted) co_await exchange.say_working();
-    }
-
-    HttpExchange& exchange_;
-    asio::steady_timer timer_;
-    std::shared_ptr<bool> wanted_ = std::make_shared<bool>(true);
-};
-
 Task<bool> serve_one(HttpExchange& exchange, const ConnectionRules& rules, Client& client) {
     const auto begin = Clock::now();
     Result<std::optional<Response>> outcome = std::optional<Response>();
     try {
-        const SignsOfLife signs(exchange, co_await asio::this_coro::executor);
         outcome = co_await handle(exchange, rules, client);
     } catch (const std::exception& thrown) {  // of a library, or out of memory: this request's end, not the daemon's
         outcome = Error{ErrorKind::kSystem, 0, thrown.what()};

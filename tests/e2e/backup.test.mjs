@@ -19,7 +19,7 @@ async function follow(section, its, archive) {
   let script = '';
   const run = () => {
     const env = { ...process.env, PATH: `${path.dirname(process.env.HUTCH)}:${process.env.PATH}`, HUTCH_HOST: `unix://${its.socket}` };
-    const { status, stdout, stderr } = spawnSync('bash', ['-euc', script], { env, encoding: 'utf8' });
+    const { status, stdout, stderr } = spawnSync('bash', ['-euc', script], { env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }); // of a socket it reads bashrc
     assert.equal(status, 0, `${script}\n${stdout}${stderr}`);
     script = '';
     return stdout;

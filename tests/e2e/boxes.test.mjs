@@ -12,7 +12,7 @@ const kFields = {
   model: 'string', agent: 'string', enabled_skills: 'array', runtime: 'string', status: 'string',
   network_policy: 'object', clone_repo: 'string', total_input_tokens: 'number', total_output_tokens: 'number',
   total_prompts: 'number', session_id: 'string', agent_id: 'string', total_cpu_ns: 'number',
-  total_compute_cost_usd: 'number', total_token_cost_usd: 'number', use_managed_key: 'boolean',
+  total_compute_cost_usd: 'number', total_token_cost_usd: 'number', use_managed_key: 'boolean', nesting: 'boolean',
   last_activity_at: 'number', created_at: 'number', updated_at: 'number',
 };
 

@@ -193,7 +193,8 @@ leakless(daemon, 'an upload sets modes and times of the paths before them', asyn
   const box = await daemon.box();
   const fields = [['paths', 'key'], ['modes', '600'], ['mtimes', '1000000000.500000000'], ['paths', 'plain'],
     ['files', Buffer.from('k')], ['files', Buffer.from('p')]];
-  await daemon.json('POST', `${box.path}/files/upload`, undefined, 200, await form(fields));
+  const answer = await daemon.ask('POST', `${box.path}/files/upload`, await form(fields));
+  assert.equal(answer.status, 200, answer.text);
   assert.equal(await box.sh('stat -c "%a %Y" key; stat -c %a plain'), '600 1000000000\n644');
   const refused = async (parts, about) => daemon.refuses(400, about, 'POST', `${box.path}/files/upload`, await form(parts));
   await refused([['modes', '600'], ['paths', 'x'], ['files', kAllBytes]], /^modes: /);

@@ -279,7 +279,7 @@ leakless(daemon, 'a customer sets keys with hutch key, and sees which there are'
   assert.equal(await output(daemon, ['key', 'models']), 'anthropic\n');
   const wrong = await hutch(daemon, ['key', 'set', 'nobody'], { input: 'k\n' });
   assert.equal(wrong.code, 1);
-  assert.match(wrong.stderr, /provider: "nobody" is not known; there are anthropic, openai,/);
+  assert.match(wrong.stderr, /PROVIDER: "nobody" is not known; there are anthropic, openai,/);
   assert.equal((await hutch(daemon, ['key', 'set', 'openai'], { input: '\n' })).code, 2);
   await daemon.refuses(400, /^key: /, 'PUT', '/v2/box/settings/model-keys/openai', { body: { key: 'a b' } });
   await daemon.refuses(404, /^provider: /, 'PUT', '/v2/box/settings/model-keys/x', { body: { key: 'a' } });

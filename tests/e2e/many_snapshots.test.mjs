@@ -22,7 +22,7 @@ leakless(daemon, 'a start, a list, a full hour and a deletion of thousands', asy
   await daemon.end('SIGTERM');
   assert.equal(sql('SELECT env FROM snapshots'), '', 'sealed with its place, it cannot be copied');
   sql(`INSERT INTO snapshots SELECT printf('s%013d', n), printf('copy %d', n), box, box_name, image, layers, size, env, bytes, booked_ms,
-    created_ms + n, measured, customer FROM snapshots, (WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < ${kMany}) SELECT n FROM c)`);
+    created_ms + n, measured, customer, nesting FROM snapshots, (WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < ${kMany}) SELECT n FROM c)`);
   await daemon.launch();
 
   const { snapshots } = await daemon.json('GET', '/v2/box/snapshots');

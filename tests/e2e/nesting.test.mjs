@@ -5,6 +5,7 @@ import fs from 'node:fs';
 import { complains, output } from './lib/command.mjs';
 import { withCustomers } from './lib/customer.mjs';
 import { leakless, needs, suite } from './lib/suite.mjs';
+import { until } from './lib/until.mjs';
 
 needs();
 const daemon = suite({ tcp: true });
@@ -93,6 +94,7 @@ permitted('it and the permission outlive the daemon, and a box keeps it at its n
   await allow(alice, false);
   const { details } = await daemon.json('GET', `/v2/box/${box.id}?details=1`);
   process.kill(details.init_pid, 'SIGKILL'); // the next work starts it afresh
+  await until('its end is known', async () => (await alice.json('GET', `/v2/box/${box.id}`)).status === 'paused');
   const again = await sh(alice, box, 'unshare -r id -u');
   assert.equal(again.output, '0\n', 'who has it keeps it');
 });
