@@ -12,6 +12,7 @@
 #include "archives/plain_locale.h"
 #include "archives/tar_rules.h"
 #include "base/file.h"
+#include "base/holes.h"
 
 namespace hutch::archives {
 
@@ -191,7 +192,7 @@ Result<void> Unpacking::content(archive_entry* entry, const std::string& path, c
             return invalid("the data is longer than its header says");
         }
         if (lseek(file.get(), offset, SEEK_SET) < 0) return errno_error("writing at " + std::to_string(offset));
-        TRY(write_all(file.get(), {static_cast<const char*>(data), length}));
+        TRY(write_with_holes(file.get(), {static_cast<const char*>(data), length}));
     }
     if (ftruncate(file.get(), size) != 0) return errno_error("setting the length");  // a hole may be at the end
     return writer_.finish_file(path, file, attributes);

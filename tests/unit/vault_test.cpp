@@ -30,7 +30,8 @@ TEST_F(VaultTest, WhatIsSealedIsReadAgainWithTheKeyOfTheFile) {
     EXPECT_EQ(status.st_size, 32);
     const auto opened = Vault::open(file_);
     ASSERT_TRUE(opened.ok());
-    for (const std::string& clear : {std::string("x"), std::string("a\0b", 3), std::string(100'000, 'y')}) {
+    for (const std::string& clear :
+         {std::string("one of its own"), std::string("sec\0ret of many", 15), std::string(100'000, 'y')}) {
         const std::string sealed = made.value().seal(clear, "t.c/1").value();
         EXPECT_EQ(sealed.find(clear), std::string::npos);
         EXPECT_EQ(opened.value().unseal(sealed, "t.c/1").value(), clear);
