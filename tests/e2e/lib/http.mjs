@@ -55,6 +55,7 @@ export async function* events(response) {
   for await (const piece of response) {
     text += piece;
     for (let end; (end = text.indexOf('\n\n')) >= 0; text = text.slice(end + 2)) {
+      if (text.startsWith(':')) continue; // a comment: nothing new yet
       const [, name, data] = /^event: (.*)\ndata: (.*)$/s.exec(text.slice(0, end));
       yield { name, data: JSON.parse(data) };
     }
