@@ -142,7 +142,7 @@ export const ofBoxes = {
   'GET /v2/box/{id}/runs/{run}': { prepare: withRun, busy: { its: true } },
   'GET /v2/box/{id}/runs/{run}/output': { prepare: withRun, says: /^said/, busy: { its: true }, bad: [['offset', query('offset=99')], ['offset', query('offset=x')], ['follow', query('follow=yes')], ['stream', query('stream=x')],
     ['frames', query('frames=yes')], ['errors_offset', query('errors_offset=x')], ['offset', query('frames=1&offset=99')]] },
-  'POST /v2/box/{id}/runs/{run}/signal': { prepare: withRun, body: { signal: 'TERM' }, status: 409, busy: { its: true, status: 200, ends: true }, bad: [['signal', { body: {} }], ['signal', { body: { signal: 'SEGV' } }],
+  'POST /v2/box/{id}/runs/{run}/signal': { prepare: withRun, body: { signal: 'CONT' }, status: 409, busy: { its: true, status: 200 }, bad: [['signal', { body: {} }], ['signal', { body: { signal: 'SEGV' } }],
     ['cancel_after', { body: { signal: 'TERM', cancel_after: -1 } }]] },
   'POST /v2/box/{id}/runs/{run}/cancel': { prepare: withRun, status: 409, busy: { its: true, status: 200, ends: true } },
 
