@@ -27,7 +27,7 @@ class View {
         if (event.name == "thinking") return words(text_of(data, "text"), Tone::kDim);
         if (event.name == "tool") return line("> " + text_of(data, "name") + " " + brief(data, "input"), Tone::kActive);
         if (event.name == "tool_result") return line(indented(brief(data, "output")), Tone::kDim);
-        if (event.name == "stats") cpu_ = static_cast<uint64_t>(std::max<int64_t>(integer_of(data, "cpu_ns"), 0));
+        if (event.name == "stats") cpu_ = count_of(data, "cpu_ns");
         if (event.name == "error") error_ = text_of(data, "error");
         if (event.name == "done") return summary(data);
         return "";

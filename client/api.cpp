@@ -84,6 +84,10 @@ int64_t integer_of(const Json& object, const char* key) {
     return member.is_number() ? member.get<int64_t>() : 0;
 }
 
+uint64_t count_of(const Json& object, const char* key) {
+    return static_cast<uint64_t>(std::max<int64_t>(integer_of(object, key), 0));
+}
+
 bool flag_of(const Json& object, const char* key) {
     const Json& member = member_of(object, key);
     return member.is_boolean() && member.get<bool>();
@@ -97,6 +101,16 @@ Json object_of(const Json& object, const char* key) {
 Json array_of(const Json& object, const char* key) {
     const Json& member = member_of(object, key);
     return member.is_array() ? member : Json::array();
+}
+
+std::string joined(const Json& texts, std::string_view between) {
+    std::string line;
+    for (const Json& text : texts) {
+        if (!text.is_string()) continue;
+        if (!line.empty()) line += between;
+        line += text.get<std::string>();
+    }
+    return line;
 }
 
 }  // namespace hutch::client

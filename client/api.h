@@ -45,10 +45,14 @@ Json parse_json(std::string_view text);
 std::string text_of(const Json& object, const char* key);
 double number_of(const Json& object, const char* key);
 int64_t integer_of(const Json& object, const char* key);
+/// A size, a time or a number of things, which is never below 0.
+uint64_t count_of(const Json& object, const char* key);
 bool flag_of(const Json& object, const char* key);
 /// The object member `key`, or an empty one.
 Json object_of(const Json& object, const char* key);
 /// The array member `key`, or an empty one.
 Json array_of(const Json& object, const char* key);
+/// The texts of an array in one line.
+std::string joined(const Json& texts, std::string_view between);
 
 }  // namespace hutch::client

@@ -17,18 +17,6 @@ double cost_of(const Json& box) {
     return number_of(box, "total_compute_cost_usd") + number_of(box, "total_token_cost_usd");
 }
 
-uint64_t cpu_of(const Json& box) {
-    return static_cast<uint64_t>(std::max<int64_t>(integer_of(box, "total_cpu_ns"), 0));
-}
-
-std::string joined(const Json& texts) {
-    std::string line;
-    for (const Json& text : texts) {
-        if (text.is_string()) line += (line.empty() ? "" : ", ") + text.get<std::string>();
-    }
-    return line;
-}
-
 struct BoxOptions {
     std::string box;
     bool json = false;
@@ -45,7 +33,7 @@ std::string later(int64_t seconds) {
 
 std::string disk(const Json& details) {
     const Json disk = details.value("disk", Json::object());
-    const auto limit = static_cast<uint64_t>(std::max<int64_t>(integer_of(disk, "limit_bytes"), 0));
+    const auto limit = count_of(disk, "limit_bytes");
     return limit == 0 ? "not limited: the host's file system has no quota" : format_size(limit) + " at most";
 }
 
@@ -61,7 +49,7 @@ std::string describe_box(const Json& box) {
             {"Image", text_of(box, "runtime")},
             {"Size", text_of(box, "size")},
             {"Disk", disk(box.value("details", Json::object()))},
-            {"Labels", joined(array_of(box, "labels"))},
+            {"Labels", joined(array_of(box, "labels"), ", ")},
             {"Agent", text_of(box, "agent")},
             {"Model", text_of(box, "model")},
             {"Nesting", std::string(flag_of(box, "nesting") ? "allowed" : "")},
@@ -73,7 +61,7 @@ std::string describe_box(const Json& box) {
             {"Paused", moment(sleep, "paused_at")},
             {"Memory freed", reclaimed == 0 ? "" : format_size(static_cast<uint64_t>(reclaimed))},
             {"Ends", later(integer_of(box, "expires_at"))},
-            {"CPU used", format_cpu(cpu_of(box))},
+            {"CPU used", format_cpu(count_of(box, "total_cpu_ns"))},
             {"Cost", format_cost(cost_of(box))},
         },
         colour_for(STDOUT_FILENO));

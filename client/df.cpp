@@ -13,7 +13,7 @@ struct DfOptions {
 };
 
 std::string size_of(const Json& json, const char* key) {
-    return format_size(static_cast<uint64_t>(std::max<int64_t>(integer_of(json, key), 0)));
+    return format_size(count_of(json, key));
 }
 
 Result<int> df(const Program& program, const DfOptions& options) {

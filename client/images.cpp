@@ -18,10 +18,6 @@
 namespace hutch::client {
 namespace {
 
-uint64_t size_of(const Json& image) {
-    return static_cast<uint64_t>(std::max<int64_t>(integer_of(image, "size_bytes"), 0));
-}
-
 struct ImageOptions {
     std::string name, file, user, workdir, from;
     bool json = false;
@@ -43,8 +39,8 @@ Result<int> list(const Program& program, const ImageOptions& options) {
     if (options.json) return show_json(answer);
     Table table({"NAME", "ID", "PARENT", "SIZE", "LAYERS", "AGE"});
     for (const Json& image : array_of(answer, "images")) {
-        table.add({text_of(image, "name"), text_of(image, "id"), text_of(image, "parent"), format_size(size_of(image)),
-                   std::to_string(array_of(image, "layers").size()),
+        table.add({text_of(image, "name"), text_of(image, "id"), text_of(image, "parent"),
+                   format_size(count_of(image, "size_bytes")), std::to_string(array_of(image, "layers").size()),
                    format_duration(time(nullptr) - integer_of(image, "created_at"))});
     }
     for (const Json& image : array_of(answer, "making")) {
@@ -77,7 +73,7 @@ Result<int> inspect(const Program& program, const ImageOptions& options) {
             {"Name", text_of(image, "name")},
             {"Id", text_of(image, "id")},
             {"Parent", text_of(image, "parent")},
-            {"Size", format_size(size_of(image))},
+            {"Size", format_size(count_of(image, "size_bytes"))},
             {"Created", format_time(integer_of(image, "created_at"))},
             {"User", text_of(image, "user")},
             {"Work directory", text_of(image, "workdir")},

@@ -15,18 +15,6 @@
 namespace hutch::client {
 namespace {
 
-uint64_t natural(const Json& object, const char* key) {
-    return static_cast<uint64_t>(std::max<int64_t>(integer_of(object, key), 0));
-}
-
-std::string joined(const Json& texts) {
-    std::string line;
-    for (const Json& text : texts) {
-        if (text.is_string()) line += (line.empty() ? "" : ",") + text.get<std::string>();
-    }
-    return line;
-}
-
 struct Column {
     const char* name;
     Cell (*cell)(const Json& box);
@@ -49,9 +37,9 @@ const std::vector<Column>& all_columns() {
         {"image", [](const Json& box) { return Cell(text_of(box, "runtime")); }},
         {"size", [](const Json& box) { return Cell(text_of(box, "size")); }},
         {"age", [](const Json& box) { return Cell(format_duration(time(nullptr) - integer_of(box, "created_at"))); }},
-        {"cpu", [](const Json& box) { return Cell(format_cpu(natural(box, "total_cpu_ns"))); }},
+        {"cpu", [](const Json& box) { return Cell(format_cpu(count_of(box, "total_cpu_ns"))); }},
         {"cost", [](const Json& box) { return Cell(cost_of(box)); }},
-        {"labels", [](const Json& box) { return Cell(joined(array_of(box, "labels"))); }},
+        {"labels", [](const Json& box) { return Cell(joined(array_of(box, "labels"), ",")); }},
         {"agent", [](const Json& box) { return Cell(text_of(box, "agent")); }},
         {"nesting", [](const Json& box) { return Cell(std::string(flag_of(box, "nesting") ? "yes" : "")); }},
         {"customer", [](const Json& box) { return Cell(text_of(box, "customer_id")); }},

@@ -47,6 +47,7 @@ Result<int> follow(const Api& api, const LogOptions& options, size_t offset) {
 
 Result<int> logs(const Program& program, const LogOptions& options) {
     const Api api = TRY(program.api());
+    if (options.follow && options.count == 0) return follow(api, options, 0);
     // All that is kept: the API counts its limit from the oldest, and what is wanted is the newest.
     Json answer = TRY(api.get(box_target(options.box, "/logs?limit=999999999")));
     Json entries = array_of(answer, "logs");

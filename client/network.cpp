@@ -10,14 +10,6 @@ struct ChangeOptions : NetworkOptions {
     bool json = false;
 };
 
-std::string joined(const Json& networks) {
-    std::string line;
-    for (const Json& network : networks) {
-        if (network.is_string()) line += " " + network.get<std::string>();
-    }
-    return line;
-}
-
 // Without a mode it tells the policy there is.
 Result<int> change(const Program& program, const ChangeOptions& options) {
     Json policy;
@@ -61,10 +53,10 @@ Result<Json> network_policy(const NetworkOptions& options) {
 
 std::string describe_network(const Json& policy) {
     std::string line = text_of(policy, "mode");
-    const std::string allowed = joined(array_of(policy, "allowed_cidrs"));
-    const std::string denied = joined(array_of(policy, "denied_cidrs"));
-    if (!allowed.empty()) line += ", allowed:" + allowed;
-    if (!denied.empty()) line += ", denied:" + denied;
+    const std::string allowed = joined(array_of(policy, "allowed_cidrs"), " ");
+    const std::string denied = joined(array_of(policy, "denied_cidrs"), " ");
+    if (!allowed.empty()) line += ", allowed: " + allowed;
+    if (!denied.empty()) line += ", denied: " + denied;
     return line;
 }
 

@@ -26,10 +26,6 @@ Tone tone_of_run(const std::string& status) {
     return status == "completed" ? Tone::kPlain : Tone::kBad;
 }
 
-uint64_t cpu_of(const Json& run) {
-    return static_cast<uint64_t>(std::max<int64_t>(integer_of(run, "cpu_ns"), 0));
-}
-
 std::string shortened(const std::string& text, size_t most) {
     return text.size() <= most ? text : text.substr(0, most - 3) + "...";
 }
@@ -45,14 +41,10 @@ Result<int> list(const Program& program, const RunOptions& options) {
                    {status, tone_of_run(status)},
                    format_duration(time(nullptr) - integer_of(run, "created_at")),
                    format_duration(integer_of(run, "duration_ms") / 1000),
-                   format_cpu(cpu_of(run)),
+                   format_cpu(count_of(run, "cpu_ns")),
                    shortened(text_of(run, "prompt"), 60)});
     }
     return show(table.text(colour_for(STDOUT_FILENO)));
-}
-
-uint64_t begin_of(const Json& kept) {
-    return static_cast<uint64_t>(std::max<int64_t>(integer_of(kept, "begin"), 0));
 }
 
 // What is kept of the output, then the rest as it comes.
@@ -62,8 +54,8 @@ Result<int> attach(Program& program, const RunOptions& options) {
     const Json before = TRY(api.get(run_target(options)));
     const RunPlace begin{.box = options.box,
                          .run = options.run,
-                         .output = begin_of(object_of(before, "output_kept")),
-                         .errors = begin_of(object_of(before, "errors_kept"))};
+                         .output = count_of(object_of(before, "output_kept"), "begin"),
+                         .errors = count_of(object_of(before, "errors_kept"), "begin")};
     const Json ending = TRY(RunOutput(api, begin, nullptr).follow());
     return TRY_IN("run " + options.run, exit_code_of(ending, "run " + options.run));
 }

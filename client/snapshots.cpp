@@ -29,10 +29,9 @@ Result<int> list(const Program& program, const SnapshotOptions& options) {
     if (options.json) return show_json(answer);
     Table table({"ID", "NAME", "BOX", "AGE", "SIZE"});
     for (const Json& snapshot : array_of(answer, "snapshots")) {
-        const int64_t size = std::max<int64_t>(integer_of(snapshot, "size_bytes"), 0);
         table.add({text_of(snapshot, "id"), text_of(snapshot, "name"), text_of(snapshot, "box_id"),
                    format_duration(time(nullptr) - integer_of(snapshot, "created_at")),
-                   format_size(static_cast<uint64_t>(size))});
+                   format_size(count_of(snapshot, "size_bytes"))});
     }
     return show(table.text(colour_for(STDOUT_FILENO)));
 }

@@ -54,7 +54,7 @@ std::vector<Row> rows_of(const Look& before, const Look& now) {
 }
 
 std::string size_of(const Json& stats, const char* key) {
-    return format_size(static_cast<uint64_t>(std::max<int64_t>(integer_of(stats, key), 0)));
+    return format_size(count_of(stats, key));
 }
 
 std::string table_of(const std::vector<Row>& rows, size_t most) {
@@ -75,7 +75,7 @@ std::string summary_of(const std::vector<Row>& rows) {
     uint64_t memory = 0;
     for (const Row& row : rows) {
         percent += row.percent;
-        memory += static_cast<uint64_t>(std::max<int64_t>(integer_of(object_of(*row.box, "stats"), "memory_bytes"), 0));
+        memory += count_of(object_of(*row.box, "stats"), "memory_bytes");
     }
     return std::to_string(rows.size()) + " boxes, " + std::to_string(std::lround(percent)) + "% of a CPU, " +
            format_size(memory) + " of memory\n";

@@ -13,10 +13,6 @@ struct UsageOptions {
     bool json = false;
 };
 
-uint64_t count_of(const Json& usage, const char* key) {
-    return static_cast<uint64_t>(std::max<int64_t>(integer_of(usage, key), 0));
-}
-
 std::string traffic(const Json& usage) {
     return format_size(count_of(usage, "network_sent_bytes")) + " sent, " +
            format_size(count_of(usage, "network_received_bytes")) + " received";
