@@ -2,14 +2,13 @@
 // and a terminal's name that the box knows.
 
 #include <ctype.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <initializer_list>
 
+#include "runtime/init/box_file.h"
 #include "runtime/init/init.h"
 
 namespace hutch::runtime::init {
@@ -21,15 +20,8 @@ char g_text[kLongest + 1];
 char g_path[kLongest + 512];
 
 bool read_text() {
-    const int fd = open(kFile, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);  // it is the box's
-    if (fd < 0) return false;
-    struct stat status {};
-    ssize_t size = -1;
-    if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_size <= static_cast<off_t>(kLongest)) {
-        size = read(fd, g_text, kLongest);
-    }
-    close(fd);
-    if (size <= 0) return false;
+    const ssize_t size = read_box_file(kFile, g_text, sizeof(g_text));
+    if (size <= 0 || size > static_cast<ssize_t>(kLongest)) return false;
     g_text[size] = '\0';
     return strlen(g_text) == static_cast<size_t>(size);
 }

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "runtime/init/box_file.h"
 #include "runtime/init/init.h"
 
 namespace hutch::runtime::init {
@@ -25,13 +26,9 @@ enum class Found { kNothing, kText, kOther };
 
 // kNothing for a link too: it would choose where we read. kOther: longer, or what cannot be read.
 Found read_etc(const char* path) {
-    const int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    if (fd < 0) return errno == ENOENT || errno == ELOOP ? Found::kNothing : Found::kOther;
-    struct stat status {};
-    ssize_t size = -1;
-    if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode)) size = read(fd, g_old, kLongest);
-    close(fd);
-    if (size < 0 || size == static_cast<ssize_t>(kLongest)) return Found::kOther;
+    const ssize_t size = read_box_file(path, g_old, kLongest);
+    if (size < 0) return errno == ENOENT || errno == ELOOP ? Found::kNothing : Found::kOther;
+    if (size == static_cast<ssize_t>(kLongest)) return Found::kOther;
     g_old[size] = '\0';
     return Found::kText;
 }
