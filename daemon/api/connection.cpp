@@ -73,11 +73,15 @@ std::optional<Response> health(const Request& request, const ConnectionRules& ru
 
 // Node's fetch gives an answer up whose head has not come after 300 s, and takes an interim one for a sign of life.
 // Only it is told so: others (Python's http.client) take that for the answer.
+bool wants_signs_of_life(const Request& request) {
+    const std::string program = request.header("user-agent");
+    return program.starts_with("node") || program.starts_with("undici");
+}
+
 class SignsOfLife {
   public:
     SignsOfLife(HttpExchange& exchange, const asio::any_io_executor& executor) : exchange_(exchange), timer_(executor) {
-        const std::string program = exchange.request().header("user-agent");
-        if (program.starts_with("node") || program.starts_with("undici")) wait();
+        wait();
     }
     SignsOfLife(const SignsOfLife&) = delete;
     SignsOfLife& operator=(const SignsOfLife&) = delete;
@@ -107,7 +111,8 @@ Task<Result<std::optional<Response>>> handle(HttpExchange& exchange, const Conne
     const Request& request = exchange.request();
     exchange.mutable_request().address = client.address;
     if (rules.all) co_return co_await rules.all(exchange, {});
-    const SignsOfLife signs(exchange, co_await asio::this_coro::executor);
+    std::optional<SignsOfLife> signs;
+    if (wants_signs_of_life(request)) signs.emplace(exchange, co_await asio::this_coro::executor);
     if (auto healthy = health(request, rules)) co_return healthy;
     if (auto refused = guesses_too_much(rules, client)) co_return refused;
     CO_TRY_LET(exchange.mutable_request().caller, authorize(request, rules, client));

@@ -46,6 +46,15 @@ Result<std::optional<Response>> set_env(Services& services, const std::string& c
     return std::optional(answer_env(env));
 }
 
+bool take_away(Pairs& env, const std::string& name) {
+    return std::erase_if(env, [&name](const auto& variable) { return variable.first == name; }) != 0;
+}
+
+void set(Pairs& env, const std::string& name, const std::string& value) {
+    take_away(env, name);
+    env.emplace_back(name, value);
+}
+
 Error no_variable(const std::string& name) {
     return {ErrorKind::kNotFound, 0, "no variable for all boxes is called \"" + name + "\""};
 }
@@ -68,9 +77,7 @@ Answer put(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const std::string value, fields.required_text("value"));
     const std::string& customer = exchange.request().caller.customer;
     CO_TRY_LET(Pairs env, services.boxes.records().env_of(customer));
-    const std::string& key = params.at("key");
-    std::erase_if(env, [&key](const auto& variable) { return variable.first == key; });
-    env.emplace_back(key, value);
+    set(env, params.at("key"), value);
     CO_TRY_LET(env, checked_env("key", std::move(env)));
     co_return set_env(services, customer, env);
 }
@@ -78,18 +85,14 @@ Answer put(Services& services, Exchange& exchange, const Params& params) {
 // Some of them: all that is said, or nothing.
 Answer change(Services& services, Exchange& exchange) {
     CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
-    CO_TRY_LET(const Pairs set, fields.pairs("env_vars"));
+    CO_TRY_LET(const Pairs added, fields.pairs("env_vars"));
     CO_TRY_LET(const auto unset, fields.texts("unset"));
     const std::string& customer = exchange.request().caller.customer;
     CO_TRY_LET(Pairs env, services.boxes.records().env_of(customer));
     for (const std::string& name : unset) {
-        const auto is_named = [&name](const auto& variable) { return variable.first == name; };
-        if (std::erase_if(env, is_named) == 0) co_return no_variable(name);
+        if (!take_away(env, name)) co_return no_variable(name);
     }
-    for (const auto& variable : set) {
-        std::erase_if(env, [&variable](const auto& old) { return old.first == variable.first; });
-        env.push_back(variable);
-    }
+    for (const auto& [name, value] : added) set(env, name, value);
     CO_TRY_LET(env, checked_env("env_vars", std::move(env)));
     co_return set_env(services, customer, env);
 }
@@ -98,9 +101,7 @@ Answer remove(Services& services, Exchange& exchange, const Params& params) {
     const std::string& customer = exchange.request().caller.customer;
     CO_TRY_LET(Pairs env, services.boxes.records().env_of(customer));
     const std::string& key = params.at("key");
-    if (std::erase_if(env, [&key](const auto& variable) { return variable.first == key; }) == 0) {
-        co_return no_variable(key);
-    }
+    if (!take_away(env, key)) co_return no_variable(key);
     co_return set_env(services, customer, env);
 }
 
@@ -119,7 +120,10 @@ Result<Pairs> checked_env(const std::string& field, Pairs env) {
 
 Result<Pairs> environment_of(const Services& services, const Box& box) {
     const auto image = services.images.find(box.record.image);  // may have been removed since
-    const Pairs given = image.ok() ? image.value().env : Pairs();
+    return environment_of(services, box, image.ok() ? image.value().env : Pairs());
+}
+
+Result<Pairs> environment_of(const Services& services, const Box& box, const Pairs& given) {
     Pairs env = given;
     const Pairs shared = TRY(services.boxes.records().env_of(box.record.customer));
     env.insert(env.end(), shared.begin(), shared.end());

@@ -110,25 +110,29 @@ Task<Result<void>> tell(EventLog& log, Wanted wanted, Exchange& exchange) {
 }
 
 Answer events(Services& services, Exchange& exchange) {
-    using namespace asio::experimental::awaitable_operators;
     CO_TRY_LET(const Wanted wanted, decode_wanted(exchange.request(), services.events));
     CO_TRY(co_await exchange.read_body(kMaxJsonBody));
     CustomerLimits::Hold place;
     if (wanted.follow) {
         CO_TRY_LET(place, services.limits.take(exchange.request().caller.customer, Resource::kFollowers));
     }
+    co_return co_await tell_events(services, exchange, tell(services.events, wanted, exchange));
+}
+
+}  // namespace
+
+Answer tell_events(Services& services, Exchange& exchange, Task<Result<void>> telling) {
+    using namespace asio::experimental::awaitable_operators;
     std::map<std::string, std::string> headers;
     headers["Cache-Control"] = "no-store";
     CO_TRY(co_await exchange.begin(200, "text/event-stream", headers));
     const auto over = [&]() -> Task<> { co_await (exchange.client_gone() || services.events.closing()); };
-    const auto told = co_await unless(over(), tell(services.events, wanted, exchange));
+    const auto told = co_await unless(over(), std::move(telling));
     if (exchange.left()) co_return client_left();
     if (told) CO_TRY(*told);
     CO_TRY(co_await exchange.end());
     co_return std::optional<Response>();
 }
-
-}  // namespace
 
 void add_event_routes(Router& router, Services& services) {
     router.add("GET", "/v2/events",

@@ -48,6 +48,22 @@ Result<Work> decode_bare(const Services& services, const Box& box, const Fields&
     return Work{TRY(decode_command(services, box, fields)), UniqueFd()};
 }
 
+/// What a call asks to be run, and where.
+struct Asked {
+    std::shared_ptr<Box> box;
+    Fields fields;
+    Work work;
+};
+
+Task<Result<Asked>> decode_call(Services& services, Exchange& exchange, const Params& params, Decode decode) {
+    CO_TRY_LET(Fields fields, co_await read_fields(exchange));
+    CO_TRY_LET(auto box, co_await awake_box(services, exchange, params));
+    CO_TRY_LET(Work work, decode(services, *box, fields));
+    CO_TRY_LET(const auto detach, fields.flag("detach"));
+    work.command.detached = detach.value_or(false);
+    co_return Asked{std::move(box), std::move(fields), std::move(work)};
+}
+
 // What a command has said to the end, and how it ended.
 Task<Result<Json>> collect(Exchange& exchange, std::shared_ptr<Run> run, Beat beat) {
     Collector out{&exchange.memory()};
@@ -73,14 +89,13 @@ Response late_answer(Result<Json> told) {
 // After a while without an answer its head goes out, and then blanks, which JSON may begin with.
 Task<Result<std::optional<Response>>> exec(Services& services, Exchange& exchange, const Params& params,
                                            Decode decode) {
-    CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
-    CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
-    CO_TRY_LET(Work work, decode(services, *box, fields));
-    CO_TRY_LET(const auto detach, fields.flag("detach"));
-    work.command.detached = detach.value_or(false);
-    work.command.errors = Errors::kSeparate;
-    CO_TRY_LET(const auto run, co_await services.runs.start(box, std::move(work.command), std::move(work.input)));
-    if (detach.value_or(false)) co_return std::optional(answer_detached(*run));
+    CO_TRY_LET(Asked asked, co_await decode_call(services, exchange, params, decode));
+    Command& command = asked.work.command;
+    command.errors = Errors::kSeparate;
+    const bool detached = command.detached;
+    CO_TRY_LET(const auto run,
+               co_await services.runs.start(asked.box, std::move(command), std::move(asked.work.input)));
+    if (detached) co_return std::optional(answer_detached(*run));
     const Beat beat = [&exchange, &run]() -> Task<Result<void>> {
         if (!exchange.begun()) {
             std::map<std::string, std::string> headers;
@@ -118,15 +133,13 @@ Result<Told> decode_told(const Fields& fields) {
 // leaves the run alone, and may read on by the id in the header.
 Task<Result<std::optional<Response>>> exec_stream(Services& services, Exchange& exchange, const Params& params,
                                                   Decode decode) {
-    CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
-    CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
-    CO_TRY_LET(Work work, decode(services, *box, fields));
-    CO_TRY_LET(const auto detach, fields.flag("detach"));
-    work.command.detached = detach.value_or(false);
-    CO_TRY_LET(const Told told, decode_told(fields));
-    work.command.errors = told.errors;
-    const auto run = co_await services.runs.start(box, std::move(work.command), std::move(work.input));
-    if (detach.value_or(false)) {
+    CO_TRY_LET(Asked asked, co_await decode_call(services, exchange, params, decode));
+    CO_TRY_LET(const Told told, decode_told(asked.fields));
+    Command& command = asked.work.command;
+    command.errors = told.errors;
+    const bool detached = command.detached;
+    const auto run = co_await services.runs.start(asked.box, std::move(command), std::move(asked.work.input));
+    if (detached) {
         CO_TRY(run);
         co_return std::optional(answer_detached(*run.value()));
     }
@@ -169,7 +182,7 @@ Result<void> decode_surroundings(const Services& services, const Box& box, const
     command.work_dir = folder.empty() ? usual : TRY(checked_folder(folder));
     command.fall_back = command.work_dir == usual;
     command.user = TRY(find_user(TRY(fields.text_or("user", image.ok() ? image.value().user : "boxuser"))));
-    command.env = TRY(environment_of(services, box));
+    command.env = TRY(environment_of(services, box, image.ok() ? image.value().env : Pairs()));
     const Pairs own = TRY(checked_env("env", TRY(fields.pairs("env"))));
     command.env.insert(command.env.end(), own.begin(), own.end());
     const auto timeout = TRY(fields.number("timeout"));

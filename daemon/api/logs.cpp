@@ -1,7 +1,5 @@
 // What became of a box, in its own words: what is kept, and what comes.
 
-#include <boost/asio/experimental/awaitable_operators.hpp>
-
 #include "daemon/api/resources.h"
 #include "daemon/spawn.h"
 
@@ -33,19 +31,10 @@ Task<Result<void>> tell(Services& services, std::string box, int64_t offset, Exc
 }
 
 Answer follow(Services& services, Exchange& exchange, const std::string& box, int64_t offset) {
-    using namespace asio::experimental::awaitable_operators;
     CO_TRY(co_await exchange.read_body(kMaxJsonBody));
     CO_TRY_LET(const CustomerLimits::Hold place,
                services.limits.take(exchange.request().caller.customer, Resource::kFollowers));
-    std::map<std::string, std::string> headers;
-    headers["Cache-Control"] = "no-store";
-    CO_TRY(co_await exchange.begin(200, "text/event-stream", headers));
-    const auto over = [&]() -> Task<> { co_await (exchange.client_gone() || services.events.closing()); };
-    const auto told = co_await unless(over(), tell(services, box, offset, exchange));
-    if (exchange.left()) co_return client_left();
-    if (told) CO_TRY(*told);
-    CO_TRY(co_await exchange.end());
-    co_return std::optional<Response>();
+    co_return co_await tell_events(services, exchange, tell(services, box, offset, exchange));
 }
 
 Answer logs(Services& services, Exchange& exchange, const Params& params) {

@@ -116,6 +116,9 @@ Result<std::string> checked_folder(const std::string& folder);
 /// All of that but `command`.
 Result<void> decode_surroundings(const Services& services, const Box& box, const Fields& fields, Command& command);
 
+/// An answer of server-sent events: until all is told, the client has gone, or the daemon is about to end.
+Task<Result<std::optional<Response>>> tell_events(Services& services, Exchange& exchange, Task<Result<void>> telling);
+
 /// A command, and what it is given to read.
 struct Work {
     Command command;
@@ -136,6 +139,8 @@ bool has_labels(const Box& box, const std::vector<std::string>& wanted);
 Result<Pairs> checked_env(const std::string& field, Pairs env);
 /// What every command in the box finds: its image's variables, its customer's, then its own, the later one winning.
 Result<Pairs> environment_of(const Services& services, const Box& box);
+/// The same, by who has looked the image up: `given` are its variables.
+Result<Pairs> environment_of(const Services& services, const Box& box, const Pairs& given);
 /// `github_token`; empty when there is none.
 Result<std::string> decode_git_token(const Fields& fields);
 /// `git_user_name` and `git_user_email`, each empty when it is not said.

@@ -234,19 +234,24 @@ Answer output(Services& services, Exchange& exchange, const Params& params) {
     co_return std::optional<Response>();
 }
 
-// The box is woken: a frozen init could not tell how the killed ended.
+// The run if it is still under way; null for one that has ended. The box is woken: a frozen init could not tell how the
+// killed ended.
+Task<Result<std::shared_ptr<Run>>> find_under_way(Services& services, std::shared_ptr<Box> box, std::string id) {
+    CO_TRY_LET(const RunRecord found, services.runs.record(*box, id));
+    if (found.status != RunStatus::kRunning) co_return std::shared_ptr<Run>();
+    CO_TRY(co_await services.boxes.wake(box));
+    co_await services.runs.settled(box);
+    co_return services.runs.find(*box, found.id);
+}
+
 Answer cancel(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const auto box, find_box(services, exchange, params));
-    CO_TRY_LET(const RunRecord found, services.runs.record(*box, params.at("run")));
-    if (found.status == RunStatus::kRunning) {
-        CO_TRY(co_await services.boxes.wake(box));
-        co_await services.runs.settled(box);
-        if (const auto active = services.runs.find(*box, found.id)) {
-            active->cancel();
-            (void)co_await active->outcome();
-            // One that ended by itself in the same moment is on record as that; only what is there to stay is answered.
-            if (active->record().status == RunStatus::kCancelled) co_return std::optional(Response{});
-        }
+    CO_TRY_LET(const auto active, co_await find_under_way(services, box, params.at("run")));
+    if (active) {
+        active->cancel();
+        (void)co_await active->outcome();
+        // One that ended by itself in the same moment is on record as that; only what is there to stay is answered.
+        if (active->record().status == RunStatus::kCancelled) co_return std::optional(Response{});
     }
     CO_TRY_LET(const RunRecord ended, services.runs.record(*box, params.at("run")));
     co_return Error{
@@ -254,21 +259,17 @@ Answer cancel(Services& services, Exchange& exchange, const Params& params) {
         "run: " + ended.id + " has ended (" + name_of(ended.status) + "); only a running one can be cancelled"};
 }
 
-// The box is woken, as for a cancel.
 Answer signal(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
     CO_TRY_LET(const Signalled signalled, decode_signal(fields));
     CO_TRY_LET(const auto box, find_box(services, exchange, params));
-    CO_TRY_LET(const RunRecord found, services.runs.record(*box, params.at("run")));
-    if (found.status == RunStatus::kRunning) {
-        CO_TRY(co_await services.boxes.wake(box));
-        co_await services.runs.settled(box);
-        if (const auto active = services.runs.find(*box, found.id)) {
-            CO_TRY(active->signal(signalled.number, signalled.cancel_after));
-            co_return std::optional(Response{});
-        }
+    CO_TRY_LET(const auto active, co_await find_under_way(services, box, params.at("run")));
+    if (active) {
+        CO_TRY(active->signal(signalled.number, signalled.cancel_after));
+        co_return std::optional(Response{});
     }
-    co_return Error{ErrorKind::kConflict, 0, "run: " + found.id + " has ended; only a running one can be signalled"};
+    co_return Error{ErrorKind::kConflict, 0,
+                    "run: " + params.at("run") + " has ended; only a running one can be signalled"};
 }
 
 }  // namespace

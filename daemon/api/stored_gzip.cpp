@@ -34,7 +34,8 @@ std::string StoredGzip::piece(std::string_view bytes) {
         append_block(blocks, bytes.substr(0, kMostInBlock), false);
         bytes.remove_prefix(std::min(bytes.size(), kMostInBlock));
     }
-    return blocks + nothing();
+    append_block(blocks, "", false);
+    return blocks;
 }
 
 std::string StoredGzip::nothing() {
