@@ -5,7 +5,6 @@ import assert from 'node:assert/strict';
 import { pathToFileURL } from 'node:url';
 import { Clock } from '../e2e/lib/clock.mjs';
 import { leakless, needs, suite } from '../e2e/lib/suite.mjs';
-import { until } from '../e2e/lib/until.mjs';
 import { disconnect, install } from './install.mjs';
 
 needs();
@@ -14,7 +13,10 @@ const clock = new Clock();
 const daemon = suite({ tcp: true, env: clock.env });
 
 const kMinutes = 20;
-const kWait = 'echo out; echo err >&2; cat /tmp/go; exit 4';
+const kBegin = 'echo > /tmp/began';
+const kWait = `${kBegin}; echo out; echo err >&2; cat /tmp/go; exit 4`;
+
+const begun = (box) => box.exec.command('cat /tmp/began');
 
 /// A test of a call that is let go on after twenty minutes.
 function long(name, create, call) {
@@ -23,9 +25,9 @@ function long(name, create, call) {
     process.env.UPSTASH_BOX_API_KEY = daemon.key;
     try {
       const box = await Box.create({ timeout: 24 * 3600 * 1000, ...create });
-      await box.exec.command('mkfifo /tmp/go');
+      await box.exec.command('mkfifo /tmp/began /tmp/go');
       await call(box, async () => {
-        await until('it runs', async () => (await box.getStatus()).status === 'running');
+        await begun(box);
         for (let minute = 0; minute < kMinutes; ++minute) await clock.pass(60, daemon);
         await box.exec.command('echo last > /tmp/go');
       });
@@ -41,8 +43,8 @@ long('exec.command', {}, async (box, pass) => {
 });
 
 long('exec.command in a box that ends', {}, async (box) => {
-  const [run] = await Promise.all([box.exec.command('sleep 1000'), (async () => {
-    await until('it runs', async () => (await box.getStatus()).status === 'running');
+  const [run] = await Promise.all([box.exec.command(`${kBegin}; sleep 1000`), (async () => {
+    await begun(box);
     await clock.pass(60, daemon);
     await box.delete();
   })()]);
@@ -61,7 +63,7 @@ long('exec.stream', {}, async (box, pass) => {
   assert.equal(chunks.at(-1).exitCode, 4);
 });
 
-const kAgent = `cat /tmp/go > /dev/null; printf 'event: text\\ndata: {"text":"a"}\\n\\nevent: done\\ndata: {"output":"told"}\\n\\n'`;
+const kAgent = `${kBegin}; cat /tmp/go > /dev/null; printf 'event: text\\ndata: {"text":"a"}\\n\\nevent: done\\ndata: {"output":"told"}\\n\\n'`;
 const agent = { harness: Agent.Custom ?? 'custom', model: 'mine', customHarness: { command: '/bin/sh', args: ['-c', kAgent, 'agent'], protocol: 'box-sse-v1' } };
 
 long('agent.run', { agent }, async (box, pass) => {
