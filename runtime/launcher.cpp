@@ -17,6 +17,7 @@
 #include "runtime/capabilities.h"
 #include "runtime/child_code.h"
 #include "runtime/cradle.h"
+#include "runtime/devices.h"
 #include "runtime/init_image.h"
 
 // The way from hutchd to a box's PID 1. Both children share our memory until the exec (nothing is copied, however
@@ -140,7 +141,7 @@ Result<void> offer_to_oom_killer(pid_t init) {
     return write_all(file.get(), "500");
 }
 
-Result<void> send_setup(int socket, const SpawnPlan& plan, const Filters& filters) {
+Result<void> send_setup(int socket, const SpawnPlan& plan, int devices, const Filters& filters) {
     Setup setup{};
     setup.type = MessageType::kSetup;
     setup.version = kProtocolVersion;
@@ -166,8 +167,8 @@ Result<void> send_setup(int socket, const SpawnPlan& plan, const Filters& filter
     iovec parts[] = {{&setup, sizeof(setup)}, bytes(filters.box), bytes(filters.run)};
     const int views[kViews] = {plan.sysfs,    plan.unified_view, plan.memory_view,
                                plan.cpu_view, plan.cpuset_view,  plan.cpuacct_view};
-    int fds[1 + kViews] = {plan.root};
-    size_t count = 1;
+    int fds[2 + kViews] = {plan.root, devices};
+    size_t count = 2;
     for (uint32_t view = 0; view < kViews; ++view) {
         if (views[view] < 0) continue;
         setup.views |= 1U << view;
@@ -207,8 +208,9 @@ Result<Spawned> Launcher::spawn(const SpawnPlan& plan) const {
     const UniqueFd theirs(pair[1]);
     constexpr int kSendBuffer = 8 * 1024 * 1024;  // many commands may wait while init starts one
     setsockopt(ours.get(), SOL_SOCKET, SO_SNDBUFFORCE, &kSendBuffer, sizeof(kSendBuffer));
-    TRY(send_setup(ours.get(), plan, plan.nesting == Nesting::kAllowed ? nesting_filters_ : filters_));
-    const UniqueFd null = TRY(open_at(AT_FDCWD, "/dev/null", O_RDWR));
+    const UniqueFd devices = TRY(make_devices(plan.nesting));
+    TRY(send_setup(ours.get(), plan, devices.get(), plan.nesting == Nesting::kAllowed ? nesting_filters_ : filters_));
+    const UniqueFd null = TRY(open_at(devices.get(), "null", O_RDWR));  // the box's own: commands get it too
 
     Journey journey;
     journey.init = init_.get();

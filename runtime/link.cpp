@@ -95,7 +95,8 @@ Result<void> Link::send(const RunSpec& spec) {
     run.gid = spec.gid;
     run.tty = spec.terminal ? 1 : 0;
     run.defaults = spec.defaults;
-    run.fall_back = spec.fall_back ? 1 : 0;
+    if (spec.fall_back) run.choices |= kFallBack;
+    if (spec.in < 0) run.choices |= kNoInput;
     if (spec.terminal) {
         run.rows = spec.terminal->rows;
         run.cols = spec.terminal->cols;
@@ -112,7 +113,8 @@ Result<void> Link::send(const RunSpec& spec) {
     }
     std::vector<int> fds{spec.leaf};
     if (!spec.terminal) {
-        fds.insert(fds.end(), {spec.in, spec.out, spec.err});
+        const int in = spec.in < 0 ? spec.out : spec.in;  // where there is none, init does not look at it
+        fds.insert(fds.end(), {in, spec.out, spec.err});
         fds.insert(fds.end(), spec.kept.begin(), spec.kept.end());
     }
     return send_packet(packet, fds);

@@ -26,8 +26,9 @@ struct RunSpec {
     bool fall_back = false;  ///< to "/" where there is no such directory; the command is told by its standard error
     uid_t uid = 0;           ///< inside the box
     gid_t gid = 0;
-    int leaf = -1;                    ///< cgroup directory the command is cloned into
-    int in = -1, out = -1, err = -1;  ///< ignored with a terminal
+    int leaf = -1;  ///< cgroup directory the command is cloned into
+    int in = -1;    ///< -1: the box's /dev/null. This and the next two are ignored with a terminal
+    int out = -1, err = -1;
     /// What init is to keep until forget(): the read ends of the output pipes. The terminal's master it keeps anyway.
     std::vector<int> kept;
     struct Terminal {

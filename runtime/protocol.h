@@ -4,7 +4,7 @@
 // (init is embedded in the daemon's runtime library), except across a daemon upgrade: kProtocolVersion guards that.
 //
 //   hutchd                                     hutch-init (PID 1 of the box)
-//     | -- Setup [root, views...] -------------> |   queued before init exists, so no round trip
+//     | -- Setup [root, /dev, views...] -------> |   queued before init exists, so no round trip
 //     | <------------------------ Reply kReady - |   or kFailed {stage, errno, object}
 //     | -- Run [leaf, stdin, stdout, stderr, --> |   with a tty: [leaf]
 //     |         kept...]                         |
@@ -119,6 +119,11 @@ struct Setup {
     // sock_filter[box_filter], sock_filter[run_filter]
 };
 
+enum RunChoice : uint16_t {
+    kFallBack = 1,  ///< without its working directory it runs in "/", and is told so
+    kNoInput = 2,   ///< its standard input is the box's own /dev/null, not what came with the message
+};
+
 struct Run {
     MessageType type;
     uint32_t argc;
@@ -130,8 +135,8 @@ struct Run {
     uint16_t rows;
     uint16_t cols;
     // An init of before these has nothing in their place.
-    uint16_t defaults;   ///< so many of the first of env give way to what the box's /etc/environment says
-    uint16_t fall_back;  ///< 1: without its working directory it runs in "/", and is told so
+    uint16_t defaults;  ///< so many of the first of env give way to what the box's /etc/environment says
+    uint16_t choices;   ///< of the RunChoice's
     // argv[argc], env[envc], working directory: each NUL-terminated, one after the other
 };
 

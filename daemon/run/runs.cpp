@@ -20,11 +20,11 @@
 namespace hutch::daemon {
 namespace {
 
-constexpr int64_t kMostRuns = 200;        // ended ones, of one box
-constexpr int64_t kMostKept = 32 << 20;   // bytes of what they said; those under way have as much (ReadingTurns::Share)
-constexpr int64_t kPruneAt = 16 << 20;    // such bytes since the last time
-constexpr size_t kMostPrompt = 16 << 10;  // bytes of their words, which may be a megabyte each
-constexpr size_t kMostNoted = 120;        // of these, in the box's log
+constexpr int64_t kMostRuns = 200;       // ended ones, of one box
+constexpr int64_t kMostKept = 32 << 20;  // bytes of what they said; those under way have as much (ReadingTurns::Share)
+constexpr int64_t kPruneAt = 16 << 20;   // such bytes since the last time
+constexpr size_t kMostPromptKept = 16 << 10;  // bytes of their words, which may be a megabyte each
+constexpr size_t kMostNoted = 120;            // of these, in the box's log
 constexpr std::chrono::milliseconds kSettleEvery{5};
 constexpr std::chrono::milliseconds kSettleAgain{5000};  // after a full disk
 constexpr uint64_t kPruneEvery = 16;                     // ends, of all boxes
@@ -34,7 +34,7 @@ RunRecord new_record(const Box& box, const Command& command, uint64_t number) {
     record.id = command.run_id.empty() ? random_id() : command.run_id;
     record.box = box.record.id;
     record.number = static_cast<int64_t>(number);
-    record.prompt = prompt_of(command).substr(0, kMostPrompt);
+    record.prompt = prompt_of(command).substr(0, kMostPromptKept);
     record.separate_errors = !command.terminal && command.errors == Errors::kSeparate;
     record.terminal = command.terminal.has_value();
     record.timeout_ms = command.timeout ? command.timeout->count() : 0;
@@ -98,9 +98,6 @@ Task<Result<void>> Runs::launch(std::shared_ptr<Run> run, const Command& command
     spec.leaf = run->leaf_.fd();
     spec.terminal = command.terminal;
     if (!command.terminal) {
-        if (!input) {
-            CO_TRY_LET(input, open_at(AT_FDCWD, "/dev/null", O_RDONLY));
-        }
         const uid_t owner = run->box_->uid_base() + command.user.uid;
         CO_TRY_LET(out, make_pipe(PipeOf::kOutput, owner));
         spec.in = input.get();

@@ -78,7 +78,8 @@ void exec_in_path(char* const* argv, char* const* env) {
 
 // A box whose usual work directory is gone must stay usable, by a client that names it in each call too.
 void enter_root(Attempt& attempt) {
-    if (attempt.run->fall_back == 0 || (errno != ENOENT && errno != ENOTDIR)) give_up(attempt, Stage::kWorkDir);
+    if ((attempt.run->choices & kFallBack) == 0 || (errno != ENOENT && errno != ENOTDIR))
+        give_up(attempt, Stage::kWorkDir);
     const int saved = errno;
     if (chdir("/") != 0) give_up(attempt, Stage::kWorkDir);
     char text[512];
@@ -205,6 +206,7 @@ Reply start_command(Packet& packet, const Context& context, int& terminal) {
         for (int& fd : attempt.stdio) fd = slave;
     } else {
         memcpy(attempt.stdio, packet.fds + 1, sizeof(attempt.stdio));
+        if ((attempt.run->choices & kNoInput) != 0) attempt.stdio[0] = STDIN_FILENO;  // init's own, of the box's /dev
     }
     const long pid = clone_into_leaf(attempt);
     if (slave >= 0) close(slave);

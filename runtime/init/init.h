@@ -10,11 +10,12 @@
 
 namespace hutch::runtime::init {
 
-/// A packet as received: at most kMaxMessage bytes and the descriptors of a Run, all CLOEXEC.
+/// A packet as received: at most kMaxMessage bytes and the descriptors of a Setup or a Run, all CLOEXEC.
 struct Packet {
     alignas(16) char bytes[kMaxMessage + 1];  // one more, so that strings always end
     size_t size;
-    int fds[4 + kMaxKept];
+    int fds[2 + kViews];
+    static_assert(2 + kViews >= 4 + kMaxKept);
     size_t fd_count;
     bool truncated;  // the kernel had no room for all of the descriptors
 };

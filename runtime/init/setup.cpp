@@ -51,7 +51,7 @@ bool make_tmp(int root) {
     return done;
 }
 
-bool mount_all(int root, int sysfs, const char* size, Nesting nesting, const char*& object) {
+bool mount_all(int root, int devices, int sysfs, const char* size, Nesting nesting, const char*& object) {
     const Option shm[] = {{"mode", "1777"}, {"size", size}};
     char terminals_at_most[12];
     snprintf(terminals_at_most, sizeof(terminals_at_most), "%u", kTerminalsPerBox);
@@ -60,10 +60,7 @@ bool mount_all(int root, int sysfs, const char* size, Nesting nesting, const cha
     if (nesting == Nesting::kAllowed && !mount_whole_proc(root)) return false;
     if (!mount_fresh("proc", kNoEverything, kNoOptions, root, "proc")) return false;
     object = "/dev";
-    const char* const made = nesting == Nesting::kAllowed ? "/dev-nesting" : "/dev";
-    const int devices = sys_open_tree(AT_FDCWD, made, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-    if (devices < 0 || !attach_inside(devices, root, "dev")) return false;
-    close(devices);
+    if (!attach_inside(devices, root, "dev")) return false;
     object = "/dev/pts";  // every mount of it is an instance of its own
     const int terminals = fresh("devpts", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, pts);
     if (terminals < 0 || !attach_inside(terminals, root, "dev/pts")) return false;
@@ -226,21 +223,22 @@ bool set_up(const Packet& packet, Context& context, Reply& failed) {
     const size_t filters = (size_t{setup.box_filter} + setup.run_filter) * sizeof(sock_filter);
     if (packet.size < sizeof(Setup) || setup.type != MessageType::kSetup || setup.version != kProtocolVersion ||
         setup.box_filter > kMaxFilter || setup.run_filter > kMaxRunFilter || packet.size != sizeof(Setup) + filters ||
-        packet.fd_count != 1 + static_cast<size_t>(__builtin_popcount(setup.views)) || (setup.views >> kViews) != 0) {
+        packet.fd_count != 2 + static_cast<size_t>(__builtin_popcount(setup.views)) || (setup.views >> kViews) != 0) {
         errno = EPROTO;
         return fail(Stage::kReceive, "set-up");
     }
     const char* object = "";
     if (sys_mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return fail(Stage::kRoot, "propagation");
     const int root = packet.fds[0];
+    const int devices = packet.fds[1];
     if (sys_move_mount(root, "", AT_FDCWD, "/box", MOVE_MOUNT_F_EMPTY_PATH) != 0) return fail(Stage::kRoot, "/box");
     if (fchdir(root) != 0) return fail(Stage::kRoot, "/box");
     char size[24];
     snprintf(size, sizeof(size), "%llu", static_cast<unsigned long long>(setup.shm_bytes));
-    const int* next = packet.fds + 1;
+    const int* next = packet.fds + 2;
     int views[kViews];
     for (size_t i = 0; i < kViews; ++i) views[i] = (setup.views & (1U << i)) != 0 ? *next++ : -1;
-    if (!mount_all(root, views[kSysfs], size, setup.nesting, object)) return fail(Stage::kMount, object);
+    if (!mount_all(root, devices, views[kSysfs], size, setup.nesting, object)) return fail(Stage::kMount, object);
     if (!show_machine(setup, views, root, object)) return fail(Stage::kMachine, object);
     if (!mask_all(root, object)) return fail(Stage::kMask, object);
     if (!write_protect(root, object)) return fail(Stage::kMask, object);

@@ -48,6 +48,24 @@ leakless(daemon, 'the ranges of host ids of two boxes do not overlap', async () 
   assert.ok(Math.min(...maps) >= 536870912 && Math.abs(maps[0] - maps[1]) >= 65536, `${maps}`);
 });
 
+// Watches and locks belong to an inode: through one that two boxes have, each would hear of the other, and talk to it.
+leakless(daemon, 'no file system is in two boxes, but that of control groups, of which each sees its own', async () => {
+  const seen = [];
+  for (const box of [await daemon.box(), await daemon.box()]) {
+    const mounts = fs.readFileSync(`/proc/${initOf(box)}/mountinfo`, 'utf8').trim().split('\n').map((line) => line.split(' '));
+    seen.push(new Set(mounts.filter((fields) => !/^cgroup2?$/.test(fields[fields.indexOf('-') + 1])).map((fields) => fields[2])));
+  }
+  assert.ok(seen[0].size > 4);
+  assert.deepEqual([...seen[0]].filter((device) => seen[1].has(device)), []);
+});
+
+leakless(daemon, 'the input of a command to whom nobody gives any is its box\'s /dev/null', async () => {
+  const box = await daemon.box();
+  const [own, input] = (await box.sh('stat -L -c "%d %i %t:%T" /dev/null /proc/self/fd/0')).split('\n');
+  assert.equal(input, own);
+  assert.match(own, / 1:3$/);
+});
+
 function initOf(box) {
   return fs.readFileSync(`${unifiedGroup(daemon.name)}/c-local/b-${box.id}/init/cgroup.procs`, 'utf8').trim();
 }

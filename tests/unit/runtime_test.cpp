@@ -336,7 +336,18 @@ TEST_F(LinkTest, ACommandIsAHeaderAndItsStrings) {
     EXPECT_EQ(run.envc, 1U);
     EXPECT_EQ(run.uid, 1000U);
     EXPECT_EQ(run.tty, 0U);
+    EXPECT_EQ(run.choices, 0U);
     EXPECT_EQ(bytes.substr(sizeof(runtime::Run)), std::string("a\0\0B=c\0/d\0", 10));
+    EXPECT_EQ(fds, 4U);
+}
+
+TEST_F(LinkTest, WithoutInputInitIsTold) {
+    spec_.in = -1;
+    ASSERT_TRUE(link_.send(spec_).ok());
+    size_t fds = 0;
+    runtime::Run run{};
+    std::memcpy(&run, packet(fds).data(), sizeof(run));
+    EXPECT_EQ(run.choices, runtime::kNoInput);
     EXPECT_EQ(fds, 4U);
 }
 
