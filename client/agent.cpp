@@ -126,7 +126,7 @@ Result<void> prompt(const Api& api, const AgentOptions& options, const std::stri
     return watched;
 }
 
-Result<int> run(const Program& program, const AgentOptions& options) {
+Result<int> run_prompt(const Program& program, const AgentOptions& options) {
     const Api api = TRY(program.api());
     TRY(prompt(api, options, options.prompt));
     return 0;
@@ -172,7 +172,7 @@ void add_agent_command(CLI::App& app, Program& program) {
     command->add_option("PROMPT", options->prompt, "What it is to do")->required();
     command->add_option("-w,--workdir", options->folder, "Directory it works in")->type_name("DIR");
     command->add_flag("--json", options->json, "Its events, one JSON object a line, for programs");
-    run_on(command, program, options, run);
+    run_on(command, program, options, run_prompt);
     agent->callback([&program, agent, talking] {
         if (!agent->get_subcommands().empty()) return;
         program.action = [&program, talking] { return talk(program, *talking); };

@@ -1,5 +1,7 @@
 #include "client/api.h"
 
+#include "client/format.h"
+
 namespace hutch::client {
 
 Result<Json> Api::get(const std::string& target) const {
@@ -86,6 +88,14 @@ int64_t integer_of(const Json& object, const char* key) {
 
 uint64_t count_of(const Json& object, const char* key) {
     return static_cast<uint64_t>(std::max<int64_t>(integer_of(object, key), 0));
+}
+
+std::string size_of(const Json& object, const char* key) {
+    return format_size(count_of(object, key));
+}
+
+std::string cost_of(const Json& box) {
+    return format_cost(number_of(box, "total_compute_cost_usd") + number_of(box, "total_token_cost_usd"));
 }
 
 bool flag_of(const Json& object, const char* key) {

@@ -48,6 +48,10 @@ int64_t integer_of(const Json& object, const char* key);
 /// A size, a time or a number of things, which is never below 0.
 uint64_t count_of(const Json& object, const char* key);
 bool flag_of(const Json& object, const char* key);
+/// A count of bytes for people: "1.5G".
+std::string size_of(const Json& object, const char* key);
+/// What a box has cost, for people: "$0.0123".
+std::string cost_of(const Json& box);
 /// The object member `key`, or an empty one.
 Json object_of(const Json& object, const char* key);
 /// The array member `key`, or an empty one.

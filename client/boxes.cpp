@@ -13,10 +13,6 @@
 namespace hutch::client {
 namespace {
 
-double cost_of(const Json& box) {
-    return number_of(box, "total_compute_cost_usd") + number_of(box, "total_token_cost_usd");
-}
-
 struct BoxOptions {
     std::string box;
     bool json = false;
@@ -62,7 +58,7 @@ std::string describe_box(const Json& box) {
             {"Memory freed", reclaimed == 0 ? "" : format_size(static_cast<uint64_t>(reclaimed))},
             {"Ends", later(integer_of(box, "expires_at"))},
             {"CPU used", format_cpu(count_of(box, "total_cpu_ns"))},
-            {"Cost", format_cost(cost_of(box))},
+            {"Cost", cost_of(box)},
         },
         colour_for(STDOUT_FILENO));
 }

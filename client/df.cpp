@@ -12,10 +12,6 @@ struct DfOptions {
     bool json = false;
 };
 
-std::string size_of(const Json& json, const char* key) {
-    return format_size(count_of(json, key));
-}
-
 Result<int> df(const Program& program, const DfOptions& options) {
     const Api api = TRY(program.api());
     const Json space = TRY(api.get("/v2/df"));

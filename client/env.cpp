@@ -13,7 +13,7 @@ struct EnvOptions {
 };
 
 // All of them or none: one call.
-Result<int> change(const Program& program, const Json& what) {
+Result<int> change_variables(const Program& program, const Json& what) {
     const Api api = TRY(program.api());
     TRY(api.call("PATCH", kTarget, what));
     return 0;
@@ -21,14 +21,14 @@ Result<int> change(const Program& program, const Json& what) {
 
 // NAME alone is one of our own environment: so that a secret stands in no list of processes.
 Result<int> set(const Program& program, const EnvOptions& options) {
-    return change(program, {{"env_vars", TRY(variables_of("VARIABLE", options.variables))}});
+    return change_variables(program, {{"env_vars", TRY(variables_of("VARIABLE", options.variables))}});
 }
 
 Result<int> unset(const Program& program, const EnvOptions& options) {
-    return change(program, {{"unset", options.variables}});
+    return change_variables(program, {{"unset", options.variables}});
 }
 
-Result<int> list(const Program& program, const EnvOptions& options) {
+Result<int> list_variables(const Program& program, const EnvOptions& options) {
     const Api api = TRY(program.api());
     const Json answer = TRY(api.get(kTarget));
     const Json variables = answer.is_object() ? answer.value("env_vars", Json::object()) : Json::object();
@@ -53,7 +53,7 @@ void add_env_commands(CLI::App& app, Program& program) {
 
     CLI::App* command = add_command(*env, "ls", "List them; their values are not shown", "hutch env ls");
     add_json_flag(*command, options->json);
-    run_on(command, program, options, list);
+    run_on(command, program, options, list_variables);
 
     command = add_command(*env, "set", "Set variables, all of them or none",
                           "hutch env set API_URL=https://example.com TOKEN");

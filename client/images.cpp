@@ -12,6 +12,7 @@
 #include "client/process.h"
 #include "client/program.h"
 #include "client/relay.h"
+#include "client/settings.h"
 #include "client/source.h"
 #include "client/table.h"
 
@@ -20,13 +21,14 @@ namespace {
 
 struct ImageOptions {
     std::string name, file, user, workdir, from;
+    std::vector<std::string> variables;
     bool json = false;
     std::string wanted_by;  ///< the image that was asked for, where this one only comes first
 };
-using Options = std::shared_ptr<ImageOptions>;
+using ImageCommandOptions = std::shared_ptr<ImageOptions>;
 using Command = Result<int> (*)(const Program&, const ImageOptions&);
 
-CLI::App* add_image_command(CLI::App& parent, Program& program, Command run, const Options& options,
+CLI::App* add_image_command(CLI::App& parent, Program& program, Command run, const ImageCommandOptions& options,
                             const std::string& name, const std::string& description, const std::string& example) {
     CLI::App* command = add_command(parent, name, description, example);
     run_on(command, program, options, run);
@@ -39,8 +41,8 @@ Result<int> list(const Program& program, const ImageOptions& options) {
     if (options.json) return show_json(answer);
     Table table({"NAME", "ID", "PARENT", "SIZE", "LAYERS", "AGE"});
     for (const Json& image : array_of(answer, "images")) {
-        table.add({text_of(image, "name"), text_of(image, "id"), text_of(image, "parent"),
-                   format_size(count_of(image, "size_bytes")), std::to_string(array_of(image, "layers").size()),
+        table.add({text_of(image, "name"), text_of(image, "id"), text_of(image, "parent"), size_of(image, "size_bytes"),
+                   std::to_string(array_of(image, "layers").size()),
                    format_duration(time(nullptr) - integer_of(image, "created_at"))});
     }
     for (const Json& image : array_of(answer, "making")) {
@@ -73,7 +75,7 @@ Result<int> inspect(const Program& program, const ImageOptions& options) {
             {"Name", text_of(image, "name")},
             {"Id", text_of(image, "id")},
             {"Parent", text_of(image, "parent")},
-            {"Size", format_size(count_of(image, "size_bytes"))},
+            {"Size", size_of(image, "size_bytes")},
             {"Created", format_time(integer_of(image, "created_at"))},
             {"User", text_of(image, "user")},
             {"Work directory", text_of(image, "workdir")},
@@ -94,7 +96,11 @@ Result<int> show_image(const Json& image, const ImageOptions& options) {
     return options.json ? show_json(image) : show(printable(text_of(image, "name")) + "\n");
 }
 
-Result<int> put(const Program& program, const ImageOptions& options, const std::string& env, BodySource archive) {
+/// `variables` as NAME=VALUE.
+Result<int> put(const Program& program, const ImageOptions& options, const std::vector<std::string>& variables,
+                BodySource archive) {
+    std::string env;
+    for (const std::string& variable : variables) env += (env.empty() ? "" : "\n") + variable;
     std::string query;
     const std::pair<std::string, std::string> said[] = {
         {"user", options.user}, {"workdir", options.workdir}, {"env", env}, {"wanted_by", options.wanted_by}};
@@ -111,7 +117,10 @@ Result<int> put(const Program& program, const ImageOptions& options, const std::
 
 Result<int> import(const Program& program, const ImageOptions& options) {
     UniqueFd file = TRY(options.file == "-" ? duplicate(STDIN_FILENO) : open_at(AT_FDCWD, options.file, O_RDONLY));
-    return put(program, options, "", file_source(std::move(file), options.file));
+    const Json wanted = TRY(variables_of("--env", options.variables));
+    std::vector<std::string> variables;
+    for (const auto& [name, value] : wanted.items()) variables.push_back(name + "=" + value.get<std::string>());
+    return put(program, options, variables, file_source(std::move(file), options.file));
 }
 
 /// Where the recipes that come with Hutch are: HUTCH_SHARE, the source tree for a program run from its build
@@ -205,20 +214,17 @@ Result<int> build(const Program& program, const ImageOptions& options) {
     if (access(recipe.c_str(), F_OK) != 0) return build_from_script(program, options, recipe + ".sh");
     const Api api = TRY(program.api());
     TRY(api.get("/v2/host"));  // a missing daemon is better known before minutes of work
-    std::string env;
-    for (const std::string& variable : said_by(TRY(read_recipe(options.name, recipe)), "env")) {
-        env += (env.empty() ? "" : "\n") + variable;
-    }
+    const auto variables = said_by(TRY(read_recipe(options.name, recipe)), "env");
     // Killed in any way, we take the recipe with us: it may write nothing for minutes, and would not notice.
     Process process = TRY(Process::start(recipe, {"setpriv", "--pdeathsig", "TERM", recipe}));
-    return put(program, options, env, process_source(std::move(process)));
+    return put(program, options, variables, process_source(std::move(process)));
 }
 
-void add_name(CLI::App& command, const Options& options) {
+void add_name(CLI::App& command, const ImageCommandOptions& options) {
     command.add_option("NAME", options->name, "Name of the image")->required();
 }
 
-void add_image(CLI::App& command, const Options& options) {
+void add_image(CLI::App& command, const ImageCommandOptions& options) {
     command.add_option("IMAGE", options->name, "Name of the image")->required();
 }
 
@@ -231,6 +237,9 @@ void add_import(CLI::App& image, Program& program) {
     command->add_option("FILE", options->file, "The archive; `-` is standard input")->required();
     command->add_option("--user", options->user, "User its commands run as")->type_name("USER");
     command->add_option("--workdir", options->workdir, "Directory its commands run in")->type_name("DIR");
+    command->add_option("-e,--env", options->variables, "Variable for its commands; NAME alone: as it is here")
+        ->type_name("NAME=VALUE")
+        ->allow_extra_args(false);
     add_json_flag(*command, options->json);
 }
 

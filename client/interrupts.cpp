@@ -13,7 +13,7 @@ namespace hutch::client {
 namespace {
 
 // For a command whose terminal, or whose reader, is gone: nobody will ask a second time.
-constexpr int kPatienceMs = 10'000;
+constexpr int kInterruptPatienceMs = 10'000;
 
 void end_by(int signal) {
     (void)std::signal(signal, SIG_DFL);
@@ -82,7 +82,7 @@ void Interrupts::pass_on(int signal) {
 
 bool Interrupts::tell(const char* signal, bool alone) const {
     Json body = {{"signal", signal}};
-    if (alone) body["cancel_after"] = kPatienceMs;
+    if (alone) body["cancel_after"] = kInterruptPatienceMs;
     return ask("/signal", body);
 }
 

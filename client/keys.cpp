@@ -43,13 +43,13 @@ struct LimitOptions {
     bool json = false;
 };
 
-Result<int> add(const Program& program, const KeyOptions& options) {
+Result<int> add_key(const Program& program, const KeyOptions& options) {
     const Api api = TRY(program.api());
     const Json key = TRY(api.call("POST", "/v2/keys", {{"name", options.name}}));
     return options.json ? show_json(key) : show(printable(text_of(key, "key")) + "\n");
 }
 
-Result<int> remove(const Program& program, const KeyOptions& options) {
+Result<int> remove_key(const Program& program, const KeyOptions& options) {
     const Api api = TRY(program.api());
     TRY(api.call("DELETE", "/v2/keys/" + percent_encode(options.name)));
     return 0;
@@ -84,7 +84,7 @@ std::vector<Cell> share_cells(const Json& of) {
     return cells;
 }
 
-Result<int> list(const Program& program, const KeyOptions& options) {
+Result<int> list_keys(const Program& program, const KeyOptions& options) {
     const Api api = TRY(program.api());
     const Json answer = TRY(api.get("/v2/keys"));
     if (options.json) return show_json(answer);
@@ -191,20 +191,20 @@ void add_key_commands(CLI::App& app, Program& program) {
         add_command(*key, "add", "Make a key and print it; it is shown this once", "hutch key add alice");
     command->add_option("NAME", options->name, "The customer it is for")->required();
     add_json_flag(*command, options->json);
-    run_on(command, program, options, add);
+    run_on(command, program, options, add_key);
 
     command = add_command(*key, "rm",
                           "Accept a key no more\n\nWhat is the customer's stays; a key of the same name has it again.",
                           "hutch key rm alice");
     command->add_option("NAME", options->name, "Its customer")->required();
-    run_on(command, program, options, remove);
+    run_on(command, program, options, remove_key);
 
     add_limit_command(*key, program);
     add_model_key_commands(*key, program, options);
     command = add_command(*key, "ls", "List the customers that have a key, with what each takes and may take",
                           "hutch key ls");
     add_json_flag(*command, options->json);
-    run_on(command, program, options, list);
+    run_on(command, program, options, list_keys);
 }
 
 }  // namespace hutch::client

@@ -25,10 +25,6 @@ Cell status_of(const Json& box) {
     return {status, tone_of_status(status)};
 }
 
-std::string cost_of(const Json& box) {
-    return format_cost(number_of(box, "total_compute_cost_usd") + number_of(box, "total_token_cost_usd"));
-}
-
 const std::vector<Column>& all_columns() {
     static const std::vector<Column> kColumns = {
         {"name", [](const Json& box) { return Cell(text_of(box, "name")); }},
@@ -153,7 +149,7 @@ Result<int> watch(const Api& api, const ListOptions& options) {
     return Error{ErrorKind::kSystem, 0, "hutchd is shutting down"};
 }
 
-Result<int> list(const Program& program, const ListOptions& options) {
+Result<int> list_boxes(const Program& program, const ListOptions& options) {
     TRY(chosen_columns(options.format));
     const Api api = TRY(program.api());
     if (options.watch) return watch(api, options);
@@ -178,7 +174,7 @@ void add_list_command(CLI::App& app, Program& program) {
     command->add_flag("--all", options->selection.all, "Those of all customers; over the Unix socket only");
     CLI::Option* json = command->add_flag("--json", options->json, "Print the API's own JSON, for programs");
     json->excludes(quiet)->excludes(format);
-    run_on(command, program, options, list);
+    run_on(command, program, options, list_boxes);
 }
 
 }  // namespace hutch::client

@@ -11,7 +11,7 @@ struct ChangeOptions : NetworkOptions {
 };
 
 // Without a mode it tells the policy there is.
-Result<int> change(const Program& program, const ChangeOptions& options) {
+Result<int> change_network(const Program& program, const ChangeOptions& options) {
     Json policy;
     if (options.mode.empty()) {
         if (!options.allow.empty() || !options.deny.empty()) TRY(network_policy(options));
@@ -72,7 +72,7 @@ void add_network_command(CLI::App& app, Program& program) {
     check_mode(command->add_option("MODE", options->mode, "allow-all, deny-all or custom; none: show it"));
     add_networks(*command, *options);
     add_json_flag(*command, options->json);
-    run_on(command, program, options, change);
+    run_on(command, program, options, change_network);
 }
 
 }  // namespace hutch::client

@@ -50,7 +50,7 @@ Result<int> run_and_keep(const Api& api, const Program& program, RunOptions opti
     return exec_in_box(api, program.command, options.command);
 }
 
-Result<int> run(Program& program, RunOptions options) {
+Result<int> run_command(Program& program, RunOptions options) {
     program.failure = kExecFailed;
     if (program.command.empty() && !options.command.detach && isatty(STDIN_FILENO) == 1) {
         options.command.interactive = options.command.terminal = true;
@@ -79,7 +79,7 @@ void add_run_command(CLI::App& app, Program& program) {
     add_exec_options(*command, options->command);
     remove->excludes("--detach");
     add_create_options(*command, options->box);
-    run_on(command, program, options, run);
+    run_on(command, program, options, run_command);
 }
 
 }  // namespace hutch::client

@@ -11,13 +11,13 @@
 namespace hutch::client {
 namespace {
 
-struct RunOptions {
+struct RunsOptions {
     std::string box, run;
     bool json = false;
 };
-using Options = std::shared_ptr<RunOptions>;
+using Options = std::shared_ptr<RunsOptions>;
 
-std::string run_target(const RunOptions& options, const std::string& rest = "") {
+std::string run_target(const RunsOptions& options, const std::string& rest = "") {
     return box_target(options.box, "/runs/" + percent_encode(options.run) + rest);
 }
 
@@ -30,7 +30,7 @@ std::string shortened(const std::string& text, size_t most) {
     return text.size() <= most ? text : text.substr(0, most - 3) + "...";
 }
 
-Result<int> list(const Program& program, const RunOptions& options) {
+Result<int> list(const Program& program, const RunsOptions& options) {
     const Api api = TRY(program.api());
     const Json answer = TRY(api.get(box_target(options.box, "/runs")));
     if (options.json) return show_json(answer);
@@ -48,7 +48,7 @@ Result<int> list(const Program& program, const RunOptions& options) {
 }
 
 // What is kept of the output, then the rest as it comes.
-Result<int> attach(Program& program, const RunOptions& options) {
+Result<int> attach(Program& program, const RunsOptions& options) {
     program.failure = kExecFailed;
     const Api api = TRY(program.api());
     const Json before = TRY(api.get(run_target(options)));
@@ -60,7 +60,7 @@ Result<int> attach(Program& program, const RunOptions& options) {
     return TRY_IN("run " + options.run, exit_code_of(ending, "run " + options.run));
 }
 
-Result<int> cancel(const Program& program, const RunOptions& options) {
+Result<int> cancel(const Program& program, const RunsOptions& options) {
     const Api api = TRY(program.api());
     TRY(api.call("POST", run_target(options, "/cancel")));
     return 0;
@@ -71,7 +71,7 @@ Result<int> cancel(const Program& program, const RunOptions& options) {
 void add_runs_commands(CLI::App& app, Program& program) {
     const auto add = [&](const char* name, const char* description, const char* example) {
         CLI::App* command = add_command(app, name, description, example);
-        auto options = std::make_shared<RunOptions>();
+        auto options = std::make_shared<RunsOptions>();
         add_box(*command, options->box);
         return std::pair(command, options);
     };

@@ -79,7 +79,7 @@ class Input {
 };
 
 // For a command whose terminal, or whose reader, is gone.
-constexpr int kPatienceMs = 10'000;
+constexpr int kSessionPatienceMs = 10'000;
 
 class Session {
   public:
@@ -139,7 +139,7 @@ class Session {
     void send_signal(const char* name, bool alone) {
         end_.interrupted = true;
         Json text = {{"signal", name}};
-        if (alone) text["cancel_after"] = kPatienceMs;
+        if (alone) text["cancel_after"] = kSessionPatienceMs;
         queue({text.dump(), Frame::Kind::kText});
     }
 

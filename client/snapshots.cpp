@@ -23,7 +23,7 @@ Result<int> take(const Program& program, const SnapshotOptions& options) {
     return options.json ? show_json(snapshot) : show(printable(text_of(snapshot, "id")) + "\n");
 }
 
-Result<int> list(const Program& program, const SnapshotOptions& options) {
+Result<int> list_snapshots(const Program& program, const SnapshotOptions& options) {
     const Api api = TRY(program.api());
     const Json answer = TRY(api.get(options.box.empty() ? "/v2/box/snapshots" : box_target(options.box, "/snapshots")));
     if (options.json) return show_json(answer);
@@ -31,12 +31,12 @@ Result<int> list(const Program& program, const SnapshotOptions& options) {
     for (const Json& snapshot : array_of(answer, "snapshots")) {
         table.add({text_of(snapshot, "id"), text_of(snapshot, "name"), text_of(snapshot, "box_id"),
                    format_duration(time(nullptr) - integer_of(snapshot, "created_at")),
-                   format_size(count_of(snapshot, "size_bytes"))});
+                   size_of(snapshot, "size_bytes")});
     }
     return show(table.text(colour_for(STDOUT_FILENO)));
 }
 
-Result<int> remove(const Program& program, const SnapshotOptions& options) {
+Result<int> remove_snapshots(const Program& program, const SnapshotOptions& options) {
     const Api api = TRY(program.api());
     TRY(api.call("DELETE", "/v2/box/snapshots", {{"ids", options.ids}}));
     return 0;
@@ -132,13 +132,13 @@ void add_snapshot(CLI::App& app, Program& program) {
     command = add_command(*snapshot, "ls", "List snapshots, of one box or all", "hutch snapshot ls web");
     add_box(*command, options->box)->required(false);
     add_json_flag(*command, options->json);
-    run_on(command, program, options, list);
+    run_on(command, program, options, list_snapshots);
 
     options = std::make_shared<SnapshotOptions>();
     command = add_command(*snapshot, "rm", "Delete snapshots; boxes made from them keep their files",
                           "hutch snapshot rm deps-installed");
     command->add_option("SNAPSHOT", options->ids, "Their names or ids")->required();
-    run_on(command, program, options, remove);
+    run_on(command, program, options, remove_snapshots);
 }
 
 }  // namespace

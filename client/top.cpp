@@ -53,10 +53,6 @@ std::vector<Row> rows_of(const Look& before, const Look& now) {
     return rows;
 }
 
-std::string size_of(const Json& stats, const char* key) {
-    return format_size(count_of(stats, key));
-}
-
 std::string table_of(const std::vector<Row>& rows, size_t most) {
     Table table({"NAME", "ID", "STATUS", "CPU", "MEMORY", "LIMIT", "DISK"});
     for (const Row& row : rows) {

@@ -14,8 +14,7 @@ struct UsageOptions {
 };
 
 std::string traffic(const Json& usage) {
-    return format_size(count_of(usage, "network_sent_bytes")) + " sent, " +
-           format_size(count_of(usage, "network_received_bytes")) + " received";
+    return size_of(usage, "network_sent_bytes") + " sent, " + size_of(usage, "network_received_bytes") + " received";
 }
 
 std::string storage(const Json& usage) {
@@ -38,8 +37,7 @@ std::string explain(const Json& usage, const Json& rates, Colour colour) {
     table.add({Cell("Storage"), storage(usage) + " = " + format_amount(gb_months) + " GB-months",
                format_cost(number_of(rates, "gb_month_usd")) + " per GB-month",
                format_cost(number_of(usage, "storage_cost_usd"))});
-    table.add(
-        {Cell("Memory"), format_size(count_of(usage, "memory_peak_bytes")) + " at most", Cell("free"), format_cost(0)});
+    table.add({Cell("Memory"), size_of(usage, "memory_peak_bytes") + " at most", Cell("free"), format_cost(0)});
     table.add({Cell("Network"), traffic(usage), Cell("free"), format_cost(0)});
     table.add({Cell("Total"), Cell(""), Cell(""), format_cost(number_of(usage, "cost_usd"))});
     return table.text(colour);
@@ -77,9 +75,9 @@ Result<int> show_all(const Api& api, const UsageOptions& options) {
                    {text_of(box, "box_id"), deleted ? Tone::kDim : Tone::kPlain},
                    format_cpu(count_of(box, "cpu_ns")),
                    storage(box),
-                   format_size(count_of(box, "memory_peak_bytes")),
-                   format_size(count_of(box, "network_sent_bytes")),
-                   format_size(count_of(box, "network_received_bytes")),
+                   size_of(box, "memory_peak_bytes"),
+                   size_of(box, "network_sent_bytes"),
+                   size_of(box, "network_received_bytes"),
                    format_cost(number_of(box, "cost_usd"))});
     }
     return show(table.text(colour) + "\nAll boxes, " + text_of(usage, "period") + "\n" +

@@ -10,8 +10,16 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_L
   target_compile_options(hutch_flags INTERFACE -Wno-restrict -Wno-array-bounds -Wno-maybe-uninitialized
     -Wno-stringop-overflow -Wno-mismatched-new-delete)
 endif()
+# Files that are compiled together name each other's types, and GCC takes all but the first for headers.
+if(CMAKE_UNITY_BUILD)
+  target_compile_options(hutch_flags INTERFACE -Wno-subobject-linkage)
+endif()
 # Nothing that the program calls through can be changed after its start, and no stack is executable.
 target_link_options(hutch_flags INTERFACE -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack)
+# An overflow that is found ends the program. Not -fcf-protection: the kernel enforces it only where the C library is
+# built with it, and Debian's is not.
+set(hardened $<AND:$<NOT:$<CONFIG:Debug>>,$<STREQUAL:${HUTCH_SANITIZE},>>)
+target_compile_options(hutch_flags INTERFACE "$<${hardened}:-fstack-protector-strong;-U_FORTIFY_SOURCE;-D_FORTIFY_SOURCE=3>")
 target_include_directories(hutch_flags INTERFACE ${CMAKE_SOURCE_DIR})
 
 add_library(hutch_sanitize INTERFACE)

@@ -15,11 +15,11 @@
 namespace hutch::daemon {
 namespace {
 
-constexpr size_t kMostWaiting = 256 << 10;  // bytes of an answer that nobody has read yet
-constexpr size_t kMostHead = 64 << 10;      // bytes of its headers, with those that come before and after it
-constexpr long kMostIdle = 64;              // connections kept for later calls
-constexpr long kSilence = 600;              // seconds: a model may think for minutes without a word
-constexpr int kLongestPoll = 60'000;        // ms; whatever happens ends it earlier
+constexpr size_t kMostAnswerWaiting = 256 << 10;  // bytes of an answer that nobody has read yet
+constexpr size_t kMostHead = 64 << 10;            // bytes of its headers, with those that come before and after it
+constexpr long kMostIdle = 64;                    // connections kept for later calls
+constexpr long kSilence = 600;                    // seconds: a model may think for minutes without a word
+constexpr int kLongestPoll = 60'000;              // ms; whatever happens ends it earlier
 
 enum class Order { kStart, kGoOn, kBreakOff };
 
@@ -119,7 +119,7 @@ size_t take_header(char* data, size_t, size_t size, void* into) {
 size_t take_body(char* data, size_t, size_t size, void* into) {
     auto& call = *static_cast<Fetch::Call*>(into);
     const std::lock_guard guard(call.mutex);
-    if (!call.waiting.empty() && call.waiting.size() + size > kMostWaiting) {
+    if (!call.waiting.empty() && call.waiting.size() + size > kMostAnswerWaiting) {
         call.paused = true;
         return CURL_WRITEFUNC_PAUSE;  // the piece is offered again
     }

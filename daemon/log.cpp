@@ -15,7 +15,7 @@
 namespace hutch::daemon {
 namespace {
 
-constexpr size_t kMostWaiting = 1 << 20;  // bytes of lines that nobody has read yet
+constexpr size_t kMostLogWaiting = 1 << 20;  // bytes of lines that nobody has read yet
 constexpr std::chrono::seconds kLastWords{1};
 
 LogFormat& chosen() {
@@ -97,7 +97,7 @@ std::string line_of(LogLevel level, const std::string& message) {
 
 LogQueue& queue() {
     static LogQueue& lines = []() -> LogQueue& {
-        auto* const made = new LogQueue(kMostWaiting, [](uint64_t dropped) {
+        auto* const made = new LogQueue(kMostLogWaiting, [](uint64_t dropped) {
             return line_of(LogLevel::kWarning,
                            fmt::format("{} lines of the log were dropped: its reader was too slow", dropped));
         });

@@ -34,9 +34,9 @@ size_t distance(std::string_view from, std::string_view to) {
 }
 
 /// Takes values into a Config, from the command line first.
-class Reader {
+class SettingReader {
   public:
-    explicit Reader(Settings& settings) : settings_(settings), options_(options_of(settings.config)) {}
+    explicit SettingReader(Settings& settings) : settings_(settings), options_(options_of(settings.config)) {}
 
     void read_arguments(std::span<const char* const> arguments);
     void read_file();
@@ -54,12 +54,12 @@ class Reader {
     std::optional<std::string> file_;
 };
 
-const Setting* Reader::find(const std::string& name) const {
+const Setting* SettingReader::find(const std::string& name) const {
     const auto found = std::find_if(options_.begin(), options_.end(), [&](const Setting& o) { return o.name == name; });
     return found == options_.end() ? nullptr : &*found;
 }
 
-std::string Reader::nearest(const std::string& name, const std::string& dashes) const {
+std::string SettingReader::nearest(const std::string& name, const std::string& dashes) const {
     constexpr size_t kFar = 3;
     const auto best = std::min_element(options_.begin(), options_.end(), [&](const Setting& a, const Setting& b) {
         return distance(name, a.name) < distance(name, b.name);
@@ -68,14 +68,14 @@ std::string Reader::nearest(const std::string& name, const std::string& dashes) 
     return fmt::format("; did you mean '{}{}'?", dashes, best->name);
 }
 
-void Reader::take(const Setting& option, const std::string& value, const std::string& shown,
-                  const std::string& origin) {
+void SettingReader::take(const Setting& option, const std::string& value, const std::string& shown,
+                         const std::string& origin) {
     if (!option.set(value)) return complain(fmt::format("{} must be {}, not '{}'", shown, option.allowed, value));
     settings_.origins[option.name] = origin;
 }
 
-void Reader::read_argument(const std::string& name, std::optional<std::string> value,
-                           std::span<const char* const>& rest) {
+void SettingReader::read_argument(const std::string& name, std::optional<std::string> value,
+                                  std::span<const char* const>& rest) {
     const Setting* const option = find(name);
     if (option == nullptr && name != "config") {
         return complain(fmt::format("unknown option '--{}'{}", name, nearest(name, "--")));
@@ -96,7 +96,7 @@ void Reader::read_argument(const std::string& name, std::optional<std::string> v
     }
 }
 
-void Reader::read_arguments(std::span<const char* const> arguments) {
+void SettingReader::read_arguments(std::span<const char* const> arguments) {
     bool named = false;
     while (!arguments.empty()) {
         const std::string argument = arguments.front();
@@ -116,7 +116,7 @@ void Reader::read_arguments(std::span<const char* const> arguments) {
     }
 }
 
-void Reader::read_entry(const TomlEntry& entry) {
+void SettingReader::read_entry(const TomlEntry& entry) {
     const std::string origin = fmt::format("{}:{}", *file_, entry.line);
     const Setting* const option = find(entry.name);
     if (option == nullptr) {
@@ -135,7 +135,7 @@ void Reader::read_entry(const TomlEntry& entry) {
     take(*option, entry.value, fmt::format("{}: {}", origin, entry.name), origin);
 }
 
-void Reader::read_file() {
+void SettingReader::read_file() {
     const bool asked = file_.has_value();
     if (!asked) file_ = kConfigFile;
     const auto text = read_trusted(*file_, kOthersMayWrite);
@@ -176,7 +176,7 @@ Config defaults() {
 
 Settings read_settings(std::span<const char* const> arguments) {
     Settings settings;
-    Reader reader(settings);
+    SettingReader reader(settings);
     reader.read_arguments(arguments);
     if (settings.subcommand == Subcommand::kServe || settings.subcommand == Subcommand::kDoctor ||
         settings.subcommand == Subcommand::kCheckConfig) {

@@ -10,7 +10,7 @@ namespace hutch::netns {
 namespace {
 
 constexpr int kReceiveBuffer = 4 << 20;  // a firewall of others may be loaded with many thousand elements
-constexpr size_t kPiece = 64 << 10;
+constexpr size_t kEventsAtOnce = 64 << 10;
 
 constexpr unsigned message(unsigned type) {
     return NFNL_SUBSYS_NFTABLES << 8U | type;
@@ -65,7 +65,7 @@ Result<NftEvents> NftEvents::open(const std::string& table) {
 
 Result<std::optional<std::vector<NftCommit>>> NftEvents::take() {
     std::vector<NftCommit> commits;
-    std::vector<char> buffer(kPiece);
+    std::vector<char> buffer(kEventsAtOnce);
     for (;;) {
         const ssize_t size = recv(fd(), buffer.data(), buffer.size(), MSG_DONTWAIT);
         if (size < 0 && errno == EINTR) continue;

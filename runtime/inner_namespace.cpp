@@ -31,7 +31,7 @@
 namespace hutch::runtime {
 namespace {
 
-struct Journey {
+struct Errand {
     int outer = -1;
     int said = -1, heard = -1;  ///< ends of a pipe
     const char* map = nullptr;
@@ -45,9 +45,9 @@ struct Journey {
     for (;;) syscall(SYS_exit, 0);
 }
 
-HUTCH_CHILD_CODE void fail(Journey& journey, const char* step) {
-    journey.failed_code = errno;
-    journey.failed_step = step;
+HUTCH_CHILD_CODE void fail(Errand& errand, const char* step) {
+    errand.failed_code = errno;
+    errand.failed_step = step;
 }
 
 HUTCH_CHILD_CODE bool write_text(const char* path, const char* text) {
@@ -60,20 +60,20 @@ HUTCH_CHILD_CODE bool write_text(const char* path, const char* text) {
     return written;
 }
 
-HUTCH_CHILD_CODE void become_inner(Journey& journey) {
+HUTCH_CHILD_CODE void become_inner(Errand& errand) {
     if (sys_setgroups(0, nullptr) != 0 || sys_setresgid(0) != 0 || sys_setresuid(0) != 0) {
-        return fail(journey, "becoming its root");
+        return fail(errand, "becoming its root");
     }
-    if (syscall(SYS_unshare, CLONE_NEWUSER) != 0) return fail(journey, "making one within it");
+    if (syscall(SYS_unshare, CLONE_NEWUSER) != 0) return fail(errand, "making one within it");
     syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);  // a change of credentials would have undone it
-    journey.inner = static_cast<int>(syscall(SYS_openat, AT_FDCWD, "/proc/self/ns/user", O_RDONLY | O_CLOEXEC));
-    if (journey.inner < 0) fail(journey, "opening the one within");
+    errand.inner = static_cast<int>(syscall(SYS_openat, AT_FDCWD, "/proc/self/ns/user", O_RDONLY | O_CLOEXEC));
+    if (errand.inner < 0) fail(errand, "opening the one within");
 }
 
-HUTCH_CHILD_CODE int make(void* its_journey) {
-    auto& journey = *static_cast<Journey*>(its_journey);
-    become_inner(journey);
-    syscall(SYS_write, journey.said, "1", 1);
+HUTCH_CHILD_CODE int make(void* its_errand) {
+    auto& errand = *static_cast<Errand*>(its_errand);
+    become_inner(errand);
+    syscall(SYS_write, errand.said, "1", 1);
     for (;;) syscall(SYS_pause);
 }
 
@@ -91,30 +91,30 @@ HUTCH_CHILD_CODE bool write_map(pid_t maker, const char* file, const char* map) 
     return write_text(path, map);
 }
 
-HUTCH_CHILD_CODE void write_settings(Journey& journey) {
+HUTCH_CHILD_CODE void write_settings(Errand& errand) {
     // The namespace inherits it as a limit of all its processes together, which the box's pids group is for.
     const rlimit none{RLIM_INFINITY, RLIM_INFINITY};
     syscall(SYS_prlimit64, 0, RLIMIT_NPROC, &none, nullptr);
-    if (syscall(SYS_setns, journey.outer, CLONE_NEWUSER) != 0) return fail(journey, "joining the user namespace");
+    if (syscall(SYS_setns, errand.outer, CLONE_NEWUSER) != 0) return fail(errand, "joining the user namespace");
     for (const NamespaceLimit& limit : kNamespaceLimits) {
-        if (!write_text(limit.file, limit.most)) return fail(journey, limit.file);
+        if (!write_text(limit.file, limit.most)) return fail(errand, limit.file);
     }
-    const pid_t maker = clone(make, journey.maker_stack_end, CLONE_VM | CLONE_FILES | SIGCHLD, &journey);
-    if (maker < 0) return fail(journey, "cloning");
+    const pid_t maker = clone(make, errand.maker_stack_end, CLONE_VM | CLONE_FILES | SIGCHLD, &errand);
+    if (maker < 0) return fail(errand, "cloning");
     char byte = 0;
-    while (syscall(SYS_read, journey.heard, &byte, 1) < 0 && errno == EINTR) {
+    while (syscall(SYS_read, errand.heard, &byte, 1) < 0 && errno == EINTR) {
     }
-    if (journey.failed_step == nullptr &&
-        (!write_map(maker, "/uid_map", journey.map) || !write_map(maker, "/gid_map", journey.map))) {
-        fail(journey, "mapping the ids of the one within");
+    if (errand.failed_step == nullptr &&
+        (!write_map(maker, "/uid_map", errand.map) || !write_map(maker, "/gid_map", errand.map))) {
+        fail(errand, "mapping the ids of the one within");
     }
     syscall(SYS_kill, maker, SIGKILL);
     while (syscall(SYS_wait4, maker, nullptr, 0, nullptr) < 0 && errno == EINTR) {
     }
 }
 
-HUTCH_CHILD_CODE int write_and_leave(void* its_journey) {
-    write_settings(*static_cast<Journey*>(its_journey));
+HUTCH_CHILD_CODE int write_and_leave(void* its_errand) {
+    write_settings(*static_cast<Errand*>(its_errand));
     leave();
 }
 
@@ -128,22 +128,21 @@ Result<UniqueFd> make_inner_namespace(const UniqueFd& outer, const std::string& 
     constexpr size_t kStack = 16 * 1024;
     alignas(16) char writer_stack[kStack];
     alignas(16) char maker_stack[kStack];
-    Journey journey{.outer = outer.get(),
-                    .said = said.get(),
-                    .heard = heard.get(),
-                    .map = map.c_str(),
-                    .maker_stack_end = maker_stack + kStack};
+    Errand errand{.outer = outer.get(),
+                  .said = said.get(),
+                  .heard = heard.get(),
+                  .map = map.c_str(),
+                  .maker_stack_end = maker_stack + kStack};
     pid_t writer = 0;
     {
         const BlockedSignals blocked;
-        writer =
-            clone(write_and_leave, writer_stack + kStack, CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, &journey);
+        writer = clone(write_and_leave, writer_stack + kStack, CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, &errand);
     }
     if (writer < 0) return errno_error("cloning");
     while (waitpid(writer, nullptr, 0) < 0 && errno == EINTR) {
     }
-    UniqueFd inner(journey.inner);
-    if (journey.failed_step != nullptr) return errno_error(journey.failed_step, journey.failed_code);
+    UniqueFd inner(errand.inner);
+    if (errand.failed_step != nullptr) return errno_error(errand.failed_step, errand.failed_code);
     return inner;
 }
 

@@ -8,9 +8,9 @@ namespace {
 using Kind = Option::Kind;
 
 // Of a call that fails, each after twice the time: little more than a minute, which is what the other programs take.
-constexpr const char* kRetries = "7";
+constexpr const char* kClaudeRetries = "7";
 
-const std::vector<Option>& options() {
+const std::vector<Option>& claude_options() {
     static const std::vector<Option> kOptions = {
         {"maxTurns", Kind::kWholeNumber},
         {"maxBudgetUsd", Kind::kNumber},
@@ -156,7 +156,7 @@ void add_options(Invocation& how, const Json& chosen) {
 
 // Not with --strict-mcp-config: those that the box itself configures are there too. What could be a secret, or would be
 // taken for a variable, is a variable.
-void add_servers(Invocation& how, const std::vector<McpServer>& servers) {
+void add_servers_to_claude(Invocation& how, const std::vector<McpServer>& servers) {
     if (servers.empty()) return;
     Json config;
     for (const McpServer& server : servers) {
@@ -187,7 +187,7 @@ class Claude final : public Harness {
     }
     [[nodiscard]] bool holds_to_schema() const override { return true; }
     [[nodiscard]] Result<void> check(const Json& chosen) const override {
-        return check_options(chosen, options(), name());
+        return check_options(chosen, claude_options(), name());
     }
     [[nodiscard]] std::unique_ptr<Transcript> transcript() const override {
         return std::make_unique<ClaudeTranscript>();
@@ -216,8 +216,8 @@ class Claude final : public Harness {
         if (!prompt.session.empty()) how.argv.insert(how.argv.end(), {"--resume", prompt.session});
         if (!prompt.schema.is_null()) how.argv.insert(how.argv.end(), {"--json-schema", dump(prompt.schema)});
         add_options(how, prompt.options);
-        add_servers(how, mcp_servers_of(agent));
-        how.env.emplace_back("CLAUDE_CODE_MAX_RETRIES", kRetries);
+        add_servers_to_claude(how, mcp_servers_of(agent));
+        how.env.emplace_back("CLAUDE_CODE_MAX_RETRIES", kClaudeRetries);
         return how;
     }
 };

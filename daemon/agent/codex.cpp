@@ -8,10 +8,10 @@ namespace {
 using Kind = Option::Kind;
 
 // Of a call that fails, each after twice the time: a minute, which is what the other programs take.
-constexpr int kRetries = 8;
+constexpr int kCodexRetries = 8;
 constexpr const char* kSchemaFile = "/tmp/.hutch-answer-schema.json";
 
-const std::vector<Option>& options() {
+const std::vector<Option>& codex_options() {
     static const std::vector<Option> kOptions = {
         {"model_reasoning_effort", Kind::kText, {"none", "minimal", "low", "medium", "high", "xhigh"}},
         {"model_reasoning_summary", Kind::kText, {"auto", "concise", "detailed", "none"}},
@@ -104,7 +104,7 @@ std::string table(const Pairs& entries) {
 }
 
 // Required: one that is not would be waited for by nobody, and its tools be missing when the prompt begins.
-void add_servers(Invocation& how, const std::vector<McpServer>& servers) {
+void add_servers_to_codex(Invocation& how, const std::vector<McpServer>& servers) {
     for (const McpServer& server : servers) {
         Pairs entries{{"required", "true"}, {"startup_timeout_sec", std::to_string(kMcpStartSeconds)}};
         if (server.package.empty()) {
@@ -132,7 +132,7 @@ class Codex final : public Harness {
     }
     [[nodiscard]] bool holds_to_schema() const override { return true; }
     [[nodiscard]] Result<void> check(const Json& chosen) const override {
-        return check_options(chosen, options(), name());
+        return check_options(chosen, codex_options(), name());
     }
     [[nodiscard]] std::unique_ptr<Transcript> transcript() const override {
         return std::make_unique<CodexTranscript>();
@@ -157,7 +157,7 @@ class Codex final : public Harness {
             set("model_providers.hutch.env_key", "HUTCH_MODEL_TOKEN");
             set("model_providers.hutch.wire_api", "responses");
             set("model_providers.hutch.request_max_retries", 0);  // its tries multiply
-            set("model_providers.hutch.stream_max_retries", kRetries);
+            set("model_providers.hutch.stream_max_retries", kCodexRetries);
             how.env.emplace_back("HUTCH_MODEL_TOKEN", access->token);
         }
         for (const auto& [name, value] : prompt.options.items()) {
@@ -167,7 +167,7 @@ class Codex final : public Harness {
                 set(name, value);
             }
         }
-        add_servers(how, mcp_servers_of(agent));
+        add_servers_to_codex(how, mcp_servers_of(agent));
         if (!prompt.schema.is_null()) {
             how.files.emplace_back(kSchemaFile, dump(prompt.schema));
             how.argv.insert(how.argv.end(), {"--output-schema", kSchemaFile});

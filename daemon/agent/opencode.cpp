@@ -7,7 +7,7 @@ namespace {
 
 using Kind = Option::Kind;
 
-const std::vector<Option>& options() {
+const std::vector<Option>& opencode_options() {
     static const std::vector<Option> kOptions = {
         {"reasoningEffort", Kind::kText, {"low", "medium", "high"}},
         {"textVerbosity", Kind::kText, {"low", "medium", "high"}},
@@ -102,7 +102,7 @@ class Opencode final : public Harness {
     }
     [[nodiscard]] bool holds_to_schema() const override { return false; }
     [[nodiscard]] Result<void> check(const Json& chosen) const override {
-        return check_options(chosen, options(), name());
+        return check_options(chosen, opencode_options(), name());
     }
     [[nodiscard]] std::unique_ptr<Transcript> transcript() const override {
         return std::make_unique<OpencodeTranscript>();

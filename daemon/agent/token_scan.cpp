@@ -9,7 +9,7 @@ namespace {
 // Anthropic's and OpenAI's names; each call tells one of the first two, and one of the next two.
 constexpr std::string_view kNames[] = {"\"input_tokens\"", "\"prompt_tokens\"", "\"output_tokens\"",
                                        "\"completion_tokens\"", "\"cache_creation_input_tokens\""};
-constexpr size_t kLongest = 64;  // bytes of a name, a colon, spaces and a number
+constexpr size_t kLongestCount = 64;  // bytes of a name, a colon, spaces and a number
 constexpr int64_t kMostTold = 100'000'000;
 
 }  // namespace
@@ -21,7 +21,7 @@ void TokenScan::feed(std::string_view piece) {
             take(kind, std::string_view(tail_).substr(at + kNames[kind].size()));
         }
     }
-    if (tail_.size() > kLongest) tail_.erase(0, tail_.size() - kLongest);
+    if (tail_.size() > kLongestCount) tail_.erase(0, tail_.size() - kLongestCount);
 }
 
 void TokenScan::take(size_t kind, std::string_view rest) {

@@ -8,11 +8,11 @@ namespace {
 
 using Answer = Task<Result<std::optional<Response>>>;
 
-constexpr size_t kLongest = 4096;  // bytes of a model's name, a command or an argument
+constexpr size_t kLongestOption = 4096;  // bytes of a model's name, a command or an argument
 
 Result<std::string> short_text(const Fields& fields, const char* field) {
     std::string text = TRY(fields.text(field)).value_or("");
-    if (text.size() > kLongest || text.find('\0') != std::string::npos) {
+    if (text.size() > kLongestOption || text.find('\0') != std::string::npos) {
         return invalid(std::string(field) + ": must be at most 4096 bytes of text");
     }
     return text;

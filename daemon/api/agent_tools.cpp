@@ -10,7 +10,8 @@ namespace hutch::daemon {
 namespace {
 
 constexpr size_t kMostServers = 20;
-constexpr size_t kMostBytes = 64 * 1024;  // in all: it becomes one argument or variable, which Linux limits to 128 KiB
+constexpr size_t kMostServerBytes =
+    64 * 1024;  // in all: it becomes one argument or variable, which Linux limits to 128 KiB
 
 bool is_of(const std::string& text, const char* others) {
     return std::all_of(text.begin(), text.end(), [others](unsigned char c) {
@@ -90,7 +91,7 @@ Result<std::optional<std::string>> decode_mcp_servers(const Fields& fields) {
         servers.push_back(std::move(server));
     }
     std::string text = servers.empty() ? "" : dump(to_json(servers));
-    if (text.size() > kMostBytes) return invalid("mcp_servers: at most 64 KiB in all");
+    if (text.size() > kMostServerBytes) return invalid("mcp_servers: at most 64 KiB in all");
     return std::optional(std::move(text));
 }
 

@@ -85,7 +85,7 @@ Result<ImageRecord> decode_runtime(const Services& services, const Fields& field
     return std::move(failure).in(runtime ? "runtime" : "runtime: none is named, and the default is not there");
 }
 
-Task<Result<std::optional<Response>>> remove_many(Services& services, Exchange& exchange) {
+Task<Result<std::optional<Response>>> remove_boxes(Services& services, Exchange& exchange) {
     CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
     if (!fields.has("ids")) co_return invalid("ids: is required, an array of box ids or names");
     std::vector<std::shared_ptr<Box>> boxes;
@@ -260,7 +260,7 @@ void add_box_routes(Router& router, Services& services) {
         co_return std::optional(answer(std::move(list)));
     });
     router.add("DELETE", "/v2/box", [&services](Exchange& exchange, const Params&) -> Answer {
-        co_return co_await remove_many(services, exchange);
+        co_return co_await remove_boxes(services, exchange);
     });
     router.add("GET", "/v2/box/{id}", [&services](Exchange& exchange, const Params& params) -> Answer {
         CO_TRY_LET(const auto box, find_box(services, exchange, params));

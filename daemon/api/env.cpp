@@ -12,7 +12,7 @@ using Answer = Task<Result<std::optional<Response>>>;
 
 constexpr const char* kMask = "********";  // of a length that tells nothing
 constexpr size_t kMostVariables = 500;
-constexpr size_t kMostBytes = 64 * 1024;  // a command's words and variables go to its box's init in one packet
+constexpr size_t kMostVariableBytes = 64 * 1024;  // a command's words and variables go to its box's init in one packet
 
 bool is_identifier(const std::string& name) {
     const auto allowed = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; };
@@ -72,7 +72,7 @@ Answer replace(Services& services, Exchange& exchange) {
     co_return set_env(services, exchange.request().caller.customer, env);
 }
 
-Answer put(Services& services, Exchange& exchange, const Params& params) {
+Answer put_variable(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
     CO_TRY_LET(const std::string value, fields.required_text("value"));
     const std::string& customer = exchange.request().caller.customer;
@@ -97,7 +97,7 @@ Answer change(Services& services, Exchange& exchange) {
     co_return set_env(services, customer, env);
 }
 
-Answer remove(Services& services, Exchange& exchange, const Params& params) {
+Answer remove_variable(Services& services, Exchange& exchange, const Params& params) {
     const std::string& customer = exchange.request().caller.customer;
     CO_TRY_LET(Pairs env, services.boxes.records().env_of(customer));
     const std::string& key = params.at("key");
@@ -114,7 +114,8 @@ Result<Pairs> checked_env(const std::string& field, Pairs env) {
         TRY(check_variable(field, name, value));
         bytes += name.size() + value.size() + 2;
     }
-    if (bytes > kMostBytes) return invalid(field + ": the variables are longer than 64 KiB together; use a file");
+    if (bytes > kMostVariableBytes)
+        return invalid(field + ": the variables are longer than 64 KiB together; use a file");
     return env;
 }
 
@@ -140,8 +141,8 @@ void add_env_routes(Router& router, Services& services) {
                [&services](Exchange& exchange, const Params&) { return replace(services, exchange); });
     router.add("PATCH", "/v2/box/settings/env",
                [&services](Exchange& exchange, const Params&) { return change(services, exchange); });
-    router.add("PUT", "/v2/box/settings/env/{key}", with(services, put));
-    router.add("DELETE", "/v2/box/settings/env/{key}", with(services, remove));
+    router.add("PUT", "/v2/box/settings/env/{key}", with(services, put_variable));
+    router.add("DELETE", "/v2/box/settings/env/{key}", with(services, remove_variable));
 }
 
 }  // namespace hutch::daemon

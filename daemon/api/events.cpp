@@ -16,9 +16,9 @@ namespace {
 
 using Answer = Task<Result<std::optional<Response>>>;
 
-constexpr size_t kPiece = 16 * 1024;  // bytes of one write
+constexpr size_t kEventPiece = 16 * 1024;  // bytes of one write
 
-struct Wanted {
+struct WantedEvents {
     std::optional<EventPlace> after;
     std::string box;  ///< id or name; empty: of all
     bool follow = false;
@@ -44,8 +44,8 @@ Result<EventPlace> decode_place(const std::string& field, const std::string& tex
     return place;
 }
 
-Result<Wanted> decode_wanted(const Request& request, const EventLog& log) {
-    Wanted wanted;
+Result<WantedEvents> decode_wanted(const Request& request, const EventLog& log) {
+    WantedEvents wanted;
     wanted.follow = TRY(query_number(request, "follow", 0, 1)) == 1;
     if (const auto box = request.query.find("box"); box != request.query.end()) wanted.box = box->second;
     // A browser that connects again asks for the same URL: the header knows better.
@@ -89,13 +89,13 @@ std::string event_text(const EventRecord& event, int64_t start) {
 }
 
 // Reads from the log as fast as the client takes it, and holds no more than a piece.
-Task<Result<void>> tell(EventLog& log, Wanted wanted, Exchange& exchange) {
+Task<Result<void>> tell(EventLog& log, WantedEvents wanted, Exchange& exchange) {
     EventReader reader(log, wanted.after);
     const uint64_t last = wanted.follow ? std::numeric_limits<uint64_t>::max() : log.newest();
     for (;;) {
         std::string piece;
         bool more = true;
-        while (more && piece.size() < kPiece) {
+        while (more && piece.size() < kEventPiece) {
             const auto event = reader.next();
             if (event && fits(*event, wanted.box, exchange)) piece += event_text(*event, log.start());
             more = event && event->id < last;
@@ -110,7 +110,7 @@ Task<Result<void>> tell(EventLog& log, Wanted wanted, Exchange& exchange) {
 }
 
 Answer events(Services& services, Exchange& exchange) {
-    CO_TRY_LET(const Wanted wanted, decode_wanted(exchange.request(), services.events));
+    CO_TRY_LET(const WantedEvents wanted, decode_wanted(exchange.request(), services.events));
     CO_TRY(co_await exchange.read_body(kMaxJsonBody));
     CustomerLimits::Hold place;
     if (wanted.follow) {

@@ -49,19 +49,19 @@ Result<Work> decode_bare(const Services& services, const Box& box, const Fields&
 }
 
 /// What a call asks to be run, and where.
-struct Asked {
+struct AskedCommand {
     std::shared_ptr<Box> box;
     Fields fields;
     Work work;
 };
 
-Task<Result<Asked>> decode_call(Services& services, Exchange& exchange, const Params& params, Decode decode) {
+Task<Result<AskedCommand>> decode_call(Services& services, Exchange& exchange, const Params& params, Decode decode) {
     CO_TRY_LET(Fields fields, co_await read_fields(exchange));
     CO_TRY_LET(auto box, co_await awake_box(services, exchange, params));
     CO_TRY_LET(Work work, decode(services, *box, fields));
     CO_TRY_LET(const auto detach, fields.flag("detach"));
     work.command.detached = detach.value_or(false);
-    co_return Asked{std::move(box), std::move(fields), std::move(work)};
+    co_return AskedCommand{std::move(box), std::move(fields), std::move(work)};
 }
 
 // What a command has said to the end, and how it ended.
@@ -89,7 +89,7 @@ Response late_answer(Result<Json> told) {
 // After a while without an answer its head goes out, and then blanks, which JSON may begin with.
 Task<Result<std::optional<Response>>> exec(Services& services, Exchange& exchange, const Params& params,
                                            Decode decode) {
-    CO_TRY_LET(Asked asked, co_await decode_call(services, exchange, params, decode));
+    CO_TRY_LET(AskedCommand asked, co_await decode_call(services, exchange, params, decode));
     Command& command = asked.work.command;
     command.errors = Errors::kSeparate;
     const bool detached = command.detached;
@@ -133,7 +133,7 @@ Result<Told> decode_told(const Fields& fields) {
 // leaves the run alone, and may read on by the id in the header.
 Task<Result<std::optional<Response>>> exec_stream(Services& services, Exchange& exchange, const Params& params,
                                                   Decode decode) {
-    CO_TRY_LET(Asked asked, co_await decode_call(services, exchange, params, decode));
+    CO_TRY_LET(AskedCommand asked, co_await decode_call(services, exchange, params, decode));
     CO_TRY_LET(const Told told, decode_told(asked.fields));
     Command& command = asked.work.command;
     command.errors = told.errors;

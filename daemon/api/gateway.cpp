@@ -13,10 +13,10 @@ namespace {
 
 using Answer = Task<Result<std::optional<Response>>>;
 
-constexpr size_t kMostBody = 32 << 20;    // bytes; providers take no more
-constexpr size_t kMostOfAll = 512 << 20;  // of all calls under way
-constexpr size_t kPart = 8;               // a box's calls take a ninth of what the others leave
-constexpr size_t kOfCall = 256 << 10;     // beside the body: of the answer, what waits for a slow reader
+constexpr size_t kMostCallBody = 32 << 20;  // bytes; providers take no more
+constexpr size_t kMostOfAll = 512 << 20;    // of all calls under way
+constexpr size_t kPart = 8;                 // a box's calls take a ninth of what the others leave
+constexpr size_t kOfCall = 256 << 10;       // beside the body: of the answer, what waits for a slow reader
 
 // Whose account it is, is not the box's business.
 bool is_told(const std::string& name) {
@@ -30,7 +30,7 @@ bool costs(const Request& request) {
 }
 
 // As both kinds of API tell errors, so that a program shows the sentence.
-Response refusal(int status, const std::string& why) {
+Response refuse_call(int status, const std::string& why) {
     const Json error{{"type", "hutch_error"}, {"message", "hutch: " + why}};
     return answer(Json{{"type", "error"}, {"error", error}}, status);
 }
@@ -71,12 +71,12 @@ Answer relay(Exchange& exchange, Fetch& fetch, const std::string& provider, Spen
     const auto head = co_await fetch.head();
     if (!head.ok()) {
         log_warning("{}", head.error().message);
-        co_return std::optional(refusal(502, provider + " cannot be reached; the log of hutchd tells why"));
+        co_return std::optional(refuse_call(502, provider + " cannot be reached; the log of hutchd tells why"));
     }
     constexpr int64_t kNoContent = 204;
     constexpr int64_t kNotModified = 304;
     if (head.value().status == kNoContent || head.value().status == kNotModified) {  // they end with their head
-        co_return std::optional(refusal(502, provider + " sent an answer that has no body"));
+        co_return std::optional(refuse_call(502, provider + " sent an answer that has no body"));
     }
     constexpr int64_t kRefused = 300;
     if (head.value().status < kRefused && costs(exchange.request())) spend.begin();
@@ -95,8 +95,8 @@ Task<Result<std::string>> read_into(MemoryShare& share, Exchange& exchange) {
     for (;;) {
         CO_TRY_LET(const std::string piece, co_await exchange.read_some());
         if (piece.empty()) co_return body;
-        if (body.size() + piece.size() > kMostBody) {
-            co_return Error{ErrorKind::kTooLarge, 0, "body: larger than " + std::to_string(kMostBody) + " bytes"};
+        if (body.size() + piece.size() > kMostCallBody) {
+            co_return Error{ErrorKind::kTooLarge, 0, "body: larger than " + std::to_string(kMostCallBody) + " bytes"};
         }
         if (!share.grow(piece.size()).ok()) co_return full;
         if (may_be_in_background) scan.feed(piece);
@@ -109,20 +109,20 @@ Answer forward(const Models& models, Spending spending, Fetcher& fetcher, std::s
                Exchange& exchange) {
     const Request& request = exchange.request();
     const auto way = models.find(request.credential("x-api-key"), request.address);
-    if (!way.ok()) co_return std::optional(refusal(http_status(way.error()), way.error().message));
+    if (!way.ok()) co_return std::optional(refuse_call(http_status(way.error()), way.error().message));
     if (!is_model_call(request.method, request.path)) {
-        co_return std::optional(refusal(404, request.method + " " + request.path + " is no call of a model"));
+        co_return std::optional(refuse_call(404, request.method + " " + request.path + " is no call of a model"));
     }
     if (!request.header("content-encoding").empty()) {  // what cannot be read cannot be looked at
-        co_return std::optional(refusal(415, "Content-Encoding: send the body as it is"));
+        co_return std::optional(refuse_call(415, "Content-Encoding: send the body as it is"));
     }
     const std::string customer = way.value().customer;
     const auto allowed = spending.limits.check(customer, Resource::kModelTokens, 1);
-    if (costs(request) && !allowed.ok()) co_return std::optional(refusal(429, allowed.error().message));
+    if (costs(request) && !allowed.ok()) co_return std::optional(refuse_call(429, allowed.error().message));
     MemoryShare share(std::move(memory), request.address);
     auto body = co_await read_into(share, exchange);
     if (!body.ok()) {
-        Response refused = refusal(http_status(body.error()), body.error().message);
+        Response refused = refuse_call(http_status(body.error()), body.error().message);
         if (body.error().kind == ErrorKind::kLimit) refused.headers["Retry-After"] = "1";
         co_return std::optional(std::move(refused));
     }

@@ -18,7 +18,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr size_t kFirstPiece = 1024;  // all of most heads: what an idle connection holds
 constexpr size_t kHeadPiece = 4 * 1024;
-constexpr size_t kPiece = 64 * 1024;
+constexpr size_t kBodyPiece = 64 * 1024;
 constexpr size_t kMostTogether = 64 * 1024;  // of a body that is copied behind its head, to be sent in one call
 
 Millis since(Clock::time_point begin) {
@@ -88,9 +88,9 @@ Result<void> HttpExchange::understand() {
 }
 
 Task<Result<void>> HttpExchange::receive_body() {
-    if (buffer_.size() + kPiece > buffer_.max_size()) co_return invalid("body: a line of a chunk has no end");
+    if (buffer_.size() + kBodyPiece > buffer_.max_size()) co_return invalid("body: a line of a chunk has no end");
     const auto begin = Clock::now();
-    const auto came = co_await receive(kPiece, pace_.left());
+    const auto came = co_await receive(kBodyPiece, pace_.left());
     left_ = came.ok() ? came.value() == 0 : came.error().kind != ErrorKind::kTimeout;
     if (left_) co_return client_left("left within a body");
     if (came.ok()) pace_.add(since(begin), came.value());
@@ -112,7 +112,7 @@ Task<Result<std::string>> HttpExchange::read_some() {
     bool starved = buffer_.size() == 0;
     while (piece.empty() && !parser_.is_done()) {
         if (starved) CO_TRY(co_await receive_body());
-        piece.resize(kPiece);
+        piece.resize(kBodyPiece);
         auto& body = parser_.get().body();
         body.data = piece.data();
         body.size = piece.size();
@@ -140,7 +140,7 @@ Task<Result<std::string>> HttpExchange::read_body(size_t limit) {
         if (whole.size() + piece.size() > limit) co_return too_large();
         CO_TRY(memory().grow(piece.size()));
         // Of a large one in one go, or it is copied again and again. What was not written to takes no memory (mmap(2)).
-        if (whole.size() + piece.size() > kPiece) whole.reserve(std::min<size_t>(limit, length.value_or(limit)));
+        if (whole.size() + piece.size() > kBodyPiece) whole.reserve(std::min<size_t>(limit, length.value_or(limit)));
         whole += piece;
     }
 }

@@ -33,7 +33,7 @@ Result<std::vector<std::string>> named_labels(const Fields& fields) {
     return fields.texts("labels");
 }
 
-Answer add(Services& services, Exchange& exchange, const Params& params) {
+Answer add_labels(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
     CO_TRY_LET(const auto more, named_labels(fields));
     CO_TRY_LET(const auto box, find_box(services, exchange, params));
@@ -55,12 +55,12 @@ Result<std::optional<Response>> take_away(Services& services, Box& box, const st
     return set_labels(services, box, std::move(labels));
 }
 
-Answer remove(Services& services, Exchange& exchange, const Params& params) {
+Answer remove_label(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const auto box, find_box(services, exchange, params));
     co_return take_away(services, *box, std::vector<std::string>(1, params.at("label")));
 }
 
-Answer remove_many(Services& services, Exchange& exchange, const Params& params) {
+Answer remove_labels(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
     CO_TRY_LET(const auto unwanted, named_labels(fields));
     CO_TRY_LET(const auto box, find_box(services, exchange, params));
@@ -96,9 +96,9 @@ Result<std::vector<std::string>> checked_labels(const std::string& field, std::v
 }
 
 void add_label_routes(Router& router, Services& services) {
-    router.add("POST", "/v2/box/{id}/config/labels", with(services, add));
-    router.add("DELETE", "/v2/box/{id}/config/labels", with(services, remove_many));
-    router.add("DELETE", "/v2/box/{id}/config/labels/{label}", with(services, remove));
+    router.add("POST", "/v2/box/{id}/config/labels", with(services, add_labels));
+    router.add("DELETE", "/v2/box/{id}/config/labels", with(services, remove_labels));
+    router.add("DELETE", "/v2/box/{id}/config/labels/{label}", with(services, remove_label));
 }
 
 }  // namespace hutch::daemon

@@ -18,7 +18,7 @@ Result<std::string> checked_key(const Fields& fields) {
     return key;
 }
 
-Answer put(Services& services, Exchange& exchange, const Params& params) {
+Answer put_model_key(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
     CO_TRY_LET(const ModelProvider* const provider, services.models.provider(params.at("provider")));
     CO_TRY_LET(std::string key, checked_key(fields));
@@ -27,7 +27,7 @@ Answer put(Services& services, Exchange& exchange, const Params& params) {
     co_return std::optional(Response{});
 }
 
-Answer remove(Services& services, Exchange& exchange, const Params& params) {
+Answer remove_model_key(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const ModelProvider* const provider, services.models.provider(params.at("provider")));
     const std::string& customer = exchange.request().caller.customer;
     CO_TRY_LET(const bool was, services.boxes.records().drop_model_key(customer, provider->name));
@@ -36,7 +36,7 @@ Answer remove(Services& services, Exchange& exchange, const Params& params) {
 }
 
 // Which there are; a key is never shown.
-Answer list(Services& services, Exchange& exchange, const Params&) {
+Answer list_model_keys(Services& services, Exchange& exchange, const Params&) {
     CO_TRY_LET(const auto keys, services.boxes.records().model_keys(exchange.request().caller.customer));
     Json providers = Json::array();
     for (const ModelKeyRecord& key : keys) providers.push_back(key.provider);
@@ -48,9 +48,9 @@ Answer list(Services& services, Exchange& exchange, const Params&) {
 }  // namespace
 
 void add_model_key_routes(Router& router, Services& services) {
-    router.add("GET", "/v2/box/settings/model-keys", with(services, list));
-    router.add("PUT", "/v2/box/settings/model-keys/{provider}", with(services, put));
-    router.add("DELETE", "/v2/box/settings/model-keys/{provider}", with(services, remove));
+    router.add("GET", "/v2/box/settings/model-keys", with(services, list_model_keys));
+    router.add("PUT", "/v2/box/settings/model-keys/{provider}", with(services, put_model_key));
+    router.add("DELETE", "/v2/box/settings/model-keys/{provider}", with(services, remove_model_key));
 }
 
 }  // namespace hutch::daemon

@@ -15,8 +15,8 @@ namespace {
 using Answer = Task<Result<std::optional<Response>>>;
 
 constexpr size_t kMostFiles = 10;
-constexpr size_t kMostFile = 10 << 20;                        // bytes
-constexpr size_t kMostBody = kMostFiles * kMostFile * 3 / 2;  // as base64, and the words around it
+constexpr size_t kMostFile = 10 << 20;                              // bytes
+constexpr size_t kMostPromptBody = kMostFiles * kMostFile * 3 / 2;  // as base64, and the words around it
 constexpr size_t kMostPrompt = 1 << 20;
 
 struct File {
@@ -24,7 +24,7 @@ struct File {
     std::string content;
 };
 
-struct Asked {
+struct AskedPrompt {
     Fields fields;
     std::vector<File> files;
 };
@@ -49,7 +49,7 @@ Result<void> check_files(const std::vector<File>& files) {
     return {};
 }
 
-Result<Asked> decode_json(const std::string& body) {
+Result<AskedPrompt> decode_json(const std::string& body) {
     Fields fields = TRY(Fields::parse(body));
     std::vector<File> files;
     for (const Fields& file : TRY(fields.objects("files"))) {
@@ -59,7 +59,7 @@ Result<Asked> decode_json(const std::string& body) {
         files.push_back(std::move(decoded));
         TRY(check_files(files));
     }
-    return Asked{std::move(fields), std::move(files)};
+    return AskedPrompt{std::move(fields), std::move(files)};
 }
 
 // Form fields are text; those that are not are JSON in text.
@@ -73,7 +73,7 @@ Result<Fields> decode_texts(std::map<std::string, std::string> texts) {
     return Fields::of(std::move(form));
 }
 
-Result<Asked> decode_form(Multipart multipart, const std::string& body) {
+Result<AskedPrompt> decode_form(Multipart multipart, const std::string& body) {
     std::map<std::string, std::string> texts;
     std::vector<File> files;
     std::string* field = nullptr;
@@ -89,14 +89,14 @@ Result<Asked> decode_form(Multipart multipart, const std::string& body) {
         TRY(check_files(files));
     }
     if (!multipart.complete()) return invalid("body: ends before its closing multipart boundary");
-    return Asked{TRY(decode_texts(std::move(texts))), std::move(files)};
+    return AskedPrompt{TRY(decode_texts(std::move(texts))), std::move(files)};
 }
 
-Task<Result<Asked>> read_prompt(Exchange& exchange) {
-    CO_TRY_LET(std::string body, co_await exchange.read_body(kMostBody));
+Task<Result<AskedPrompt>> read_prompt(Exchange& exchange) {
+    CO_TRY_LET(std::string body, co_await exchange.read_body(kMostPromptBody));
     const size_t size = body.size();
     CO_TRY(exchange.memory().grow(2 * size));
-    const auto decode = [&]() -> Result<Asked> {
+    const auto decode = [&]() -> Result<AskedPrompt> {
         const std::string text = std::exchange(body, {});
         const std::string type = exchange.request().header("content-type");
         if (!type.starts_with("multipart/")) return decode_json(text);
@@ -155,7 +155,7 @@ Task<Result<std::vector<std::string>>> place_files(Services& services, std::shar
 }
 
 Task<Result<std::shared_ptr<PromptRun>>> start(Services& services, Exchange& exchange, const Params& params) {
-    CO_TRY_LET(Asked asked, co_await read_prompt(exchange));
+    CO_TRY_LET(AskedPrompt asked, co_await read_prompt(exchange));
     CO_TRY_LET(Prompt prompt, decode_prompt(asked.fields));
     CO_TRY_LET(auto webhook, decode_webhook(asked.fields));
     CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));

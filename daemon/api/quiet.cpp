@@ -5,10 +5,11 @@
 namespace hutch::daemon {
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
 // A beat that is cut off would leave half a chunk behind. So it ends whole, and only then is looked whether this is
 // over.
 Task<> keep_beating(Exchange& exchange, const Beat& beat) {
-    using Clock = std::chrono::steady_clock;
     co_await asio::this_coro::throw_if_cancelled(false);
     const auto begin = Clock::now();
     asio::steady_timer timer(co_await asio::this_coro::executor);

@@ -64,7 +64,7 @@ Json kept_json(const Journal& journal) {
 }
 
 // What agents answered may be megabytes each: in the list, only its beginning is told. Others have their turns between.
-Answer list(Services& services, Exchange& exchange, const Params& params) {
+Answer list_runs(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const auto box, find_box(services, exchange, params));
     CO_TRY_LET(const auto records, services.runs.list(*box));
     JsonRows rows("runs", exchange.memory());
@@ -108,7 +108,7 @@ Answer get(Services& services, Exchange& exchange, const Params& params) {
     co_return std::optional(answer(json));
 }
 
-struct Wanted {
+struct WantedOutput {
     bool errors = false;
     bool follow = false;
     bool frames = false;  ///< both streams, to the end
@@ -116,8 +116,8 @@ struct Wanted {
     uint64_t errors_offset = 0;  ///< with frames
 };
 
-Result<Wanted> decode_wanted(const Request& request, const RunRecord& run) {
-    Wanted wanted;
+Result<WantedOutput> decode_wanted(const Request& request, const RunRecord& run) {
+    WantedOutput wanted;
     wanted.offset = static_cast<uint64_t>(TRY(query_number(request, "offset", 0, kMaxOffset)));
     wanted.errors_offset = static_cast<uint64_t>(TRY(query_number(request, "errors_offset", 0, kMaxOffset)));
     wanted.frames = TRY(query_number(request, "frames", 0, 1)) == 1;
@@ -148,7 +148,8 @@ Result<void> check_offset(uint64_t offset, const Journal& kept) {
 }
 
 // One that has ended, from what is kept of it.
-Task<Result<Outcome>> retell(Services& services, const RunRecord& run, const Wanted& wanted, Streaming& streaming) {
+Task<Result<Outcome>> retell(Services& services, const RunRecord& run, const WantedOutput& wanted,
+                             Streaming& streaming) {
     for (const bool errors : {false, true}) {
         if (errors && !run.separate_errors) continue;
         CO_TRY_LET(Journal journal, services.runs.journal(run, errors));
@@ -160,7 +161,7 @@ Task<Result<Outcome>> retell(Services& services, const RunRecord& run, const Wan
 }
 
 Result<void> check_offsets(Services& services, const RunRecord& run, const std::shared_ptr<Run>& active,
-                           const Wanted& wanted) {
+                           const WantedOutput& wanted) {
     for (const bool errors : {false, true}) {
         if (errors && !run.separate_errors) continue;
         const uint64_t offset = errors ? wanted.errors_offset : wanted.offset;
@@ -176,7 +177,7 @@ Result<void> check_offsets(Services& services, const RunRecord& run, const std::
 
 // What both streams say from there on, and how it ends: for who goes on where a connection was lost.
 Answer tell_in_frames(Services& services, Exchange& exchange, const RunRecord& record, std::shared_ptr<Run> active,
-                      const Wanted& wanted) {
+                      const WantedOutput& wanted) {
     CO_TRY(check_offsets(services, record, active, wanted));
     Streaming streaming(exchange, Streaming::Form::kFrames);
     CO_TRY(co_await streaming.begin({}));
@@ -198,7 +199,7 @@ Answer output(Services& services, Exchange& exchange, const Params& params) {
     using namespace asio::experimental::awaitable_operators;
     CO_TRY_LET(const auto box, find_box(services, exchange, params));
     CO_TRY_LET(const RunRecord record, services.runs.record(*box, params.at("run")));
-    CO_TRY_LET(const Wanted wanted, decode_wanted(exchange.request(), record));
+    CO_TRY_LET(const WantedOutput wanted, decode_wanted(exchange.request(), record));
     CO_TRY(co_await exchange.read_body(kMaxJsonBody));
     // An init that stands still tells nothing; what is in the journal can be read all the same, but has no end yet.
     if (record.status == RunStatus::kRunning && (wanted.follow || !box->sleep())) {
@@ -303,7 +304,7 @@ const char* name_of(RunStatus status) {
 }
 
 void add_run_routes(Router& router, Services& services) {
-    router.add("GET", "/v2/box/{id}/runs", with(services, list));
+    router.add("GET", "/v2/box/{id}/runs", with(services, list_runs));
     router.add("GET", "/v2/box/{id}/runs/{run}", with(services, get));
     router.add("GET", "/v2/box/{id}/runs/{run}/output", with(services, output));
     router.add("POST", "/v2/box/{id}/runs/{run}/cancel", with(services, cancel));

@@ -25,7 +25,7 @@ Response answer_skills(const std::vector<std::string>& skills) {
     return answer(Json{{"enabled_skills", skills}});
 }
 
-Answer add(Services& services, Exchange& exchange, const Params& params) {
+Answer add_skill(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
     CO_TRY_LET(const std::string id, fields.required_text("skill_id"));
     CO_TRY(find_box(services, exchange, params));
@@ -37,7 +37,7 @@ Answer add(Services& services, Exchange& exchange, const Params& params) {
     co_return std::optional(answer_skills(agent.skills));
 }
 
-Answer remove(Services& services, Exchange& exchange, const Params& params) {
+Answer remove_skill(Services& services, Exchange& exchange, const Params& params) {
     const auto skill = params.find("skill");
     const std::string rest = skill == params.end() ? "" : "/" + skill->second;
     const std::string id = params.at("owner") + "/" + params.at("repo") + rest;
@@ -81,9 +81,9 @@ Task<Result<void>> learn(Services& services, std::shared_ptr<Box> box, std::vect
 }
 
 void add_skill_routes(Router& router, Services& services) {
-    router.add("POST", "/v2/box/{id}/config/skills", with(services, add));
-    router.add("DELETE", "/v2/box/{id}/config/skills/{owner}/{repo}", with(services, remove));
-    router.add("DELETE", "/v2/box/{id}/config/skills/{owner}/{repo}/{skill}", with(services, remove));
+    router.add("POST", "/v2/box/{id}/config/skills", with(services, add_skill));
+    router.add("DELETE", "/v2/box/{id}/config/skills/{owner}/{repo}", with(services, remove_skill));
+    router.add("DELETE", "/v2/box/{id}/config/skills/{owner}/{repo}/{skill}", with(services, remove_skill));
 }
 
 }  // namespace hutch::daemon

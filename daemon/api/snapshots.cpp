@@ -96,7 +96,7 @@ std::vector<SnapshotRecord> listed_snapshots(const Services& services, const Exc
 }
 
 // Those named, or all when none are: none is deleted if one of them is not there.
-Answer remove_many(Services& services, Exchange& exchange) {
+Answer remove_snapshots(Services& services, Exchange& exchange) {
     CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
     std::set<std::string> ids;  // one may be named twice
     if (fields.has("ids")) {
@@ -275,7 +275,7 @@ void add_snapshot_routes(Router& router, Services& services) {
         co_return co_await answer_list(services, exchange, listed_snapshots(services, exchange));
     });
     router.add("DELETE", "/v2/box/snapshots",
-               [&services](Exchange& exchange, const Params&) { return remove_many(services, exchange); });
+               [&services](Exchange& exchange, const Params&) { return remove_snapshots(services, exchange); });
     router.add("POST", "/v2/box/from-snapshot",
                [&services](Exchange& exchange, const Params&) { return create(services, exchange); });
     router.add("POST", "/v2/box/{id}/fork", with(services, fork));

@@ -28,7 +28,7 @@
 namespace hutch::daemon {
 namespace {
 
-constexpr cgroups::Millis kDeathDeadline{5000};
+constexpr cgroups::Millis kSweepDeadline{5000};
 
 template <typename Names>
 void say(const char* what, const Names& names) {
@@ -37,7 +37,7 @@ void say(const char* what, const Names& names) {
 
 Result<void> sweep(Mechanisms& mechanisms, const std::set<std::string>& boxes, const std::set<std::string>& layers,
                    const std::vector<netns::Ipv4>& addresses) {
-    const auto groups = TRY(mechanisms.cgroups.recover(boxes, kDeathDeadline));
+    const auto groups = TRY(mechanisms.cgroups.recover(boxes, kSweepDeadline));
     say("control group", groups.removed);
     for (const auto& busy : groups.busy)
         log_warning("control group of {} does not die yet; the next start retries", busy);

@@ -19,7 +19,7 @@
 namespace hutch::daemon {
 namespace {
 
-constexpr size_t kUnpackers = 2;
+constexpr size_t kImageUnpackers = 2;
 constexpr overlayfs::TreeLimits kImportLimits{.bytes = 64ULL << 30U, .entries = 5'000'000};
 
 // Every command starts in the work dir as boxuser, so an archive that lacks either gets both. Beneath the root: an
@@ -77,7 +77,7 @@ Task<Result<Outcome>> finish(Run& run, Sink output, Gone gone) {
 }  // namespace
 
 Images::Images(Manager& manager, Runs& runs)
-    : manager_(manager), runs_(runs), unpackers_(manager.executor(), kUnpackers, kUnpackers) {
+    : manager_(manager), runs_(runs), unpackers_(manager.executor(), kImageUnpackers, kImageUnpackers) {
     manager_.layers().add_user([this](const std::string& layer) { return uses_layer(layer); });
 }
 

@@ -9,8 +9,8 @@
 namespace hutch::daemon {
 namespace {
 
-constexpr size_t kPiece = 128 * 1024;    // for a reader
-constexpr size_t kMostInPipe = 1 << 20;  // /proc/sys/fs/pipe-max-size, for who is not root of the host
+constexpr size_t kReaderPiece = 128 * 1024;  // for a reader
+constexpr size_t kMostInPipe = 1 << 20;      // /proc/sys/fs/pipe-max-size, for who is not root of the host
 
 // A hole in what is passed on would make the offsets of all that follows lies.
 Result<void> check_kept(uint64_t offset, const Journal& journal) {
@@ -100,7 +100,7 @@ Task<Result<void>> Stream::follow(uint64_t offset, Sink sink, Reader reader) {
         while (offset >= journal_.end() && !closed_) co_await grown_.wait();
         if (offset >= journal_.end()) co_return Result<void>();
         CO_TRY(check_kept(offset, journal_));
-        CO_TRY_LET(const std::string piece, journal_.read(offset, kPiece));
+        CO_TRY_LET(const std::string piece, journal_.read(offset, kReaderPiece));
         CO_TRY(co_await sink(piece));
         offset += piece.size();
         readers_.erase(place);
@@ -112,7 +112,7 @@ Task<Result<void>> Stream::follow(uint64_t offset, Sink sink, Reader reader) {
 Task<Result<void>> Stream::copy(uint64_t offset, Sink sink) {
     for (const uint64_t end = journal_.end(); offset < end;) {
         CO_TRY(check_kept(offset, journal_));
-        CO_TRY_LET(const std::string piece, journal_.read(offset, kPiece));
+        CO_TRY_LET(const std::string piece, journal_.read(offset, kReaderPiece));
         CO_TRY(co_await sink(piece));
         offset += piece.size();
     }

@@ -15,13 +15,13 @@ namespace hutch::runtime::init {
 namespace {
 
 constexpr char kFile[] = "/etc/environment";
-constexpr size_t kLongest = 16 * 1024;  // a longer file is none
-char g_text[kLongest + 1];
-char g_path[kLongest + 512];
+constexpr size_t kLongestEnvironment = 16 * 1024;  // a longer file is none
+char g_text[kLongestEnvironment + 1];
+char g_path[kLongestEnvironment + 512];
 
 bool read_text() {
     const ssize_t size = read_box_file(kFile, g_text, sizeof(g_text));
-    if (size <= 0 || size > static_cast<ssize_t>(kLongest)) return false;
+    if (size <= 0 || size > static_cast<ssize_t>(kLongestEnvironment)) return false;
     g_text[size] = '\0';
     return strlen(g_text) == static_cast<size_t>(size);
 }

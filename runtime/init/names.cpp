@@ -18,17 +18,17 @@ constexpr char kMark[] = "# this box: hutch keeps this line";
 constexpr char kLoopback[] = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n";
 constexpr char kAsked[] = "# The host's answers; what is changed here stays.\n";
 
-constexpr size_t kLongest = 1 << 20;  // a file beyond it is left alone
-char g_old[kLongest + 1];             // zero pages until touched
-char g_new[kLongest + 512];
+constexpr size_t kLongestNames = 1 << 20;  // a file beyond it is left alone
+char g_old[kLongestNames + 1];             // zero pages until touched
+char g_new[kLongestNames + 512];
 
 enum class Found { kNothing, kText, kOther };
 
 // kNothing for a link too: it would choose where we read. kOther: longer, or what cannot be read.
 Found read_etc(const char* path) {
-    const ssize_t size = read_box_file(path, g_old, kLongest);
+    const ssize_t size = read_box_file(path, g_old, kLongestNames);
     if (size < 0) return errno == ENOENT || errno == ELOOP ? Found::kNothing : Found::kOther;
-    if (size == static_cast<ssize_t>(kLongest)) return Found::kOther;
+    if (size == static_cast<ssize_t>(kLongestNames)) return Found::kOther;
     g_old[size] = '\0';
     return Found::kText;
 }

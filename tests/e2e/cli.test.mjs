@@ -534,7 +534,9 @@ leakless(daemon, 'cp writes into a stream of the caller\'s, not in its place', a
 
 leakless(daemon, 'image: import, ls, inspect, build, rm', async () => {
   const archive = scratch('busybox.tar');
-  assert.equal(await run('image', 'import', 'tools', archive, '--user', 'root', '--workdir', '/srv'), 'tools\n');
+  assert.equal(await run('image', 'import', 'tools', archive, '--user', 'root', '--workdir', '/srv', '-e', 'A=b c', '--env', 'D=e'),
+    'tools\n');
+  assert.deepEqual(JSON.parse(await run('image', 'inspect', 'tools')).env, { A: 'b c', D: 'e' });
   fs.writeFileSync(scratch('recipe.sh'), 'echo progress; echo made > /srv/file\n');
   const { code, stdout, stderr } = await hutch(daemon, ['image', 'build', 'made', '-f', scratch('recipe.sh'), '--from', 'tools']);
   assert.deepEqual([code, stdout, stderr], [0, 'made\n', 'progress\n']);

@@ -12,46 +12,22 @@
 #include "cgroups/hierarchy.h"
 #include "cgroups/mounts.h"
 #include "tests/kernel/cgroup_child.h"
+#include "tests/kernel/cgroups_fixture.h"
 
 namespace hutch::cgroups {
 namespace {
 
 using hutch::testing::CgroupChild;
 
-constexpr uid_t kOwner = 600'000'000;
-constexpr Limits kLimits{.memory_bytes = 64 << 20, .cpus = 2, .pids = 64};
-constexpr Millis kLong{20'000};  // only a failing test ever waits this long
-
 /// Boxes of two customers, in groups that are gone after each test.
-class CustomersTest : public ::testing::Test {
+class CustomersTest : public HierarchyTest {
   protected:
-    void SetUp() override {
-        if (geteuid() != 0) GTEST_SKIP() << "needs root";
-        auto opened = Hierarchy::open(parent_);
-        ASSERT_TRUE(opened.ok()) << opened.error().message;
-        hierarchy_.emplace(std::move(opened).value());
-        ASSERT_TRUE(hierarchy_->recover({}, kLong).ok()) << "what an earlier run that crashed has left";
-    }
-    void TearDown() override {
-        if (!hierarchy_) return;
-        EXPECT_TRUE(hierarchy_->recover({}, kLong).ok());
-        const auto removed = hierarchy_->remove_parent();
-        EXPECT_TRUE(removed.ok()) << removed.error().message;
-    }
     Group make(const std::string& customer, const std::string& id, const Sums& sums = {}) {
         const auto ensured = hierarchy_->ensure_customer(customer, sums);
         if (!ensured.ok()) throw std::runtime_error(ensured.error().message);
         auto group = hierarchy_->create(id, kLimits, kOwner, customer);
         if (!group.ok()) throw std::runtime_error(group.error().message);
         return std::move(group).value();
-    }
-    /// On how many hierarchies the test's parent has this group.
-    [[nodiscard]] size_t places(const std::string& group) const {
-        size_t count = 0;
-        for (const Mount& mount : parse_mounts(read_file_at(AT_FDCWD, "/proc/self/mountinfo").value())) {
-            if (access((mount.path + "/" + parent_ + "/" + group).c_str(), F_OK) == 0) ++count;
-        }
-        return count;
     }
     /// A process of the box, in all of its groups; `body` runs in it.
     template <typename Body>
@@ -64,9 +40,6 @@ class CustomersTest : public ::testing::Test {
             return body();
         });
     }
-
-    const std::string parent_ = "hutch-test-customers";
-    std::optional<Hierarchy> hierarchy_;
 };
 
 /// Forks until that is refused: how many there are then, with this one. They stay.

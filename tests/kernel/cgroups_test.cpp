@@ -22,16 +22,12 @@
 #include "cgroups/mounts.h"
 #include "cgroups/names.h"
 #include "tests/kernel/cgroup_child.h"
+#include "tests/kernel/cgroups_fixture.h"
 
 namespace hutch::cgroups {
 namespace {
 
 using hutch::testing::CgroupChild;
-
-constexpr uid_t kOwner = 600'000'000;
-constexpr Limits kLimits{.memory_bytes = 64 << 20, .cpus = 2, .pids = 64};
-// Only a failing test ever waits this long.
-constexpr Millis kLong{20'000};
 
 int sleep_forever() {
     for (;;) pause();
@@ -54,36 +50,12 @@ bool join_v1(const std::vector<UniqueFd>& tasks) {
     return std::all_of(tasks.begin(), tasks.end(), [](const UniqueFd& fd) { return write(fd.get(), "0", 1) == 1; });
 }
 
-/// A parent group of these tests' own on every hierarchy, gone after each, and with it whatever a failed test left.
-class CgroupsTest : public ::testing::Test {
+class CgroupsTest : public HierarchyTest {
   protected:
-    void SetUp() override {
-        if (geteuid() != 0) GTEST_SKIP() << "needs root";
-        auto opened = Hierarchy::open(parent_);
-        ASSERT_TRUE(opened.ok()) << opened.error().message;
-        hierarchy_.emplace(std::move(opened).value());
-        ASSERT_TRUE(hierarchy_->recover({}, kLong).ok()) << "what an earlier run that crashed has left";
-    }
-    void TearDown() override {
-        if (!hierarchy_) return;
-        const auto recovered = hierarchy_->recover({}, kLong);
-        EXPECT_TRUE(recovered.ok() && recovered.value().busy.empty());
-        const auto removed = hierarchy_->remove_parent();
-        EXPECT_TRUE(removed.ok()) << removed.error().message;
-        EXPECT_EQ(places(""), 0U);
-    }
     Group make(const std::string& id, const Limits& limits = kLimits) {
         auto group = hierarchy_->create(id, limits, kOwner);
         if (!group.ok()) throw std::runtime_error(group.error().message);
         return std::move(group).value();
-    }
-    /// On how many hierarchies of the host, ours or not, the test's parent has this group: asked by path, not by fd.
-    [[nodiscard]] size_t places(const std::string& group) const {
-        size_t count = 0;
-        for (const Mount& mount : parse_mounts(read_file_at(AT_FDCWD, "/proc/self/mountinfo").value())) {
-            if (access((mount.path + "/" + parent_ + "/" + group).c_str(), F_OK) == 0) ++count;
-        }
-        return count;
     }
     /// The value of the first of these files that a hierarchy has for the group.
     [[nodiscard]] std::string limit_of(const std::string& group, const std::vector<std::string>& files) const {
@@ -95,9 +67,6 @@ class CgroupsTest : public ::testing::Test {
         }
         return "";
     }
-
-    const std::string parent_ = "hutch-test-cgroups";
-    std::optional<Hierarchy> hierarchy_;
 };
 
 /// A child that answers each byte with the same byte, so that the test sees whether it runs.

@@ -10,8 +10,6 @@
 namespace hutch::netns {
 namespace {
 
-constexpr uint16_t kPort = 8097;
-
 class NetnsBoxFirewallTest : public NetnsTest {
   protected:
     void SetUp() override {

@@ -18,8 +18,6 @@
 namespace hutch::netns {
 namespace {
 
-constexpr uint16_t kPort = 8099;
-
 TEST_F(NetnsTest, BoxesCannotReachEachOther) {
     const Slot a = slot(2);
     const Slot b = slot(3);

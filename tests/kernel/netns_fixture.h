@@ -30,6 +30,8 @@ inline Ipv4 ip(const std::string& text) {
 
 /// How long an event that must come may take to come. Nothing waits that long unless it is about to fail.
 constexpr int kPatienceMs = 5000;
+/// On the host's side of a link, where these tests alone listen.
+constexpr uint16_t kPort = 8097;
 
 inline bool readable(int fd, int wait_ms = kPatienceMs) {
     pollfd entry{fd, POLLIN, 0};

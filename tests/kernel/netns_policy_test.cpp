@@ -10,8 +10,6 @@
 namespace hutch::netns {
 namespace {
 
-constexpr uint16_t kPort = 8098;
-
 Policy only(const std::vector<std::string>& allowed, const std::vector<std::string>& denied = {}) {
     Policy policy{.open = false, .allowed = {}, .denied = {}};
     for (const auto& text : allowed) policy.allowed.push_back(parse_network(text).value().front());

@@ -19,8 +19,6 @@ namespace {
 using test::compare;
 using test::manifest_of;
 
-constexpr size_t kMiB = size_t{1} << 20;
-
 class OverlayCopy : public OverlayfsTest {
   protected:
     void SetUp() override {

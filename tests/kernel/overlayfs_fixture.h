@@ -20,6 +20,7 @@
 namespace hutch::overlayfs {
 
 constexpr uid_t kBase = 600'000'000;  // of no real user
+constexpr size_t kMiB = size_t{1} << 20;
 
 /// A store of the test's own in a mount namespace of its own, and a canary beside it that nobody may change.
 /// Opened and compared in one go.

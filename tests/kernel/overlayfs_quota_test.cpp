@@ -14,7 +14,6 @@
 namespace hutch::overlayfs {
 namespace {
 
-constexpr size_t kMiB = 1 << 20;
 constexpr DiskLimit kSmall{.bytes = 16 * kMiB, .inodes = 200};
 
 struct FileSystem {

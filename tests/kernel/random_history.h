@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <random>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "base/file.h"
@@ -166,11 +167,11 @@ class RandomHistory {
                 return;
             }
             case 16:
-                (void)fchmodat(root_, anything().c_str(), static_cast<mode_t>(0400 | below(010000)), 0);
+                std::ignore = fchmodat(root_, anything().c_str(), static_cast<mode_t>(0400 | below(010000)), 0);
                 return;
             case 17:
-                (void)fchownat(root_, anything().c_str(), static_cast<uid_t>(below(65536)),
-                               static_cast<gid_t>(below(65536)), AT_SYMLINK_NOFOLLOW);
+                std::ignore = fchownat(root_, anything().c_str(), static_cast<uid_t>(below(65536)),
+                                       static_cast<gid_t>(below(65536)), AT_SYMLINK_NOFOLLOW);
                 return;
             case 18:
                 return below(4) == 0 ? make_node(fresh_path(), below(2) == 0 ? S_IFIFO | 0644 : S_IFSOCK | 0755)
