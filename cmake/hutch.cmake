@@ -18,8 +18,10 @@ endif()
 target_link_options(hutch_flags INTERFACE -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack)
 # An overflow that is found ends the program. Not -fcf-protection: the kernel enforces it only where the C library is
 # built with it, and Debian's is not.
-set(hardened $<AND:$<NOT:$<CONFIG:Debug>>,$<STREQUAL:${HUTCH_SANITIZE},>>)
-target_compile_options(hutch_flags INTERFACE "$<${hardened}:-fstack-protector-strong;-U_FORTIFY_SOURCE;-D_FORTIFY_SOURCE=3>")
+if(NOT HUTCH_SANITIZE)
+  target_compile_options(hutch_flags INTERFACE
+    $<$<NOT:$<CONFIG:Debug>>:-fstack-protector-strong> $<$<NOT:$<CONFIG:Debug>>:-U_FORTIFY_SOURCE> $<$<NOT:$<CONFIG:Debug>>:-D_FORTIFY_SOURCE=3>)
+endif()
 target_include_directories(hutch_flags INTERFACE ${CMAKE_SOURCE_DIR})
 
 add_library(hutch_sanitize INTERFACE)
