@@ -177,6 +177,7 @@ Result<Mechanisms> prepare_host(const Config& config, std::map<netns::Ipv4, netn
                       std::move(uid_slots),
                       std::move(in_force),
                       nullptr,
+                      nullptr,
                       nullptr};
 }
 

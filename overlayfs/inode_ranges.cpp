@@ -164,14 +164,23 @@ bool has_templates(int store_root) {
     return faccessat(store_root, kTemplates, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+std::set<uint64_t> ranges_of(const Store& store, const std::vector<std::string>& layers) {
+    std::set<uint64_t> ranges;
+    for (const std::string& layer : layers) ranges.insert(range_of(store, layer));
+    return ranges;
+}
+
+Result<void> copy_template(const Store& store, uint64_t range, int dir, const std::string& name) {
+    const UniqueFd from = TRY(open_at(store.root(), template_of(range), O_RDONLY | O_DIRECTORY));
+    return snapshot_subvolume(from.get(), dir, name);
+}
+
 Result<void> make_from_template(const Store& store, const std::string& box_id, const std::vector<std::string>& layers) {
-    std::set<uint64_t> taken;
-    for (const std::string& layer : layers) taken.insert(range_of(store, layer));
+    const std::set<uint64_t> taken = ranges_of(store, layers);
     uint64_t range = 1;
     while (taken.contains(range)) ++range;
     if (range > kInodeRanges) return Error{ErrorKind::kLimit, 0, "a stack of too many layers"};
-    const UniqueFd from = TRY(open_at(store.root(), template_of(range), O_RDONLY | O_DIRECTORY));
-    return snapshot_subvolume(from.get(), store.uppers(), box_id);
+    return copy_template(store, range, store.uppers(), box_id);
 }
 
 }  // namespace hutch::overlayfs

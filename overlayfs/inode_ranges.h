@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,10 @@ Result<void> check_templates(int dir);
 
 /// Whether the store with this root has templates: only then may an upper be a subvolume.
 bool has_templates(int store_root);
+/// The ranges that files of these layers are in.
+std::set<uint64_t> ranges_of(const Store& store, const std::vector<std::string>& layers);
+/// Makes the subvolume `dir`/`name` from the template of a range. EEXIST if it is there.
+Result<void> copy_template(const Store& store, uint64_t range, int dir, const std::string& name);
 /// Makes the subvolume uppers/`box_id` from the template of a range that none of `layers` is in. EEXIST if it is there.
 Result<void> make_from_template(const Store& store, const std::string& box_id, const std::vector<std::string>& layers);
 

@@ -61,7 +61,12 @@ Result<void> hand_over(const Store& store, const std::string& box_id, const std:
 }
 
 /// The directory that is counted as one box's; one that is there already is fine.
-Result<void> make_counted(const Store& store, const std::string& box_id, const std::vector<std::string>& layers) {
+Result<void> make_counted(const Store& store, const std::string& box_id, const std::vector<std::string>& layers,
+                          Spares* spares) {
+    if (spares != nullptr) {
+        auto taken = spares->take(box_id, layers);
+        if (taken.ok() && *taken) return {};
+    }
     auto made = has_templates(store.root()) ? make_from_template(store, box_id, layers)
                                             : make_directory(store.uppers(), box_id, 0700);
     if (!made.ok() && made.error().code == EEXIST) return {};
@@ -75,7 +80,8 @@ Result<UniqueFd> open_box(const Store& store, const std::string& box_id) {
 
 }  // namespace
 
-Result<void> make_upper(const Store& store, const std::string& box_id, const std::vector<std::string>& layers) {
+Result<void> make_upper(const Store& store, const std::string& box_id, const std::vector<std::string>& layers,
+                        Spares* spares) {
     TRY(require_id("box", box_id));
     const std::string operation = "making the upper of " + box_id;
     if (layers.empty()) return invalid(operation + ": no layers");
@@ -89,7 +95,7 @@ Result<void> make_upper(const Store& store, const std::string& box_id, const std
         return errno_error(operation + ": making " + upper, EEXIST);
     }
     // Undone by rmdir, innermost first: what was there before is not empty, so it stays.
-    TRY_IN(operation, make_counted(store, box_id, layers));
+    TRY_IN(operation, make_counted(store, box_id, layers, spares));
     Undo remove_box([&] { (void)unlinkat(uppers, box_id.c_str(), AT_REMOVEDIR); });
     const UniqueFd box = TRY_IN(operation, open_box(store, box_id));
     TRY_IN(operation, begin_count(box.get()));

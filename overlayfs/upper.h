@@ -8,14 +8,17 @@
 #include "base/result.h"
 #include "overlayfs/layer.h"
 #include "overlayfs/quota.h"
+#include "overlayfs/spares.h"
 #include "overlayfs/store.h"
 
 namespace hutch::overlayfs {
 
 /// Makes the empty upper of a box: uppers/<box id>/{fs,work}. The upper's root takes mode, owner, xattrs and
 /// times of the topmost of the layers below it, because in an overlay the upper's root is the one seen. Where the file
-/// system can count it, it is counted apart, without a limit yet. EEXIST if the box has an upper.
-Result<void> make_upper(const Store& store, const std::string& box_id, const std::vector<std::string>& layers);
+/// system can count it, it is counted apart, without a limit yet. EEXIST if the box has an upper. With `spares`, of one
+/// of these if one fits.
+Result<void> make_upper(const Store& store, const std::string& box_id, const std::vector<std::string>& layers,
+                        Spares* spares = nullptr);
 
 /// The same, where an upper that is there already is fine.
 Result<void> ensure_upper(const Store& store, const std::string& box_id, const std::vector<std::string>& layers);

@@ -213,6 +213,7 @@ Result<void> Manager::adopt() {
     TRY(mechanisms_.uid_slots.drop_leftovers());
     TRY(mechanisms_.policies->keep_only(addresses));
     TRY(sweep(mechanisms_, known_boxes, known_layers, addresses));
+    mechanisms_.spares = TRY(overlayfs::Spares::open(mechanisms_.store, mechanisms_.config.pool));
     mechanisms_.slots = TRY(netns::Pool::open(mechanisms_.network, addresses, mechanisms_.config.pool));
     for (const auto& [id, box] : boxes_) {
         watch(*box);

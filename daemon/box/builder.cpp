@@ -83,7 +83,8 @@ Result<Life> build_life(Mechanisms& mechanisms, const BoxRecord& box, Upper uppe
     const uid_t base = UidSlots::base_of(box.uid_slot);
     Lap lap;
     if (upper == Upper::kFresh) {
-        TRY_IN("making its upper", overlayfs::make_upper(mechanisms.store, box.id, box.layers));
+        TRY_IN("making its upper",
+               overlayfs::make_upper(mechanisms.store, box.id, box.layers, mechanisms.spares.get()));
     }
     Undo discard_upper([&] {
         if (upper == Upper::kFresh) (void)overlayfs::discard_upper(mechanisms.store, box.id);

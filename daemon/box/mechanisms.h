@@ -8,6 +8,7 @@
 #include "netns/policy.h"
 #include "netns/pool.h"
 #include "overlayfs/reaper.h"
+#include "overlayfs/spares.h"
 #include "overlayfs/store.h"
 #include "runtime/launcher.h"
 
@@ -25,6 +26,7 @@ struct Mechanisms {
     UidSlots uid_slots;  ///< of the event loop alone
     std::unique_ptr<netns::Policies> policies;
     std::unique_ptr<netns::Pool> slots;
+    std::unique_ptr<overlayfs::Spares> spares;  ///< none where they would gain nothing
     std::unique_ptr<overlayfs::Reaper> reaper;
 };
 

@@ -1,8 +1,12 @@
 // What a box may write, on each file system that can hold it to that.
 
+#include <chrono>
 #include <cstdlib>
+#include <memory>
 #include <set>
+#include <thread>
 
+#include "overlayfs/inode_ranges.h"
 #include "overlayfs/mount.h"
 #include "overlayfs/quota.h"
 #include "overlayfs/reaper.h"
@@ -193,6 +197,50 @@ TEST_P(OverlayQuota, NoTwoFilesOfABoxHaveTheSameNumber) {
     }
     EXPECT_EQ(names.size(), 81U);
     EXPECT_EQ(numbers.size(), names.size());
+}
+
+/// `count` uppers made ahead, or nothing where the file system gains nothing by it.
+std::unique_ptr<Spares> spares_of(const Store& store, size_t count) {
+    auto spares = Spares::open(store, count).value();
+    const auto deadline =
+        std::chrono::steady_clock::now() + std::chrono::seconds(60);  // only a failing test waits so long
+    while (spares && spares->ready() < count && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+    return spares;
+}
+
+TEST_P(OverlayQuota, AnUpperMadeAheadIsAsGoodAsAnother) {
+    const auto spares = spares_of(*store_, 2);
+    ASSERT_EQ(spares != nullptr, on_btrfs(store_->root()));
+    const size_t before = count(store_->tmp());
+    ASSERT_TRUE(make_upper(*store_, "b1", {image_}, spares.get()).ok());
+    EXPECT_EQ(before, spares ? 2U : 0U);
+    EXPECT_EQ(make_upper(*store_, "b1", {image_}, spares.get()).error().code, EEXIST);
+    ASSERT_TRUE(limit_upper(*store_, "b1", kSmall).value());
+    const UniqueFd mount = mount_box(*store_, {image_}, "b1", users_.get(), kBase).value();
+    EXPECT_EQ(write(mount, "small", 1000), 0);
+    EXPECT_TRUE(is_full(write(mount, "big", 2 * kSmall.bytes)));
+}
+
+TEST_P(OverlayQuota, AnUpperMadeAheadIsNotOfARangeOfItsLayers) {
+    if (!on_btrfs(store_->root())) GTEST_SKIP() << "only btrfs has ranges";
+    std::vector<std::string> layers = {image_};
+    std::set<uint64_t> ranges;
+    for (const char* id : {"sealed1", "sealed2", "sealed3"}) {
+        const auto spares = spares_of(*store_, 2);  // of the ranges 1 and 2, each time
+        ASSERT_TRUE(make_upper(*store_, "b1", layers, spares.get()).ok());
+        ASSERT_TRUE(seal_upper(*store_, "b1", id).ok());
+        ranges.insert(status_of(store_->layers(), std::string(id) + "/fs").st_ino >> kInodeRangeBits);
+        layers.insert(layers.begin(), id);
+    }
+    EXPECT_EQ(ranges, (std::set<uint64_t>{1, 2, 3})) << "the third was made then";
+}
+
+TEST_P(OverlayQuota, UppersThatNobodyTookAreNotLeftBehind) {
+    spares_of(*store_, 2).reset();
+    EXPECT_EQ(count(store_->tmp()), 0U);
+    Reaper reaper(*store_);
+    EXPECT_TRUE(reaper.wait_idle().ok());
+    EXPECT_EQ(count(store_->trash()), 0U);
 }
 
 INSTANTIATE_TEST_SUITE_P(On, OverlayQuota, ::testing::Values(kBtrfs, kExt4, kXfs),
