@@ -34,6 +34,7 @@ Result<Recovered> recover(const Store& store, const std::set<std::string>& known
     const Keep none = [](const std::string&) -> Result<bool> { return false; };
     recovered.layers = TRY_IN("recovering layers", sweep(store.layers(), store.trash(), known_layer));
     recovered.uppers = TRY_IN("recovering uppers", sweep(store.uppers(), store.trash(), known_box));
+    TRY_IN("recovering spares", sweep(store.spares(), store.trash(), none));
     recovered.unfinished = TRY_IN("recovering tmp", sweep(store.tmp(), store.trash(), none));
     return recovered;
 }

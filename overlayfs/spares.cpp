@@ -30,7 +30,7 @@ Spares::~Spares() {
         filler_.request_stop();
         filler_.join();
     }
-    for (const Spare& spare : spares_) (void)move_to_trash(store_.tmp(), spare.name, store_.trash());
+    for (const Spare& spare : spares_) (void)move_to_trash(store_.spares(), spare.name, store_.trash());
 }
 
 // Those that are made at the same time share one commit.
@@ -44,7 +44,7 @@ std::vector<Spares::Spare> Spares::make(size_t count) {
     for (Spare& spare : spares) {
         try {
             makers.emplace_back([this, &spare] {
-                if (!copy_template(store_, spare.range, store_.tmp(), spare.name).ok()) spare.name.clear();
+                if (!copy_template(store_, spare.range, store_.spares(), spare.name).ok()) spare.name.clear();
             });
         } catch (const std::system_error&) {  // no thread to be had
             spare.name.clear();
@@ -83,9 +83,9 @@ Result<bool> Spares::take(const std::string& box_id, const std::vector<std::stri
     spares_.erase(fit);
     changed_.notify_one();
     lock.unlock();
-    if (renameat2(store_.tmp(), name.c_str(), store_.uppers(), box_id.c_str(), RENAME_NOREPLACE) != 0) {
+    if (renameat2(store_.spares(), name.c_str(), store_.uppers(), box_id.c_str(), RENAME_NOREPLACE) != 0) {
         const int code = errno;
-        (void)move_to_trash(store_.tmp(), name, store_.trash());
+        (void)move_to_trash(store_.spares(), name, store_.trash());
         return errno_error("renaming an upper made ahead to uppers/" + box_id, code);
     }
     return true;

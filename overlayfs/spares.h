@@ -12,7 +12,7 @@
 
 namespace hutch::overlayfs {
 
-/// Uppers' directories made ahead of need, in tmp/, where recover() sweeps what a crash leaves. On btrfs each is a
+/// Uppers' directories made ahead of need, in spares/, where recover() sweeps what a crash leaves. On btrfs each is a
 /// snapshot, for which the kernel commits the whole file system (create_snapshot() in fs/btrfs/ioctl.c): milliseconds
 /// that a create need not wait for. They are made in batches, which share one commit. Thread-safe.
 class Spares {
@@ -32,7 +32,7 @@ class Spares {
 
   private:
     struct Spare {
-        std::string name;  ///< in tmp/
+        std::string name;  ///< in spares/
         uint64_t range;
     };
     Spares(const Store& store, size_t target) : store_(store), target_(target) {}

@@ -45,6 +45,7 @@ Result<Store> Store::open(const std::string& root) {
     store.layers_ = TRY_IN("store", open_made(store.root(), "layers"));
     store.uppers_ = TRY_IN("store", open_made(store.root(), "uppers"));
     spread_children(store.uppers());
+    store.spares_ = TRY_IN("store", open_made(store.root(), "spares"));
     store.tmp_ = TRY_IN("store", open_made(store.root(), "tmp"));
     store.trash_ = TRY_IN("store", open_made(store.root(), "trash"));
     return store;

@@ -13,6 +13,7 @@ namespace hutch::overlayfs {
 ///
 ///     layers/<layer id>/fs             an immutable tree, shared by boxes
 ///     uppers/<box id>/{fs,work}        what one box wrote
+///     spares/<any name>                uppers made ahead (spares.h)
 ///     tmp/<id>/{fs,links}              a layer being made, and what keeps its hard links together
 ///     trash/<any name>                 what the Reaper deletes; survives restarts
 ///
@@ -28,6 +29,7 @@ class Store {
     [[nodiscard]] int root() const { return root_.get(); }
     [[nodiscard]] int layers() const { return layers_.get(); }
     [[nodiscard]] int uppers() const { return uppers_.get(); }
+    [[nodiscard]] int spares() const { return spares_.get(); }
     [[nodiscard]] int tmp() const { return tmp_.get(); }
     [[nodiscard]] int trash() const { return trash_.get(); }
 
@@ -35,7 +37,7 @@ class Store {
     Store() = default;
 
     std::string path_;
-    UniqueFd root_, layers_, uppers_, tmp_, trash_;
+    UniqueFd root_, layers_, uppers_, spares_, tmp_, trash_;
 };
 
 /// Renames `dir`/`name` into `trash` under a new name: constant time at any size. False if there was none.

@@ -25,13 +25,15 @@ void add_host_routes(Router& router, Services& services) {
             utsname kernel{};
             uname(&kernel);
             const Mechanisms& mechanisms = services.boxes.mechanisms();
-            co_return std::optional(answer(Json{{"version", HUTCH_VERSION},
-                                                {"kernel", kernel.release},
-                                                {"cgroups", mechanisms.cgroups.hybrid() ? "hybrid" : "unified"},
-                                                {"boxes", services.boxes.list().size()},
-                                                {"deleting", services.boxes.leaving()},
-                                                {"slots_ready", mechanisms.slots->ready()},
-                                                {"findings", std::move(rows)}}));
+            co_return std::optional(
+                answer(Json{{"version", HUTCH_VERSION},
+                            {"kernel", kernel.release},
+                            {"cgroups", mechanisms.cgroups.hybrid() ? "hybrid" : "unified"},
+                            {"boxes", services.boxes.list().size()},
+                            {"deleting", services.boxes.leaving()},
+                            {"slots_ready", mechanisms.slots->ready()},
+                            {"uppers_ready", mechanisms.spares ? Json(mechanisms.spares->ready()) : Json()},
+                            {"findings", std::move(rows)}}));
         });
 }
 

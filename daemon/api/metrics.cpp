@@ -150,6 +150,8 @@ Task<std::string> metrics(Services& services) {
     text.single("hutch_runs_active", "gauge", "Runs under way.", services.runs.active());
     text.single("hutch_network_slots_ready", "gauge", "Network slots made ahead of need.",
                 services.boxes.mechanisms().slots->ready());
+    if (const auto& spares = services.boxes.mechanisms().spares)
+        text.single("hutch_uppers_ready", "gauge", "Uppers made ahead of need.", spares->ready());
     text.single("hutch_firewall_restored_total", "counter",
                 "Times the firewall was put back after others had changed or removed it.",
                 services.boxes.mechanisms().policies->restored());

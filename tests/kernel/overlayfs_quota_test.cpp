@@ -211,7 +211,7 @@ std::unique_ptr<Spares> spares_of(const Store& store, size_t count) {
 TEST_P(OverlayQuota, AnUpperMadeAheadIsAsGoodAsAnother) {
     const auto spares = spares_of(*store_, 2);
     ASSERT_EQ(spares != nullptr, on_btrfs(store_->root()));
-    const size_t before = count(store_->tmp());
+    const size_t before = count(store_->spares());
     ASSERT_TRUE(make_upper(*store_, "b1", {image_}, spares.get()).ok());
     EXPECT_EQ(before, spares ? 2U : 0U);
     EXPECT_EQ(make_upper(*store_, "b1", {image_}, spares.get()).error().code, EEXIST);
@@ -237,7 +237,7 @@ TEST_P(OverlayQuota, AnUpperMadeAheadIsNotOfARangeOfItsLayers) {
 
 TEST_P(OverlayQuota, UppersThatNobodyTookAreNotLeftBehind) {
     spares_of(*store_, 2).reset();
-    EXPECT_EQ(count(store_->tmp()), 0U);
+    EXPECT_EQ(count(store_->spares()), 0U);
     Reaper reaper(*store_);
     EXPECT_TRUE(reaper.wait_idle().ok());
     EXPECT_EQ(count(store_->trash()), 0U);

@@ -50,7 +50,7 @@ export class Daemon {
     this.args = [
       '--name', name, '--state_dir', this.state, '--run_dir', path.join(this.directory, 'run'), '--socket', this.socket,
       '--network', network, '--default_image', 'busybox', '--pool', String(kPool),
-      ...kStoreSize, ...(kNesting ? ['--allow_nesting'] : []), ...args,
+      ...(args.includes('--store_size') ? [] : kStoreSize), ...(kNesting ? ['--allow_nesting'] : []), ...args,
     ];
     this.images = images;
   }
@@ -204,7 +204,8 @@ export class Daemon {
   async settled() {
     const { boxes } = await until('deletions are finished and the pool is full', async () => {
       const state = await this.json('GET', '/v2/host');
-      return state.deleting === 0 && state.slots_ready === kPool && state;
+      return state.deleting === 0 && state.slots_ready === kPool && state.uppers_ready !== 0
+        && (state.uppers_ready === null || state.uppers_ready > kPool / 2) && state;
     });
     await this.links.settle(kPool + boxes);
     await until('every connection is closed', () => host.connections(this.socket, this.port) === 0);
