@@ -124,15 +124,16 @@ Result<int> import(const Program& program, const ImageOptions& options) {
 }
 
 /// Where the recipes that come with Hutch are: HUTCH_SHARE, the source tree for a program run from its build
-/// directory (and for no other: an installed one must not run what lies at a path of the build machine), else the
-/// place they are installed in.
+/// directory (and for no other: an installed one must not run what lies at a path of the build machine), else where
+/// they are installed beside the program, below whatever prefix.
 std::string share_directory() {
     const char* chosen = getenv("HUTCH_SHARE");
     if (chosen != nullptr && *chosen != '\0') return chosen;
     std::string self(4096, '\0');
     const ssize_t size = readlink("/proc/self/exe", self.data(), self.size());
     self.resize(size < 0 ? 0 : static_cast<size_t>(size));
-    return self.starts_with(HUTCH_BUILD_DIR "/") ? HUTCH_SOURCE_SHARE_DIR : HUTCH_SHARE_DIR;
+    if (self.starts_with(HUTCH_BUILD_DIR "/")) return HUTCH_SOURCE_SHARE_DIR;
+    return self.substr(0, self.rfind('/') + 1) + HUTCH_SHARE_FROM_PROGRAM;
 }
 
 std::string recipe_of(const std::string& image) {

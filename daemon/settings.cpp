@@ -202,7 +202,7 @@ std::string describe(const Settings& settings) {
 
 std::string example_config() {
     std::string all =
-        "# What hutchd may be told, with the defaults. Copy it to " + std::string(kConfigFile) +
+        "# What hutchd may be told, with the defaults. It is read from " + std::string(kConfigFile) +
         ", owned by root and written\n# by nobody else; `hutchd check-config` tells what is in force. Made by: hutchd "
         "example-config\n";
     Config config = defaults();

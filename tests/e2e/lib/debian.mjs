@@ -18,11 +18,18 @@ export function debianEnv() {
   return [...fs.readFileSync(kRecipe, 'utf8').matchAll(/^# env: (.*)$/gm)].map(([, variable]) => variable).join('\n');
 }
 
-/// The path of the archive in `directory`; made if it is not there, is old, or the recipe is newer.
-export function debianArchive(directory) {
+/// The path of the archive in `directory`, or null: it is not there, is old, or the recipe is newer.
+export function debianCache(directory) {
   const archive = path.join(directory, 'debian.tar');
   const made = fs.existsSync(archive) ? fs.statSync(archive).mtimeMs : 0;
-  if (made > fs.statSync(kRecipe).mtimeMs && Date.now() - made < kFreshMs) return archive;
+  return made > fs.statSync(kRecipe).mtimeMs && Date.now() - made < kFreshMs ? archive : null;
+}
+
+/// The same, made if there is none.
+export function debianArchive(directory) {
+  const kept = debianCache(directory);
+  if (kept !== null) return kept;
+  const archive = path.join(directory, 'debian.tar');
   fs.mkdirSync(directory, { recursive: true });
   const partial = fs.openSync(`${archive}.partial`, 'w');
   const { status } = spawnSync(kRecipe, [], { stdio: ['ignore', partial, 'inherit'] });
