@@ -115,12 +115,25 @@ namespace {
 
 using Directory = std::unique_ptr<DIR, decltype([](DIR* d) { closedir(d); })>;
 
-Result<Directory> open_directory(int dir, const std::string& name) {
-    UniqueFd fd = TRY(open_at(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+Result<Directory> read_directory(UniqueFd fd, const std::string& name) {
     Directory listing(fdopendir(fd.get()));
     if (!listing) return errno_error("listing " + name);
     (void)fd.release();  // closedir owns it now
     return listing;
+}
+
+Result<Directory> open_directory(int dir, const std::string& name) {
+    return read_directory(TRY(open_at(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)), name);
+}
+
+// One that a listing named, and no mount's.
+Result<Directory> open_child(int dir, const std::string& name) {
+    open_how how{};
+    how.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
+    UniqueFd fd(sys_openat2(dir, name.c_str(), how));
+    if (!fd) return errno_error("opening " + name);
+    return read_directory(std::move(fd), name);
 }
 
 }  // namespace
@@ -160,7 +173,7 @@ Result<bool> holds_nothing(int dir) {
 
 // Walks with an explicit stack, since a hostile tree may be deeper than ours. Open directories are the stack, so
 // depth is bounded by RLIMIT_NOFILE; a level beyond that is first renamed up to the top (no path ever grows long).
-Result<void> remove_tree_at(int dir, const std::string& name) {
+Result<void> remove_tree_at(int dir, const std::string& name, uint64_t most) {
     if (unlinkat(dir, name.c_str(), 0) == 0 || errno == ENOENT) return {};
     if (errno != EISDIR && errno != EPERM) return errno_error("removing " + name);
     struct Level {
@@ -171,6 +184,7 @@ Result<void> remove_tree_at(int dir, const std::string& name) {
     std::vector<Level> stack;
     stack.push_back({TRY(open_directory(dir, name)), name});
     uint64_t hoisted = 0;
+    uint64_t removed = 0;
     while (!stack.empty()) {
         const int here = dirfd(stack.back().listing.get());
         const dirent* entry = readdir(stack.back().listing.get());
@@ -188,6 +202,7 @@ Result<void> remove_tree_at(int dir, const std::string& name) {
         }
         const std::string child = entry->d_name;
         if (child == "." || child == "..") continue;
+        if (++removed > most) return errno_error("removing " + child, EFBIG);
         if (unlinkat(here, child.c_str(), 0) == 0) continue;
         if (errno != EISDIR && errno != EPERM) return errno_error("removing " + child);
         if (stack.size() >= kMaxDepth) {
@@ -198,7 +213,7 @@ Result<void> remove_tree_at(int dir, const std::string& name) {
             }
             continue;
         }
-        stack.push_back({TRY(open_directory(here, child)), child});
+        stack.push_back({TRY(open_child(here, child)), child});
     }
     return {};
 }

@@ -38,7 +38,8 @@ Result<UniqueFd> duplicate(int fd);
 Result<std::vector<std::string>> names_in(int dir);
 /// Whether that is nothing; looks no further than the first.
 Result<bool> holds_nothing(int dir);
-/// Deletes the tree `name` in `dir` beneath its own fd: links are removed, never followed. A missing one is fine.
-Result<void> remove_tree_at(int dir, const std::string& name);
+/// Deletes the tree `name` in `dir` beneath its own fd: links are removed, never followed, and other mounts in it not
+/// entered (EXDEV). A missing one is fine. EFBIG once it has removed `most` entries, and there are more.
+Result<void> remove_tree_at(int dir, const std::string& name, uint64_t most = UINT64_MAX);
 
 }  // namespace hutch

@@ -10,6 +10,7 @@
 
 #include "base/ids.h"
 #include "base/utf8.h"
+#include "daemon/clock.h"
 #include "daemon/log_queue.h"
 
 namespace hutch::daemon {
@@ -58,7 +59,7 @@ std::string escaped(std::string_view text) {
 std::string moment(std::chrono::system_clock::time_point time) {
     using namespace std::chrono;
     const auto ms = duration_cast<milliseconds>(time.time_since_epoch()).count();
-    return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(static_cast<time_t>(ms / 1000)), ms % 1000);
+    return rfc3339(ms / 1000, fmt::format(".{:03}", ms % 1000));
 }
 
 // It may quote a caller, who must not write lines of his own.

@@ -171,6 +171,7 @@ Result<void> serve(const Config& config) {
     add_run_routes(router, services);
     add_terminal_routes(router, services);
     add_file_routes(router, services);
+    add_entry_routes(router, services);
     add_git_routes(router, services);
     add_image_routes(router, services);
     add_event_routes(router, services);

@@ -182,6 +182,18 @@ double cost_usd(const Config& config, int64_t cpu_ns) {
     return static_cast<double>(cpu_ns) / 3.6e12 * config.cpu_hour_usd;  // 3.6e12 ns are one CPU-hour
 }
 
+std::string query_text(const Exchange& exchange, const char* name) {
+    const auto found = exchange.request().query.find(name);
+    return found == exchange.request().query.end() ? std::string() : found->second;
+}
+
+Result<bool> query_flag(const Exchange& exchange, const char* name) {
+    const std::string text = query_text(exchange, name);
+    if (text.empty() || text == "false" || text == "0") return false;
+    if (text == "true" || text == "1") return true;
+    return invalid(std::string(name) + ": must be true or false");
+}
+
 Result<int64_t> query_number(const Request& request, const char* name, int64_t otherwise, int64_t most) {
     const auto found = request.query.find(name);
     if (found == request.query.end()) return otherwise;

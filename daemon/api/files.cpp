@@ -12,6 +12,7 @@
 #include "base/undo.h"
 #include "daemon/api/json_rows.h"
 #include "daemon/api/resources.h"
+#include "daemon/clock.h"
 #include "daemon/wire/multipart.h"
 
 namespace hutch::daemon {
@@ -20,6 +21,7 @@ namespace {
 using Answer = Task<Result<std::optional<Response>>>;
 
 constexpr uint64_t kMaxRead = 64ULL * 1024 * 1024;
+constexpr int64_t kMaxPart = 8 * 1024 * 1024;   // of a file, where its reader says which
 constexpr size_t kMaxWrite = 64 * 1024 * 1024;  // of the JSON that carries the content
 constexpr size_t kMaxUploads = 10'000;
 constexpr const char* kTar = "application/x-tar";
@@ -30,21 +32,43 @@ Result<std::shared_ptr<T>> shared(Result<T> made) {
     return std::make_shared<T>(TRY(std::move(made)));
 }
 
-std::string query_text(const Exchange& exchange, const char* name) {
-    const auto found = exchange.request().query.find(name);
-    return found == exchange.request().query.end() ? std::string() : found->second;
+/// Of a file, as ?offset= and ?length= say it.
+struct Part {
+    uint64_t offset = 0;
+    std::optional<size_t> length;
+};
+
+/// Nothing where neither is said: all of it.
+Result<std::optional<Part>> decode_part(const Request& request) {
+    constexpr int64_t kUnsaid = -1;
+    const int64_t offset = TRY(query_number(request, "offset", kUnsaid, INT64_MAX));
+    const int64_t length = TRY(query_number(request, "length", kUnsaid, kMaxPart + 1));
+    if (offset == kUnsaid && length == kUnsaid) return std::optional<Part>();
+    if (length > kMaxPart) return invalid("length: must be at most 8388608 bytes");
+    Part part{static_cast<uint64_t>(std::max<int64_t>(offset, 0)), {}};
+    if (length != kUnsaid) part.length = static_cast<size_t>(length);
+    return std::optional(part);
+}
+
+Result<std::string> read_file(const Files& files, const std::string& path, const std::optional<Part>& part,
+                              const Files::Charge& charge) {
+    if (!part) return files.read(path, kMaxRead, charge);
+    std::string content = TRY(files.read_part(path, part->offset, part->length.value_or(kMaxPart + 1), charge));
+    if (content.size() <= kMaxPart) return content;
+    return invalid("length: must be said, at most 8388608 bytes: more than that follows the offset");
 }
 
 Answer read(Services& services, Exchange& exchange, const Params& params) {
     const std::string path = query_text(exchange, "path");
     const std::string encoding = query_text(exchange, "encoding");
     if (!encoding.empty() && encoding != "base64") co_return invalid("encoding: must be base64, or left out for text");
+    CO_TRY_LET(const auto part, decode_part(exchange.request()));
     CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
     CO_TRY_LET(const Files files, Files::of(*box));
     MemoryShare& memory = exchange.memory();
     const auto charge = [&memory](size_t bytes) { return memory.grow(bytes); };
     CO_TRY_LET(std::string content, co_await services.boxes.workers().run_for(
-                                        box->record.customer, [&] { return files.read(path, kMaxRead, charge); }));
+                                        box->record.customer, [&] { return read_file(files, path, part, charge); }));
     if (!encoding.empty()) {
         CO_TRY(memory.grow(content.size() / 3 * 4 + 4));
         const auto encode = [&content] { return encode_base64(std::exchange(content, {})); };
@@ -84,7 +108,7 @@ Answer list(Services& services, Exchange& exchange, const Params& params) {
                           {"path", path + (path.ends_with('/') ? "" : "/") + entry.name},
                           {"size", entry.size},
                           {"is_dir", entry.is_dir},
-                          {"mod_time", entry.mod_time},
+                          {"mod_time", rfc3339(entry.mod_time)},
                           {"type", entry.type},
                           {"target", entry.type == "link" ? Json(entry.target) : Json()}}));
         }

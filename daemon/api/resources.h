@@ -56,6 +56,7 @@ void add_log_routes(Router& router, Services& services);
 void add_run_routes(Router& router, Services& services);
 void add_terminal_routes(Router& router, Services& services);
 void add_file_routes(Router& router, Services& services);
+void add_entry_routes(Router& router, Services& services);
 void add_git_routes(Router& router, Services& services);
 void add_image_routes(Router& router, Services& services);
 void add_event_routes(Router& router, Services& services);
@@ -181,6 +182,10 @@ struct Signalled {
 };
 /// `signal` and `cancel_after`.
 Result<Signalled> decode_signal(const Fields& fields);
+/// What a query says; empty for nothing.
+std::string query_text(const Exchange& exchange, const char* name);
+/// true or false (also 1 or 0), false when it is not said; kInvalid, naming it, for anything else.
+Result<bool> query_flag(const Exchange& exchange, const char* name);
 /// A query's whole number, at most `most`; kInvalid, naming it, for anything else.
 Result<int64_t> query_number(const Request& request, const char* name, int64_t otherwise, int64_t most);
 double cost_usd(const Config& config, int64_t cpu_ns);

@@ -24,6 +24,8 @@ Error file_error(int code, const std::string& what) {
             break;
         case EAGAIN:  // a lease on it, or a tree that changes while ".." is walked
         case EEXIST:
+        case ENOTEMPTY:
+        case EBUSY:
         case ETXTBSY:
             error.kind = ErrorKind::kConflict;
             break;

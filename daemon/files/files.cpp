@@ -102,6 +102,26 @@ Result<std::string> Files::read(const std::string& path, uint64_t limit, const C
     }
 }
 
+Result<std::string> Files::read_part(const std::string& path, uint64_t offset, size_t length,
+                                     const Charge& charge) const {
+    const UniqueFd fd = TRY(open_for_reading(path));
+    struct stat status {};
+    if (fstat(fd.get(), &status) != 0) return file_error(errno, what(path));
+    const auto size = static_cast<uint64_t>(status.st_size);
+    std::string content;
+    length = std::min<uint64_t>(length, size - std::min(size, offset));
+    if (charge) TRY(charge(length));
+    content.resize(length);
+    for (size_t done = 0; done < length;) {
+        const ssize_t n = pread(fd.get(), content.data() + done, length - done, static_cast<off_t>(offset + done));
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return file_error(errno, what(path));
+        if (n == 0) content.resize(length = done);  // it is shorter by now
+        done += static_cast<size_t>(n);
+    }
+    return content;
+}
+
 // Each from the one before: from the root, a deep path would cost the square of its depth.
 Result<void> Files::make_parents(const std::string& path) const {
     const std::string whole = absolute_path(path);
@@ -183,6 +203,20 @@ Result<void> Files::write(const std::string& path, std::string_view content) con
     return file.finish();
 }
 
+Result<Files::Place> Files::entry_at(const std::string& path) const {
+    TRY(check_path(field_, path));
+    std::string whole = absolute_path(path);
+    while (whole.size() > 1 && whole.back() == '/') whole.pop_back();
+    const size_t slash = whole.rfind('/');
+    std::string name = whole.substr(slash + 1);
+    if (name.empty()) return invalid(what(path) + " is the root of the box");
+    if (name == "." || name == "..") return invalid(what(path) + " must end with a name");
+    auto directory = resolve(slash == 0 ? "/" : whole.substr(0, slash), O_PATH | O_DIRECTORY);
+    if (!directory.ok()) return file_error(directory.error().code, what(path));
+    TRY(check_kind(directory.value().get(), what(path), true));
+    return Place{std::move(directory).value(), std::move(name)};
+}
+
 uid_t Files::user() const {
     return base_ + kBoxUser;
 }
@@ -230,8 +264,7 @@ FileEntry Files::entry_of(int directory, const std::string& folder, const std::s
                 return "device";
         }
     };
-    FileEntry entry{
-        name, static_cast<uint64_t>(status.st_size), !S_ISREG(status.st_mode), status.st_mtim.tv_sec, type(), {}};
+    FileEntry entry{name, static_cast<uint64_t>(status.st_size), !S_ISREG(status.st_mode), status.st_mtim, type(), {}};
     if (!S_ISLNK(status.st_mode)) return entry;
     char target[4096];
     const ssize_t size = readlinkat(directory, name.c_str(), target, sizeof(target));

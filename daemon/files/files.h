@@ -24,11 +24,17 @@ std::string absolute_path(const std::string& path);
 struct FileEntry {
     std::string name;
     uint64_t size = 0;
-    bool is_dir = false;   ///< or else without a content that could be had: a FIFO, a link to nowhere
-    int64_t mod_time = 0;  ///< Unix seconds
-    std::string type;      ///< "file", "dir", "link", "fifo", "socket" or "device", links not followed
-    std::string target;    ///< of a link
+    bool is_dir = false;  ///< or else without a content that could be had: a FIFO, a link to nowhere
+    timespec mod_time{};
+    std::string type;    ///< "file", "dir", "link", "fifo", "socket" or "device", links not followed
+    std::string target;  ///< of a link
 };
+
+/// Whether a link at a path's end stands for itself or for what it leads to.
+enum class LastLink { kItself, kFollowed };
+
+/// What remove() may take away.
+enum class Removal { kNoDirectory, kTree };
 
 /// File calls on a living box, from the host's side. Paths are resolved by the kernel beneath the box's root
 /// (openat2(2), RESOLVE_IN_ROOT without magic links): whatever links the box made, the walk cannot leave it. Only
@@ -43,6 +49,9 @@ class Files {
     using Charge = std::function<Result<void>(size_t)>;
     /// kTooLarge above `limit` bytes.
     Result<std::string> read(const std::string& path, uint64_t limit, const Charge& charge = nullptr) const;
+    /// The bytes from `offset` on, `length` of them or those that there are.
+    Result<std::string> read_part(const std::string& path, uint64_t offset, size_t length,
+                                  const Charge& charge = nullptr) const;
     /// As replace(), in one.
     Result<void> write(const std::string& path, std::string_view content) const;
     [[nodiscard]] Result<std::vector<FileEntry>> list(const std::string& path) const;
@@ -57,6 +66,18 @@ class Files {
     Result<archives::TarReport> unpack(int directory, int archive) const;
     [[nodiscard]] Result<bool> is_directory(const std::string& path) const;
 
+    // entries.cpp: of directories. Nothing that is mounted in the box is made, moved or removed so.
+
+    /// Looks at what is there, and opens nothing.
+    [[nodiscard]] Result<struct stat> look_at(const std::string& path, LastLink link) const;
+    /// A new directory. kConflict where there is something, kNotFound where it has no parent.
+    Result<void> make_one_directory(const std::string& path) const;
+    /// What is at `path` is then at `target`, a path of `targets`, in the place of what may be there, as rename(2) has
+    /// it. kInvalid where only a copy could be made: between file systems, and of a directory of the image's.
+    Result<void> rename(const std::string& path, const Files& targets, const std::string& target) const;
+    /// kTooLarge where a tree holds more than a million entries, so many of which are gone then.
+    Result<void> remove(const std::string& path, Removal removal) const;
+
   private:
     Files(UniqueFd root, uid_t base, const char* field) : root_(std::move(root)), base_(base), field_(field) {}
     /// The host's id of boxuser.
@@ -69,6 +90,9 @@ class Files {
         std::string name;
     };
     [[nodiscard]] Result<Place> place_of(const std::string& path, int found) const;
+    /// Of what may be there or not, itself: the directory that holds it.
+    [[nodiscard]] Result<Place> entry_at(const std::string& path) const;
+    [[nodiscard]] Result<struct stat> movable(const std::string& path, const Place& place) const;
     Result<void> make_parents(const std::string& path) const;
     [[nodiscard]] FileEntry entry_of(int directory, const std::string& folder, const std::string& name,
                                      const struct stat& status) const;

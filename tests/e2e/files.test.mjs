@@ -138,7 +138,11 @@ leakless(daemon, 'a list tells name, path, size, kind and time', async () => {
   const { files } = await daemon.json('GET', at(`${box.path}/files/list`, { folder: 'docs' }));
   assert.deepEqual(files.map(({ name, path: where, is_dir }) => [name, where, is_dir]),
     [['a', '/workspace/home/docs/a', true], ['b.txt', '/workspace/home/docs/b.txt', false]]);
-  assert.deepEqual([files[1].size, files[1].mod_time, Number.isInteger(files[0].mod_time)], [4, 1000000000, true]);
+  assert.deepEqual([files[1].size, files[1].mod_time], [4, '2001-09-09T01:46:40Z']);
+  assert.ok(Math.abs(Date.parse(files[0].mod_time) - Date.now()) < 3_600_000, files[0].mod_time);
+  await box.sh('mkdir /dev/shm/t; touch -d @1000000000000 /dev/shm/t/late');
+  const { files: [late] } = await daemon.json('GET', at(`${box.path}/files/list`, { folder: '/dev/shm/t' }));
+  assert.equal(late.mod_time, '9999-12-31T23:59:59Z', 'what RFC 3339 cannot say');
 });
 
 leakless(daemon, 'a list without a folder is of the work directory', async () => {
@@ -276,6 +280,111 @@ leakless(daemon, 'a directory is downloaded as a tar archive', async () => {
   assert.equal(fs.readlinkSync(`${target}/link`), 'two');
 });
 
+leakless(daemon, 'a part of a file is read', async () => {
+  const box = await daemon.box();
+  await box.write('f', '0123456789');
+  const part = async (query) => (await daemon.json('GET', at(`${box.path}/files/read`, { path: 'f', ...query }))).content;
+  assert.equal(await part({ offset: 2, length: 3 }), '234');
+  assert.equal(await part({ offset: 7 }), '789');
+  assert.equal(await part({ length: 2 }), '01');
+  assert.equal(await part({ offset: 8, length: 100 }), '89', 'past the end: what is there');
+  assert.equal(await part({ offset: 10, length: 1 }), '');
+  assert.equal(await part({ offset: 999_999_999_999_999, length: 1 }), '');
+  assert.equal(await part({ offset: 3, length: 0 }), '');
+  assert.equal(await part({ offset: 1, length: 2, encoding: 'base64' }), Buffer.from('12').toString('base64'));
+  const kMost = 8 * 1024 * 1024;
+  await box.sh(`yes 01234567 | head -c ${kMost + 2} > large`);
+  const large = (query) => daemon.ask('GET', at(`${box.path}/files/read`, { path: 'large', ...query }));
+  assert.equal((await large({ length: kMost })).json.content.length, kMost);
+  assert.equal((await large({ offset: 2 })).json.content.length, kMost);
+  for (const query of [{ length: kMost + 1 }, { offset: 1 }]) {
+    const { status, text } = await large(query);
+    assert.equal(status, 400);
+    assert.match(text, /"length: /);
+  }
+  await daemon.refuses(400, /^path: "\/proc/, 'GET', at(`${box.path}/files/read`, { path: '/proc/version', length: 1 }));
+});
+
+leakless(daemon, 'stat tells what stands at a path, and wakes no box', async () => {
+  const box = await daemon.box();
+  const stat = (path, more = {}) => daemon.json('GET', at(`${box.path}/files/stat`, { path, ...more }));
+  await box.sh('mkdir d; printf 12345 > d/file; touch -d @1000000000 d/file; ln -s d/file link; ln -s none nowhere; mkfifo pipe');
+  const file = await stat('d/file');
+  assert.deepEqual([file.type, file.size, file.mod_time], ['file', 5, '2001-09-09T01:46:40Z']);
+  assert.equal(String(file.inode), await box.sh('stat -c %i d/file'));
+  assert.deepEqual(await stat('link', { follow: true }), file);
+  assert.equal((await stat('link')).type, 'symlink');
+  assert.deepEqual([(await stat('d')).type, (await stat('pipe')).type, (await stat('/dev/null')).type, (await stat('/proc')).type], ['directory', 'other', 'other', 'directory']);
+  await daemon.refuses(404, /^path: "nowhere"/, 'GET', at(`${box.path}/files/stat`, { path: 'nowhere', follow: true }));
+  await daemon.refuses(404, /^path: "none"/, 'GET', at(`${box.path}/files/stat`, { path: 'none' }));
+  await box.write('d/file', '54321');
+  assert.notEqual((await stat('d/file')).version, file.version);
+  await daemon.json('POST', `${box.path}/pause`);
+  assert.equal((await stat('d/file')).size, 5);
+  assert.equal(await box.status(), 'paused');
+});
+
+const entries = (box) => (name, body) => daemon.json('POST', `${box.path}/files/${name}`, body);
+const entriesRefused = (box) => (status, about, name, body) => daemon.refuses(status, about, 'POST', `${box.path}/files/${name}`, { body });
+
+leakless(daemon, 'directories are made, and are the user\'s', async () => {
+  const box = await daemon.box();
+  const [call, refused] = [entries(box), entriesRefused(box)];
+  await call('mkdir', { path: 'd' });
+  await call('mkdir', { path: '~/made/' });
+  await call('mkdir', { path: 'a/b/c', parents: true });
+  await call('mkdir', { path: 'a/b/c', parents: true });
+  assert.equal(await box.sh('stat -c "%u:%g %a %F" d ~/made a/b/c | uniq'), '1000:1000 755 directory');
+  await refused(409, /^path: "d"/, 'mkdir', { path: 'd' });
+  await refused(404, /^path: "x\/y/, 'mkdir', { path: 'x/y' });
+  await box.write('f', '');
+  await refused(400, /^path: "f\/x"/, 'mkdir', { path: 'f/x' });
+  await refused(400, /^path: ".*\/f": Not a directory/, 'mkdir', { path: 'f/x', parents: true });
+  for (const path of ['.', 'd/..', '/', '/proc/x', '/sys/fs/cgroup/x']) await refused(400, /^path: /, 'mkdir', { path });
+});
+
+leakless(daemon, 'files, directories and links are renamed', async () => {
+  const box = await daemon.box();
+  const [call, refused] = [entries(box), entriesRefused(box)];
+  await box.sh('echo a > a; echo b > b; mkdir -p d/sub full/x; ln -s a link; ln -s none nowhere');
+  await call('rename', { from: 'a', to: 'd/c' });
+  await call('rename', { from: 'b', to: 'd/c' });
+  await call('rename', { from: 'd', to: 'e' });
+  await call('rename', { from: 'link', to: 'e/link' });
+  await call('rename', { from: 'nowhere', to: 'e/nowhere' });
+  assert.equal(await box.sh('cat e/c; readlink e/link; readlink e/nowhere; ls'), 'b\na\nnone\ne\nfull');
+  await refused(404, /^from: "none"/, 'rename', { from: 'none', to: 'x' });
+  await refused(404, /^to: "none\/x"/, 'rename', { from: 'e/c', to: 'none/x' });
+  await refused(409, /^to: "full"/, 'rename', { from: 'e', to: 'full' });
+  await refused(400, /^to: "full"/, 'rename', { from: 'e/c', to: 'full' });
+  await refused(400, /^from: "e"/, 'rename', { from: 'e', to: 'e/sub/e' });
+  await refused(400, /^from: "e\/c" would have to be copied/, 'rename', { from: 'e/c', to: '/dev/shm/c' });
+  for (const path of ['/proc', '/dev', '/dev/shm']) {
+    await refused(409, /^from: .*mounted/, 'rename', { from: path, to: '/moved' });
+    await refused(409, /^to: .*mounted/, 'rename', { from: 'e', to: path });
+  }
+  assert.equal(await box.sh('cat e/c; test -c /dev/null && test -d /proc/self && echo there'), 'b\nthere');
+});
+
+leakless(daemon, 'files, links and trees are removed, and what is mounted stays', async () => {
+  const box = await daemon.box();
+  const [call, refused] = [entries(box), entriesRefused(box)];
+  const deep = `${'deep/'.repeat(150)}file`;
+  await box.write(deep, 'x');
+  await box.sh('mkdir d kept; echo x > kept/file; ln -s ../kept d/link; ln -s kept link; mkfifo d/pipe; echo x > f');
+  await refused(400, /^path: "d" is a directory; say recursive/, 'remove', { path: 'd' });
+  await call('remove', { path: 'link' });
+  await call('remove', { path: 'f', recursive: true });
+  await call('remove', { path: 'd', recursive: true });
+  await call('remove', { path: 'deep/', recursive: true });
+  assert.equal(await box.sh('ls -A; cat kept/file'), 'kept\nx');
+  await refused(404, /^path: "f"/, 'remove', { path: 'f' });
+  await refused(404, /^path: "none"/, 'remove', { path: 'none', recursive: true });
+  for (const path of ['/', '/..', '.', '/proc/1/fd']) await refused(400, /^path: /, 'remove', { path, recursive: true });
+  for (const path of ['/proc', '/dev', '/sys', '/dev/shm']) await refused(409, /^path: .*mounted/, 'remove', { path, recursive: true });
+  assert.equal(await box.sh('test -c /dev/null && test -d /proc/self && test -d /sys/class && touch /dev/shm/x && echo there'), 'there');
+});
+
 // --- confinement: the host's files are the oracle ---
 
 /// A file of the host, of which neither content nor change may pass through a box.
@@ -325,6 +434,28 @@ leakless(daemon, 'writing through a link to a file of the box writes that file',
   await box.sh('echo old > target; ln -s target link');
   await box.write('link', 'new');
   assert.equal(await box.sh('cat target; test -L link'), 'new');
+});
+
+leakless(daemon, 'no entry of the host is made, moved, removed or seen', async () => {
+  const box = await daemon.box();
+  const host = canary();
+  const directory = path.dirname(host.file);
+  const name = path.basename(host.file);
+  await box.sh(`ln -s ${host.file} file; ln -s ${directory} dir; ln -s ${'../'.repeat(40)}${directory} up; ln -s / root; echo mine > mine`);
+  const before = fs.readdirSync(directory).sort();
+  const up = '../'.repeat(40);
+  for (const where of [`dir/${name}`, `up/${name}`, `root${host.file}`, `/proc/1/root${host.file}`, `${up}${host.file}`, `/proc/self/cwd/${up}${host.file}`]) {
+    const seen = await daemon.ask('GET', at(`${box.path}/files/stat`, { path: where, follow: true }));
+    assert.ok([400, 404].includes(seen.status), `${where}: ${seen.text}`);
+    for (const [call, body] of [['mkdir', { path: `${where}-made` }], ['rename', { from: where, to: 'taken' }], ['rename', { from: 'mine', to: where }], ['remove', { path: where, recursive: true }]]) {
+      const answer = await daemon.ask('POST', `${box.path}/files/${call}`, { body });
+      assert.ok([400, 404].includes(answer.status), `${call} ${where}: ${answer.text}`);
+    }
+  }
+  for (const link of ['file', 'dir', 'up', 'root']) await daemon.json('POST', `${box.path}/files/remove`, { path: link, recursive: true });
+  assert.equal(await box.sh('ls -A; cat mine'), 'mine\nmine');
+  assert.deepEqual(fs.readdirSync(directory).sort(), before);
+  host.intact();
 });
 
 leakless(daemon, 'a link to itself is refused', async () => {

@@ -57,7 +57,7 @@ calls('a list tells names, paths, sizes, kinds and times', async () => {
   assert.deepEqual(await box.files.list(), []);
   await box.exec.command('mkdir -p d/sub; printf 12345 > d/file; touch -d "2001-02-03 04:05:06" d/file');
   const [file, sub] = await box.files.list('d');
-  assert.deepEqual(file, { name: 'file', path: '/workspace/home/d/file', size: 5, is_dir: false, mod_time: 981173106, type: 'file', target: null });
+  assert.deepEqual(file, { name: 'file', path: '/workspace/home/d/file', size: 5, is_dir: false, mod_time: '2001-02-03T04:05:06Z', type: 'file', target: null });
   assert.deepEqual([sub.name, sub.path, sub.is_dir], ['sub', '/workspace/home/d/sub', true]);
 });
 

@@ -69,6 +69,7 @@ const prompt = (says, ...more) => ({
 
 // --- files and git ---
 
+const badPath = () => [['path', { body: {} }], ['path', { body: { path: 5 } }], ['path', { body: { path: '' } }], ['path', { body: { path: kNul } }], ['path', { body: { path: kLong } }]];
 const withFile = (box) => box.write('d/file', 'content');
 const part = (name, content, more = '') => `--x\r\nContent-Disposition: form-data; name="${name}"${more}\r\n\r\n${content}\r\n`;
 const form = (...parts) => ({ body: `${parts.join('')}--x--\r\n`, headers: { 'content-type': 'multipart/form-data; boundary=x' } });
@@ -150,7 +151,12 @@ export const ofBoxes = {
   'POST /v2/box/{id}/run/stream': prompt(/event: done\n/, ['prompt', form()], ['timeout', form(part('prompt', 'x'), part('timeout', 'soon'))]),
   'GET /v2/box/{id}/runs/{run}/events': { make: agent, prepare: withPrompt, says: /event: done\n/ },
 
-  'GET /v2/box/{id}/files/read': { prepare: withFile, query: 'path=d/file', says: /content/, paused: wakes, bad: [['path', query('')], ['path', query('path=%00')], ['path', query(`path=${kLong}`)], ['encoding', query('path=d/file&encoding=hex')]] },
+  'GET /v2/box/{id}/files/read': { prepare: withFile, query: 'path=d/file', says: /content/, paused: wakes, bad: [['path', query('')], ['path', query('path=%00')], ['path', query(`path=${kLong}`)], ['encoding', query('path=d/file&encoding=hex')],
+    ['offset', query('path=d/file&offset=-1')], ['length', query('path=d/file&length=many')], ['length', query('path=d/file&length=8388609')]] },
+  'GET /v2/box/{id}/files/stat': { prepare: withFile, query: 'path=d/file', says: /"type":"file"/, bad: [['path', query('')], ['path', query('path=%00')], ['path', query(`path=${kLong}`)], ['follow', query('path=d&follow=yes')]] },
+  'POST /v2/box/{id}/files/mkdir': { body: { path: 'new' }, paused: wakes, bad: [...badPath(), ['path', { body: { path: '/' } }], ['parents', { body: { path: 'x', parents: 'yes' } }]] },
+  'POST /v2/box/{id}/files/rename': { prepare: withFile, body: { from: 'd/file', to: 'd/other' }, paused: wakes, bad: [['from', { body: { to: 'x' } }], ['to', { body: { from: 'd/file' } }], ['from', { body: { from: '/', to: 'x' } }], ['to', { body: { from: 'd/file', to: kNul } }]] },
+  'POST /v2/box/{id}/files/remove': { prepare: withFile, body: { path: 'd', recursive: true }, paused: wakes, bad: [...badPath(), ['path', { body: { path: 'd' } }], ['path', { body: { path: '/', recursive: true } }], ['recursive', { body: { path: 'd', recursive: 'yes' } }]] },
   'POST /v2/box/{id}/files/write': { body: { path: 'f', content: 'x' }, paused: wakes, bad: [['path', { body: { content: 'x' } }], ['path', { body: { path: '', content: 'x' } }], ['path', { body: { path: 'd/', content: 'x' } }],
     ['content', { body: { path: 'f' } }], ['encoding', { body: { path: 'f', content: 'x', encoding: 'hex' } }], ['content', bad64]] },
   'GET /v2/box/{id}/files/list': { prepare: withFile, query: 'folder=d', says: /d\/file/, paused: wakes, bad: folder },
