@@ -99,7 +99,9 @@ Result<int> pull_request(const Program& program, const GitOptions& options) {
 Result<int> exec(const Program& program, const GitOptions& options) {
     Json body = body_of(options, {});
     body["args"] = options.args;
-    return show(printable(text_of(TRY(post(program, options, "exec", body)), "output"), Lines::kKeep));
+    const Json answer = TRY(post(program, options, "exec", body));
+    TRY(show(printable(text_of(answer, "output"), Lines::kKeep)));
+    return static_cast<int>(answer.value("exit_code", 0));
 }
 
 Result<int> config(const Program& program, const GitOptions& options) {
@@ -138,7 +140,7 @@ void add_local(const Commands& commands) {
     command->add_option("-m,--message", options.message, "What it says")->required();
     command->add_option("--author", options.author, "\"NAME <EMAIL>\", of this commit alone");
     add_json_flag(*command, options.json);
-    command = commands.add("checkout", "Go to a branch: its own, the origin's, or else a new one",
+    command = commands.add("checkout", "Go to a branch, its own or the origin's",
                            "hutch git checkout dev --workdir project mend-parser", checkout);
     command->add_option("BRANCH", options.branch, "Its name")->required();
     command = commands.add("config", "Say who commits in a box, or show it",
@@ -146,7 +148,7 @@ void add_local(const Commands& commands) {
     command->add_option("--name", options.name, "Of who commits");
     command->add_option("--email", options.email, "Of who commits");
     add_json_flag(*command, options.json);
-    command = commands.add("exec", "Run any git command, and print its output",
+    command = commands.add("exec", "Run any git command, print its output, and end as it does",
                            "hutch git exec dev --workdir project -- log --oneline -5", exec);
     command->add_option("ARGS", options.args, "What follows git, after `--`")->required();
 }
@@ -154,7 +156,7 @@ void add_local(const Commands& commands) {
 void add_remote(const Commands& commands) {
     GitOptions& options = *commands.options;
     CLI::App* command = commands.add("clone",
-                                     "Clone a repository into a directory of its name\n\n"
+                                     "Clone a repository into a directory of its name, or into --workdir\n\n"
                                      "GITHUB_TOKEN of hutch's own environment, if set, opens private ones.",
                                      "hutch git clone dev https://github.com/you/project", clone);
     command->add_option("REPO", options.repo, "Its address")->required();

@@ -173,6 +173,7 @@ Result<void> serve(const Config& config) {
     add_file_routes(router, services);
     add_entry_routes(router, services);
     add_git_routes(router, services);
+    add_forge_routes(router, services);
     add_image_routes(router, services);
     add_event_routes(router, services);
     add_host_routes(router, services);

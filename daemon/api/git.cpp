@@ -5,7 +5,6 @@
 #include "base/text.h"
 #include "daemon/api/resources.h"
 #include "daemon/files/files.h"
-#include "daemon/git/forge.h"
 
 namespace hutch::daemon {
 namespace {
@@ -35,10 +34,6 @@ Result<Git> git_in(Services& services, Exchange& exchange, const std::shared_ptr
                Credential{services.config.github_url, token.empty() ? box->record.git_token : token});
 }
 
-Result<Git> git_of(Services& services, Exchange& exchange, const std::shared_ptr<Box>& box, const Fields& fields) {
-    return git_in(services, exchange, box, TRY(fields.text_or("folder", "")), TRY(decode_git_token(fields)));
-}
-
 Result<Git> git_of(Services& services, Exchange& exchange, const std::shared_ptr<Box>& box) {
     const auto& query = exchange.request().query;
     const auto folder = query.find("folder");
@@ -52,14 +47,28 @@ Result<std::optional<std::string>> decode_branch(const Fields& fields) {
     return branch;
 }
 
+Result<CloneOrder> decode_clone(const Fields& fields) {
+    CloneOrder order;
+    order.repo = TRY(checked_repo("repo", TRY(fields.required_text("repo"))));
+    order.branch = TRY(decode_branch(fields));
+    const std::string folder = TRY(fields.text_or("folder", ""));
+    if (!folder.empty()) order.into = TRY(checked_folder(folder));
+    const auto depth = TRY(fields.number("depth"));
+    if (depth && (*depth < 1 || *depth > INT32_MAX)) {
+        return invalid("depth: must be a number of commits, from 1 to 2147483647");
+    }
+    order.depth = depth.value_or(0);
+    return order;
+}
+
 Answer clone(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
     CO_TRY_LET(const std::string given, fields.required_text("repo"));
-    CO_TRY_LET(const std::string repo, checked_repo("repo", given));
-    CO_TRY_LET(const auto branch, decode_branch(fields));
+    CO_TRY_LET(CloneOrder order, decode_clone(fields));
+    CO_TRY_LET(const std::string token, decode_git_token(fields));
     CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
-    CO_TRY_LET(Git git, git_of(services, exchange, box, fields));
-    CO_TRY(co_await git.clone(repo, branch));
+    CO_TRY_LET(Git git, git_in(services, exchange, box, "", token));
+    CO_TRY(co_await git.clone(std::move(order)));
     CO_TRY(services.boxes.change(*box, [&given](BoxRecord& record) { record.clone_repo = given; }));
     co_return std::optional(Response{});
 }
@@ -73,8 +82,9 @@ Answer exec(Services& services, Exchange& exchange, const Params& params) {
     }
     CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
     CO_TRY_LET(Git git, git_of(services, exchange, box, fields));
-    CO_TRY_LET(std::string output, co_await git.exec(args));
-    co_return std::optional(answer(Json{{"output", std::move(output)}}));
+    CO_TRY_LET(GitAnswer said, co_await git.exec(args));
+    if (said.exit_code != 0) said.output += said.errors;  // there is where it says why
+    co_return std::optional(answer(Json{{"output", std::move(said.output)}, {"exit_code", said.exit_code}}));
 }
 
 Answer status(Services& services, Exchange& exchange, const Params& params) {
@@ -140,72 +150,6 @@ Answer configure(Services& services, Exchange& exchange, const Params& params) {
     co_return std::optional(answer(Json{{"git_user_name", effective.name}, {"git_user_email", effective.email}}));
 }
 
-struct PullRequest {
-    std::string title;
-    std::string body;
-    std::string base;  ///< empty: the repository's default branch
-};
-
-Result<PullRequest> decode_pull_request(const Fields& fields) {
-    PullRequest request;
-    request.title = TRY(fields.required_text("title"));
-    if (request.title.empty()) return invalid("title: must not be empty");
-    request.body = TRY(fields.text_or("body", ""));
-    request.base = TRY(fields.text_or("base", ""));
-    if (!request.base.empty()) TRY(check_branch("base", request.base));
-    return request;
-}
-
-// "Validation Failed: A pull request already exists for you:branch."
-std::string complaint_of(const Json& said) {
-    std::string text = text_at(said, "message");
-    for (const Json& error : array_at(said, "errors")) {
-        const std::string more = text_at(error, "message");
-        if (!more.empty()) text += ": " + more;
-    }
-    return text;
-}
-
-// An answer of the forge with the status it should have.
-Task<Result<Json>> ask_forge(Services& services, ForgeCall call, int64_t expected) {
-    CO_TRY_LET(const ForgeAnswer said, co_await call_forge(services.fetcher, call));
-    const auto json = parse_json(said.body);
-    if (said.status == expected && json.ok() && json.value().is_object()) co_return json;
-    const std::string status = said.status == expected ? "what is no JSON object" : std::to_string(said.status);
-    const std::string complaint = json.ok() ? complaint_of(json.value()) : json.error().message;
-    co_return Error{ErrorKind::kConflict, 0, call.url + " answered " + status + ": " + complaint};
-}
-
-Answer open_pull_request(Services& services, Exchange& exchange, const Params& params) {
-    CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
-    CO_TRY_LET(PullRequest request, decode_pull_request(fields));
-    CO_TRY_LET(std::string token, decode_git_token(fields));
-    CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
-    if (token.empty()) token = box->record.git_token;
-    if (token.empty())
-        co_return invalid("github_token: a pull request needs one; say it here, or when the box is made");
-    CO_TRY_LET(Git git, git_of(services, exchange, box, fields));
-    CO_TRY_LET(const Origin origin, co_await git.origin());
-    if (origin.repo.host != host_of(services.config.github_url)) {
-        co_return Error{ErrorKind::kConflict, 0,
-                        "origin: is on " + origin.repo.host + "; pull requests are for " + services.config.github_url};
-    }
-    ForgeCall call;
-    call.token = token;
-    call.url = services.config.github_api_url + "/repos/" + origin.repo.owner + "/" + origin.repo.name;
-    if (request.base.empty()) {
-        CO_TRY_LET(const Json repository, co_await ask_forge(services, call, 200));
-        request.base = text_at(repository, "default_branch");
-    }
-    call.url += "/pulls";
-    call.body =
-        dump({{"title", request.title}, {"body", request.body}, {"head", origin.branch}, {"base", request.base}});
-    CO_TRY_LET(const Json made, co_await ask_forge(services, call, 201));
-    Json json{{"url", text_at(made, "html_url")}, {"title", request.title}, {"base", request.base}};
-    json["number"] = made.value("number", Json(0));
-    co_return std::optional(answer(json));
-}
-
 // In quotes, as git-config(1) reads them.
 std::string quoted(const std::string& value) {
     std::string text = "\"";
@@ -231,6 +175,10 @@ Task<Result<void>> introduce_one(Services& services, std::shared_ptr<Box> box, I
 }
 
 }  // namespace
+
+Result<Git> git_of(Services& services, Exchange& exchange, const std::shared_ptr<Box>& box, const Fields& fields) {
+    return git_in(services, exchange, box, TRY(fields.text_or("folder", "")), TRY(decode_git_token(fields)));
+}
 
 Result<std::string> decode_git_token(const Fields& fields) {
     std::string token = TRY(fields.text_or("github_token", ""));
@@ -265,8 +213,8 @@ void add_git_routes(Router& router, Services& services) {
     add("POST", "git/commit", commit);
     add("POST", "git/checkout", checkout);
     add("POST", "git/push", push);
-    add("POST", "git/create-pr", open_pull_request);
     add("PUT", "git-config", configure);
+    add("PUT", "config/git", configure);
 }
 
 }  // namespace hutch::daemon

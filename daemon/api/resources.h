@@ -58,6 +58,7 @@ void add_terminal_routes(Router& router, Services& services);
 void add_file_routes(Router& router, Services& services);
 void add_entry_routes(Router& router, Services& services);
 void add_git_routes(Router& router, Services& services);
+void add_forge_routes(Router& router, Services& services);
 void add_image_routes(Router& router, Services& services);
 void add_event_routes(Router& router, Services& services);
 void add_host_routes(Router& router, Services& services);
@@ -142,6 +143,8 @@ Result<Pairs> checked_env(const std::string& field, Pairs env);
 Result<Pairs> environment_of(const Services& services, const Box& box);
 /// The same, by who has looked the image up: `given` are its variables.
 Result<Pairs> environment_of(const Services& services, const Box& box, const Pairs& given);
+/// Git in the `folder` of a call, with its token, or else the box's, for the one server that is for.
+Result<Git> git_of(Services& services, Exchange& exchange, const std::shared_ptr<Box>& box, const Fields& fields);
 /// `github_token`; empty when there is none.
 Result<std::string> decode_git_token(const Fields& fields);
 /// `git_user_name` and `git_user_email`, each empty when it is not said.

@@ -33,27 +33,40 @@ Task<Result<std::string>> Git::run(GitStep step) {
     co_return output_of(std::move(answer));
 }
 
-Task<Result<std::string>> Git::exec(std::vector<std::string> args) {
+Task<Result<GitAnswer>> Git::exec(std::vector<std::string> args) {
     GitStep call = step(std::move(args));
     call.commits = true;  // it may
-    co_return co_await run(std::move(call));
+    co_return co_await run_step(runs_, box_, std::move(call));
 }
 
-Task<Result<void>> Git::clone(std::string repo, std::optional<std::string> branch) {
+Task<Result<void>> Git::clone(CloneOrder order) {
     GitStep cloning = step(words("clone"));
-    if (branch) cloning.args.push_back("--branch=" + *branch);
-    cloning.args.insert(cloning.args.end(), {"--", std::move(repo)});
+    if (order.branch) cloning.args.push_back("--branch=" + *order.branch);
+    if (order.depth > 0) cloning.args.push_back("--depth=" + std::to_string(order.depth));
+    cloning.args.insert(cloning.args.end(), {"--", std::move(order.repo)});
+    if (!order.into.empty()) cloning.args.push_back(std::move(order.into));
     cloning.commits = true;
     cloning.credential = credential_;
     CO_TRY(co_await run(std::move(cloning)));
     co_return Result<void>();
 }
 
+// What git says of it speaks of parent directories and file systems; of a diff it lists the options.
+Task<Result<void>> Git::expect_repository() {
+    CO_TRY_LET(const GitAnswer found, co_await look(words("rev-parse", "--git-dir")));
+    if (found.exit_code == 0 || found.errors.find("not a git repository") == std::string::npos)
+        co_return Result<void>();
+    co_return Error{ErrorKind::kConflict, 0,
+                    "folder: \"" + folder_ + "\" is not a git repository, nor in one; say the folder of one"};
+}
+
 Task<Result<std::string>> Git::status() {
+    CO_TRY(co_await expect_repository());
     co_return co_await run(step(words("status", "--porcelain")));
 }
 
 Task<Result<std::string>> Git::diff() {
+    CO_TRY(co_await expect_repository());
     CO_TRY_LET(const GitAnswer head, co_await look(words("rev-parse", "--verify", "--quiet", "HEAD")));
     const std::string since = head.exit_code == 1 ? kEmptyTree : "HEAD";  // 1: nothing is committed yet
     co_return co_await run(step(words("diff", since, "--")));
@@ -76,10 +89,13 @@ Task<Result<void>> Git::checkout(std::string branch) {
     CO_TRY_LET(GitAnswer found, co_await look(words("for-each-ref", "--format=%(refname)", "refs/heads/" + branch,
                                                     "refs/tags/" + branch, "refs/remotes/*/" + branch)));
     CO_TRY_LET(const std::string refs, output_of(std::move(found)));
-    std::vector<std::string> args{"checkout", std::move(branch), "--"};
-    if (refs.empty()) args.insert(args.begin() + 1, "-b");
-    if (refs.empty()) args.pop_back();
-    CO_TRY(co_await run(step(std::move(args))));
+    if (refs.empty()) {
+        co_return Error{ErrorKind::kConflict, 0,
+                        "branch: \"" + branch +
+                            "\" is neither here nor, as last fetched, at a remote; `git switch -c " + branch +
+                            "` makes a new one"};
+    }
+    CO_TRY(co_await run(step(words("checkout", std::move(branch), "--"))));
     co_return Result<void>();
 }
 

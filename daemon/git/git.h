@@ -26,6 +26,13 @@ struct Origin {
     std::string branch;  ///< that is checked out
 };
 
+struct CloneOrder {
+    std::string repo;
+    std::optional<std::string> branch;
+    std::string into;   ///< absolute; empty: a directory of the repository's name, in the folder
+    int64_t depth = 0;  ///< of how many commits; 0: of all
+};
+
 /// Git in one folder of a living box. Errors are those of run_step() and output_of(). What it is given has been checked
 /// by the functions of names.h. Outlives its coroutines. Event loop thread only.
 class Git {
@@ -39,17 +46,17 @@ class Git {
           env_(std::move(env)),
           credential_(std::move(credential)) {}
 
-    /// What a call of git writes to its standard output; the credential is not for it.
-    Task<Result<std::string>> exec(std::vector<std::string> args);
-    /// Into a directory of the repository's name, in the folder.
-    Task<Result<void>> clone(std::string repo, std::optional<std::string> branch);
-    /// A line per file, as `git status --porcelain` has it; empty when there is no change.
+    /// Any call of git, however it ends; the credential is not for it.
+    Task<Result<GitAnswer>> exec(std::vector<std::string> args);
+    Task<Result<void>> clone(CloneOrder order);
+    /// A line per file, as `git status --porcelain` has it; empty when there is no change. kConflict, here and in
+    /// diff(), outside of a repository.
     Task<Result<std::string>> status();
     /// Everything since the last commit, staged or not, of files that git knows.
     Task<Result<std::string>> diff();
     /// Of all changes, new files too. The new commit's hash.
     Task<Result<std::string>> commit(Commit commit);
-    /// The branch, or the one of that name at the origin, or else a new one.
+    /// The branch, or the one of that name at a remote. kConflict where there is none.
     Task<Result<void>> checkout(std::string branch);
     /// To the origin; the present branch if none is named.
     Task<Result<void>> push(std::optional<std::string> branch);
@@ -63,6 +70,7 @@ class Git {
     /// For what serves another step.
     Task<Result<GitAnswer>> look(std::vector<std::string> args);
     Task<Result<std::string>> run(GitStep step);
+    Task<Result<void>> expect_repository();
 
     Runs& runs_;
     MemoryShare& memory_;

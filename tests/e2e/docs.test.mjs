@@ -117,7 +117,7 @@ leakless(daemon, 'each call that docs/api.md shows does what is shown', { timeou
     const found = kBlocks.exec(text);
     if (found === null) continue;
     const [block, script, kind, answer] = found;
-    const forged = call.endsWith('/create-pr');
+    const forged = /\/create-(pr|issue)$/.test(call);
     if (forged) await (await demo()).sh('git config --global --remove-section url./workspace/home/');
     const said = await bash(`${marked}\n${script}`, env, directory);
     const [, body, status, type] = /^([^]*)\n(\d+) (.*)$/.exec(said);

@@ -8,7 +8,7 @@ import http from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before } from 'node:test';
-import { complains, output } from './lib/command.mjs';
+import { complains, hutch, output } from './lib/command.mjs';
 import { gitCore, gitImage } from './lib/git-image.mjs';
 import { kOther, kOutside, kPort, Outside } from './lib/outside.mjs';
 import { leakless, needs, skip, suite } from './lib/suite.mjs';
@@ -74,7 +74,11 @@ const daemon = suite({ import: { git: gitImage(directory) }, args: ['--github_ur
 const post = (box, call, body, status = 200) => daemon.json('POST', `${box.path}/git/${call}`, body, status);
 const get = async (box, call, folder) => (await daemon.json('GET', `${box.path}/git/${call}?folder=${folder}`))[call];
 const refuses = (box, status, about, call, body) => daemon.refuses(status, about, 'POST', `${box.path}/git/${call}`, { body });
-const git = async (box, folder, ...args) => (await post(box, 'exec', { args, folder })).output.trim();
+const git = async (box, folder, ...args) => {
+  const { output, exit_code } = await post(box, 'exec', { args, folder });
+  assert.equal(exit_code, 0, `git ${args.join(' ')}: ${output}`);
+  return output.trim();
+};
 
 async function gitBox(body = {}) {
   const box = await daemon.box({ runtime: 'git', ...body });
@@ -115,15 +119,15 @@ leakless(daemon, 'an author is of one commit, a configuration of all to come', a
   assert.match(await get(box, 'diff', 'p'), /^\+a$/m);
   await post(box, 'commit', { message: 'a', author_name: 'Jane Doe', author_email: 'jane@example.com', folder: 'p' });
   assert.equal(await authors(), 'Jane Doe <jane@example.com> Hutch Box');
-  const set = (body) => daemon.json('PUT', `${box.path}/git-config`, body);
+  const set = (body, call = 'git-config') => daemon.json('PUT', `${box.path}/${call}`, body);
   assert.deepEqual(await set({ git_user_name: 'John Doe' }), { git_user_name: 'John Doe', git_user_email: 'box@hutch.local' });
-  assert.deepEqual(await set({ git_user_email: 'john@example.com' }), { git_user_name: 'John Doe', git_user_email: 'john@example.com' });
+  assert.deepEqual(await set({ git_user_email: 'john@example.com' }, 'config/git'), { git_user_name: 'John Doe', git_user_email: 'john@example.com' });
   await box.write('p/b', 'b');
   await post(box, 'commit', { message: 'b', folder: 'p' });
   assert.equal(await authors(), 'John Doe <john@example.com> John Doe');
 });
 
-leakless(daemon, 'a branch is checked out, fetched or made', async () => {
+leakless(daemon, 'a branch is checked out, its own or the origin\'s, and none is made', async () => {
   const box = await gitBox();
   await post(box, 'clone', { repo: `${kServer}/public/project.git`, branch: 'other' });
   const head = () => git(box, 'project', 'log', '-1', '--format=%s');
@@ -131,7 +135,9 @@ leakless(daemon, 'a branch is checked out, fetched or made', async () => {
   assert.deepEqual([await branch(), await head()], ['other', 'on the other branch']);
   await post(box, 'checkout', { branch: 'main', folder: 'project' });
   assert.deepEqual([await branch(), await head()], ['main', 'first']);
-  await post(box, 'checkout', { branch: 'README', folder: 'project' }); // a file's name, and a new branch's
+  for (const nowhere of ['README', 'new']) await refuses(box, 409, new RegExp(`^branch: "${nowhere}" is neither here nor.*git switch -c ${nowhere}`), 'checkout', { branch: nowhere, folder: 'project' });
+  await git(box, 'project', 'branch', 'README'); // a file's name too
+  await post(box, 'checkout', { branch: 'README', folder: 'project' });
   assert.deepEqual([await branch(), await head()], ['README', 'first']);
   await post(box, 'checkout', { branch: 'other', folder: 'project' });
   await box.write('project/README', 'changed');
@@ -153,11 +159,12 @@ leakless(daemon, 'what cannot be is said', async () => {
   const box = await gitBox();
   const none = await daemon.box();
   await refuses(none, 409, /image "busybox" has no git.*install/, 'exec', { args: ['status'] });
-  await refuses(box, 409, /^git: fatal: not a git repository/, 'exec', { args: ['status'] });
+  for (const call of ['status', 'diff']) {
+    for (const query of ['', '?folder=/tmp']) await daemon.refuses(409, /^folder: "\/.*" is not a git repository, nor in one/, 'GET', `${box.path}/git/${call}${query}`);
+  }
   await refuses(box, 400, /^folder: /, 'exec', { args: ['status'], folder: 'nowhere' });
   await refuses(box, 400, /^args: /, 'exec', {});
   await refuses(box, 400, /^args/, 'exec', { args: 'status' });
-  await refuses(box, 400, /^git: /, 'exec', { args: ['init', '--no-such-option'] });
   await refuses(box, 400, /^message: /, 'commit', {});
   await refuses(box, 400, /^author_name: /, 'commit', { message: 'a', author_name: 'a\nb' });
   await refuses(box, 400, /^repo: /, 'clone', {});
@@ -205,7 +212,9 @@ leakless(daemon, 'a token opens a private repository, and is nowhere to be read'
   assert.equal(await box.read('held/README'), 'one\n');
   assert.deepEqual(await whereTokenIs(box), [], 'afterwards');
   assert.equal(await git(box, 'held', 'remote', 'get-url', 'origin'), `${kServer}/private/held.git`);
-  await refuses(box, 409, /^git: fatal: /, 'exec', { args: ['fetch'], folder: 'held' }); // any command; the token is not for it
+  const { exit_code, output } = await post(box, 'exec', { args: ['fetch'], folder: 'held' }); // any command; the token is not for it
+  assert.equal(exit_code, 128);
+  assert.match(output, /fatal: could not read Username/);
 });
 
 leakless(daemon, 'who has no token is not let in, and one that is sent is for that call', async () => {
@@ -239,7 +248,7 @@ leakless(daemon, 'with a token the forms of ssh go by https', async () => {
 leakless(daemon, 'a branch is pushed, and a pull request made of it', async () => {
   const box = await gitBox({ github_token: kToken, git_user_name: 'Jane "J" \\ Doe', git_user_email: 'jane@example.com' });
   await post(box, 'clone', { repo: `${kServer}/private/project.git` });
-  await post(box, 'checkout', { branch: 'feature/one', folder: 'project' });
+  await git(box, 'project', 'switch', '-c', 'feature/one');
   await box.write('project/feature', 'feature\n');
   const { sha } = await post(box, 'commit', { message: 'a feature', folder: 'project' });
   await post(box, 'push', { folder: 'project' });
@@ -274,6 +283,51 @@ leakless(daemon, 'a branch is pushed, and a pull request made of it', async () =
   await refuses(poor, 400, /^github_token: /, 'create-pr', { title: 'One' });
 });
 
+leakless(daemon, 'any call of git is answered, with its exit code', async () => {
+  const box = await gitBox();
+  assert.deepEqual(await post(box, 'exec', { args: ['init', '--quiet', 'p'] }), { output: '', exit_code: 0 });
+  const { exit_code, output } = await post(box, 'exec', { args: ['status'] });
+  assert.equal(exit_code, 128);
+  assert.match(output, /^fatal: not a git repository/);
+  assert.deepEqual(await post(box, 'exec', { args: ['diff', '--quiet', '--no-index', '/etc/passwd', '/etc/group'] }), { output: '', exit_code: 1 });
+  assert.equal((await post(box, 'exec', { args: ['init', '--no-such-option'] })).exit_code, 129);
+});
+
+leakless(daemon, 'a clone goes where it is told, as deep as it is told', async () => {
+  const box = await gitBox();
+  const repo = `${kServer}/public/project.git`;
+  await post(box, 'clone', { repo, folder: 'deep/down/here', branch: 'other', depth: 1 });
+  assert.equal(await box.read('deep/down/here/README'), 'one\n');
+  assert.equal(await git(box, 'deep/down/here', 'rev-list', '--count', 'HEAD'), '1');
+  await box.sh('mkdir /tmp/empty full; echo x > full/x');
+  await post(box, 'clone', { repo, folder: '/tmp/empty', branch: 'other' });
+  assert.equal(await git(box, '/tmp/empty', 'rev-list', '--count', 'HEAD'), '2');
+  await refuses(box, 409, /^git: fatal: destination path '.*full' already exists/, 'clone', { repo, folder: 'full' });
+  for (const depth of [0, -1, 2 ** 31]) await refuses(box, 400, /^depth: /, 'clone', { repo, depth });
+});
+
+leakless(daemon, 'an issue is made, and files are attached to it', async () => {
+  const box = await gitBox({ github_token: kToken });
+  await post(box, 'clone', { repo: `${kServer}/private/project.git` });
+  await box.write('project/log', 'a ``` b');
+  await box.sh('printf "\\000" > project/bytes; head -c 70000 /dev/zero | tr "\\000" x > long');
+  const made = { status: 201, json: { html_url: 'https://example.com/9', number: 9 } };
+  answers = [made, made, made];
+  asked.length = 0;
+  assert.deepEqual(await post(box, 'create-issue', { title: 'Broken', folder: 'project' }), { url: 'https://example.com/9', number: 9, title: 'Broken' });
+  assert.deepEqual(asked[0], { call: 'POST /repos/private/project/issues', authorization: `Bearer ${kToken}`, body: { title: 'Broken', body: '' } });
+  const { warning } = await post(box, 'create-issue', { title: 'Broken', body: 'See:', attach: ['log', 'bytes', '/workspace/home/long', 'none'], folder: 'project' });
+  assert.equal(asked[1].body.body, 'See:\n\n**log**\n````\na ``` b\n````\n');
+  for (const about of [/bytes" is no text/, /long" holds more than/, /none": No such file/]) assert.match(warning, about);
+  assert.equal((await post(box, 'create-pr', { title: 'One', base: 'main', attach: ['log'], folder: 'project' })).warning, undefined);
+  assert.match(asked[2].body.body, /\*\*log\*\*/);
+  answers = [{ status: 410, json: { message: 'Issues are disabled for this repo' } }];
+  await refuses(box, 409, /answered 410: Issues are disabled/, 'create-issue', { title: 'Broken', folder: 'project' });
+  await refuses(box, 400, /^title: /, 'create-issue', {});
+  await refuses(box, 400, /^attach/, 'create-issue', { title: 'x', attach: 'log' });
+  await refuses(box, 400, /^attach: at most 10/, 'create-issue', { title: 'x', attach: Array(11).fill('log') });
+});
+
 leakless(daemon, 'a fork has the token and the repository of its box', async () => {
   const box = await gitBox({ github_token: kToken });
   await post(box, 'clone', { repo: `${kServer}/private/project.git` });
@@ -293,7 +347,12 @@ leakless(daemon, 'hutch git', async () => {
   const run = (...args) => output(daemon, ['git', ...args], { env });
   const at = ['dev', '--folder', 'project'];
   await run('clone', 'dev', `${kServer}/private/project.git`, '--branch', 'other');
+  await run('exec', ...at, '--', 'branch', 'mend-parser');
   await run('checkout', ...at, 'mend-parser');
+  assert.equal(await run('exec', ...at, '--', 'branch', '--show-current'), 'mend-parser\n');
+  const failed = await hutch(daemon, ['git', 'exec', ...at, '--', 'rev-parse', '--verify', 'none'], { env });
+  assert.equal(failed.code, 128);
+  assert.match(failed.stdout, /fatal: Needed a single revision/);
   await output(daemon, ['exec', 'dev', '--', 'sh', '-c', 'echo mended > project/parser']);
   assert.equal(await run('status', ...at), '?? parser\n');
   assert.equal(await run('config', 'dev', '--name', 'Jane Doe'), 'Jane Doe <box@hutch.local>\n');

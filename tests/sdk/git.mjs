@@ -11,8 +11,7 @@ calls('git: every call of the client', async () => {
   await refuses(409, /not a git repository/, () => box.git.status());
   await box.exec.command('mkdir work');
   await box.cd('work');
-  await box.git.clone({ repo: '/workspace/home/origin' });
-  await box.cd('origin');
+  await box.git.clone({ repo: '/workspace/home/origin' }); // it names where it is, which is where the clone goes
   await box.files.write({ path: 'README', content: 'one\n' });
   assert.equal(await box.git.status(), '?? README\n');
   const { sha, message } = await box.git.commit({ message: 'first', authorName: 'John', authorEmail: 'john@example.com' });
@@ -20,6 +19,8 @@ calls('git: every call of the client', async () => {
   assert.equal((await box.git.exec({ args: ['log', '-1', '--format=%H %an %cn'] })).output, `${sha} John Jane\n`);
   await box.git.push({ branch: 'main' });
   await box.git.push();
+  await refuses(409, /^branch: "feature" is neither here/, () => box.git.checkout({ branch: 'feature' }));
+  await box.git.exec({ args: ['branch', 'feature'] });
   await box.git.checkout({ branch: 'feature' });
   await box.files.write({ path: 'README', content: 'two\n' });
   assert.match(await box.git.diff(), /-one\n\+two\n/);

@@ -80,6 +80,10 @@ const withRepository = async (box) => {
   await box.sh(`git init -q --bare -b main origin.git; git init -q -b main p; cd p; echo one > f; ${git} add f; ${git} commit -q -m one
     git remote add origin ../origin.git; git push -q origin main; echo two > f`);
 };
+const withForge = async (box) => {
+  await withRepository(box);
+  await box.sh('git -C p remote set-url origin http://forge.invalid/me/p.git');
+};
 // The box is told that the forge's repositories are here.
 const withSkill = (box) => box.sh(`git config --global url./workspace/home/.insteadOf http://forge.invalid/; git init -q -b main acme/tools.git; cd acme/tools.git
   mkdir -p skills/pdf; echo how > skills/pdf/SKILL.md; git add .; git -c user.name=a -c user.email=b commit -q -m one`);
@@ -165,17 +169,17 @@ export const ofBoxes = {
   'GET /v2/box/{id}/files/download': { prepare: withFile, query: 'folder=d/file', says: /^content$/, paused: wakes, bad: [['folder', query('')], ['folder', query('folder=')], ...folder] },
 
   'POST /v2/box/{id}/git/clone': git({ body: { repo: '/workspace/home/origin.git' }, bad: [['repo', { body: {} }], ['repo', { body: { repo: '-x' } }], ['repo', { body: { repo: 'https://me:secret@example.com/a/b' } }], ['branch', { body: { repo: '/x', branch: 'a..b' } }],
-    ['github_token', { body: { repo: '/x', github_token: 'a b' } }], ...badFolder({ repo: '/x' })] }),
+    ['github_token', { body: { repo: '/x', github_token: 'a b' } }], ['depth', { body: { repo: '/x', depth: 0 } }], ...badFolder({ repo: '/x' })] }),
   'GET /v2/box/{id}/git/status': git({ query: 'folder=p', says: / M f/, bad: folder }),
   'GET /v2/box/{id}/git/diff': git({ query: 'folder=p', says: /-one/, bad: folder }),
   'POST /v2/box/{id}/git/commit': git({ body: kMessage, says: /said/, bad: [['message', { body: p }], ['message', { body: { message: '' } }], ['author_name', { body: { ...kMessage, author_name: 'a\nb' } }], ['author_email', { body: { ...kMessage, author_email: '<' } }], ...badFolder(kMessage)] }),
-  'POST /v2/box/{id}/git/checkout': git({ body: { branch: 'new', ...p }, bad: [['branch', { body: {} }], ['branch', { body: { branch: '-x' } }], ...badFolder({ branch: 'new' })] }),
+  'POST /v2/box/{id}/git/checkout': git({ body: { branch: 'main', ...p }, bad: [['branch', { body: {} }], ['branch', { body: { branch: '-x' } }], ...badFolder({ branch: 'new' })] }),
   'POST /v2/box/{id}/git/push': git({ body: p, bad: [['branch', { body: { ...p, branch: 'a b' } }], ['github_token', { body: { ...p, github_token: 'ä' } }], ...badFolder({})] }),
-  'POST /v2/box/{id}/git/create-pr': git({ body: { title: 'x', github_token: 't', base: 'main', ...p }, says: /"number":7/, prepare: async (box) => {
-    await withRepository(box);
-    await box.sh('git -C p remote set-url origin http://forge.invalid/me/p.git');
-  }, bad: [['title', { body: {} }], ['title', { body: { title: '' } }], ['base', { body: { title: 'x', base: '-x' } }], ['github_token', { body: { title: 'x', ...p } }], ...badFolder({ title: 'x', github_token: 't' })] }),
+  'POST /v2/box/{id}/git/create-pr': git({ body: { title: 'x', github_token: 't', base: 'main', ...p }, says: /"number":7/, prepare: withForge, bad: [['attach', { body: { title: 'x', attach: [''] } }], ['title', { body: {} }], ['title', { body: { title: '' } }], ['base', { body: { title: 'x', base: '-x' } }], ['github_token', { body: { title: 'x', ...p } }], ...badFolder({ title: 'x', github_token: 't' })] }),
+  'POST /v2/box/{id}/git/create-issue': git({ body: { title: 'x', github_token: 't', ...p }, says: /"number":7/, prepare: withForge, bad: [['title', { body: {} }], ['title', { body: { title: '' } }], ['attach', { body: { title: 'x', attach: 'f' } }],
+    ['github_token', { body: { title: 'x', ...p } }], ...badFolder({ title: 'x', github_token: 't' })] }),
   'POST /v2/box/{id}/git/exec': git({ body: { args: ['log'], ...p }, says: /one/, bad: [['args', { body: {} }], ['args', { body: { args: 'log' } }], ['args', { body: { args: [kNul] } }], ...badFolder({ args: ['log'] })] }),
+  'PUT /v2/box/{id}/config/git': git({ body: { git_user_name: 'me' }, says: /"me"/, bad: [['git_user_name', { body: { git_user_name: 'a\nb' } }], ['git_user_email', { body: { git_user_email: 5 } }]] }),
   'PUT /v2/box/{id}/git-config': git({ body: { git_user_name: 'me' }, says: /"me"/, bad: [['git_user_name', { body: { git_user_name: 'a\nb' } }], ['git_user_email', { body: { git_user_email: 5 } }]] }),
 
   'POST /v2/box/{id}/snapshots': { body: { name: 'now' }, says: /ready/, bad: [['name', { body: {} }], ['name', { body: { name: '' } }], ['name', { body: { name: 'x'.repeat(129) } }], ['unique', { body: { name: 'x', unique: 5 } }]] },
