@@ -18,10 +18,6 @@ struct Credential {
 /// "github.com" of "https://github.com".
 std::string host_of(const std::string& server);
 
-/// Who commits in a box whose git was not told.
-constexpr const char* kGitName = "Hutch Box";
-constexpr const char* kGitEmail = "box@hutch.local";
-
 /// One call of the box's own git program, by boxuser.
 struct GitStep {
     std::vector<std::string> args;  ///< after "git"
@@ -29,7 +25,7 @@ struct GitStep {
     std::string folder;             ///< absolute, in the box
     Pairs env;
     Credential credential;
-    bool commits = false;           ///< git is told the defaults above first, where it knows none
+    bool commits = false;           ///< git is told the defaults of git_identity.h first, where it knows none
     bool recorded = true;           ///< false for what serves another step
     MemoryShare* memory = nullptr;  ///< where its output counts; without it, only the beginning is kept
 };

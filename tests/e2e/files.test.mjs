@@ -239,7 +239,7 @@ leakless(daemon, '~ is the home of boxuser', async () => {
   await box.write('~/.npmrc', 'x');
   assert.equal(await box.sh('cat /home/boxuser/.npmrc; ls -A'), 'x');
   assert.equal((await daemon.json('GET', at(`${box.path}/files/read`, { path: '~/.npmrc' }))).content, 'x');
-  assert.deepEqual((await daemon.json('GET', at(`${box.path}/files/list`, { folder: '~' }))).files.map((entry) => entry.path), ['/home/boxuser/.npmrc']);
+  assert.deepEqual((await daemon.json('GET', at(`${box.path}/files/list`, { folder: '~' }))).files.map((entry) => entry.path), ['/home/boxuser/.gitconfig', '/home/boxuser/.npmrc']);
   assert.equal((await box.exec(['pwd'], '~')).output, '/home/boxuser\n');
 });
 

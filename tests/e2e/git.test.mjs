@@ -12,6 +12,7 @@ import { complains, hutch, output } from './lib/command.mjs';
 import { gitCore, gitImage } from './lib/git-image.mjs';
 import { kOther, kOutside, kPort, Outside } from './lib/outside.mjs';
 import { leakless, needs, skip, suite } from './lib/suite.mjs';
+import { directory as directoryEntry, file, tar } from './lib/tar.mjs';
 import { until } from './lib/until.mjs';
 
 needs('git', 'ldd');
@@ -281,6 +282,32 @@ leakless(daemon, 'a branch is pushed, and a pull request made of it', async () =
   await refuses(box, 409, /^origin: is on elsewhere\.example\.com/, 'create-pr', { title: 'One', folder: 'project' });
   const poor = await gitBox();
   await refuses(poor, 400, /^github_token: /, 'create-pr', { title: 'One' });
+});
+
+leakless(daemon, 'every box has a git identity, with git or without, and an image\'s own stays', async () => {
+  const kIdentity = '[user]\n\tname = Hutch Box\n\temail = box@hutch.local\n';
+  const none = await daemon.box(); // without git
+  assert.equal(await none.read('~/.gitconfig'), kIdentity);
+  assert.equal(await none.sh('stat -c "%u:%g %a" ~/.gitconfig'), '1000:1000 644');
+  assert.equal(await (await daemon.box({ git_user_name: 'Jane' })).read('~/.gitconfig'), `${kIdentity}\n[user]\n\tname = "Jane"\n`);
+  const box = await gitBox();
+  assert.equal(await box.sh('git config --global user.name; git config --global user.email'), 'Hutch Box\nbox@hutch.local');
+  const given = await gitBox({ git_user_email: 'jane@example.com' });
+  assert.equal(await given.sh('git config --global user.name; git config --global user.email'), 'Hutch Box\njane@example.com');
+  const image = async (name, content) => {
+    const archive = tar(directoryEntry('bin/'), file('home/boxuser/.gitconfig', content, { uid: 1000 }));
+    await daemon.json('PUT', `/v2/images/${name}`, archive, 201);
+  };
+  await image('own', '[user]\n\tname = Own\n');
+  await image('other', '[pull]\n\trebase = true');
+  try {
+    for (const [runtime, content] of [['own', '[user]\n\tname = Own\n'], ['other', `[pull]\n\trebase = true\n${kIdentity}`]]) {
+      assert.equal(await (await daemon.box({ runtime })).read('~/.gitconfig'), content);
+    }
+  } finally {
+    await daemon.removeAll();
+    for (const name of ['own', 'other']) await daemon.json('DELETE', `/v2/images/${name}`);
+  }
 });
 
 leakless(daemon, 'any call of git is answered, with its exit code', async () => {
