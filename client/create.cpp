@@ -47,7 +47,7 @@ void add_lifetime(CLI::App& command, CreateOptions& options) {
     command.add_option("--idle-timeout", options.idle_timeout, "Pause it after that long without work; 0: never")
         ->type_name("SECONDS");
     CLI::Option* keep_alive = command.add_flag("--keep-alive", options.keep_alive, "Never pause it");
-    command.add_option("--init-command", options.init_command, "Run by a shell each time it starts; with --keep-alive")
+    command.add_option("--init-command", options.init_command, "Run by a shell when it starts, and when it is resumed")
         ->type_name("COMMAND")
         ->needs(keep_alive);
     CLI::Option* ephemeral = command.add_flag("--ephemeral", options.ephemeral, "Delete it when its time is over");

@@ -72,8 +72,11 @@ Response answer_box(const Services& services, const Exchange& exchange, const Bo
 
 // Silently dropping what a caller asked for would be a lie.
 Result<void> refuse_unsupported(const Fields& fields) {
-    if (!fields.has("attach_headers")) return {};
-    return Error{ErrorKind::kUnsupported, 0, "attach_headers: not supported by this version of hutchd; leave it out"};
+    const bool browser = TRY(fields.flag("browser")).value_or(false);
+    if (!browser && !fields.has("attach_headers")) return {};
+    return Error{ErrorKind::kUnsupported, 0,
+                 std::string(browser ? "browser" : "attach_headers") +
+                     ": not supported by this version of hutchd; leave it out"};
 }
 
 Result<ImageRecord> decode_runtime(const Services& services, const Fields& fields) {

@@ -2,6 +2,7 @@
 
 #include "daemon/api/resources.h"
 #include "daemon/clock.h"
+#include "daemon/files/files.h"
 #include "daemon/run/startup.h"
 #include "daemon/spawn.h"
 
@@ -31,17 +32,11 @@ Result<std::string> checked_init_command(std::string text) {
     return text;
 }
 
-Result<std::shared_ptr<Box>> kept_box(Services& services, const Exchange& exchange, const Params& params) {
-    auto box = TRY(find_box(services, exchange, params));
-    if (box->record.keep_alive) return box;
-    return Error{ErrorKind::kConflict, 0,
-                 "box " + box->record.id + " has no init command: only one made with keep_alive can have it"};
-}
-
-// As if somebody had asked for it by exec: same user, environment and place.
+// As if somebody had asked for it by exec: same user and environment.
 void start_init_command(Services& services, const std::shared_ptr<Box>& box) {
     if (box->record.init_command.empty()) return;
-    const Json body{{"command", Json::array({"/bin/sh", "-c", box->record.init_command})}};
+    Json body{{"command", Json::array({"/bin/sh", "-c", box->record.init_command})}};
+    body["folder"] = kHome;
     const auto fields = Fields::parse(dump(body));
     auto command = fields.ok() ? decode_command(services, *box, fields.value()) : Result<Command>(fields.error());
     if (!command.ok()) {
@@ -59,7 +54,7 @@ Response answer_init_command(const Box& box) {
     return answer(Json{{"init_command", box.record.init_command}});
 }
 
-// Run at each start of its init from the next on; empty for none.
+// Run from its next start on; empty for none.
 Result<std::optional<Response>> set_init_command(Services& services, Box& box, const std::string& text) {
     TRY(services.boxes.change(box, [&text](BoxRecord& record) { record.init_command = text; }));
     return std::optional(answer_init_command(box));
@@ -74,9 +69,6 @@ Result<void> decode_lifetime(const Fields& fields, CreateBox& command) {
     command.idle_timeout = TRY(seconds(fields, "idle_timeout", 0, kLongestTimeout, -1));
     const bool ephemeral = TRY(fields.flag("ephemeral")).value_or(false);
     command.ttl = TRY(seconds(fields, "ttl", 1, kLongestTtl, 0));
-    if (!command.init_command.empty() && !command.keep_alive) {
-        return invalid("init_command: is for keep_alive boxes only; set keep_alive too");
-    }
     if (command.idle_timeout > 0 && command.keep_alive) {
         return invalid("idle_timeout: a keep_alive box is never idle; leave out one of the two");
     }
@@ -109,22 +101,24 @@ void add_sleep_routes(Router& router, Services& services) {
     });
     router.add("POST", "/v2/box/{id}/resume", [&services](Exchange& exchange, const Params& params) -> Answer {
         CO_TRY_LET(const auto box, find_box(services, exchange, params));
+        const bool frozen = box->sleep().has_value();  // or else it is started, which runs it too
         CO_TRY(co_await services.boxes.resume(box));
+        if (frozen && !box->starting_up) start_init_command(services, box);
         co_return std::optional(Response{});
     });
     router.add("GET", "/v2/box/{id}/startup", [&services](Exchange& exchange, const Params& params) -> Answer {
-        CO_TRY_LET(const auto box, kept_box(services, exchange, params));
+        CO_TRY_LET(const auto box, find_box(services, exchange, params));
         co_return std::optional(answer_init_command(*box));
     });
     router.add("PUT", "/v2/box/{id}/startup", [&services](Exchange& exchange, const Params& params) -> Answer {
         CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
         CO_TRY_LET(std::string text, fields.required_text("init_command"));
         CO_TRY_LET(text, checked_init_command(std::move(text)));
-        CO_TRY_LET(const auto box, kept_box(services, exchange, params));
+        CO_TRY_LET(const auto box, find_box(services, exchange, params));
         co_return set_init_command(services, *box, text);
     });
     router.add("DELETE", "/v2/box/{id}/startup", [&services](Exchange& exchange, const Params& params) -> Answer {
-        CO_TRY_LET(const auto box, kept_box(services, exchange, params));
+        CO_TRY_LET(const auto box, find_box(services, exchange, params));
         co_return set_init_command(services, *box, "");
     });
 }

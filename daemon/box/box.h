@@ -99,6 +99,7 @@ class Box : public std::enable_shared_from_this<Box> {
     uint64_t disk_limit = 0;            ///< of that, as last set; 0: not known
     int64_t layer_bytes = 0;            ///< its share of the layers that only boxes hold, as last looked at
 
+    bool starting_up = false;          ///< its init command is under way
     std::optional<Moment> expires_at;  ///< of an ephemeral one: record.expires_at by the monotonic clock
 
     /// The right to change its life and its files, which one has at a time: who comes second waits until it is let go,

@@ -1,5 +1,7 @@
 #include "daemon/run/startup.h"
 
+#include "base/undo.h"
+
 namespace hutch::daemon {
 
 void BoundedLines::feed(std::string_view piece) {
@@ -29,6 +31,8 @@ Task<> run_init_command(Manager& manager, Runs& runs, std::shared_ptr<Box> box, 
         manager.note(*box, "error", "init_command: " + run.error().message);
         co_return;
     }
+    box->starting_up = true;
+    const Undo started_up([&box] { box->starting_up = false; });
     const Sink sink = [&lines](std::string_view piece) -> Task<Result<void>> {
         lines.feed(piece);
         co_return Result<void>();

@@ -112,7 +112,7 @@ struct BoxRecord {
     int64_t last_activity_at = 0;
     Counters past{};             ///< of earlier lives, whose control groups and links are gone
     bool keep_alive = false;     ///< never paused
-    std::string init_command{};  ///< run by a shell at each start of its init; keep-alive boxes only
+    std::string init_command{};  ///< run by a shell at its start, and when it is resumed
     int64_t idle_timeout = -1;   ///< seconds without work after which it is paused; 0: never, -1: as the daemon is set
     int64_t expires_at = 0;      ///< an ephemeral box is deleted then; 0: it is none
     Counters booked{};           ///< the part of what it has used that stands in usage records

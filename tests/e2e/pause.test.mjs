@@ -306,9 +306,30 @@ leakless(daemon, 'the init command is read, replaced and deleted, and runs at ea
   await until('it has run', async () => (await logOf(box)).includes('init_command: again'));
   assert.deepEqual(await daemon.json('DELETE', startup), { init_command: '' });
   await daemon.refuses(400, /^init_command: /, 'PUT', startup, { body: {} });
-  const other = await daemon.box();
-  for (const method of ['GET', 'DELETE']) await daemon.refuses(409, /keep_alive/, method, `${other.path}/startup`);
-  await daemon.refuses(409, /keep_alive/, 'PUT', `${other.path}/startup`, { body: { init_command: 'true' } });
+});
+
+leakless(daemon, 'any box has an init command, which runs at its start and when it is resumed', async () => {
+  const box = await daemon.box({ init_command: 'echo "$PWD" >> starts; ln -s x one-at-a-time && while [ -L one-at-a-time ]; do cat /tmp/gate; done' });
+  const starts = () => box.sh('cat starts');
+  await until('it has begun', async () => await box.fails('test -L one-at-a-time') === 0);
+  await daemon.json('POST', `${box.path}/pause`);
+  await resume(box);
+  assert.equal(await starts(), '/workspace/home', 'it still runs');
+  await box.sh('rm one-at-a-time');
+  await until('it has ended', async () => (await daemon.json('GET', `${box.path}/runs`)).runs.every(({ status }) => status !== 'running'));
+  await daemon.json('PUT', `${box.path}/startup`, { init_command: 'echo again >> starts' });
+  await daemon.json('POST', `${box.path}/pause`);
+  assert.deepEqual(await daemon.json('GET', `${box.path}/startup`), { init_command: 'echo again >> starts' });
+  assert.deepEqual(await daemon.json('PUT', `${box.path}/startup`, { init_command: 'echo woken >> starts' }), { init_command: 'echo woken >> starts' });
+  assert.equal(await box.status(), 'paused');
+  await resume(box);
+  await until('it has run', async () => (await starts()).includes('woken'));
+  const snapshot = await daemon.json('POST', `${box.path}/snapshots`, { name: 's' }, 201);
+  const make = async (body) => daemon.json('POST', '/v2/box/from-snapshot', { snapshot_id: snapshot.id, ...body }, 201);
+  assert.deepEqual(await daemon.json('GET', `/v2/box/${(await make({})).id}/startup`), { init_command: '' }, 'a snapshot has none');
+  const { id } = await make({ init_command: 'touch made' });
+  await until('it has run there', async () => (await daemon.ask('GET', `/v2/box/${id}/files/stat?path=made`)).status === 200);
+  await daemon.json('DELETE', '/v2/box/snapshots');
 });
 
 leakless(daemon, 'a keep_alive box whose init ended while no daemon ran is started by the next', async () => {

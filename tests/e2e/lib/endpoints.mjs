@@ -105,14 +105,13 @@ const withSnapshot = async (box) => {
 const badCreate = (body = {}) => [
   ['name', { body: { ...body, name: 'no/slash' } }], ['size', { body: { ...body, size: 'vast' } }], ['labels', { body: { ...body, labels: ['a b'] } }],
   ['env_vars', { body: { ...body, env_vars: { HOME: '/' } } }], ['network_policy', { body: { ...body, network_policy: { mode: 'some' } } }], ['ttl', { body: { ...body, ttl: 60 } }],
-  ['init_command', { body: { ...body, init_command: 'true' } }], ['idle_timeout', { body: { ...body, idle_timeout: -1 } }], ['github_token', { body: { ...body, github_token: 'a b' } }],
+  ['init_command', { body: { ...body, init_command: kNul } }], ['idle_timeout', { body: { ...body, idle_timeout: -1 } }], ['github_token', { body: { ...body, github_token: 'a b' } }],
   ['git_user_name', { body: { ...body, git_user_name: 'a\nb' } }], ['agent', { body: { ...body, agent: 'nobody', model: 'x' } }], ['model', { body: { ...body, agent: 'codex' } }], ['model', { body: { ...body, agent: 'codex', model: 'm' } }],
   ['custom_runner', { body: { ...body, agent: 'custom' } }], ['agent_api_key', { body: { ...body, agent: 'codex', model: 'openai/m', agent_api_key: 'a\nb' } }], ['mcp_servers', { body: { ...body, mcp_servers: [{}] } }],
   ['skills', { body: { ...body, skills: ['acme'] } }],
 ];
 
 const unbuilt = { gone: 501 };
-const kept = { make: { keep_alive: true }, paused: { make: {}, status: 409 } };
 const bad64 = { body: { path: 'f', content: '!', encoding: 'base64' } };
 
 export const ofBoxes = {
@@ -134,9 +133,9 @@ export const ofBoxes = {
   'DELETE /v2/box/{id}/config/skills/{owner}/{repo}/{skill}': { ...git({ prepare: (box) => withAddedSkill(box, { owner: 'acme', repo: 'tools', skill: 'pdf' }) }), says: /\[\]/ },
   'POST /v2/box/{id}/pause': {},
   'POST /v2/box/{id}/resume': { paused: wakes },
-  'GET /v2/box/{id}/startup': kept,
-  'PUT /v2/box/{id}/startup': { ...kept, body: { init_command: 'true' }, says: /true/, bad: [['init_command', { body: {} }], ['init_command', { body: { init_command: kNul } }]] },
-  'DELETE /v2/box/{id}/startup': kept,
+  'GET /v2/box/{id}/startup': {},
+  'PUT /v2/box/{id}/startup': { body: { init_command: 'true' }, says: /true/, bad: [['init_command', { body: {} }], ['init_command', { body: { init_command: kNul } }]] },
+  'DELETE /v2/box/{id}/startup': {},
 
   'POST /v2/box/{id}/exec': command(/"exit_code":0/),
   'POST /v2/box/{id}/exec-stream': command(/event: exit/, ['frames', { body: { ...kTrue, frames: 1 } }], ['errors', { body: { ...kTrue, errors: 'separate' } }]),
@@ -193,12 +192,15 @@ export const ofBoxes = {
   'POST /v2/box/{id}/schedules': unbuilt,
   'GET /v2/box/{id}/schedules': unbuilt,
   'GET /v2/box/{id}/schedules/{schedule}': unbuilt,
+  'PATCH /v2/box/{id}/schedules/{schedule}': unbuilt,
   'DELETE /v2/box/{id}/schedules/{schedule}': unbuilt,
   'POST /v2/box/{id}/schedules/{schedule}/pause': unbuilt,
   'POST /v2/box/{id}/schedules/{schedule}/resume': unbuilt,
   'POST /v2/box/{id}/preview': unbuilt,
   'GET /v2/box/{id}/preview': unbuilt,
   'DELETE /v2/box/{id}/preview/{port}': unbuilt,
+  'GET /v2/box/{id}/exec-session': unbuilt,
+  ...Object.fromEntries(['{call}', '{call}/{part}'].flatMap((rest) => ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'].map((method) => [`${method} /v2/box/{id}/browser/${rest}`, unbuilt]))),
 };
 
 // --- calls that are about no one box ---
