@@ -24,7 +24,8 @@ struct Prefix {
 
     [[nodiscard]] uint32_t size() const { return uint32_t{1} << (32 - length); }
     [[nodiscard]] bool contains(Ipv4 address) const { return (address.value & ~(size() - 1)) == base.value; }
-    bool operator==(const Prefix&) const = default;
+    [[nodiscard]] Ipv4 last() const { return {base.value + (size() - 1)}; }
+    auto operator<=>(const Prefix&) const = default;  // NOLINT(modernize-use-nullptr)
 };
 
 std::string to_string(Ipv4 address);

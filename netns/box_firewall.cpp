@@ -1,156 +1,139 @@
 #include "netns/box_firewall.h"
 
-#include <functional>
+#include <linux/netfilter.h>
+#include <netinet/ip_icmp.h>
 
+#include "netns/dns_message.h"
 #include "netns/firewall.h"
 #include "netns/namespace.h"
-#include "netns/nft.h"
+#include "netns/nft_batch.h"
+#include "netns/nft_socket.h"
 #include "netns/routes.h"
 
 namespace hutch::netns {
 namespace {
 
-// Placeholders as in firewall.cpp. $mark is a counter that nothing counts: its name tells what its table was made of.
-// Errors about a flow come in whoever sent them, as in firewall.cpp.
-constexpr std::string_view kForAll = R"(table inet $table {
-    counter $mark {}
-    counter blocked {}
-    counter uninvited {}
-    counter to_host {}
-    counter too_many {}
+// About a flow of the box, they come in whoever sent them, as in firewall.cpp.
+constexpr uint8_t kErrors[] = {ICMP_DEST_UNREACH, ICMP_TIME_EXCEEDED};
 
-    set blocked {
-        type ipv4_addr
-        flags interval
-        auto-merge
-        elements = { $blocked$host }
-    }
-
-    chain output {
-        type filter hook output priority filter; policy drop;
-        oifname "lo" accept
-        limit rate over $packets/second burst 5000 packets counter name too_many drop
-        ip daddr $gateway goto to_host
-        ip daddr @blocked counter name blocked drop
-        meta nfproto ipv4 accept
-    }
-    chain to_host {
-        udp dport 53 limit rate over 1000/second burst 1000 packets counter name too_many drop
-        udp dport 53 accept
-        tcp dport { $ports } accept
-        tcp flags & (syn | ack) != syn accept
-        icmp type { echo-reply, destination-unreachable } accept
-        counter name to_host drop
-    }
-
-    chain input {
-        type filter hook input priority filter; policy drop;
-        iifname "lo" accept
-        ip saddr $gateway accept
-        icmp type { destination-unreachable, time-exceeded } accept
-        tcp flags & (syn | ack) == syn counter name uninvited drop
-        ip saddr @blocked counter name blocked drop
-        meta nfproto ipv4 accept
-    }
-}
-)";
-
-// $refuse_to and $refuse_from are the rules of the policy.
-constexpr std::string_view kOfPolicy = R"(table inet $table_policy {
-    counter $mark {}
-    counter refused {}
-
-    chain output {
-        type filter hook output priority filter; policy accept;
-        oifname "lo" accept
-        ip daddr $gateway accept
-$refuse_to    }
-    chain input {
-        type filter hook input priority filter; policy accept;
-        iifname "lo" accept
-        ip saddr $gateway accept
-        icmp type { destination-unreachable, time-exceeded } accept
-$refuse_from    }
-}
-)";
-
-std::string list_of(const std::vector<Prefix>& networks) {
-    std::string list;
-    for (const Prefix& network : outermost(networks)) list += (list.empty() ? "" : ", ") + to_string(network);
-    return list;
-}
-
-// `side`: "daddr" or "saddr".
-std::string refusals(const std::string& side, const Policy& policy) {
-    const std::string drop = " counter name refused drop\n";
-    std::string rules;
-    if (!policy.denied.empty()) rules += "ip " + side + " { " + list_of(policy.denied) + " }" + drop;
-    if (policy.open) return rules;
-    if (policy.allowed.empty()) return rules + drop;
-    return rules + "ip " + side + " != { " + list_of(policy.allowed) + " }" + drop;
-}
-
+// So that a later daemon can tell what a table was made of: a counter that nothing counts, named after it.
 struct Table {
-    std::string text;
+    NftBatch batch;
     std::string mark;
 };
 
-Table marked(std::string text) {
-    std::string mark = "made_of_" + std::to_string(std::hash<std::string>()(text));
-    replace_all(text, "$mark", mark);
-    return {std::move(text), std::move(mark)};
+Table marked(NftBatch batch) {
+    std::string mark = "made_of_" + std::to_string(batch.hash());
+    batch.add_counter(mark);
+    return {std::move(batch), std::move(mark)};
+}
+
+void add_output(NftBatch& table, const Config& config) {
+    constexpr uint32_t kBurst = 5000;
+    table.add_rule("output", NftRule().into("lo").accept());
+    table.add_rule("output", NftRule().more_than(config.packets_per_second, kBurst).count("too_many").drop());
+    table.add_rule("output", NftRule().to(config.gateway()).go_to("to_host"));
+    table.add_rule("output", NftRule().to_any_of("blocked").count("blocked").drop());
+    table.add_rule("output", NftRule().ipv4().accept());
+
+    constexpr uint32_t kQueries = 1000;
+    table.add_rule("to_host", NftRule().udp(kDnsPort).more_than(kQueries, kQueries).count("too_many").drop());
+    table.add_rule("to_host", NftRule().udp(kDnsPort).accept());
+    table.add_rule("to_host", NftRule().tcp(kDnsPort).accept());
+    if (config.service != 0) table.add_rule("to_host", NftRule().tcp(config.service).accept());
+    table.add_rule("to_host", NftRule().tcp_going_on().accept());
+    table.add_rule("to_host", NftRule().icmp(ICMP_ECHOREPLY).accept());
+    table.add_rule("to_host", NftRule().icmp(ICMP_DEST_UNREACH).accept());
+    table.add_rule("to_host", NftRule().count("to_host").drop());
+}
+
+void add_input(NftBatch& table, const Config& config) {
+    table.add_rule("input", NftRule().out_of("lo").accept());
+    table.add_rule("input", NftRule().from(config.gateway()).accept());
+    for (const uint8_t error : kErrors) table.add_rule("input", NftRule().icmp(error).accept());
+    table.add_rule("input", NftRule().tcp_beginning().count("uninvited").drop());
+    table.add_rule("input", NftRule().from_any_of("blocked").count("blocked").drop());
+    table.add_rule("input", NftRule().ipv4().accept());
 }
 
 Table table_for_all(const Config& config, std::optional<Ipv4> host) {
-    std::string text = fill_in(kForAll, config);
-    replace_all(text, "$host", host ? ", " + to_string(*host) : "");
-    return marked(std::move(text));
-}
-
-Table table_of(const Config& config, const Policy& policy) {
-    std::string text = fill_in(kOfPolicy, config);
-    replace_all(text, "$refuse_to", refusals("daddr", policy));
-    replace_all(text, "$refuse_from", refusals("saddr", policy));
-    return marked(std::move(text));
-}
-
-std::string removal(const std::string& table) {
-    return "table inet " + table + "\ndelete table inet " + table + "\n";
+    std::vector<Prefix> blocked = blocked_networks(config);
+    if (host) blocked.push_back({*host, 32});
+    NftBatch table(config.table);
+    table.create_table();
+    for (const char* name : {"blocked", "uninvited", "to_host", "too_many"}) table.add_counter(name);
+    table.add_networks("blocked", blocked);
+    table.add_chain_at("output", NF_INET_LOCAL_OUT, NF_DROP);
+    table.add_chain("to_host");
+    table.add_chain_at("input", NF_INET_LOCAL_IN, NF_DROP);
+    add_output(table, config);
+    add_input(table, config);
+    return marked(std::move(table));
 }
 
 std::string policy_table(const Config& config) {
     return config.table + "_policy";
 }
 
-Result<void> replace_policy(const Config& config, const Policy& policy) {
-    const std::string old = removal(policy_table(config));
-    TRY_IN("setting a policy inside its box", run_nft(policy.is_default() ? old : old + table_of(config, policy).text));
+Table table_of(const Config& config, const Policy& policy) {
+    NftBatch table(policy_table(config));
+    table.create_table();
+    table.add_counter("refused");
+    table.add_networks("denied", policy.denied);
+    table.add_networks("allowed", policy.allowed);
+    table.add_chain_at("output", NF_INET_LOCAL_OUT, NF_ACCEPT);
+    table.add_rule("output", NftRule().into("lo").accept());
+    table.add_rule("output", NftRule().to(config.gateway()).accept());
+    table.add_rule("output", NftRule().to_any_of("denied").count("refused").drop());
+    if (!policy.open) table.add_rule("output", NftRule().to_none_of("allowed").count("refused").drop());
+    table.add_chain_at("input", NF_INET_LOCAL_IN, NF_ACCEPT);
+    table.add_rule("input", NftRule().out_of("lo").accept());
+    table.add_rule("input", NftRule().from(config.gateway()).accept());
+    for (const uint8_t error : kErrors) table.add_rule("input", NftRule().icmp(error).accept());
+    table.add_rule("input", NftRule().from_any_of("denied").count("refused").drop());
+    if (!policy.open) table.add_rule("input", NftRule().from_none_of("allowed").count("refused").drop());
+    return marked(std::move(table));
+}
+
+NftBatch replacement(const std::string& table, NftBatch with) {
+    NftBatch batch(table);
+    batch.remove_table();
+    batch.append(std::move(with));
+    return batch;
+}
+
+Result<void> replace_policy(nl_sock* socket, const Config& config, const Policy& policy) {
+    NftBatch with = policy.is_default() ? NftBatch(policy_table(config)) : table_of(config, policy).batch;
+    TRY_IN("setting a policy inside its box",
+           nft_commit(socket, replacement(policy_table(config), std::move(with)).messages()));
     return {};
 }
 
 Result<void> set_on_this_thread(const Config& config, const Policy& policy) {
-    TRY(check(config));  // its names go into the text
+    const NftSocket socket = TRY(nft_socket());
     // Without anything to remove, the kernel has nothing to wait for.
-    const std::string create = "create table inet " + policy_table(config) + "\n";
-    if (!policy.is_default() && run_nft(create + table_of(config, policy).text).ok()) return {};
-    return replace_policy(config, policy);
+    if (!policy.is_default() && nft_commit(socket.get(), table_of(config, policy).batch.messages()).ok()) return {};
+    return replace_policy(socket.get(), config, policy);
 }
 
 Result<void> mend_on_this_thread(const Config& config, std::optional<Ipv4> host, const Policy& policy) {
-    TRY(check(config));
-    const std::string there = TRY_IN("listing the tables of a box", run_nft("list counters"));
-    const auto holds = [&there](const std::string& text) { return there.find(text) != std::string::npos; };
-    const Table for_all = table_for_all(config, host);
-    if (!holds(for_all.mark)) TRY(run_nft(removal(config.table) + for_all.text));
-    const bool right = policy.is_default() ? !holds(policy_table(config)) : holds(table_of(config, policy).mark);
-    return right ? Result<void>() : replace_policy(config, policy);
+    const NftSocket socket = TRY(nft_socket());
+    Table for_all = table_for_all(config, host);
+    if (!TRY(nft_has_counter(socket.get(), config.table, for_all.mark))) {
+        const NftBatch batch = replacement(config.table, std::move(for_all.batch));
+        TRY_IN("mending a box's own firewall", nft_commit(socket.get(), batch.messages()));
+    }
+    const std::string table = policy_table(config);
+    const bool right = policy.is_default() ? !TRY(nft_has_table(socket.get(), table))
+                                           : TRY(nft_has_counter(socket.get(), table, table_of(config, policy).mark));
+    return right ? Result<void>() : replace_policy(socket.get(), config, policy);
 }
 
 }  // namespace
 
 Result<void> load_box_firewall(const Config& config, std::optional<Ipv4> host) {
-    TRY(check(config));
-    TRY_IN("loading a box's own firewall", run_nft(table_for_all(config, host).text));
+    const NftSocket socket = TRY(nft_socket());
+    TRY_IN("loading a box's own firewall", nft_commit(socket.get(), table_for_all(config, host).batch.messages()));
     return {};
 }
 

@@ -6,8 +6,6 @@
 
 namespace hutch::netns {
 
-constexpr uint16_t kDnsPort = 53;
-
 DnsForwarder::DnsForwarder(Poller poller, UniqueFd timer, const Config& config,
                            const std::function<bool(Ipv4)>& may_ask)
     : poller_(std::move(poller)),

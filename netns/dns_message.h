@@ -9,6 +9,7 @@ namespace hutch::netns {
 
 /// The little that a forwarder must know of DNS messages (RFC 1035, section 4). Pure.
 
+constexpr uint16_t kDnsPort = 53;
 constexpr size_t kDnsHeader = 12;
 /// Longer queries are refused; real ones are far below.
 constexpr size_t kMaxDnsQuery = 4096;

@@ -8,17 +8,11 @@
 namespace hutch::netns {
 namespace {
 
-constexpr auto kBlocked =
-    "0.0.0.0/8, 10.0.0.0/8, 100.64.0.0/10, 127.0.0.0/8, 169.254.0.0/16, 172.16.0.0/12, 192.168.0.0/16, 224.0.0.0/4, "
-    "240.0.0.0/4, $range";
-
 // Placeholders: $table, $links (the wildcard of our links' names), $range, $gateway, $ports, $blocked,
-// $flows, $packets.
+// $flows.
 //
 // - prerouting runs before conntrack, so spoofed packets make no entries in it. A source that is the host's own
 //   address has no link of its own in the fib either ("missing").
-// - `blocked`: RFC 1918, shared (RFC 6598), this network, loopback, link-local with the metadata addresses, multicast,
-//   reserved with broadcast, and the boxes' own. A host's published ports (DNAT in prerouting) lead to these, too.
 // - `policed`: boxes with a policy of their own (policy.h); `allowed` and `denied`: box and network. Looked up per
 // packet
 //   and in both directions, before conntrack is asked: else a flow that was there would live on, and what has no
@@ -127,29 +121,39 @@ table inet $table {
 }
 )";
 
-}  // namespace
-
 void replace_all(std::string& text, std::string_view placeholder, const std::string& value) {
     for (size_t at = text.find(placeholder); at != std::string::npos; at = text.find(placeholder, at + value.size())) {
         text.replace(at, placeholder.size(), value);
     }
 }
 
-std::string fill_in(std::string_view ruleset, const Config& config) {
-    std::string text(ruleset);
-    replace_all(text, "$blocked", kBlocked);
+}  // namespace
+
+std::vector<Prefix> blocked_networks(const Config& config) {
+    std::vector<Prefix> networks{config.range};
+    for (const char* text : {"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16",
+                             "172.16.0.0/12", "192.168.0.0/16", "224.0.0.0/4", "240.0.0.0/4"}) {
+        networks.push_back(parse_prefix(text).value());
+    }
+    return networks;
+}
+
+std::string list_of(const std::vector<Prefix>& networks) {
+    std::string list;
+    for (const Prefix& network : networks) list += (list.empty() ? "" : ", ") + to_string(network);
+    return list;
+}
+
+std::string ruleset(const Config& config) {
+    std::string text(kTemplate);
+    replace_all(text, "$blocked", list_of(blocked_networks(config)));
     replace_all(text, "$table", config.table);
     replace_all(text, "$links", config.link_prefix + "-*");
-    replace_all(text, "$packets", std::to_string(config.packets_per_second));
     replace_all(text, "$flows", std::to_string(kFlowsPerBox));
     replace_all(text, "$range", to_string(config.range));
     replace_all(text, "$gateway", to_string(config.gateway()));
     replace_all(text, "$ports", config.service == 0 ? "53" : "53, " + std::to_string(config.service));
     return text;
-}
-
-std::string ruleset(const Config& config) {
-    return fill_in(kTemplate, config);
 }
 
 Result<FirewallState> look_at_firewall(const Config& config) {

@@ -1,7 +1,7 @@
 #pragma once
 
 #include <string>
-#include <string_view>
+#include <vector>
 
 #include "netns/config.h"
 
@@ -34,9 +34,12 @@ constexpr unsigned kFlowsPerBox = 4096;
 /// The ruleset as nft(8) text: it replaces the table, if there is one, in the same transaction.
 std::string ruleset(const Config& config);
 
-/// Puts what `config` says into the placeholders of a ruleset (named in firewall.cpp).
-std::string fill_in(std::string_view ruleset, const Config& config);
-void replace_all(std::string& text, std::string_view placeholder, const std::string& value);
+/// What is closed to all boxes: RFC 1918, shared (RFC 6598), this network, loopback, link-local with the metadata
+/// addresses, multicast, reserved with broadcast, and the boxes' own. A host's published ports (DNAT in prerouting)
+/// lead to these, too.
+std::vector<Prefix> blocked_networks(const Config& config);
+/// "10.0.0.0/8, 192.168.0.0/16"
+std::string list_of(const std::vector<Prefix>& networks);
 
 /// What others have left of the table.
 enum class FirewallState { kAbsent, kChanged, kWhole };

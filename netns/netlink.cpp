@@ -14,20 +14,25 @@ namespace hutch::netns {
 
 constexpr int kPatienceMs = 5000;  // for what takes well under one
 
-Result<Netlink> Netlink::open() {
-    auto socket = handle<Socket>(nl_socket_alloc());
+Result<Handle<nl_sock, nl_socket_free>> netlink_socket(int protocol) {
+    auto socket = handle<Handle<nl_sock, nl_socket_free>>(nl_socket_alloc());
+    const std::string operation = "opening a netlink socket";
     // libnl opens with SOCK_CLOEXEC.
-    if (const int failure = nl_connect(socket.get(), NETLINK_ROUTE); failure < 0) {
-        return errno_error(std::string("opening a route socket (") + nl_geterror(failure) + ")");
+    if (const int failure = nl_connect(socket.get(), protocol); failure < 0) {
+        return errno_error(operation + " (" + nl_geterror(failure) + ")");
     }
     const int on = 1;
     const int fd = nl_socket_get_fd(socket.get());
     // Why a request failed, in words; and no copy of the request in the answer.
     if (setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof(on)) != 0 ||
         setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof(on)) != 0) {
-        return errno_error("setting up a route socket");
+        return errno_error(operation);
     }
-    return Netlink(std::move(socket));
+    return socket;
+}
+
+Result<Netlink> Netlink::open() {
+    return Netlink(TRY(netlink_socket(NETLINK_ROUTE)));
 }
 
 Result<int> Netlink::link_index(const std::string& name) const {
@@ -60,20 +65,14 @@ Result<void> Netlink::send(const std::vector<Request>& requests) {
     return {};
 }
 
-namespace {
-
-// "File exists", or with the kernel's own words behind: "Invalid argument (Device not found)".
-Error refusal(const std::string& what, nlmsghdr* header) {
-    const auto* answer = static_cast<const nlmsgerr*>(nlmsg_data(header));
-    Error error = errno_error(what, -answer->error);
-    const int attributes = nlmsg_attrlen(header, sizeof(nlmsgerr));
-    if ((header->nlmsg_flags & NLM_F_ACK_TLVS) == 0 || attributes <= 0) return error;
-    nlattr* words = nla_find(nlmsg_attrdata(header, sizeof(nlmsgerr)), attributes, NLMSGERR_ATTR_MSG);
+Error refusal(const std::string& what, nlmsghdr* answer) {
+    Error error = errno_error(what, -static_cast<const nlmsgerr*>(nlmsg_data(answer))->error);
+    const int attributes = nlmsg_attrlen(answer, sizeof(nlmsgerr));
+    if ((answer->nlmsg_flags & NLM_F_ACK_TLVS) == 0 || attributes <= 0) return error;
+    nlattr* words = nla_find(nlmsg_attrdata(answer, sizeof(nlmsgerr)), attributes, NLMSGERR_ATTR_MSG);
     if (words != nullptr) error.message += std::string(" (") + nla_get_string(words) + ")";
     return error;
 }
-
-}  // namespace
 
 Result<size_t> Netlink::receive(const std::vector<Request>& requests, Result<void>& outcome) {
     alignas(nlmsghdr) char buffer[8192];

@@ -46,6 +46,12 @@ Result<Request> request(std::string what, Build build, Arguments... arguments) {
     return Request{std::move(what), Handle<nl_msg, nlmsg_free>(message)};
 }
 
+/// A socket of netlink(7) of the calling thread's network namespace, whose errors come with the kernel's own words.
+Result<Handle<nl_sock, nl_socket_free>> netlink_socket(int protocol);
+
+/// What an answer that refuses says: "File exists", or "Invalid argument (Device not found)" with the kernel's words.
+Error refusal(const std::string& what, nlmsghdr* answer);
+
 /// An rtnetlink(7) socket. It belongs to the network namespace it was opened in, wherever its user goes afterwards.
 /// One thread at a time.
 class Netlink {

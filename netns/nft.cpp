@@ -1,36 +1,31 @@
 #include "netns/nft.h"
 
-#include <nftables/libnftables.h>
-
-#include <memory>
-#include <new>
+#include "base/program.h"
 
 namespace hutch::netns {
 
 namespace {
 
-Result<std::string> run_with(unsigned output_flags, const std::string& commands) {
-    const std::unique_ptr<nft_ctx, decltype(&nft_ctx_free)> context(nft_ctx_new(NFT_CTX_DEFAULT), nft_ctx_free);
-    if (!context || nft_ctx_buffer_output(context.get()) != 0 || nft_ctx_buffer_error(context.get()) != 0) {
-        throw std::bad_alloc();
-    }
-    nft_ctx_output_set_flags(context.get(), output_flags);
-    if (nft_run_cmd_from_buffer(context.get(), commands.c_str()) != 0) {
-        return Error{ErrorKind::kSystem, errno, std::string("nftables: ") + nft_ctx_get_error_buffer(context.get())};
-    }
-    return std::string(nft_ctx_get_output_buffer(context.get()));
+Result<std::string> run_with(std::vector<std::string> options, const std::string& commands, pid_t* process) {
+    std::vector<std::string> words{"nft"};
+    for (std::string& option : options) words.push_back(std::move(option));
+    words.insert(words.end(), {"-f", "-"});
+    auto end = TRY(run_program(std::move(words), "nftables", commands));
+    if (process != nullptr) *process = end.process;
+    if (end.status != 0) return Error{ErrorKind::kSystem, 0, "nft: " + end.complaints};
+    return std::move(end.output);
 }
 
 }  // namespace
 
-Result<std::string> run_nft(const std::string& commands) {
-    return run_with(0, commands);
+Result<std::string> run_nft(const std::string& commands, pid_t* process) {
+    return run_with({}, commands, process);
 }
 
 Result<std::optional<std::string>> list_rules(const std::string& table) {
     const std::string tables = "\n" + TRY(run_nft("list tables inet"));
     if (tables.find("\ntable inet " + table + "\n") == std::string::npos) return std::optional<std::string>();
-    return std::optional(TRY(run_with(NFT_CTX_OUTPUT_STATELESS | NFT_CTX_OUTPUT_TERSE, "list table inet " + table)));
+    return std::optional(TRY(run_with({"--stateless", "--terse"}, "list table inet " + table, nullptr)));
 }
 
 }  // namespace hutch::netns

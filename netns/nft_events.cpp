@@ -1,20 +1,16 @@
 #include "netns/nft_events.h"
 
 #include <linux/netfilter.h>
-#include <linux/netfilter/nf_tables.h>
-#include <linux/netfilter/nfnetlink.h>
 #include <netlink/attr.h>
 #include <sys/socket.h>
+
+#include "netns/nft_message.h"
 
 namespace hutch::netns {
 namespace {
 
 constexpr int kReceiveBuffer = 4 << 20;  // a firewall of others may be loaded with many thousand elements
 constexpr size_t kEventsAtOnce = 64 << 10;
-
-constexpr unsigned message(unsigned type) {
-    return NFNL_SUBSYS_NFTABLES << 8U | type;
-}
 
 // Its attributes; all kinds of messages but that of a generation name their table in the first (nf_tables.h).
 nlattr* attribute(nlmsghdr* header, int type) {
@@ -27,33 +23,6 @@ uint32_t number_of(const nlattr* found) {
 }
 
 }  // namespace
-
-Result<Handle<nl_sock, nl_socket_free>> nft_socket() {
-    auto socket = handle<Handle<nl_sock, nl_socket_free>>(nl_socket_alloc());
-    nl_socket_disable_auto_ack(socket.get());  // the answer to a question is enough
-    if (const int failure = nl_connect(socket.get(), NETLINK_NETFILTER); failure < 0) {
-        return errno_error(std::string("opening a socket of nftables (") + nl_geterror(failure) + ")");
-    }
-    return socket;
-}
-
-Result<uint32_t> nft_generation(nl_sock* socket) {
-    const auto query = handle<Handle<nl_msg, nlmsg_free>>(nlmsg_alloc_simple(message(NFT_MSG_GETGEN), NLM_F_REQUEST));
-    nfgenmsg head{};
-    if (nlmsg_append(query.get(), &head, sizeof(head), NLMSG_ALIGNTO) < 0) throw std::bad_alloc();
-    nl_complete_msg(socket, query.get());
-    const int fd = nl_socket_get_fd(socket);
-    nlmsghdr* header = nlmsg_hdr(query.get());
-    alignas(nlmsghdr) char answer[1024];
-    if (send(fd, header, header->nlmsg_len, 0) < 0) return errno_error("asking for the generation of nftables");
-    const ssize_t size = recv(fd, answer, sizeof(answer), 0);  // answered before send() returned
-    if (size < 0) return errno_error("reading the generation of nftables");
-    auto* told = reinterpret_cast<nlmsghdr*>(answer);
-    if (!nlmsg_ok(told, static_cast<int>(size)) || told->nlmsg_type != message(NFT_MSG_NEWGEN)) {
-        return errno_error("reading the generation of nftables", EPROTO);
-    }
-    return number_of(attribute(told, NFTA_GEN_ID));
-}
 
 Result<NftEvents> NftEvents::open(const std::string& table) {
     auto socket = TRY(nft_socket());
@@ -83,7 +52,7 @@ Result<std::optional<std::vector<NftCommit>>> NftEvents::take() {
 // A transaction is told of by a message for each thing it changed, and one with its generation behind them.
 void NftEvents::read(nlmsghdr* header, std::vector<NftCommit>& commits) {
     if (header->nlmsg_type >> 8U != NFNL_SUBSYS_NFTABLES || !nlmsg_valid_hdr(header, sizeof(nfgenmsg))) return;
-    if (header->nlmsg_type == message(NFT_MSG_NEWGEN)) {
+    if (header->nlmsg_type == nft_type(NFT_MSG_NEWGEN)) {
         const nlattr* program = attribute(header, NFTA_GEN_PROC_NAME);
         if (std::exchange(touched_, false)) {
             commits.push_back({number_of(attribute(header, NFTA_GEN_ID)),

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "netns/netlink.h"
+#include "netns/nft_socket.h"
 
 namespace hutch::netns {
 
@@ -29,18 +29,12 @@ class NftEvents {
     Result<std::optional<std::vector<NftCommit>>> take();
 
   private:
-    using Socket = Handle<nl_sock, nl_socket_free>;
-    NftEvents(Socket socket, std::string table) : socket_(std::move(socket)), table_(std::move(table)) {}
+    NftEvents(NftSocket socket, std::string table) : socket_(std::move(socket)), table_(std::move(table)) {}
     void read(nlmsghdr* header, std::vector<NftCommit>& commits);
 
-    Socket socket_;
+    NftSocket socket_;
     std::string table_;
     bool touched_ = false;  ///< the transaction that is being told of has changed the table
 };
-
-/// The newest generation. `socket` is of NETLINK_NETFILTER.
-Result<uint32_t> nft_generation(nl_sock* socket);
-/// A socket for it, of the calling thread's network namespace.
-Result<Handle<nl_sock, nl_socket_free>> nft_socket();
 
 }  // namespace hutch::netns

@@ -3,7 +3,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <iterator>
 #include <set>
+#include <tuple>
 
 #include "netns/firewall.h"
 #include "netns/nft.h"
@@ -12,34 +14,56 @@ namespace hutch::netns {
 namespace {
 
 constexpr const char* kSets[] = {"policed", "allowed", "denied"};
-using Elements = std::map<std::string, std::set<std::string>>;  // by set
+
+// Of a set: as nft(8) writes it, and as the kernel keeps it.
+struct Element {
+    std::string text;
+    std::string first, last;
+    bool operator<(const Element& other) const { return text < other.text; }
+};
+
+Element element_of(Ipv4 box, const std::string& network, Ipv4 first, Ipv4 last) {
+    return {to_string(box) + " . " + network, wire(box) + wire(first), wire(box) + wire(last)};
+}
+
+using Elements = std::map<std::string, std::set<Element>>;  // by set
 
 Elements elements_of(Ipv4 box, const Policy& policy) {
     Elements elements;
     if (policy.is_default()) return elements;
-    const std::string address = to_string(box);
-    elements["policed"].insert(address);
-    for (const Prefix& network : outermost(policy.denied)) {
-        elements["denied"].insert(address + " . " + to_string(network));
-    }
-    if (policy.open) {
-        elements["allowed"].insert(address + " . 0.0.0.0/0");
-    } else {
-        for (const Prefix& network : outermost(policy.allowed)) {
-            elements["allowed"].insert(address + " . " + to_string(network));
+    elements["policed"].insert({to_string(box), wire(box), wire(box)});
+    const auto insert = [&](const char* set, const std::vector<Prefix>& networks) {
+        for (const Prefix& network : outermost(networks)) {
+            elements[set].insert(element_of(box, to_string(network), network.base, network.last()));
         }
+    };
+    insert("denied", policy.denied);
+    if (policy.open) {
+        elements["allowed"].insert(element_of(box, "0.0.0.0/0", {0}, {UINT32_MAX}));
+    } else {
+        insert("allowed", policy.allowed);
     }
     return elements;
 }
 
-std::string command(const char* verb, const Config& config, const char* set, const std::set<std::string>& elements,
-                    const std::set<std::string>& but) {
-    std::string list;
-    for (const std::string& element : elements) {
-        if (!but.contains(element)) list += (list.empty() ? "" : ", ") + element;
+// Of one set: what goes, or what comes.
+struct Step {
+    bool adds;
+    std::string set;
+    std::vector<Element> elements;
+};
+
+std::vector<Step> steps_between(Elements before, Elements after) {
+    std::vector<Step> steps;
+    for (const bool adds : {false, true}) {
+        for (const char* set : kSets) {
+            const auto& [from, but] = adds ? std::tie(after[set], before[set]) : std::tie(before[set], after[set]);
+            Step step{adds, set, {}};
+            std::set_difference(from.begin(), from.end(), but.begin(), but.end(), std::back_inserter(step.elements));
+            if (!step.elements.empty()) steps.push_back(std::move(step));
+        }
     }
-    if (list.empty()) return {};
-    return std::string(verb) + " element inet " + config.table + " " + set + " { " + list + " }\n";
+    return steps;
 }
 
 }  // namespace
@@ -63,12 +87,25 @@ std::vector<Prefix> outermost(std::vector<Prefix> networks) {
 }
 
 std::string policy_commands(const Config& config, Ipv4 box, const Policy& old, const Policy& wanted) {
-    Elements before = elements_of(box, old);
-    Elements after = elements_of(box, wanted);
     std::string commands;
-    for (const char* set : kSets) commands += command("delete", config, set, before[set], after[set]);
-    for (const char* set : kSets) commands += command("add", config, set, after[set], before[set]);
+    for (const Step& step : steps_between(elements_of(box, old), elements_of(box, wanted))) {
+        std::string list;
+        for (const Element& element : step.elements) list += (list.empty() ? "" : ", ") + element.text;
+        commands += std::string(step.adds ? "add" : "delete") + " element inet " + config.table + " " + step.set +
+                    " { " + list + " }\n";
+    }
     return commands;
+}
+
+NftBatch policy_batch(const Config& config, Ipv4 box, const Policy& old, const Policy& wanted) {
+    NftBatch batch(config.table);
+    for (const Step& step : steps_between(elements_of(box, old), elements_of(box, wanted))) {
+        const auto change = step.adds ? &NftBatch::add_element : &NftBatch::delete_element;
+        for (const Element& element : step.elements) {
+            (batch.*change)(step.set, element.text, element.first, element.last);
+        }
+    }
+    return batch;
 }
 
 Result<std::unique_ptr<Policies>> Policies::load(const Config& config, std::map<Ipv4, Policy> policies) {
@@ -78,20 +115,19 @@ Result<std::unique_ptr<Policies>> Policies::load(const Config& config, std::map<
     std::erase_if(policies, [](const auto& entry) { return entry.second.is_default(); });
     std::unique_ptr<Policies> loaded(new Policies(config, TRY(nft_socket()), std::move(policies)));
     loaded->loaded_with_ = std::move(boxes);
-    loaded->found_table_ = TRY(list_rules(config.table)).has_value();
+    loaded->found_table_ = TRY(nft_has_table(loaded->socket_.get(), config.table));
     const std::lock_guard lock(loaded->transaction_);
-    TRY_IN("loading the firewall", loaded->commit(loaded->whole()));
+    TRY_IN("loading the firewall", loaded->load(loaded->whole()));
     return loaded;
 }
 
 Result<void> Policies::set(Ipv4 box, const Policy& policy) {
     const std::lock_guard lock(transaction_);
     const Policy old = of(box);
-    const std::string commands = policy_commands(config_, box, old, policy);
-    if (!commands.empty() && !commit(commands).ok()) {
+    if (!commit(policy_batch(config_, box, old, policy)).ok()) {
         // Others may have removed the table, or elements of it.
         TRY_IN("setting the network policy of " + to_string(box),
-               commit(whole() + policy_commands(config_, box, old, policy)));
+               load(whole() + policy_commands(config_, box, old, policy)));
         ++restored_;
     }
     const std::lock_guard books(mutex_);
@@ -103,14 +139,32 @@ Result<void> Policies::set(Ipv4 box, const Policy& policy) {
     return {};
 }
 
-Result<void> Policies::commit(const std::string& commands) {
+// `change` answers by which thread or process the transaction was made.
+template <typename Change>
+Result<void> Policies::remember(Change change) {
     constexpr size_t kRemembered = 1024;
     const uint32_t before = TRY(nft_generation(socket_.get()));
-    TRY(run_nft(commands));
+    const pid_t by = TRY(change());
     const uint32_t after = TRY(nft_generation(socket_.get()));
-    commits_.push_back({before, after, static_cast<uint32_t>(gettid())});
+    commits_.push_back({before, after, static_cast<uint32_t>(by)});
     if (commits_.size() > kRemembered) commits_.pop_front();
     return {};
+}
+
+Result<void> Policies::commit(const NftBatch& batch) {
+    if (batch.messages().empty()) return {};
+    return remember([&]() -> Result<pid_t> {
+        TRY(nft_commit(socket_.get(), batch.messages()));
+        return gettid();
+    });
+}
+
+Result<void> Policies::load(const std::string& commands) {
+    return remember([&]() -> Result<pid_t> {
+        pid_t by = -1;
+        TRY(run_nft(commands, &by));
+        return by;
+    });
 }
 
 std::string Policies::whole() const {
@@ -130,7 +184,7 @@ bool Policies::made(const NftCommit& commit) const {
 
 Result<void> Policies::restore() {
     const std::lock_guard lock(transaction_);
-    TRY_IN("restoring the firewall", commit(whole()));
+    TRY_IN("restoring the firewall", load(whole()));
     ++restored_;
     return {};
 }

@@ -9,7 +9,9 @@
 #include <vector>
 
 #include "netns/config.h"
+#include "netns/nft_batch.h"
 #include "netns/nft_events.h"
+#include "netns/nft_socket.h"
 
 namespace hutch::netns {
 
@@ -30,8 +32,10 @@ Result<std::vector<Prefix>> parse_network(const std::string& text);
 /// Those that do not lie within another one.
 std::vector<Prefix> outermost(std::vector<Prefix> networks);
 
-/// As nft(8) commands, for one transaction: from the elements of one policy of `box` to those of the other.
+/// What leads from the elements of one policy of `box` to those of the other: as nft(8) commands for one transaction,
+/// and as the same in messages.
 std::string policy_commands(const Config& config, Ipv4 box, const Policy& old, const Policy& wanted);
+NftBatch policy_batch(const Config& config, Ipv4 box, const Policy& old, const Policy& wanted);
 
 /// The policies in force, in the sets of the firewall's table. A box with the default policy has no element: its
 /// packets pay for one lookup. Every packet is looked up, in both directions, so that a change holds for connections
@@ -47,7 +51,7 @@ class Policies {
     /// The one in force.
     [[nodiscard]] Policy of(Ipv4 box) const;
     /// In one transaction; on failure the old one holds. Where others have removed the table, it is put back with all
-    /// policies. Milliseconds, for a worker thread.
+    /// policies. It waits for a transaction that is under way, so it is for a worker thread.
     Result<void> set(Ipv4 box, const Policy& policy);
     /// The box is gone: before its address is another's.
     Result<void> lift(Ipv4 box) { return set(box, {}); }
@@ -71,19 +75,21 @@ class Policies {
         uint32_t before, after;
         uint32_t thread;
     };
-    using NftSocket = Handle<nl_sock, nl_socket_free>;
 
     Policies(Config config, NftSocket socket, std::map<Ipv4, Policy> policies)
         : config_(std::move(config)), socket_(std::move(socket)), policies_(std::move(policies)) {}
-    /// Both with `transaction_` locked.
-    Result<void> commit(const std::string& commands);
+    /// All with `transaction_` locked.
+    Result<void> commit(const NftBatch& batch);
+    Result<void> load(const std::string& commands);
+    template <typename Change>
+    Result<void> remember(Change change);
     [[nodiscard]] std::string whole() const;
 
     const Config config_;
     bool found_table_ = false;
     std::vector<Ipv4> loaded_with_;
     const NftSocket socket_;
-    mutable std::mutex transaction_;  ///< held while there is one, of which each takes milliseconds
+    mutable std::mutex transaction_;  ///< held while there is one
     std::deque<Commit> commits_;      ///< the last ones
     std::atomic<uint64_t> restored_ = 0;
     mutable std::mutex mutex_;         ///< of `policies_`; taken after `transaction_`, never held over a transaction

@@ -3,16 +3,15 @@
 #include <fcntl.h>
 #include <linux/btrfs.h>
 #include <linux/btrfs_tree.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstring>
 
 #include "base/file.h"
+#include "base/program.h"
 #include "base/syscalls.h"
 #include "base/undo.h"
 #include "overlayfs/inode_ranges.h"
@@ -28,22 +27,10 @@ constexpr uint64_t kLeast = 1 << 30;
 
 Result<void> run_mkfs(const std::string& path) {
     // What find_templates() relies on; and no discard, which would give back what is set aside.
-    std::string words[] = {"mkfs.btrfs",    "--quiet",          "--nodiscard",   "--metadata=single",
-                           "--data=single", "--nodesize=16384", "--csum=crc32c", path};
-    char* arguments[std::size(words) + 1] = {};
-    for (size_t i = 0; i < std::size(words); ++i) arguments[i] = words[i].data();
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    const Undo destroy([&] { posix_spawn_file_actions_destroy(&actions); });
-    for (const int stream : {STDOUT_FILENO, STDERR_FILENO}) {
-        posix_spawn_file_actions_addopen(&actions, stream, "/dev/null", O_WRONLY, 0);
-    }
-    pid_t child = -1;
-    const int failure = posix_spawnp(&child, words[0].c_str(), &actions, nullptr, arguments, environ);
-    if (failure != 0) return errno_error("running mkfs.btrfs (of the package btrfs-progs)", failure);
-    int status = 0;
-    if (waitpid(child, &status, 0) != child) return errno_error("waiting for mkfs.btrfs");
-    if (status != 0) return Error{ErrorKind::kSystem, EIO, "mkfs.btrfs failed; try it by hand on a file"};
+    const auto end = TRY(run_program({"mkfs.btrfs", "--quiet", "--nodiscard", "--metadata=single", "--data=single",
+                                      "--nodesize=16384", "--csum=crc32c", path},
+                                     "btrfs-progs"));
+    if (end.status != 0) return Error{ErrorKind::kSystem, EIO, "mkfs.btrfs failed: " + end.complaints};
     return {};
 }
 

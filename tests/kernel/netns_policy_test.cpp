@@ -3,8 +3,6 @@
 
 #include "netns/policy.h"
 
-#include <nftables/libnftables.h>
-
 #include "tests/kernel/netns_fixture.h"
 
 namespace hutch::netns {
@@ -156,9 +154,10 @@ TEST_F(NetnsPolicyTest, WhatCannotBeSetLeavesTheOldPolicyInForce) {
     set(only({}));
     must(remove_firewall(config_));
     // A table with an owner goes with the socket that made it, and is nobody else's to change.
-    const std::unique_ptr<nft_ctx, decltype(&nft_ctx_free)> owner(nft_ctx_new(NFT_CTX_DEFAULT), nft_ctx_free);
-    const std::string owned = "table inet " + config_.table + " { flags owner; }";
-    ASSERT_EQ(nft_run_cmd_from_buffer(owner.get(), owned.c_str()), 0);
+    const NftSocket owner = must(nft_socket());
+    NftMessage owned(NFT_MSG_NEWTABLE, NLM_F_CREATE);
+    owned.name(NFTA_TABLE_NAME, config_.table).number(NFTA_TABLE_FLAGS, NFT_TABLE_F_OWNER);
+    must(nft_commit(owner.get(), one(Request{"owning the table", std::move(owned).release()})));
     EXPECT_FALSE(policies_->set(box_.address, {}).ok());
     EXPECT_FALSE(policies_->may_resolve(box_.address));
 }
@@ -179,7 +178,7 @@ TEST_F(NetnsPolicyTest, WhatOthersChangeIsToldApartFromOurOwn) {
     const auto commits = told();
     ASSERT_EQ(commits.size(), 1U) << "another table is none of our business";
     EXPECT_FALSE(policies_->made(commits[0]));
-    EXPECT_EQ(commits[0].program, "kernel_netns");
+    EXPECT_EQ(commits[0].program, "nft");
 }
 
 TEST_F(NetnsPolicyTest, ATableThatOthersRemovedIsPutBackWithAllPolicies) {
