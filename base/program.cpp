@@ -43,8 +43,14 @@ Result<ProgramEnd> run_program(std::vector<std::string> words, const std::string
     std::vector<char*> arguments;
     for (std::string& word : words) arguments.push_back(word.data());
     arguments.push_back(nullptr);
+    char language[] = "LC_ALL=C";
+    char* environment[] = {language, nullptr};
     ProgramEnd end;
-    const int failure = posix_spawnp(&end.process, name.c_str(), &actions, nullptr, arguments.data(), environ);
+    int failure = posix_spawnp(&end.process, name.c_str(), &actions, nullptr, arguments.data(), environment);
+    if (failure == ENOENT) {  // su(1) and cron(8) leave it out of the PATH
+        const std::string path = "/usr/sbin/" + name;
+        failure = posix_spawn(&end.process, path.c_str(), &actions, nullptr, arguments.data(), environment);
+    }
     if (failure != 0) return errno_error("running " + name + " (of the package " + package + ")", failure);
     while (waitpid(end.process, &end.status, 0) != end.process) {
         if (errno != EINTR) return errno_error("waiting for " + name);

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "netns/dns_message.h"
+
 namespace hutch::netns {
 
 DnsForwarder::DnsForwarder(Poller poller, UniqueFd timer, const Config& config,

@@ -100,7 +100,7 @@ void NftBatch::change_element(int type, const std::string& set, const std::strin
     message.nest(NFTA_SET_ELEM_LIST_ELEMENTS, [&] {
         message.nest(NFTA_LIST_ELEM, [&] {
             key(NFTA_SET_ELEM_KEY, first);
-            if (last != first) key(NFTA_SET_ELEM_KEY_END, last);
+            if (!last.empty()) key(NFTA_SET_ELEM_KEY_END, last);
         });
     });
     add(what, std::move(message));

@@ -28,8 +28,8 @@ class NftBatch {
     /// To the end of a chain.
     void add_rule(const std::string& chain, const NftRule& rule);
 
-    /// Elements of a set, by their bytes; `last` is not `first` where the set is of ranges of concatenated fields.
-    /// `what` names the element in an error.
+    /// Elements of a set, by their bytes. `last`: where the set is of ranges of concatenated fields. `what` names the
+    /// element in an error.
     void add_element(const std::string& set, const std::string& what, const std::string& first,
                      const std::string& last);
     void delete_element(const std::string& set, const std::string& what, const std::string& first,

@@ -30,31 +30,30 @@ void append(std::string& text, nl_sock* socket, const Message& message) {
 
 // The kernel works while send() runs, so what it has to say is there already.
 Result<void> read_outcome(int fd, uint32_t begin, const std::vector<Request>& requests) {
-    Result<void> outcome;
+    Result<void> refused, unread;
     bool acknowledged = false;
     for (;;) {
         alignas(nlmsghdr) char buffer[8192];
         const ssize_t size = recv(fd, buffer, sizeof(buffer), MSG_DONTWAIT);
         if (size < 0 && errno == EINTR) continue;
         if (size < 0 && errno == EAGAIN) break;
-        const bool lost = size < 0 && errno == ENOBUFS;  // so many refusals that there is no room for them
-        if (size < 0 && outcome.ok()) outcome = errno_error("reading what nf_tables says");
-        if (lost) continue;
+        if (size < 0) unread = errno_error("reading what nf_tables says");
+        if (size < 0 && errno == ENOBUFS) continue;  // more refusals than there is room for; the first ones are there
         if (size < 0) break;
         int left = static_cast<int>(size);
         for (auto* header = reinterpret_cast<nlmsghdr*>(buffer); nlmsg_ok(header, left);
              header = nlmsg_next(header, &left)) {
             const uint32_t at = header->nlmsg_seq - begin;  // numbered one after the other by nl_complete_msg
             if (header->nlmsg_type != NLMSG_ERROR || at > requests.size()) continue;
-            const bool refused = static_cast<const nlmsgerr*>(nlmsg_data(header))->error != 0;
-            // The transaction as a whole is refused under the number of its beginning.
-            if (refused && outcome.ok())
-                outcome = refusal(at == 0 ? "changing nf_tables" : requests[at - 1].what, header);
             acknowledged |= at == requests.size();
+            if (static_cast<const nlmsgerr*>(nlmsg_data(header))->error == 0 || !refused.ok()) continue;
+            // The transaction as a whole is refused under the number of its beginning.
+            refused = refusal(at == 0 ? "changing nf_tables" : requests[at - 1].what, header);
         }
     }
-    if (outcome.ok() && !acknowledged) return errno_error("changing nf_tables: no answer", EPROTO);
-    return outcome;
+    if (!refused.ok() || !unread.ok()) return refused.ok() ? unread : refused;
+    if (!acknowledged) return errno_error("changing nf_tables: no answer", EPROTO);
+    return {};
 }
 
 // Asks for one thing. The answer's header lies in `answer`.

@@ -15,7 +15,7 @@ namespace {
 
 constexpr const char* kSets[] = {"policed", "allowed", "denied"};
 
-// Of a set: as nft(8) writes it, and as the kernel keeps it.
+// Of a set: as nft(8) writes it, and as the kernel keeps it; one of `policed` is no range.
 struct Element {
     std::string text;
     std::string first, last;
@@ -31,7 +31,7 @@ using Elements = std::map<std::string, std::set<Element>>;  // by set
 Elements elements_of(Ipv4 box, const Policy& policy) {
     Elements elements;
     if (policy.is_default()) return elements;
-    elements["policed"].insert({to_string(box), wire(box), wire(box)});
+    elements["policed"].insert({to_string(box), wire(box), ""});
     const auto insert = [&](const char* set, const std::vector<Prefix>& networks) {
         for (const Prefix& network : outermost(networks)) {
             elements[set].insert(element_of(box, to_string(network), network.base, network.last()));

@@ -1,12 +1,14 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include <set>
 
 #include "base/directory.h"
 #include "base/file.h"
 #include "base/ids.h"
+#include "base/program.h"
 #include "base/undo.h"
 
 namespace hutch {
@@ -129,6 +131,35 @@ TEST(Ids, AreSafeAndDoNotRepeat) {
     }
     for (const char* bad : {"", "-a", "a/b", "..", "A", "a b", "a\n"}) EXPECT_FALSE(is_safe_id(bad)) << bad;
     EXPECT_FALSE(is_safe_id(std::string(65, 'a')));
+}
+
+TEST(RunProgram, GivesInputAndTakesWhatIsSaid) {
+    // More than a pipe holds, both ways.
+    const std::string much(1 << 20, 'x');
+    const auto end = run_program({"sh", "-c", "cat; echo no >&2; exit 3"}, "dash", much);
+    ASSERT_TRUE(end.ok()) << end.error().message;
+    EXPECT_EQ(end.value().output, much);
+    EXPECT_EQ(end.value().complaints, "no");
+    EXPECT_TRUE(WIFEXITED(end.value().status) && WEXITSTATUS(end.value().status) == 3);
+    const auto quiet = run_program({"sh", "-c", "cat; env"}, "dash");
+    ASSERT_TRUE(quiet.ok());
+    EXPECT_EQ(quiet.value().status, 0);
+    EXPECT_EQ(quiet.value().output.find("HOME="), std::string::npos);
+}
+
+TEST(RunProgram, SaysWhatToInstall) {
+    const auto end = run_program({"hutch-has-no-such-program"}, "some-package");
+    ASSERT_FALSE(end.ok());
+    EXPECT_EQ(end.error().message,
+              "running hutch-has-no-such-program (of the package some-package): No such file or directory");
+}
+
+TEST(RunProgram, FindsThoseOfRootWhateverThePath) {
+    const std::string path = getenv("PATH");
+    setenv("PATH", "/usr/bin:/bin", 1);
+    const auto end = run_program({"ldconfig", "--version"}, "libc-bin");
+    setenv("PATH", path.c_str(), 1);
+    EXPECT_TRUE(end.ok() && end.value().status == 0);
 }
 
 TEST(Undo, RunsUnlessCommitted) {

@@ -44,6 +44,21 @@ TEST(Policy, TheKernelIsNotToldOfANetworkWithinAnother) {
               "add element inet hutch allowed { 198.18.0.7 . 203.0.0.0/16, 198.18.0.7 . 203.1.0.0/16 }\n");
 }
 
+TEST(Policy, NetworksThatOverlapOrAdjoinAreOnePiece) {
+    const auto pieces = [](const std::vector<std::string>& texts) {
+        std::vector<Prefix> networks;
+        for (const auto& text : texts) networks.push_back(network(text));
+        std::string said;
+        for (const auto& [first, last] : merged(networks)) said += to_string(first) + "-" + to_string(last) + " ";
+        return said;
+    };
+    EXPECT_EQ(pieces({}), "");
+    EXPECT_EQ(pieces({"0.0.0.0/8", "10.0.0.0/8"}), "0.0.0.0-0.255.255.255 10.0.0.0-10.255.255.255 ");
+    EXPECT_EQ(pieces({"240.0.0.0/4", "224.0.0.0/4", "230.1.2.3"}), "224.0.0.0-255.255.255.255 ");
+    EXPECT_EQ(pieces({"128.0.0.0/1", "0.0.0.0/1", "255.255.255.255"}), "0.0.0.0-255.255.255.255 ");
+    EXPECT_EQ(pieces({"192.0.2.1", "192.0.2.3"}), "192.0.2.1-192.0.2.1 192.0.2.3-192.0.2.3 ");
+}
+
 TEST(ParseNetwork, TakesAddressesNetworksAndAll) {
     EXPECT_EQ(to_string(network("192.0.2.1")), "192.0.2.1/32");
     EXPECT_EQ(to_string(network("192.0.2.0/24")), "192.0.2.0/24");
