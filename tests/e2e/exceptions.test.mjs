@@ -66,7 +66,7 @@ throwing('in the carrying of a run: it has failed, and its box serves on', async
   await daemon.refuses(500, /bad_alloc/, 'POST', `${box.path}/exec`, { body: { command: ['sh', '-c', 'echo; sleep 1000'] } });
   const [run] = await runsOf(box);
   assert.equal(run.status, 'failed');
-  assert.equal(await box.sh('ps | grep -c "[s]leep 1000" || true'), '0');
+  await until('its process is gone', async () => await box.sh('ps | grep -c "[s]leep 1000" || true') === '0');
 });
 
 throwing('in the making of a fork: all of them are refused, and none stays', async () => {
