@@ -63,7 +63,7 @@ std::string amount_of(const Json& share, const char* field, bool bytes) {
 // "3/20", or without a limit "3".
 std::string share_text(const Json& limits, const Share& share) {
     const Json found = object_of(limits, share.field);
-    const std::string used = amount_of(found, "used", share.bytes);
+    std::string used = amount_of(found, "used", share.bytes);
     const auto limit = found.find("limit");
     if (limit == found.end() || limit->is_null()) return used;
     return used + "/" + amount_of(found, "limit", share.bytes);

@@ -358,7 +358,7 @@ class Records {
     static Pairs split_pairs(const std::string& text);
 
   private:
-    Records(Database database, Vault vault) : database_(std::move(database)), vault_(std::move(vault)) {}
+    Records(Database database, Vault vault) : database_(std::move(database)), vault_(vault) {}
     /// Takes what was written in clear before there was a key out of the file's free pages, once.
     void scrub();
     /// Of a place such as "boxes.env", in the row of that key.
