@@ -34,7 +34,7 @@ TEST_F(OverlayfsUnit, StoreIsClosedToOthersAndOpensAgain) {
     struct stat status {};
     ASSERT_EQ(fstat(store.root(), &status), 0);
     EXPECT_EQ(status.st_mode & 07777, 0700U);
-    EXPECT_EQ(names_in(store.root()).value().size(), 4U);
+    EXPECT_EQ(names_in(store.root()).value().size(), 5U);
     EXPECT_EQ(Store::open("store").error().kind, ErrorKind::kInvalid);
 }
 
