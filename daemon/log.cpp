@@ -16,6 +16,7 @@
 namespace hutch::daemon {
 namespace {
 
+constexpr size_t kLongestMessage = 8 << 10;  // bytes
 constexpr size_t kMostLogWaiting = 1 << 20;  // bytes of lines that nobody has read yet
 constexpr std::chrono::seconds kLastWords{1};
 
@@ -62,8 +63,16 @@ std::string moment(std::chrono::system_clock::time_point time) {
     return rfc3339(ms / 1000, fmt::format(".{:03}", ms % 1000));
 }
 
+// It may quote others, who must not take the room of other lines: of what is longer, nobody reads the end.
+std::string shortened(std::string_view message) {
+    if (message.size() <= kLongestMessage) return std::string(message);
+    return fmt::format("{} ... and {} bytes more", message.substr(0, kLongestMessage),
+                       message.size() - kLongestMessage);
+}
+
 // It may quote a caller, who must not write lines of his own.
 std::string text_log_line(std::chrono::system_clock::time_point time, LogLevel level, std::string message) {
+    message = shortened(message);
     unsigned char before = 0;
     for (char& c : message) {
         const auto byte = static_cast<unsigned char>(c);
@@ -126,7 +135,7 @@ void set_log_format(LogFormat format) {
 std::string json_log_line(std::chrono::system_clock::time_point time, LogLevel level, std::string_view message) {
     std::string line = fmt::format(R"({{"time":"{}","level":"{}")", moment(time), name_of(level));
     if (const auto box = box_of(message); !box.empty()) line += fmt::format(R"(,"box":"{}")", box);
-    return line + R"(,"message":")" + escaped(message) + "\"}";
+    return line + R"(,"message":")" + escaped(shortened(message)) + "\"}";
 }
 
 void write_log(LogLevel level, const std::string& message) {

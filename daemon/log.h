@@ -20,7 +20,8 @@ void set_log_format(LogFormat format);
 /// One line to standard error. The libraries below never log: they return errors, and the daemon says them once.
 void write_log(LogLevel level, const std::string& message);
 
-/// {"time": RFC 3339 in UTC, "level", "box"?, "message"}, without a line break, whatever the bytes of the message.
+/// {"time": RFC 3339 in UTC, "level", "box"?, "message"}, without a line break, whatever the bytes of the message; of
+/// more than 8 KiB only the beginning.
 /// `box` is the id in a message that begins with "box ID: ".
 std::string json_log_line(std::chrono::system_clock::time_point time, LogLevel level, std::string_view message);
 

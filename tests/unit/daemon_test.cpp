@@ -396,6 +396,13 @@ TEST(Log, ABoxIsAFieldOfItsOwn) {
     }
 }
 
+TEST(Log, OfALongMessageTheBeginningIsSaid) {
+    const std::string message = logged("box b1: " + std::string(1 << 20, '[') + "end")["message"];
+    EXPECT_TRUE(message.starts_with("box b1: [[[") && message.ends_with("[ ... and 1040395 bytes more"))
+        << message.size();
+    EXPECT_EQ(logged("x" + std::string(10'000, '\xff'))["level"], "info") << "cut where it may be";
+}
+
 TEST(Log, EveryByteComesThroughOrIsReplaced) {
     for (int byte = 0; byte < 256; ++byte) {
         const std::string message = std::string("<") + static_cast<char>(byte) + ">";
