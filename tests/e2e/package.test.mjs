@@ -55,7 +55,7 @@ test('the daemon: its program, its units, its configuration, its manual', () => 
   assert.equal(daemon.text('usr/lib/systemd/system/hutchd.socket'), fileIn('systemd/hutchd.socket'));
   assert.equal(daemon.text('etc/hutch/hutchd.toml'), fileIn('systemd/hutchd.toml.example'));
   assert.equal(daemon.text('DEBIAN/conffiles'), '/etc/hutch/hutchd.toml\n');
-  for (const library of ['libarchive13', 'libcurl4', 'libnftables1', 'libsqlite3-0', 'nftables']) assert.match(daemon.fields.Depends, new RegExp(`\\b${library}\\b`));
+  for (const library of ['libarchive13', 'libcurl4', 'libnl-3-200', 'libsqlite3-0', 'nftables']) assert.match(daemon.fields.Depends, new RegExp(`\\b${library}\\b`));
   assert.match(daemon.fields.Recommends, /\bbtrfs-progs\b/);
 });
 
