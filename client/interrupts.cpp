@@ -12,9 +12,6 @@
 namespace hutch::client {
 namespace {
 
-// For a command whose terminal, or whose reader, is gone: nobody will ask a second time.
-constexpr int kInterruptPatienceMs = 10'000;
-
 void end_by(int signal) {
     (void)std::signal(signal, SIG_DFL);
     sigset_t only;
@@ -82,7 +79,7 @@ void Interrupts::pass_on(int signal) {
 
 bool Interrupts::tell(const char* signal, bool alone) const {
     Json body = {{"signal", signal}};
-    if (alone) body["cancel_after"] = kInterruptPatienceMs;
+    if (alone) body["cancel_after"] = kPatienceMs;
     return ask("/signal", body);
 }
 

@@ -12,6 +12,9 @@
 
 namespace hutch::client {
 
+/// Milliseconds for a command whose terminal, or whose reader, is gone: nobody will ask a second time.
+constexpr int kPatienceMs = 10'000;
+
 /// While this lives, who interrupts hutch means the command it runs: SIGINT, SIGTERM, SIGHUP and SIGQUIT are passed on
 /// to it, the second kills it with all that it started, and the third, or one of which the daemon cannot be told, ends
 /// hutch alone. What was ignored from the start (nohup(1)) stays so. A thread of its own waits for them, so that no

@@ -16,6 +16,7 @@
 #include "base/file.h"
 #include "client/api.h"
 #include "client/connect.h"
+#include "client/interrupts.h"
 #include "client/tty.h"
 
 namespace hutch::client {
@@ -78,9 +79,6 @@ class Input {
     std::optional<asio::posix::stream_descriptor> gate_;
 };
 
-// For a command whose terminal, or whose reader, is gone.
-constexpr int kSessionPatienceMs = 10'000;
-
 class Session {
   public:
     Session(asio::io_context& io, WebSocket& socket) : io_(io), socket_(socket), ending_(io), resizing_(io) {}
@@ -139,7 +137,7 @@ class Session {
     void send_signal(const char* name, bool alone) {
         end_.interrupted = true;
         Json text = {{"signal", name}};
-        if (alone) text["cancel_after"] = kSessionPatienceMs;
+        if (alone) text["cancel_after"] = kPatienceMs;
         queue({text.dump(), Frame::Kind::kText});
     }
 

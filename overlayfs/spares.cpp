@@ -69,7 +69,7 @@ void Spares::fill(const std::stop_token& stop) {
     }
 }
 
-Result<bool> Spares::take(const std::string& box_id, const std::vector<std::string>& layers) {
+bool Spares::take(const std::string& box_id, const std::vector<std::string>& layers) {
     const std::set<uint64_t> used = ranges_of(store_, layers);
     std::unique_lock lock(mutex_);
     failing_ = false;
@@ -83,12 +83,9 @@ Result<bool> Spares::take(const std::string& box_id, const std::vector<std::stri
     spares_.erase(fit);
     changed_.notify_one();
     lock.unlock();
-    if (renameat2(store_.spares(), name.c_str(), store_.uppers(), box_id.c_str(), RENAME_NOREPLACE) != 0) {
-        const int code = errno;
-        (void)move_to_trash(store_.spares(), name, store_.trash());
-        return errno_error("renaming an upper made ahead to uppers/" + box_id, code);
-    }
-    return true;
+    if (renameat2(store_.spares(), name.c_str(), store_.uppers(), box_id.c_str(), RENAME_NOREPLACE) == 0) return true;
+    (void)move_to_trash(store_.spares(), name, store_.trash());
+    return false;
 }
 
 size_t Spares::ready() const {

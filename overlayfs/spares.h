@@ -26,8 +26,8 @@ class Spares {
     Spares& operator=(const Spares&) = delete;
 
     /// Makes one uppers/`box_id`, by rename: one whose range none of `layers` is in (inode_ranges.h). False if there is
-    /// none ready.
-    Result<bool> take(const std::string& box_id, const std::vector<std::string>& layers);
+    /// none ready, or it cannot be had: who then makes one meets what is wrong, and reports it.
+    bool take(const std::string& box_id, const std::vector<std::string>& layers);
     [[nodiscard]] size_t ready() const;
 
   private:

@@ -63,10 +63,7 @@ Result<void> hand_over(const Store& store, const std::string& box_id, const std:
 /// The directory that is counted as one box's; one that is there already is fine.
 Result<void> make_counted(const Store& store, const std::string& box_id, const std::vector<std::string>& layers,
                           Spares* spares) {
-    if (spares != nullptr) {
-        auto taken = spares->take(box_id, layers);
-        if (taken.ok() && *taken) return {};
-    }
+    if (spares != nullptr && spares->take(box_id, layers)) return {};
     auto made = has_templates(store.root()) ? make_from_template(store, box_id, layers)
                                             : make_directory(store.uppers(), box_id, 0700);
     if (!made.ok() && made.error().code == EEXIST) return {};

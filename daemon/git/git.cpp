@@ -52,22 +52,21 @@ Task<Result<void>> Git::clone(CloneOrder order) {
 }
 
 // What git says of it speaks of parent directories and file systems; of a diff it lists the options.
-Task<Result<void>> Git::expect_repository() {
-    CO_TRY_LET(const GitAnswer found, co_await look(words("rev-parse", "--git-dir")));
-    if (found.exit_code == 0 || found.errors.find("not a git repository") == std::string::npos)
-        co_return Result<void>();
-    co_return Error{ErrorKind::kConflict, 0,
-                    "folder: \"" + folder_ + "\" is not a git repository, nor in one; say the folder of one"};
+Result<void> Git::check_repository(const GitAnswer& said) const {
+    if (said.exit_code == 0 || said.errors.find("not a git repository") == std::string::npos) return {};
+    return Error{ErrorKind::kConflict, 0,
+                 "folder: \"" + folder_ + "\" is not a git repository, nor in one; say the folder of one"};
 }
 
 Task<Result<std::string>> Git::status() {
-    CO_TRY(co_await expect_repository());
+    CO_TRY_LET(const GitAnswer found, co_await look(words("rev-parse", "--git-dir")));
+    CO_TRY(check_repository(found));
     co_return co_await run(step(words("status", "--porcelain")));
 }
 
 Task<Result<std::string>> Git::diff() {
-    CO_TRY(co_await expect_repository());
     CO_TRY_LET(const GitAnswer head, co_await look(words("rev-parse", "--verify", "--quiet", "HEAD")));
+    CO_TRY(check_repository(head));
     const std::string since = head.exit_code == 1 ? kEmptyTree : "HEAD";  // 1: nothing is committed yet
     co_return co_await run(step(words("diff", since, "--")));
 }

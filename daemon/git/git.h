@@ -70,7 +70,7 @@ class Git {
     /// For what serves another step.
     Task<Result<GitAnswer>> look(std::vector<std::string> args);
     Task<Result<std::string>> run(GitStep step);
-    Task<Result<void>> expect_repository();
+    [[nodiscard]] Result<void> check_repository(const GitAnswer& said) const;
 
     Runs& runs_;
     MemoryShare& memory_;
