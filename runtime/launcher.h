@@ -25,7 +25,7 @@ struct SpawnPlan {
     int sysfs = -1;  ///< detached read-only sysfs made in `netns`, or -1 for none
     int unified_view = -1, memory_view = -1, cpu_view = -1;  ///< the same of its group: see View
     int cpuset_view = -1, cpuacct_view = -1;
-    std::string hostname;
+    std::string hostname;       ///< unless init is told another by Link::name()
     std::string address;        ///< dotted IPv4
     std::string nameserver;     ///< dotted IPv4
     uint64_t shm_bytes = 0;     ///< limit of /dev/shm
@@ -38,7 +38,7 @@ struct SpawnPlan {
 struct Spawned {
     UniqueFd pidfd;
     pid_t pid = 0;  ///< for messages and records only
-    Link link;      ///< init's first message, kReady or kFailed, is still to come
+    Link link;      ///< init is to be named; its first message, kReady or kFailed, is still to come
 };
 
 /// Starts boxes' inits. Made once; spawn() may be called by many threads at a time.

@@ -84,6 +84,15 @@ Error failure_of(const Reply& reply) {
     return errno_error(what, reply.code);
 }
 
+Result<void> Link::name(const std::string& hostname) {
+    Name name{};
+    name.type = MessageType::kName;
+    hostname.copy(name.hostname, sizeof(name.hostname) - 1);
+    const auto sent = send_packet({reinterpret_cast<const char*>(&name), sizeof(name)}, {});
+    const bool gone = !sent.ok() && (sent.error().code == EPIPE || sent.error().code == ECONNRESET);
+    return gone ? Result<void>() : sent;
+}
+
 Result<void> Link::send(const RunSpec& spec) {
     TRY(check_strings(spec));
     Run run{};

@@ -5,7 +5,8 @@
 //
 //   hutchd                                     hutch-init (PID 1 of the box)
 //     | -- Setup [root, /dev, views...] -------> |   queued before init exists, so no round trip
-//     | <------------------------ Reply kReady - |   or kFailed {stage, errno, object}
+//     | -- Name {hostname} --------------------> |   at once, or when somebody gets a box that was made ahead
+//     | <------------------------ Reply kReady - |   or kFailed {stage, errno, object}, of the set-up too
 //     | -- Run [leaf, stdin, stdout, stderr, --> |   with a tty: [leaf]
 //     |         kept...]                         |
 //     | <------ Reply kStarted {pid} [pty] ----- |   or kFailed {stage, errno, object}
@@ -30,7 +31,7 @@
 
 namespace hutch::runtime {
 
-constexpr uint32_t kProtocolVersion = 3;
+constexpr uint32_t kProtocolVersion = 4;
 
 /// Descriptors init is started with. kPeerFd is a duplicate of the daemon's own end: init keeps it so that the pair
 /// survives the daemon, and the next daemon takes it back with pidfd_getfd(2).
@@ -58,6 +59,7 @@ enum class MessageType : uint32_t {
     kHeld,
     kReportEnd,
     kSignal,
+    kName,
 };
 
 /// Where something failed. Names for people in stage_name().
@@ -103,7 +105,7 @@ enum View : uint32_t {
 struct Setup {
     MessageType type;
     uint32_t version;
-    char hostname[65];
+    char hostname[65];      ///< unless it gets another by Name
     char address[16];       ///< the box's IPv4 address, for /etc/hosts
     char nameserver[16];    ///< for /etc/resolv.conf
     uint64_t shm_bytes;     ///< size limit of /dev/shm
@@ -117,6 +119,12 @@ struct Setup {
     uint32_t run_filter;    ///< then these: added in each run just before exec
     Nesting nesting;
     // sock_filter[box_filter], sock_filter[run_filter]
+};
+
+/// What a box gets last: until then nothing has run in it, and it knows nothing of whose it will be.
+struct Name {
+    MessageType type;
+    char hostname[65];
 };
 
 enum RunChoice : uint16_t {

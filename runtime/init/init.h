@@ -34,13 +34,13 @@ struct Context {
     sock_fprog run_filter;
 };
 
-/// Everything from the bare cradle to a finished box. On failure `failed` says where.
+/// Everything from the bare cradle to a finished box, waiting for its name near the end. On failure `failed` says where.
 bool set_up(const Packet& packet, Context& context, Reply& failed);
 
 /// Steps of that, in files of their own. On failure errno says why, `object` of what.
 bool show_machine(const Setup& setup, const int* views, int root, const char*& object);
 /// After the pivot.
-bool write_names(const Setup& setup, const char*& object);
+bool write_names(const Setup& setup, const char* hostname, const char*& object);
 
 /// Adds what /etc/environment says to the `count` variables of `env`, which has room for `room` and a null after them:
 /// in the place of one of the first `defaults`, and only of those. Answers how many they are.

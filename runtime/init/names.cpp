@@ -97,23 +97,23 @@ bool is_our_resolv_conf() {
 
 }  // namespace
 
-bool write_names(const Setup& setup, const char*& object) {
+bool write_names(const Setup& setup, const char* hostname, const char*& object) {
     char text[256];
     object = "/etc";
     if (mkdir("/etc", 0755) != 0 && errno != EEXIST) return false;
 
     object = "/etc/hosts";
-    snprintf(text, sizeof(text), "%s %s %s\n", setup.address, setup.hostname, kMark);
+    snprintf(text, sizeof(text), "%s %s %s\n", setup.address, hostname, kMark);
     Found found = read_etc("/etc/hosts");
     if (found == Found::kNothing) g_old[0] = '\0';
     bool changed_by_box = found == Found::kOther;
     if (found != Found::kOther) {
-        changed_by_box = renew_hosts(text, setup.hostname);
+        changed_by_box = renew_hosts(text, hostname);
         if (!write_if_new("/etc/hosts", found, g_new)) return false;
     }
 
     object = "/etc/hostname";
-    snprintf(text, sizeof(text), "%s\n", setup.hostname);
+    snprintf(text, sizeof(text), "%s\n", hostname);
     if (!write_if_new("/etc/hostname", read_etc("/etc/hostname"), text)) return false;
 
     object = "/etc/resolv.conf";

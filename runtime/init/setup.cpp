@@ -212,6 +212,17 @@ bool drop_capabilities(uint64_t kept) {
     return prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) == 0;
 }
 
+// What nobody has asked for yet waits here.
+const Name* receive_name() {
+    static Packet packet;  // zero pages until touched
+    if (!receive(packet)) return nullptr;
+    const Name* name = reinterpret_cast<const Name*>(packet.bytes);
+    const bool whole = packet.size == sizeof(Name) && name->type == MessageType::kName;
+    if (whole && memchr(name->hostname, '\0', sizeof(name->hostname)) != nullptr) return name;
+    errno = EPROTO;
+    return nullptr;
+}
+
 }  // namespace
 
 bool set_up(const Packet& packet, Context& context, Reply& failed) {
@@ -244,10 +255,17 @@ bool set_up(const Packet& packet, Context& context, Reply& failed) {
     if (!write_protect(root, object)) return fail(Stage::kMask, object);
     if (!enter(object)) return fail(Stage::kPivot, object);
     for (size_t i = 0; i < packet.fd_count; ++i) close(packet.fds[i]);
-    if (sethostname(setup.hostname, strlen(setup.hostname)) != 0) return fail(Stage::kHostname, setup.hostname);
-    umask(022);
-    if (!write_names(setup, object)) return fail(Stage::kEtc, object);
     if (!drop_capabilities(setup.capabilities)) return fail(Stage::kCapabilities, "bounding set");
+
+    umask(022);
+    const auto be_called = [&](const char* hostname) {
+        if (sethostname(hostname, strlen(hostname)) != 0) return fail(Stage::kHostname, hostname);
+        return write_names(setup, hostname, object) || fail(Stage::kEtc, object);
+    };
+    if (!be_called(setup.hostname)) return false;
+    const Name* name = receive_name();
+    if (name == nullptr) return fail(Stage::kReceive, "name");
+    if (strcmp(name->hostname, setup.hostname) != 0 && !be_called(name->hostname)) return false;
 
     static sock_filter run_filter[kMaxRunFilter];
     const auto* instructions = reinterpret_cast<const sock_filter*>(packet.bytes + sizeof(Setup));

@@ -100,6 +100,7 @@ class Box {
 
     Result<void> start() {
         spawned_ = TRY(g_host.launcher().spawn(plan));
+        TRY(spawned_.link.name("hutch-test"));
         return spawned_.link.wait_ready(static_cast<int>(kLong.count()));
     }
     /// Kills init, and with it all that is in its pid namespace.
