@@ -41,7 +41,7 @@ struct Config {
     uint64_t memory_budget = default_memory_budget();
     std::string network = "198.18.0.0/16";
     std::string default_image = "agents";
-    uint32_t pool = 8;     ///< networks and, on btrfs, uppers of boxes kept ready
+    uint32_t pool = 8;     ///< networks, on btrfs uppers, and at most so many whole boxes kept ready
     uint32_t workers = 4;  ///< threads for blocking kernel calls
     uint32_t max_boxes = 10000;
     uint32_t idle_timeout = 1800;                   ///< seconds without work after which a box is paused; 0: never

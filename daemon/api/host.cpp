@@ -31,6 +31,8 @@ void add_host_routes(Router& router, Services& services) {
                             {"cgroups", mechanisms.cgroups.hybrid() ? "hybrid" : "unified"},
                             {"boxes", services.boxes.list().size()},
                             {"deleting", services.boxes.leaving()},
+                            {"boxes_ready", services.boxes.stock().ids()},
+                            {"boxes_wanted", services.boxes.stock().wanted()},
                             {"slots_ready", mechanisms.slots->ready()},
                             {"uppers_ready", mechanisms.spares ? Json(mechanisms.spares->ready()) : Json()},
                             {"findings", std::move(rows)}}));

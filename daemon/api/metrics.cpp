@@ -148,6 +148,8 @@ Task<std::string> metrics(Services& services) {
     text.single("hutch_boxes_deleting", "gauge", "Deleted boxes that are still being taken apart.",
                 services.boxes.leaving());
     text.single("hutch_runs_active", "gauge", "Runs under way.", services.runs.active());
+    text.single("hutch_boxes_ready", "gauge", "Boxes made ahead of need, which nobody has yet.",
+                services.boxes.stock().ids().size());
     text.single("hutch_network_slots_ready", "gauge", "Network slots made ahead of need.",
                 services.boxes.mechanisms().slots->ready());
     if (const auto& spares = services.boxes.mechanisms().spares)

@@ -215,6 +215,8 @@ Result<void> Manager::adopt() {
     TRY(sweep(mechanisms_, known_boxes, known_layers, addresses));
     mechanisms_.spares = TRY(overlayfs::Spares::open(mechanisms_.store, mechanisms_.config.pool));
     mechanisms_.slots = TRY(netns::Pool::open(mechanisms_.network, addresses, mechanisms_.config.pool));
+    const size_t most = std::min<size_t>(mechanisms_.config.pool, mechanisms_.network.range.size() / 16);
+    spawn_lasting(executor_, "making boxes ahead", [this, most] { return stock_.keep(most); });
     for (const auto& [id, box] : boxes_) {
         watch(*box);
         if (box->record.keep_alive && !box->alive()) spawn(executor_, "starting box " + id, start_kept(box));

@@ -76,8 +76,7 @@ Result<void> set_policy(const Mechanisms& mechanisms, int netns, netns::Ipv4 add
     return {};
 }
 
-Result<Life> build_life(Mechanisms& mechanisms, const BoxRecord& box, Upper upper, uint64_t most_disk,
-                        BuildTimes& times) {
+Result<Prepared> prepare_life(Mechanisms& mechanisms, const BoxRecord& box, Upper upper, BuildTimes& times) {
     const Size* size = find_size(box.size);
     if (size == nullptr) return invalid("size: \"" + box.size + "\" is not known to this daemon");
     const uid_t base = UidSlots::base_of(box.uid_slot);
@@ -89,7 +88,7 @@ Result<Life> build_life(Mechanisms& mechanisms, const BoxRecord& box, Upper uppe
     Undo discard_upper([&] {
         if (upper == Upper::kFresh) (void)overlayfs::discard_upper(mechanisms.store, box.id);
     });
-    TRY(limit_disk(mechanisms, box, most_disk, kStartMargin));
+    TRY(limit_disk(mechanisms, box, UINT64_MAX, kStartMargin));
     lap.to(times.upper);
     const auto nesting = box.nesting ? runtime::Nesting::kAllowed : runtime::Nesting::kRefused;
     const UniqueFd userns = TRY(runtime::make_user_namespace(base, nesting, UidSlots::high_base_of(box.uid_slot)));
@@ -98,15 +97,8 @@ Result<Life> build_life(Mechanisms& mechanisms, const BoxRecord& box, Upper uppe
     netns::Slot slot = TRY_IN("taking a network slot", mechanisms.slots->take());
     Undo give_slot_back([&] {
         slot.netns.reset();
-        (void)mechanisms.policies->lift(slot.address);  // what is left of it goes when the address is given out again
         mechanisms.slots->release(slot.address);
     });
-    const netns::Policy policy = firewall_policy(box.network);
-    if (policy.is_default()) {
-        TRY(mechanisms.policies->set(slot.address, policy));
-    } else {
-        TRY(set_policy(mechanisms, slot.netns.get(), slot.address, policy));
-    }
     lap.to(times.slot);
 
     const UniqueFd root = TRY_IN("mounting its file system",
@@ -148,25 +140,60 @@ Result<Life> build_life(Mechanisms& mechanisms, const BoxRecord& box, Upper uppe
                                   .cpus = size->cpus,
                                   .pids = kPidsPerBox,
                                   .nesting = nesting};
-    runtime::Spawned spawned = TRY_IN("starting its init", mechanisms.launcher.spawn(plan));
-    Undo kill_init([&] {
-        sys_pidfd_send_signal(spawned.pidfd.get(), SIGKILL);
-        runtime::reap(spawned.pidfd.get());
-    });
+    runtime::Spawned init = TRY_IN("starting its init", mechanisms.launcher.spawn(plan));
     lap.to(times.spawn);
-    TRY_IN("its init", spawned.link.wait_ready(kReadyDeadlineMs));
-    TRY(limit_disk(mechanisms, box, most_disk, 0));
-    const int64_t start = TRY(start_time_of(spawned.pid));
-    UniqueFd inside = TRY(open_root(spawned.pid));
-    lap.to(times.ready);
 
-    kill_init.commit();
+    slot.sysfs.reset();  // init has it
     remove_group.commit();
     give_slot_back.commit();
     discard_upper.commit();
-    return Life{std::move(group),        std::move(spawned.pidfd), spawned.pid,  start,
-                std::move(spawned.link), std::move(inside),        slot.address, {},
+    return Prepared{std::move(group), std::move(init), std::move(slot), upper};
+}
+
+void drop_prepared(Mechanisms& mechanisms, const BoxRecord& box, Prepared prepared) {
+    sys_pidfd_send_signal(prepared.init.pidfd.get(), SIGKILL);
+    runtime::reap(prepared.init.pidfd.get());
+    (void)kill_life(mechanisms, box, std::nullopt);
+    (void)mechanisms.cgroups.remove(box.id);
+    prepared.slot.netns.reset();
+    (void)mechanisms.policies->lift(prepared.slot.address);  // what is left of it goes when the address is given again
+    mechanisms.slots->release(prepared.slot.address);
+    if (prepared.upper == Upper::kFresh) (void)overlayfs::discard_upper(mechanisms.store, box.id);
+}
+
+Result<Life> finish_life(Mechanisms& mechanisms, const BoxRecord& box, Prepared prepared, uint64_t most_disk,
+                         BuildTimes& times) {
+    Undo drop([&] { drop_prepared(mechanisms, box, std::move(prepared)); });
+    Lap lap;
+    const netns::Ipv4 address = prepared.slot.address;
+    const netns::Policy policy = firewall_policy(box.network);
+    if (policy.is_default()) {
+        TRY(mechanisms.policies->set(address, policy));
+    } else {
+        TRY(set_policy(mechanisms, prepared.slot.netns.get(), address, policy));
+    }
+    lap.to(times.slot);
+    TRY(prepared.init.link.name(hostname_of(box)));
+    TRY_IN("its init", prepared.init.link.wait_ready(kReadyDeadlineMs));
+    TRY(limit_disk(mechanisms, box, most_disk, 0));
+    const int64_t start = TRY(start_time_of(prepared.init.pid));
+    UniqueFd inside = TRY(open_root(prepared.init.pid));
+    lap.to(times.ready);
+    drop.commit();
+    return Life{std::move(prepared.group),
+                std::move(prepared.init.pidfd),
+                prepared.init.pid,
+                start,
+                std::move(prepared.init.link),
+                std::move(inside),
+                address,
+                {},
                 Moment::clock::now()};
+}
+
+Result<Life> build_life(Mechanisms& mechanisms, const BoxRecord& box, Upper upper, uint64_t most_disk,
+                        BuildTimes& times) {
+    return finish_life(mechanisms, box, TRY(prepare_life(mechanisms, box, upper, times)), most_disk, times);
 }
 
 namespace {

@@ -9,6 +9,8 @@
 #include "daemon/box/idle.h"
 #include "daemon/box/mechanisms.h"
 #include "daemon/store/records.h"
+#include "netns/slot.h"
+#include "runtime/launcher.h"
 #include "runtime/link.h"
 
 namespace hutch::daemon {
@@ -47,9 +49,27 @@ struct BuildTimes {
 
 enum class Upper { kFresh, kExisting };
 
-/// Brings a box to life, on a new upper or on the one it has, which may become as large as its size says and not beyond
-/// `most_disk` bytes. Blocks for about two milliseconds: for a worker thread.
-/// On failure everything it made is undone.
+/// A life as far as one can be made for who is not known yet: nothing has run in it but init, which waits for its name.
+/// Letting it go leaves it there: only drop_prepared() ends it.
+struct Prepared {
+    cgroups::Group group;
+    runtime::Spawned init;
+    netns::Slot slot;
+    Upper upper;
+};
+
+/// Of the box it takes id, user ids, customer, size, layers, and whether it may nest; the upper it makes or takes over.
+/// Some two milliseconds, on btrfs more where no upper is ready: for a worker thread, as the next three. On failure
+/// everything it made is undone.
+Result<Prepared> prepare_life(Mechanisms& mechanisms, const BoxRecord& box, Upper upper, BuildTimes& times);
+/// Gives it the name, the network policy and the disk of the box, which may become as large as its size says and not
+/// beyond `most_disk` bytes. Some tenths of a millisecond. On failure nothing of it is left.
+Result<Life> finish_life(Mechanisms& mechanisms, const BoxRecord& box, Prepared prepared, uint64_t most_disk,
+                         BuildTimes& times);
+/// Ends it, with all that was made for it.
+void drop_prepared(Mechanisms& mechanisms, const BoxRecord& box, Prepared prepared);
+
+/// The first two in one.
 Result<Life> build_life(Mechanisms& mechanisms, const BoxRecord& box, Upper upper, uint64_t most_disk,
                         BuildTimes& times);
 

@@ -34,7 +34,7 @@ std::optional<std::string> Layers::missing(const std::vector<std::string>& layer
 
 void Layers::drop_unused(const std::vector<std::string>& layers) {
     for (const std::string& layer : layers) {
-        if (used(layer)) continue;
+        if (used(layer) || clear_stock_(layer)) continue;
         const auto dropped = overlayfs::discard_layer(mechanisms_.store, layer);
         if (!dropped.ok()) log_warning("{}; the next start tries again", dropped.error().message);
         mechanisms_.reaper->nudge();

@@ -31,6 +31,9 @@ class Layers {
     void add_user(Uses uses) { users_.push_back(std::move(uses)); }
     /// The boxes, of which there is one user.
     void set_boxes(Uses uses, Boxes standing);
+    /// Boxes that were made ahead, which need no layer that nobody else needs: `clear` is to end those on one, and have
+    /// drop_unused() called again when they are gone. False when there are none.
+    void set_stock(std::function<bool(const std::string& layer)> clear) { clear_stock_ = std::move(clear); }
     [[nodiscard]] bool used(const std::string& layer) const;
     /// The first of them that is not in the store.
     [[nodiscard]] std::optional<std::string> missing(const std::vector<std::string>& layers) const;
@@ -61,6 +64,7 @@ class Layers {
     std::vector<Uses> users_;
     Uses boxes_use_;
     Boxes boxes_on_;
+    std::function<bool(const std::string& layer)> clear_stock_ = [](const std::string&) { return false; };
     std::map<std::string, LayerRecord> known_;  ///< by id
     std::stop_source stop_;
     Workers adders_{1, 0, Urgency::kBehind};  ///< not the workers of requests: a large tree takes seconds

@@ -69,7 +69,8 @@ Manager::Manager(asio::any_io_executor executor, Mechanisms& mechanisms, Records
       noted_(executor_),
       awake_(executor_),
       work_(executor_),
-      alarm_(executor_, [this](Moment now) { return look_at_clock(now); }) {
+      alarm_(executor_, [this](Moment now) { return look_at_clock(now); }),
+      stock_(executor_, mechanisms_, [this](const auto& unneeded) { layers_.drop_unused(unneeded); }) {
     limits_.on_change([this] { awake_.notify(); });
     limits_.add_measure(Resource::kDisk, [this](const std::string& customer) {
         int64_t sum = 0;
@@ -80,6 +81,7 @@ Manager::Manager(asio::any_io_executor executor, Mechanisms& mechanisms, Records
     });
     layers_.set_boxes([this](const std::string& layer) { return uses_layer(layer); },
                       [this](const std::string& layer) { return count_on_layer(layer); });
+    layers_.set_stock([this](const std::string& layer) { return stock_.clear(layer); });
 }
 
 Result<void> Manager::save(Box& box) {
@@ -248,6 +250,16 @@ Result<void> Manager::take_memory(Box& box) {
     return {};
 }
 
+Task<> Manager::drain() {
+    co_await work_.close();
+    co_await stock_.close();
+}
+
+std::optional<Stock::Made> Manager::take_ready(const CreateBox& command) {
+    if (command.internal || command.nesting) return std::nullopt;
+    return stock_.take({command.customer, command.image.layers, command.size});
+}
+
 Task<Result<std::shared_ptr<Box>>> Manager::create(CreateBox command) {
     CO_TRY_LET(const auto pass, enter());
     if (!command.name.empty() &&
@@ -257,7 +269,9 @@ Task<Result<std::shared_ptr<Box>>> Manager::create(CreateBox command) {
     if (!command.admission) {
         CO_TRY_LET(command.admission, admit(command));
     }
-    BoxRecord record{.id = random_id(),
+    auto ahead = take_ready(command);
+    const Undo replenish([this] { stock_.replenish(); });
+    BoxRecord record{.id = ahead ? ahead->record.id : random_id(),
                      .customer = command.customer,
                      .name = command.name,
                      .internal = command.internal,
@@ -274,7 +288,11 @@ Task<Result<std::shared_ptr<Box>>> Manager::create(CreateBox command) {
     record.keep_alive = command.keep_alive;
     record.init_command = command.init_command;
     record.idle_timeout = command.idle_timeout;
-    CO_TRY_LET(record.uid_slot, mechanisms_.uid_slots.take());
+    if (ahead) {
+        record.uid_slot = ahead->record.uid_slot;
+    } else {
+        CO_TRY_LET(record.uid_slot, mechanisms_.uid_slots.take());
+    }
     record.created_at = record.last_activity_at = unix_now();
     if (command.ttl > 0) record.expires_at = record.created_at + command.ttl;
     auto box = std::make_shared<Box>(executor_, std::move(record), listener_);
@@ -284,7 +302,11 @@ Task<Result<std::shared_ptr<Box>>> Manager::create(CreateBox command) {
     Lap lap;
     const auto intent = save(*box);  // before the kernel is touched
     if (!intent.ok()) {
-        mechanisms_.uid_slots.release(box->record.uid_slot);
+        if (ahead) {
+            stock_.give_up(std::move(*ahead));
+        } else {
+            mechanisms_.uid_slots.release(box->record.uid_slot);
+        }
         co_return intent.error();
     }
     enlist(box);
@@ -294,7 +316,9 @@ Task<Result<std::shared_ptr<Box>>> Manager::create(CreateBox command) {
     Result<void> made;
     {
         const Box::Change done(box);  // whoever wakes or deletes it now waits for the outcome
-        made = co_await caught(start(box, Upper::kFresh));
+        std::optional<Prepared> life;
+        if (ahead) life.emplace(std::move(ahead->life));
+        made = co_await caught(start(box, Upper::kFresh, std::move(life)));
         box->record.phase = Phase::kReady;
         Lap commit;
         if (made.ok()) made = save(*box);
@@ -322,12 +346,18 @@ Result<void> Manager::own_ids(Box& box) {
     return save(box);
 }
 
-Task<Result<void>> Manager::start(std::shared_ptr<Box> box, Upper upper) {
+// What was made ahead may have ended meanwhile; what else is wrong, a life that is made now meets as well.
+Task<Result<void>> Manager::start(std::shared_ptr<Box> box, Upper upper, std::optional<Prepared> ahead) {
     CO_TRY(own_ids(*box));
     BuildTimes times;  // the worker's own: anybody may look at the box's meanwhile
     const uint64_t most_disk = most_disk_of(*box);
-    auto life = co_await workers_.run_for(
-        box->record.customer, [&] { return build_life(mechanisms_, box->record, upper, most_disk, times); });
+    auto life = co_await workers_.run_for(box->record.customer, [&] {
+        if (ahead) {
+            auto finished = finish_life(mechanisms_, box->record, *std::move(ahead), most_disk, times);
+            if (finished.ok()) return finished;
+        }
+        return build_life(mechanisms_, box->record, upper, most_disk, times);
+    });
     box->disk_limit = 0;
     box->times = times;
     if (!life.ok()) {

@@ -13,6 +13,7 @@
 #include "daemon/box/layers.h"
 #include "daemon/box/mechanisms.h"
 #include "daemon/box/meter.h"
+#include "daemon/box/stock.h"
 #include "daemon/customer_limits.h"
 #include "daemon/event_log.h"
 #include "daemon/store/records.h"
@@ -127,7 +128,9 @@ class Manager {
     void note(const Box& box, const std::string& level, const std::string& message, const char* source = "system");
     /// Until a line comes to the log of any box, or a box is deleted.
     Task<> noted() { co_await noted_.wait(); }
-    Task<> drain() { return work_.close(); }
+    /// Ends, too, what was made ahead.
+    Task<> drain();
+    [[nodiscard]] const Stock& stock() const { return stock_; }
     [[nodiscard]] Layers& layers() { return layers_; }
     [[nodiscard]] Records& records() { return records_; }
     [[nodiscard]] EventLog& events() { return events_; }
@@ -135,7 +138,7 @@ class Manager {
     [[nodiscard]] Mechanisms& mechanisms() { return mechanisms_; }
     [[nodiscard]] Workers& workers() { return workers_; }
     [[nodiscard]] const asio::any_io_executor& executor() const { return executor_; }
-    [[nodiscard]] size_t leaving() const { return leaving_.size(); }
+    [[nodiscard]] size_t leaving() const { return leaving_.size() + stock_.ending(); }
 
   private:
     std::optional<Moment> look_at_clock(Moment now);
@@ -147,7 +150,8 @@ class Manager {
     [[nodiscard]] uint64_t most_disk_of(const Box& box) const;
     Task<> hold_to_disk(std::vector<std::shared_ptr<Box>> boxes);
     Task<Result<void>> apply(Trigger trigger, std::shared_ptr<Box> box);
-    Task<Result<void>> start(std::shared_ptr<Box> box, Upper upper);
+    std::optional<Stock::Made> take_ready(const CreateBox& command);
+    Task<Result<void>> start(std::shared_ptr<Box> box, Upper upper, std::optional<Prepared> ahead = std::nullopt);
     Task<Result<void>> start_afresh(std::shared_ptr<Box> box);
     Task<Result<void>> bury(std::shared_ptr<Box> box, std::optional<Life> life);
     Task<> start_kept(std::shared_ptr<Box> box);
@@ -197,6 +201,7 @@ class Manager {
     Signal awake_;  ///< some box is made or woken, or a limit is another
     Gate work_;
     Alarm alarm_;
+    Stock stock_;
     Workers reclaimers_{1, 0, Urgency::kBehind};  ///< not the workers of requests: a large box takes seconds
 };
 

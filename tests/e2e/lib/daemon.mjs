@@ -18,7 +18,6 @@ import { until } from './until.mjs';
 // two suites run on one host at the same time.
 const kName = process.env.HUTCH_TEST_NAME ?? 'etest';
 const kNetwork = process.env.HUTCH_TEST_NETWORK ?? '198.19.64.0/20';
-const kPool = 4;
 // Lets any suite run on a store that is a btrfs in a file.
 const kStoreSize = process.env.HUTCH_TEST_STORE_SIZE ? ['--store_size', process.env.HUTCH_TEST_STORE_SIZE] : [];
 // Every box of the suite is one that was restored from a snapshot.
@@ -38,18 +37,19 @@ async function freePort() {
 export class Daemon {
   /// `args` come after our own, so that they win; `env`: is added to ours; `state`: its state directory, when not one of our own; `tcp`: it
   /// listens on `url` too, for who knows `key`; `import`: the archives of more images, by name; `name` and
-  /// `network`: for a second one beside that of the file.
-  constructor({ args = [], env = {}, state, images = true, import: more = {}, name = kName, network = kNetwork, tcp = false } = {}) {
+  /// `network`: for a second one beside that of the file; `pool`: so much it makes ahead of need.
+  constructor({ args = [], env = {}, state, images = true, import: more = {}, name = kName, network = kNetwork, tcp = false, pool = 4 } = {}) {
     this.name = name;
     this.env = env;
     this.more = more;
     this.tcp = tcp;
+    this.pool = pool;
     this.directory = fs.mkdtempSync('/var/tmp/hutch-e2e-');
     this.state = state ?? path.join(this.directory, 'state');
     this.socket = path.join(this.directory, 'hutch.sock');
     this.args = [
       '--name', name, '--state_dir', this.state, '--run_dir', path.join(this.directory, 'run'), '--socket', this.socket,
-      '--network', network, '--default_image', 'busybox', '--pool', String(kPool),
+      '--network', network, '--default_image', 'busybox', '--pool', String(pool),
       ...(args.includes('--store_size') ? [] : kStoreSize), ...(kNesting ? ['--allow_nesting'] : []), ...args,
     ];
     this.images = images;
@@ -202,21 +202,22 @@ export class Daemon {
 
   /// Nothing is being deleted any more, the pool of slots is full again, and the trash is out.
   async settled() {
-    const { boxes } = await until('deletions are finished and the pool is full', async () => {
+    const { boxes, boxes_ready: ready } = await until('deletions are finished and the pool is full', async () => {
       const state = await this.json('GET', '/v2/host');
-      return state.deleting === 0 && state.slots_ready === kPool && state.uppers_ready !== 0
-        && (state.uppers_ready === null || state.uppers_ready > kPool / 2) && state;
+      return state.deleting === 0 && state.slots_ready === this.pool
+        && state.boxes_ready.length === state.boxes_wanted
+        && (state.uppers_ready === null || this.pool === 0 || state.uppers_ready > this.pool / 2) && state;
     });
-    await this.links.settle(kPool + boxes);
+    await this.links.settle(this.pool + boxes + ready.length);
     await until('every connection is closed', () => host.connections(this.socket, this.port) === 0);
     await until('journals of deleted boxes are gone', () => fs.readdirSync(path.join(this.state, 'runs')).length <= boxes);
     await until('the trash is empty', () => fs.readdirSync(path.join(this.store, 'trash')).length === 0, 60_000);
+    return ready;
   }
 
-  /// What the daemon and its boxes hold of the host now.
+  /// What the daemon and its boxes hold of the host now, but for the boxes that it made ahead.
   async census() {
-    await this.settled();
-    return host.census(this);
+    return host.census(this, await this.settled());
   }
 
   /// Removes what boxes there are and compares the host with what it was after open().

@@ -126,20 +126,36 @@ export function leftovers(daemon) {
   };
 }
 
-/// All that the daemon and its boxes hold while it runs, in numbers and names that repeat.
-export function census(daemon) {
+const kReadyDescriptors = 4; // of one made ahead: its group, its init, the socket to it, its network
+
+/// The inits of these boxes, and the range of host ids of each.
+function inits(ready) {
+  const groupsOf = (pid) => text(`/proc/${pid}/cgroup`);
+  const pids = fs.readdirSync('/proc').filter((pid) => /^\d+$/.test(pid) && ready.some((id) => groupsOf(pid).includes(`/b-${id}/`)));
+  const slotOf = (pid) => String((Number(/^Uid:\t(\d+)/m.exec(text(`/proc/${pid}/status`))[1]) - 0x20000000) / 65536);
+  return pids.map((pid) => ({ pid, slot: slotOf(pid) }));
+}
+
+/// All that the daemon and its boxes hold while it runs, in numbers and names that repeat; but for those with the ids
+/// `ready`, of which each has one process.
+export function census(daemon, ready) {
   const pid = daemon.process.pid;
   const { name } = daemon;
-  const { links: slots, groups: all, ...rest } = leftovers(daemon);
+  const { links: slots, groups: all, processes: running, uppers, ids, ...rest } = leftovers(daemon);
+  const ahead = inits(ready);
+  const isAhead = (group) => ready.some((id) => `${group}/`.includes(`/b-${id}/`));
   return {
     ...rest,
-    groups: all.filter((group) => !path.basename(group).startsWith('c-')), // of customers: kept for their next box
-    links: slots.length, // their numbers go round
+    groups: all.filter((group) => !path.basename(group).startsWith('c-') && !isAhead(group)), // of customers: kept for their next box
+    processes: running.filter((each) => !ahead.some((init) => each === `${init.pid} hutch-init`)),
+    uppers: uppers.filter((upper) => !ready.includes(upper)),
+    ids: ids.filter((slot) => !ahead.some((init) => slot === init.slot)),
+    links: slots.length - ready.length, // their numbers go round
     layers: names(path.join(daemon.store, 'layers')).length,
     journals: names(path.join(daemon.state, 'runs')).length,
     own_mounts: mounts(`/proc/${pid}/mountinfo`, ['']).length,
-    descriptors: fs.readdirSync(`/proc/${pid}/fd`).length,
-    children: names(`/proc/${pid}/task`).flatMap((task) => text(`/proc/${pid}/task/${task}/children`).match(/\d+/g) ?? []).length,
+    descriptors: fs.readdirSync(`/proc/${pid}/fd`).length - kReadyDescriptors * ready.length,
+    children: names(`/proc/${pid}/task`).flatMap((task) => text(`/proc/${pid}/task/${task}/children`).match(/\d+/g) ?? []).length - ready.length,
     threads: fs.readdirSync(`/proc/${pid}/task`).length,
     firewall: firewall(name),
   };
