@@ -52,8 +52,8 @@ class Link {
 
     [[nodiscard]] int fd() const { return socket_.get(); }
 
-    /// Names a box, once, which finishes it. Names beyond 64 bytes are cut (sethostname(2)). wait_ready() comes next: an
-    /// init that has failed before, and is gone, has left word there.
+    /// Names a box, once, which finishes it. Names beyond 64 bytes are cut (sethostname(2)). wait_ready() comes next:
+    /// an init that has failed before, and is gone, has left word there.
     Result<void> name(const std::string& hostname);
     /// Hands a command to init. kTooLarge when arguments and environment exceed kMaxMessage or kMaxStrings, kInvalid
     /// for none at all or one that holds a NUL, kLimit when init is too far behind to take more.

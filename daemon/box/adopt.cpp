@@ -32,7 +32,7 @@ constexpr cgroups::Millis kSweepDeadline{5000};
 
 template <typename Names>
 void say(const char* what, const Names& names) {
-    for (const auto& name : names) log_warning("removed {} {}, which no record knows", what, name);
+    for (const auto& name : names) log_info("removed {} {}, which no record knows", what, name);
 }
 
 Result<void> sweep(Mechanisms& mechanisms, const std::set<std::string>& boxes, const std::set<std::string>& layers,

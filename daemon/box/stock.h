@@ -40,8 +40,8 @@ class Stock {
 
     /// Makes at most `most` at a time, until close(); before that it makes none.
     Task<> keep(size_t most);
-    /// One of this kind, if there is one. Whether or not, it was asked for, and replenish() is to be called when whoever
-    /// asked has a box: to make others at that time would be in the way.
+    /// One of this kind, if there is one. Whether or not, it was asked for, and replenish() is to be called when
+    /// whoever asked has a box: to make others at that time would be in the way.
     std::optional<Made> take(const Kind& kind);
     void replenish() { changed_.cancel(); }
     /// Ends one that was taken and is of no use after all.

@@ -54,6 +54,7 @@ leakless(daemon, 'in one that was made ahead everything is as in one that was no
     labels: box.data.labels,
     policy: box.data.network_policy,
     disk: (await details(box)).disk.limit_bytes,
+    nice: fs.readFileSync(`/proc/${(await details(box)).init_pid}/stat`, 'utf8').split(' ')[18],
   });
   const plain = await daemon.box(body);
   assert.equal(await wasMadeAhead(plain), false);
