@@ -18,9 +18,9 @@ inline constexpr Priority kUsualPriority{0, 0};
 /// Of the daemon and of boxes' inits, which work for microseconds at a time. Nine times the weight of the usual one.
 inline constexpr Priority kShortWork{-10, 100'000};
 
-/// Of a thread, by default the calling one, and of what it starts from now on (sched_setattr(2)). Below the present nice
-/// value it needs CAP_SYS_NICE: 0, or -1 with errno. Makes one system call and nothing else.
-inline int set_priority(const Priority& priority, pid_t thread = 0) {
+/// Of the calling thread, and of what it starts from now on (sched_setattr(2)). Below the present nice value it needs
+/// CAP_SYS_NICE: 0, or -1 with errno. Makes one system call and nothing else.
+inline int set_priority(const Priority& priority) {
     // linux/sched/types.h and glibc before 2.41 both define sched_param, so this is its first version's sched_attr.
     struct {
         uint32_t size, policy;
@@ -32,7 +32,7 @@ inline int set_priority(const Priority& priority, pid_t thread = 0) {
     wanted.size = sizeof(wanted);
     wanted.nice = priority.nice;
     wanted.runtime_ns = priority.slice_ns;
-    return static_cast<int>(syscall(SYS_sched_setattr, thread, &wanted, 0));
+    return static_cast<int>(syscall(SYS_sched_setattr, 0, &wanted, 0));
 }
 
 }  // namespace hutch

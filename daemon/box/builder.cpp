@@ -9,7 +9,6 @@
 
 #include "base/file.h"
 #include "base/ids.h"
-#include "base/priority.h"
 #include "base/syscalls.h"
 #include "base/undo.h"
 #include "daemon/box/network.h"
@@ -174,7 +173,6 @@ Result<Life> finish_life(Mechanisms& mechanisms, const BoxRecord& box, Prepared 
         TRY(set_policy(mechanisms, prepared.slot.netns.get(), address, policy));
     }
     lap.to(times.slot);
-    (void)set_priority(kShortWork, prepared.init.pid);  // what makes boxes ahead has the usual one
     TRY(prepared.init.link.name(hostname_of(box)));
     TRY_IN("its init", prepared.init.link.wait_ready(kReadyDeadlineMs));
     TRY(limit_disk(mechanisms, box, most_disk, 0));

@@ -58,7 +58,6 @@ std::optional<Stock::Made> Stock::take(const Kind& kind) {
     const auto [found, first] = shelves_.try_emplace(kind);
     Shelf& shelf = found->second;
     shelf.asked = Moment::clock::now();
-    shelf.failing = false;
     while (!shelf.made.empty()) {
         Made made = std::move(shelf.made.front());
         shelf.made.pop_front();
@@ -93,7 +92,7 @@ bool Stock::clear(const std::string& layer) {
 Stock::Shelves::iterator Stock::most_wanting() {
     auto best = shelves_.end();
     for (auto shelf = shelves_.begin(); shelf != shelves_.end(); ++shelf) {
-        if (shelf->second.failing || shelf->second.made.size() >= shelf->second.wanted) continue;
+        if (shelf->second.made.size() >= shelf->second.wanted) continue;
         if (best == shelves_.end() || shelf->second.asked > best->second.asked) best = shelf;
     }
     return best;
@@ -137,7 +136,7 @@ std::optional<Moment> Stock::drop_stale() {
 Task<> Stock::make(Kind kind) {
     const auto uid_slot = mechanisms_.uid_slots.take();
     if (!uid_slot.ok()) {
-        shelves_[kind].failing = true;
+        shelves_[kind].wanted = shelves_[kind].made.size();
         co_return;
     }
     BoxRecord record = record_of(kind, random_id(), uid_slot.value());
@@ -153,7 +152,8 @@ Task<> Stock::make(Kind kind) {
         if (shelf == shelves_.end()) {
             let_go_(kind.layers);
         } else {
-            shelf->second.failing = true;  // whoever creates one next meets the same failure, and reports it
+            // No try by a clock: whoever creates one next meets the same failure, and reports it; or is missing one.
+            shelf->second.wanted = shelf->second.made.size();
         }
         co_return;
     }

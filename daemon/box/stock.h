@@ -60,7 +60,6 @@ class Stock {
     struct Shelf {
         std::deque<Made> made;
         size_t wanted = 0;
-        bool failing = false;  ///< the last could not be made; the next try waits for a sign of life, not for a clock
         Moment asked;
     };
     using Shelves = std::map<Kind, Shelf>;
@@ -85,7 +84,8 @@ class Stock {
     bool keeping_ = false;
     bool closed_ = false;
     Event over_;
-    Workers maker_{1, 0, Urgency::kBehind};  ///< whoever creates a box comes before
+    Workers maker_{
+        1};  ///< at once, not behind: init inherits the priority, and nobody could give it a better one later
 };
 
 }  // namespace hutch::daemon

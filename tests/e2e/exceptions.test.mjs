@@ -11,7 +11,8 @@ import { until } from './lib/until.mjs';
 needs();
 if (!fs.existsSync(process.env.THROWS ?? '')) skip('needs THROWS, the library to preload');
 const control = `/var/tmp/hutch-throws-${process.pid}`;
-const daemon = suite({ env: { LD_PRELOAD: process.env.THROWS, HUTCH_THROWS: control } });
+// Nothing is made ahead: what is thrown, or hangs, meets the request.
+const daemon = suite({ pool: 0, env: { LD_PRELOAD: process.env.THROWS, HUTCH_THROWS: control } });
 
 /// The `passes + 1`-th such call of the daemon throws.
 function arm(call, text, passes = 0) {
