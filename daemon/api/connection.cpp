@@ -67,7 +67,7 @@ Result<void> count(const ConnectionRules& rules, const Caller& caller, Client& c
 // For who watches the daemon, and has no key: it serves, or is about to end. Before it serves nobody answers.
 std::optional<Response> health(const Request& request, const ConnectionRules& rules) {
     if (rules.all || request.path != "/healthz" || (request.method != "GET" && request.method != "HEAD")) return {};
-    const bool stopping = rules.under_way.closed();
+    const bool stopping = rules.open.closed();
     return answer(Json{{"status", stopping ? "stopping" : "serving"}}, stopping ? 503 : 200);
 }
 
@@ -177,30 +177,31 @@ Task<bool> serve_one(HttpExchange& exchange, const ConnectionRules& rules, Clien
     if (exchange.upgraded()) co_return false;
     if (!exchange.begun()) {
         Response response = outcome.ok() ? std::move(outcome).value().value_or(Response{}) : answer(outcome.error());
-        co_await exchange.send(std::move(response), client.refused ? Stay::kNo : Stay::kYes);
+        co_await exchange.send(std::move(response), client.refused || rules.open.closed() ? Stay::kNo : Stay::kYes);
     }
     co_return exchange.keep_alive();
 }
 
 }  // namespace
 
-Task<> serve_connection(Wire wire, ConnectionRules rules, Client client, std::function<void(bool)> on_busy) {
+Task<> serve_connection(Wire wire, ConnectionRules rules, Client client, std::function<void(Stage)> note) {
     const auto greeted = co_await wire.shake_hands(rules.patience.head);
     if (!greeted.ok()) co_return;
     bool unread = false;
     boost::beast::flat_buffer buffer(kBufferLimit);
     for (bool more = true; more;) {
         HttpExchange exchange(wire, buffer, rules.patience, rules.decoders);
-        const HttpExchange::Head head = co_await exchange.read_head();
+        const HttpExchange::Head head = co_await exchange.read_head([&note] { note(Stage::kArriving); });
         if (head.refusal) {
             co_await exchange.send(refusal(head.refusal->status, head.refusal->sentence));
         }
         unread = head.refusal.has_value();
         if (!head.whole) break;
-        on_busy(true);
+        note(Stage::kBusy);
         more = co_await serve_one(exchange, rules, client);
-        on_busy(false);
         if (exchange.upgraded()) co_return;
+        note(Stage::kIdle);
+        if (rules.open.closed()) wire.hear_no_more();  // an answer begun before did not say that it is the last
         unread = exchange.unread();
         if (buffer.size() == 0) buffer = boost::beast::flat_buffer(kBufferLimit);  // an upload's is large
     }

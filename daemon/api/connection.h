@@ -22,9 +22,9 @@ struct ConnectionRules {
     Workers& decoders;
     CustomerLimits& limits;
     Timings& timings;
-    const Gate& under_way;  ///< closed when the daemon is about to end
-    bool keyed = false;     ///< over TCP, where every request carries an API key
-    Handler all = {};       ///< of a door that is not the API's: is given every request, and knows itself who may ask
+    const Gate& open;    ///< closed when the daemon is about to end
+    bool keyed = false;  ///< over TCP, where every request carries an API key
+    Handler all = {};    ///< of a door that is not the API's: is given every request, and knows itself who may ask
     Patience patience = {};
 };
 
@@ -38,8 +38,12 @@ struct Client {
     CustomerLimits::Hold place{};  ///< among the connections of that customer
 };
 
-/// Serves one connection until either side is done with it, or the client is too slow. `on_busy(true/false)` brackets
-/// each request, so that a shutdown can tell idle connections from those it has to wait for.
-Task<> serve_connection(Wire wire, ConnectionRules rules, Client client, std::function<void(bool)> on_busy);
+/// Where a connection is: a request, its first, or one whose first bytes are there, is yet to come whole; one is worked
+/// on; nothing was said since the last answer.
+enum class Stage { kArriving, kBusy, kIdle };
+
+/// Serves one connection until either side is done with it, the client is too slow, or the daemon is about to end.
+/// `note` is told of each stage, so that a shutdown can tell idle connections from those it has to wait for.
+Task<> serve_connection(Wire wire, ConnectionRules rules, Client client, std::function<void(Stage)> note);
 
 }  // namespace hutch::daemon

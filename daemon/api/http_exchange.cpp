@@ -49,7 +49,7 @@ Task<Result<size_t>> HttpExchange::receive(size_t room, Millis patience) {
     co_return size;
 }
 
-Task<HttpExchange::Head> HttpExchange::read_head() {
+Task<HttpExchange::Head> HttpExchange::read_head(std::function<void()> begun) {
     HeadScan scan;
     auto begin = Clock::now();
     for (;;) {
@@ -59,6 +59,7 @@ Task<HttpExchange::Head> HttpExchange::read_head() {
         }
         if (scan.size() != 0) break;
         const bool idle = received.size() == 0;
+        if (!idle) begun();
         const Millis left = idle ? patience_.idle : std::max(patience_.head - since(begin), Millis::zero());
         const auto came = co_await receive(idle ? kFirstPiece : kHeadPiece, left);
         if (!came.ok() && came.error().kind == ErrorKind::kTimeout && !idle) {

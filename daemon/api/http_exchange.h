@@ -25,7 +25,8 @@ class HttpExchange final : public Exchange {
         bool whole = false;
         std::optional<Refusal> refusal;
     };
-    Task<Head> read_head();
+    /// `begun` is called when the first bytes of it are there.
+    Task<Head> read_head(std::function<void()> begun);
     /// Fills request(); an error for a target that is none.
     Result<void> understand();
     Task<> send(Response response, Stay stay = Stay::kYes);

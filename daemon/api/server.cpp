@@ -1,11 +1,13 @@
 #include "daemon/api/server.h"
 
+#include <linux/filter.h>
 #include <netinet/tcp.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
@@ -18,6 +20,7 @@
 
 namespace hutch::daemon {
 
+constexpr std::chrono::seconds kFirstWords{1};  // who has connected says at once what it wants, or is not waited for
 constexpr std::chrono::seconds kLastWords{1};
 constexpr size_t kMostApart = 64;  // connections from one address
 
@@ -56,6 +59,25 @@ std::string address_of(const Socket_& socket) {
     return asio::ip::address_v6(bytes).to_string();
 }
 
+// Whoever connects from now on is not answered, and tries again in a second (tcp(7), tcp_syn_retries): by then the next
+// daemon listens, or nobody. Who is connected stays so, and shutdown(2) would reset it.
+void refuse_newcomers(int listener) {
+    constexpr uint32_t kFlags = 13;  // in a TCP header
+    constexpr uint32_t kSyn = 2;
+    sock_filter program[] = {BPF_STMT(BPF_LD | BPF_B | BPF_ABS, kFlags),
+                             BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, kSyn, 0, 1), BPF_STMT(BPF_RET | BPF_K, 0),
+                             BPF_STMT(BPF_RET | BPF_K, UINT32_MAX)};
+    const sock_fprog filter{static_cast<unsigned short>(std::size(program)), program};
+    if (setsockopt(listener, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)) != 0) {
+        log_warning("who connects in this moment may be cut off: {}", errno_error("filtering a socket").message);
+    }
+}
+
+// Of a Unix socket the kernel refuses them at once (unix_stream_connect() in net/unix/af_unix.c).
+void refuse_newcomers_by_path(int listener) {
+    (void)::shutdown(listener, SHUT_RD);
+}
+
 // One socket that is listened on.
 struct Listener {
     bool keyed = false;           ///< over TCP, where anybody may connect
@@ -63,6 +85,8 @@ struct Listener {
     size_t most_per_address = 0;  ///< 0: without a limit
     std::shared_ptr<Tls> tls{};
     Handler all{};
+    void (*close_door)(int) = refuse_newcomers;
+    bool keeps_queue = false;  ///< the next daemon accepts who waits there
     size_t connected = 0;
 
     [[nodiscard]] bool tcp() const { return keyed || all; }
@@ -71,6 +95,22 @@ struct Listener {
         if (!all) return most_per_address;
         return std::clamp<size_t>((most - connected) / 8, 1, most_per_address);
     }
+};
+
+// One who is connected, from the accept to the end.
+struct Server::Guest {
+    Guest(std::shared_ptr<State> its_server, std::shared_ptr<Listener> its_listener, std::string its_address,
+          int its_fd);
+    Guest(const Guest&) = delete;
+    Guest& operator=(const Guest&) = delete;
+    ~Guest();
+
+    const std::shared_ptr<State> server;
+    const std::shared_ptr<Listener> listener;
+    const std::string address;  ///< over TCP
+    const int fd;
+    Stage stage = Stage::kArriving;
+    const Gate::Pass pass;
 };
 
 struct Server::State : std::enable_shared_from_this<Server::State> {
@@ -87,7 +127,7 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
           memory(std::move(its_memory)),
           decoders(its_decoders),
           timings(its_timings),
-          requests(executor) {}
+          gate(executor) {}
 
     asio::any_io_executor executor;
     const Router& router;
@@ -102,15 +142,15 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
     Workers& decoders;
     Timings& timings;
     std::vector<std::function<void()>> stop_listening;
-    std::set<int> connections;  ///< their descriptors
-    Gate requests;
+    std::set<Guest*> guests;
+    Gate gate;                ///< each listener and each guest is inside
     std::string socket_path;  ///< of the Unix socket that we have made
     struct stat socket_file {};
 
     template <typename Acceptor>
     Task<> accept_all(std::shared_ptr<Acceptor> acceptor, std::shared_ptr<Listener> listener) {
-        const auto self = shared_from_this();
-        while (!requests.closed()) {
+        const Gate::Pass pass = gate.enter();
+        while (!gate.closed()) {
             Socket_ socket(executor);
             const auto [failed] = co_await acceptor->async_accept(socket, kAwait);
             if (failed == asio::error::operation_aborted) co_return;
@@ -120,49 +160,48 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
                 co_await pause.async_wait(kAwait);
                 continue;
             }
-            // Those beyond the limits are closed at once.
-            if (connections.size() >= max_connections || listener->connected >= listener->most) continue;
-            const std::string address = listener->tcp() ? address_of(socket) : "";
-            const size_t most = listener->most_apart();
-            if (most != 0 && per_address[address] >= most) continue;
-            if (listener->tcp()) set_tcp_options(socket);
-            spawn(executor, "a connection from " + (address.empty() ? "this host" : address),
-                  serve(self, std::move(socket), listener, address));
+            admit(std::move(socket), listener);
         }
     }
 
-    static Task<> serve(std::shared_ptr<State> self, Socket_ socket, std::shared_ptr<Listener> listener,
-                        std::string address) {
-        const int fd = socket.native_handle();
-        self->connections.insert(fd);
-        ++listener->connected;
-        if (listener->tcp()) ++self->per_address[address];
-        const Undo leave([&self, &listener, fd, &address] {
-            self->connections.erase(fd);
-            --listener->connected;
-            if (listener->tcp() && --self->per_address[address] == 0) self->per_address.erase(address);
-        });
-        std::optional<Gate::Pass> pass;
-        const ConnectionRules rules{.router = self->router,
-                                    .auth = self->auth,
-                                    .requests = self->rate,
-                                    .wrong_keys = self->wrong_keys,
-                                    .memory = self->memory,
-                                    .decoders = self->decoders,
-                                    .limits = self->limits,
-                                    .timings = self->timings,
-                                    .under_way = self->requests,
-                                    .keyed = listener->keyed,
-                                    .all = listener->all};
-        Client client{listener->tcp() ? Result<Caller>(Caller{}) : self->auth.by_peer(fd), address};
-        const auto context = listener->tls ? listener->tls->context() : nullptr;
-        co_await serve_connection(Wire(std::move(socket), context), rules, std::move(client), [&](bool busy) {
-            if (busy) {
-                pass.emplace(self->requests.enter());
-            } else {
-                pass.reset();
-            }
-        });
+    // Who has connected by now is served. The kernel would reset those who are closed upon in the queue.
+    template <typename Acceptor>
+    void stop_accepting(Acceptor& acceptor, const std::shared_ptr<Listener>& listener) {
+        boost::system::error_code failed;
+        if (!listener->keeps_queue) {
+            listener->close_door(acceptor.native_handle());
+            acceptor.non_blocking(true, failed);
+        }
+        while (!failed && !listener->keeps_queue) {
+            Socket_ socket(executor);
+            acceptor.accept(socket, failed);
+            if (!failed) admit(std::move(socket), listener);
+        }
+        acceptor.close(failed);
+    }
+
+    // Those beyond the limits are closed at once.
+    void admit(Socket_ socket, const std::shared_ptr<Listener>& listener) {
+        if (guests.size() >= max_connections || listener->connected >= listener->most) return;
+        const std::string address = listener->tcp() ? address_of(socket) : "";
+        const size_t most = listener->most_apart();
+        if (most != 0 && per_address[address] >= most) return;
+        if (listener->tcp()) set_tcp_options(socket);
+        auto guest = std::make_unique<Guest>(shared_from_this(), listener, address, socket.native_handle());
+        spawn(executor, "a connection from " + (address.empty() ? "this host" : address),
+              serve(std::move(guest), std::move(socket)));
+    }
+
+    static Task<> serve(std::unique_ptr<Guest> guest, Socket_ socket);
+
+    // What they have sent is read and answered; then they are at their end.
+    void hear_no_more_of(Stage stage) {
+        for (const Guest* guest : guests) {
+            if (guest->stage == stage) ::shutdown(guest->fd, SHUT_RD);
+        }
+    }
+    [[nodiscard]] auto busy() const {
+        return std::count_if(guests.begin(), guests.end(), [](const Guest* g) { return g->stage == Stage::kBusy; });
     }
 
     // Unless another daemon has put its own there meanwhile.
@@ -175,12 +214,50 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
 
     template <typename Acceptor>
     void start(std::shared_ptr<Acceptor> acceptor, Listener listener) {
-        stop_listening.push_back([acceptor] { acceptor->close(); });
         auto shared = std::make_shared<Listener>(std::move(listener));
+        stop_listening.push_back([this, acceptor, shared] { stop_accepting(*acceptor, shared); });
         spawn_lasting(executor, "accepting connections",
                       [self = shared_from_this(), acceptor, shared] { return self->accept_all(acceptor, shared); });
     }
 };
+
+Server::Guest::Guest(std::shared_ptr<State> its_server, std::shared_ptr<Listener> its_listener, std::string its_address,
+                     int its_fd)
+    : server(std::move(its_server)),
+      listener(std::move(its_listener)),
+      address(std::move(its_address)),
+      fd(its_fd),
+      pass(server->gate.enter()) {
+    server->guests.insert(this);
+    ++listener->connected;
+    if (listener->tcp()) ++server->per_address[address];
+}
+
+Server::Guest::~Guest() {
+    server->guests.erase(this);
+    --listener->connected;
+    if (listener->tcp() && --server->per_address[address] == 0) server->per_address.erase(address);
+}
+
+Task<> Server::State::serve(std::unique_ptr<Guest> guest, Socket_ socket) {
+    State& server = *guest->server;
+    const Listener& listener = *guest->listener;
+    const ConnectionRules rules{.router = server.router,
+                                .auth = server.auth,
+                                .requests = server.rate,
+                                .wrong_keys = server.wrong_keys,
+                                .memory = server.memory,
+                                .decoders = server.decoders,
+                                .limits = server.limits,
+                                .timings = server.timings,
+                                .open = server.gate,
+                                .keyed = listener.keyed,
+                                .all = listener.all};
+    Client client{listener.tcp() ? Result<Caller>(Caller{}) : server.auth.by_peer(guest->fd), guest->address};
+    const auto context = listener.tls ? listener.tls->context() : nullptr;
+    const auto note = [&guest](Stage stage) { guest->stage = stage; };
+    co_await serve_connection(Wire(std::move(socket), context), rules, std::move(client), note);
+}
 
 Server::Server(asio::any_io_executor executor, const Router& router, const Auth& auth, CustomerLimits& limits,
                const Config& config, std::shared_ptr<MemoryBudget> memory, Workers& decoders, Timings& timings)
@@ -208,7 +285,7 @@ Result<void> Server::listen_unix(const std::string& path) {
     if (chown(path.c_str(), 0, state_->auth.group()) != 0 || chmod(path.c_str(), 0660) != 0) {
         return errno_error("setting the owner of " + path);
     }
-    state_->start(std::move(acceptor), {.most = state_->max_connections});
+    state_->start(std::move(acceptor), {.most = state_->max_connections, .close_door = refuse_newcomers_by_path});
     return {};
 }
 
@@ -219,7 +296,7 @@ Result<void> Server::listen_on(UniqueFd socket) {
     acceptor->assign(Local(), socket.get(), failed);
     if (failed) return errno_error("listening on the socket handed over", failed.value());
     (void)socket.release();  // the acceptor's now
-    state_->start(std::move(acceptor), {.most = state_->max_connections});
+    state_->start(std::move(acceptor), {.most = state_->max_connections, .keeps_queue = true});
     return {};
 }
 
@@ -259,18 +336,22 @@ Result<void> Server::listen_apart(UniqueFd socket, Handler all) {
 
 Task<> Server::close(std::chrono::milliseconds patience) {
     using namespace asio::experimental::awaitable_operators;
-    for (const auto& stop : state_->stop_listening) stop();
-    state_->remove_socket();
     const auto state = state_;
-    asio::steady_timer limit(state->executor, patience);
-    co_await (state->requests.close() || limit.async_wait(kAwait));
-    if (state->requests.inside() == 0) co_return;
-    log_warning("{} requests are cut off", state->requests.inside());
+    state->remove_socket();  // first: who finds none there waits for the next daemon
+    for (const auto& stop : state->stop_listening) stop();
+    state->hear_no_more_of(Stage::kIdle);
+    asio::steady_timer limit(state->executor, kFirstWords);
+    co_await (state->gate.close() || limit.async_wait(kAwait));
+    state->hear_no_more_of(Stage::kArriving);
+    limit.expires_after(patience);
+    co_await (state->gate.close() || limit.async_wait(kAwait));
+    if (state->gate.inside() == 0) co_return;
+    log_warning("{} requests are cut off", state->busy());
     // Those that wait for their client now come to an end of their own, and give back what they hold. Those that wait
     // for a command do not.
-    for (const int connection : state->connections) ::shutdown(connection, SHUT_RDWR);
+    for (const Guest* guest : state->guests) ::shutdown(guest->fd, SHUT_RDWR);
     limit.expires_after(kLastWords);
-    co_await (state->requests.close() || limit.async_wait(kAwait));
+    co_await (state->gate.close() || limit.async_wait(kAwait));
 }
 
 }  // namespace hutch::daemon

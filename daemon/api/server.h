@@ -33,11 +33,13 @@ class Server {
     Result<void> listen_tcp(const std::string& address, std::shared_ptr<Tls> tls);
     /// A listening TCP socket of another door, each of whose requests goes to `all`, which knows who may ask.
     Result<void> listen_apart(UniqueFd socket, Handler all);
-    /// Stops accepting, and waits for requests under way for at most `patience`; then cuts their connections.
+    /// Accepts who has connected by now, and nobody else. What has been sent is answered, each connection's last answer
+    /// with "Connection: close"; idle connections end. Waits for that for at most `patience`; then cuts the rest.
     Task<> close(std::chrono::milliseconds patience);
 
   private:
     struct State;
+    struct Guest;
     std::shared_ptr<State> state_;
 };
 

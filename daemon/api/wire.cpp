@@ -113,6 +113,11 @@ Task<> Wire::say_farewell(Millis patience) {
     }
 }
 
+void Wire::hear_no_more() {
+    error_code ignored;
+    state_->socket.shutdown(asio::socket_base::shutdown_receive, ignored);
+}
+
 void Wire::break_off() {
     error_code ignored;
     state_->socket.shutdown(asio::socket_base::shutdown_both, ignored);

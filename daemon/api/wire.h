@@ -36,6 +36,9 @@ class Wire {
     /// most `patience`: closing over bytes it has sent would reset the connection, and lose the last answer (RFC
     /// 9112, 9.6).
     Task<> say_farewell(Millis patience);
+    /// What has come can still be read, and then the client's stream is at its end. Over TCP what comes later may yet
+    /// be read, too.
+    void hear_no_more();
     /// Ends every wait with an error.
     void break_off();
 

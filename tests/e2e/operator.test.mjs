@@ -41,6 +41,32 @@ leakless(daemon, 'a daemon that is about to end says so to who is connected', as
   await daemon.launch();
 });
 
+leakless(daemon, 'a stop answers who has connected, and what has come on connections that were idle', async () => {
+  const doors = [{ socketPath: daemon.socket }, { host: '127.0.0.1', port: daemon.port }];
+  const idle = doors.map(() => new http.Agent({ keepAlive: true, maxSockets: 1 }));
+  const ask = (door, agent) => {
+    const request = http.get({ ...door, agent, path: '/v2/box', headers: bearer(daemon.key) });
+    const answered = once(request, 'response').then(async ([answer]) => {
+      let text = '';
+      for await (const piece of answer) text += piece;
+      return [answer.statusCode, text];
+    });
+    return { sent: once(request, 'finish'), answered };
+  };
+  for (const [i, agent] of idle.entries()) assert.equal((await ask(doors[i], agent).answered)[0], 200);
+  daemon.process.kill('SIGSTOP'); // so that all of them are there when it goes on, and the end too
+  const asked = doors.flatMap((door, i) => [ask(door, idle[i]), ...Array.from({ length: 20 }, () => ask(door, false))]);
+  const answers = Promise.allSettled(asked.map(({ answered }) => answered));
+  await Promise.all(asked.map(({ sent }) => sent));
+  daemon.process.kill('SIGTERM');
+  daemon.process.kill('SIGCONT');
+  const values = (await answers).map(({ value, reason }) => value ?? reason.code);
+  assert.deepEqual(values, asked.map(() => [200, '[]']));
+  assert.deepEqual(await daemon.exited, [0, null]);
+  for (const agent of idle) agent.destroy();
+  await daemon.launch();
+});
+
 leakless(daemon, 'a key may come as Authorization: Bearer, in any case of that word; X-Box-Api-Key wins', async () => {
   assert.equal((await over('/metrics', { headers: bearer(daemon.key) })).status, 200);
   assert.equal((await over('/metrics', { headers: { authorization: `bEARER ${daemon.key}` } })).status, 200);
