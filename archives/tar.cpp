@@ -78,13 +78,14 @@ mode_t file_mode_mask() {
 class Unpacking {
   public:
     enum class Kind { kLayer, kCopy };
-    Unpacking(Kind kind, const Pull& pull, int root, std::string into, const TreeLimits& limits, Modes modes)
+    Unpacking(Kind kind, const Pull& pull, int root, std::string into, const TreeLimits& limits, Modes modes,
+              Mounts mounts)
         : kind_(kind),
           mask_(modes == Modes::kNarrowed ? file_mode_mask() : 0),
           into_(std::move(into)),
           input_{pull},
           reader_(archive_read_new()),
-          writer_(root, limits) {}
+          writer_(root, limits, mounts) {}
     Result<TarReport> run();
 
   private:
@@ -248,6 +249,7 @@ Result<void> Unpacking::next(archive_entry* header) {
     }
     if (done.error().code == ELOOP) return invalid("its name leads through a link");
     if (done.error().code == ENOTDIR) return invalid("its name leads through what is no directory");
+    if (done.error().code == EXDEV) return invalid("its name leads to another file system, which is mounted there");
     done.error().kind = ErrorKind::kInvalid;
     return done;
 }
@@ -277,12 +279,13 @@ Result<TarReport> Unpacking::run() {
 }  // namespace
 
 Result<TarReport> unpack_layer(const Pull& pull, int root, const TreeLimits& limits) {
-    return Unpacking(Unpacking::Kind::kLayer, pull, root, "", limits, Modes::kWhole).run();
+    return Unpacking(Unpacking::Kind::kLayer, pull, root, "", limits, Modes::kWhole, Mounts::kEntered).run();
 }
 
-Result<TarReport> unpack_copy(const Pull& pull, int root, const std::string& into, Modes modes) {
-    constexpr TreeLimits kLimits{.bytes = UINT64_MAX, .entries = 20'000'000};  // the disk is the caller's to watch
-    return Unpacking(Unpacking::Kind::kCopy, pull, root, into, kLimits, modes).run();
+Result<TarReport> unpack_copy(const Pull& pull, int root, const std::string& into, Modes modes, Mounts mounts) {
+    // The disk is the caller's to watch. Some of these go on at a time.
+    constexpr TreeLimits kLimits{.bytes = UINT64_MAX, .entries = 20'000'000, .names = uint64_t{32} << 20};
+    return Unpacking(Unpacking::Kind::kCopy, pull, root, into, kLimits, modes, mounts).run();
 }
 
 }  // namespace hutch::archives

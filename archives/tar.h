@@ -38,7 +38,8 @@ enum class Modes { kWhole, kNarrowed };
 /// Unpacks a plain tar archive that a box made of files of its own, into `into`, a name in the directory `root` ("" is
 /// `root` itself), over what is there: links are replaced, never followed. All is the caller's, with the modes asked
 /// for, without set-uid bits and attributes. Devices, FIFOs, sockets, and files where there is a directory are left
-/// out; refused are "..", absolute names and paths through links.
-Result<TarReport> unpack_copy(const Pull& pull, int root, const std::string& into, Modes modes = Modes::kNarrowed);
+/// out; refused are "..", absolute names, paths through links, and with Mounts::kRefused what is mounted in `root`.
+Result<TarReport> unpack_copy(const Pull& pull, int root, const std::string& into, Modes modes = Modes::kNarrowed,
+                              Mounts mounts = Mounts::kEntered);
 
 }  // namespace hutch::archives

@@ -12,9 +12,6 @@ namespace hutch::archives {
 
 namespace {
 
-// Of an archive's paths of directories, held until the end: each may be 4,095 bytes long.
-constexpr uint64_t kMostNoted = uint64_t{256} << 20;
-
 /// Owner first, since changing it takes away set-uid bits and file capabilities.
 Result<void> apply(int fd, const std::string& path, const Attributes& attributes) {
     const auto& owner = attributes.owner;
@@ -72,11 +69,12 @@ Result<UniqueFd> TreeWalk::open(const std::string& path, int flags) {
     int from = kept_.empty() ? root_ : kept_.back().directory.get();
     size_t begin = kept_.empty() ? 0 : kept_.back().length + 1;
     while (const auto end = end_of_names(path, begin, kEvery)) {
-        kept_.push_back({*end, TRY(open_beneath(from, path.substr(begin, *end - begin), O_PATH | O_DIRECTORY))});
+        const std::string names = path.substr(begin, *end - begin);
+        kept_.push_back({*end, TRY(open_beneath(from, names, O_PATH | O_DIRECTORY, mounts_))});
         from = kept_.back().directory.get();
         begin = *end + 1;
     }
-    return open_beneath(from, path.substr(begin), flags);
+    return open_beneath(from, path.substr(begin), flags, mounts_);
 }
 
 // As if '/' came before all other bytes, or "a-b" would stand between "a" and "a/b".
@@ -112,7 +110,7 @@ Result<UniqueFd> TreeWriter::open_parent(const std::string& path) {
         begin = end + 1;
         const bool made = mkdirat(here.get(), part.c_str(), 0755) == 0;
         if (!made && errno != EEXIST) return errno_error("making " + path);
-        here = TRY(open_beneath(here.get(), part, (made ? O_RDONLY : O_PATH) | O_DIRECTORY));
+        here = TRY(open_beneath(here.get(), part, (made ? O_RDONLY : O_PATH) | O_DIRECTORY, mounts_));
         if (!made) continue;
         TRY(charge_entry());
         if (fchmod(here.get(), 0755) != 0) return errno_error("setting the mode of " + path);
@@ -135,7 +133,7 @@ Result<void> TreeWriter::directory(const std::string& path, const Attributes& at
     if (!is_directory(parent, place.name)) {
         TRY(replacing(parent, place.name, path, [&] { return mkdirat(parent, place.name.c_str(), 0700); }));
     }
-    const UniqueFd made = TRY(open_beneath(parent, place.name, O_RDONLY | O_DIRECTORY));
+    const UniqueFd made = TRY(open_beneath(parent, place.name, O_RDONLY | O_DIRECTORY, mounts_));
     Attributes open_to_us = attributes;
     open_to_us.mode |= 0700;
     TRY(apply(made.get(), path, open_to_us));
@@ -145,8 +143,9 @@ Result<void> TreeWriter::directory(const std::string& path, const Attributes& at
 Result<void> TreeWriter::note(const std::string& path, const Attributes& attributes) {
     const auto [place, fresh] = directories_.insert_or_assign(path, Unfinished{attributes.mode, attributes.mtime});
     if (fresh) noted_ += path.size();
-    if (noted_ <= kMostNoted) return {};
-    return Error{ErrorKind::kTooLarge, 0, "the names of its directories take more than 256 MiB"};
+    if (noted_ <= limits_.names) return {};
+    return Error{ErrorKind::kTooLarge, 0,
+                 "the names of its directories take more than " + std::to_string(limits_.names) + " bytes"};
 }
 
 Result<UniqueFd> TreeWriter::file(const std::string& path) {
@@ -184,7 +183,7 @@ Result<void> TreeWriter::hard_link(const std::string& path, const std::string& t
     const size_t slash = target.rfind('/');
     const std::string target_parent = slash == std::string::npos ? "." : target.substr(0, slash);
     const std::string target_name = target.substr(slash == std::string::npos ? 0 : slash + 1);
-    const UniqueFd from = TRY(open_beneath(root_, target_parent, O_PATH | O_DIRECTORY));
+    const UniqueFd from = TRY(open_beneath(root_, target_parent, O_PATH | O_DIRECTORY, mounts_));
     return replacing(place.parent.get(), place.name, path, [&] {
         return linkat(from.get(), target_name.c_str(), place.parent.get(), place.name.c_str(), 0);
     });

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/file.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 
@@ -29,15 +30,16 @@ struct Attributes {
 
 /// What a tree may come to; beyond it the writer fails with kTooLarge.
 struct TreeLimits {
-    uint64_t bytes = 0;    ///< sum of the files' lengths, holes included
-    uint64_t entries = 0;  ///< files, directories and links, implied directories included
+    uint64_t bytes = 0;                    ///< sum of the files' lengths, holes included
+    uint64_t entries = 0;                  ///< files, directories and links, implied directories included
+    uint64_t names = uint64_t{256} << 20;  ///< bytes of the directories' paths, which are held until the end
 };
 
 /// Opens directories of a tree one after the other, with no link followed. Some of those above the last one are kept
 /// open, so that the way to one near it is short, however deep both are.
 class TreeWalk {
   public:
-    explicit TreeWalk(int root) : root_(root) {}
+    explicit TreeWalk(int root, Mounts mounts = Mounts::kEntered) : root_(root), mounts_(mounts) {}
     Result<UniqueFd> open(const std::string& path, int flags);
 
   private:
@@ -46,6 +48,7 @@ class TreeWalk {
         UniqueFd directory;
     };
     const int root_;
+    const Mounts mounts_;
     std::string last_;
     std::vector<Step> kept_;
 };
@@ -61,7 +64,8 @@ struct TreeOrder {
 /// that are only implied are made 0755. The root's own attributes stay.
 class TreeWriter {
   public:
-    TreeWriter(int root, const TreeLimits& limits) : root_(root), walk_(root), limits_(limits) {}
+    TreeWriter(int root, const TreeLimits& limits, Mounts mounts = Mounts::kEntered)
+        : root_(root), mounts_(mounts), walk_(root, mounts), limits_(limits) {}
 
     Result<void> directory(const std::string& path, const Attributes& attributes);
     /// Opens an empty regular file to write to; then close it with finish_file, which sets its attributes.
@@ -94,6 +98,7 @@ class TreeWriter {
     Result<void> note(const std::string& path, const Attributes& attributes);
 
     const int root_;
+    const Mounts mounts_;
     TreeWalk walk_;
     const TreeLimits limits_;
     uint64_t bytes_ = 0;

@@ -22,11 +22,11 @@ Result<UniqueFd> open_at(int dir, const std::string& path, int flags, mode_t mod
     return fd;
 }
 
-Result<UniqueFd> open_beneath(int dir, const std::string& path, int flags, mode_t mode) {
+Result<UniqueFd> open_beneath(int dir, const std::string& path, int flags, Mounts mounts) {
     open_how how{};
     how.flags = static_cast<uint64_t>(flags | O_CLOEXEC);
-    how.mode = mode;
     how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+    if (mounts == Mounts::kRefused) how.resolve |= RESOLVE_NO_XDEV;
     UniqueFd fd(sys_openat2(dir, path.c_str(), how));
     if (!fd) return errno_error("opening " + path);
     return fd;

@@ -14,9 +14,11 @@ namespace hutch {
 
 /// Opens `path` (absolute, or relative to `dir`). Always CLOEXEC. For paths of our own making; see open_beneath.
 Result<UniqueFd> open_at(int dir, const std::string& path, int flags, mode_t mode = 0);
+/// Whether a walk may enter what is mounted on its way; if not, it ends there with EXDEV.
+enum class Mounts { kEntered, kRefused };
 /// As open_at, but the walk never leaves `dir`: no "..", no absolute link, no link at all (openat2(2),
 /// RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS).
-Result<UniqueFd> open_beneath(int dir, const std::string& path, int flags, mode_t mode = 0);
+Result<UniqueFd> open_beneath(int dir, const std::string& path, int flags, Mounts mounts = Mounts::kEntered);
 /// Whole content; fails with EFBIG above `limit` bytes.
 Result<std::string> read_file_at(int dir, const std::string& path, size_t limit = 1 << 20);
 /// The same of an open file, from where it stands; `path` is for the message.

@@ -100,10 +100,11 @@ Answer list(Services& services, Exchange& exchange, const Params& params) {
     const std::string folder = query_text(exchange, "folder");
     CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
     CO_TRY_LET(const Files files, Files::of(*box, "folder"));
+    const auto charge = [&memory = exchange.memory()](size_t bytes) { return memory.grow(bytes); };
     const auto list = [&]() -> Result<std::string> {
         JsonRows rows("files", exchange.memory());
         const std::string path = absolute_path(folder);
-        for (const FileEntry& entry : TRY(files.list(folder.empty() ? path : folder))) {
+        for (const FileEntry& entry : TRY(files.list(folder.empty() ? path : folder, charge))) {
             TRY(rows.add({{"name", entry.name},
                           {"path", path + (path.ends_with('/') ? "" : "/") + entry.name},
                           {"size", entry.size},
@@ -119,11 +120,14 @@ Answer list(Services& services, Exchange& exchange, const Params& params) {
 }
 
 // `paths` fields and `files` parts are paired in order, so a file's path must have come before its content: what
-// comes first is written first, and nothing is held in memory. `modes` and `mtimes` are of the path before them.
+// comes first is written first, and of the rest the fields alone are held. `modes` and `mtimes` are of the path before
+// them.
 struct Upload {
+    explicit Upload(MemoryShare& its_memory) : memory(its_memory) {}
     struct Place {
         std::string path, mode, mtime;
     };
+    MemoryShare& memory;
     std::vector<Place> places;
     size_t files = 0;
     std::string field;            ///< the part under way; "files" writes to `file`,
@@ -171,7 +175,10 @@ Result<void> begin_file(const Files& files, Upload& upload) {
 Result<void> begin_part(const Files& files, Upload& upload) {
     upload.text = nullptr;
     if (upload.field == "files") return begin_file(files, upload);
-    if (upload.field == "paths") upload.text = &upload.places.emplace_back().path;
+    if (upload.field == "paths") {
+        TRY(upload.memory.grow(sizeof(Upload::Place)));
+        upload.text = &upload.places.emplace_back().path;
+    }
     if (upload.places.size() > kMaxUploads) return invalid("paths: at most 10000 in one upload");
     const bool mode = upload.field == "modes";
     if (!mode && upload.field != "mtimes") return {};
@@ -189,6 +196,7 @@ Result<void> apply(const Files& files, Upload& upload, const Multipart::Event& e
             if (upload.field == "files") {
                 TRY(upload.file.write(event.data));
             } else if (upload.text != nullptr) {
+                TRY(upload.memory.grow(event.data.size()));
                 *upload.text += event.data;
                 if (upload.text->size() > 4096) return invalid(upload.field + ": must be shorter than 4096 characters");
             }
@@ -225,7 +233,7 @@ Answer upload(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(Multipart multipart, Multipart::open(exchange.request().header("content-type")));
     CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
     CO_TRY_LET(const Files files, Files::of(*box));
-    Upload upload;
+    Upload upload(exchange.memory());
     for (;;) {
         CO_TRY_LET(const std::string piece, co_await exchange.read_some());
         if (piece.empty()) break;

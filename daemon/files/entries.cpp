@@ -24,7 +24,7 @@ Result<struct stat> Files::look_at(const std::string& path, LastLink link) const
 }
 
 Result<void> Files::make_one_directory(const std::string& path) const {
-    const Place place = TRY(entry_at(path));
+    const Place place = TRY(entry_at(path, Mounts::kRefused));
     const FsIdentity identity = TRY(FsIdentity::take(user()));
     if (mkdirat(place.directory.get(), place.name.c_str(), 0755) != 0) return file_error(errno, what(path));
     return {};

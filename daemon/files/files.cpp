@@ -59,14 +59,15 @@ std::string Files::what(const std::string& path) const {
     return std::string(field_) + ": \"" + path + "\"";
 }
 
-Result<UniqueFd> Files::resolve(const std::string& path, int flags, mode_t mode) const {
+Result<UniqueFd> Files::resolve(const std::string& path, int flags, Mounts mounts) const {
     TRY(check_path(field_, path));
     open_how how{};
     how.flags = static_cast<uint64_t>(flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if ((flags & O_PATH) != 0) how.flags = static_cast<uint64_t>(flags | O_CLOEXEC);
-    how.mode = mode;
     how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+    if (mounts == Mounts::kRefused) how.resolve |= RESOLVE_NO_XDEV;
     UniqueFd fd(sys_openat2(root_.get(), absolute_path(path).c_str(), how));
+    if (!fd && errno == EXDEV) return invalid(what(path) + " is not on the box's disk; write there with a command");
     if (!fd) return file_error(errno, what(path));
     return fd;
 }
@@ -126,7 +127,7 @@ Result<std::string> Files::read_part(const std::string& path, uint64_t offset, s
 Result<void> Files::make_parents(const std::string& path) const {
     const std::string whole = absolute_path(path);
     const size_t last = whole.rfind('/');
-    if (last == 0 || resolve(whole.substr(0, last), O_PATH | O_DIRECTORY).ok()) return {};
+    if (last == 0 || resolve(whole.substr(0, last), O_PATH | O_DIRECTORY, Mounts::kRefused).ok()) return {};
     UniqueFd directory = TRY(resolve("/", O_PATH | O_DIRECTORY));
     for (size_t begin = 1; begin <= last;) {
         const size_t end = whole.find('/', begin);
@@ -143,14 +144,14 @@ Result<void> Files::make_parents(const std::string& path) const {
 Result<UniqueFd> Files::enter(int directory, const std::string& path, const std::string& name) const {
     open_how how{};
     how.flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
+    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
     UniqueFd fd(sys_openat2(directory, name.c_str(), how));
     if (!fd && errno == ENOENT) {
         if (mkdirat(directory, name.c_str(), 0755) != 0 && errno != EEXIST) return file_error(errno, what(path));
         fd = UniqueFd(sys_openat2(directory, name.c_str(), how));
     }
     if (fd) return fd;
-    return resolve(path, O_PATH | O_DIRECTORY);
+    return resolve(path, O_PATH | O_DIRECTORY, Mounts::kRefused);
 }
 
 // Where the file is that `found` has open: its path as the box sees it, since the descriptor's mount is the box's.
@@ -162,7 +163,7 @@ Result<Files::Place> Files::place_of(const std::string& path, int found) const {
     if (size < 0 || fstat(found, &seen) != 0) return file_error(errno, what(path));
     const std::string whole(real, static_cast<size_t>(size));
     const size_t slash = std::min(whole.rfind('/'), whole.size());
-    auto parent = resolve(slash == 0 ? "/" : whole.substr(0, slash), O_PATH | O_DIRECTORY);
+    auto parent = resolve(slash == 0 ? "/" : whole.substr(0, slash), O_PATH | O_DIRECTORY, Mounts::kRefused);
     const std::string name = whole.substr(std::min(slash + 1, whole.size()));
     const bool there = parent.ok() && fstatat(parent.value().get(), name.c_str(), &named, AT_SYMLINK_NOFOLLOW) == 0;
     if (!there || named.st_dev != seen.st_dev || named.st_ino != seen.st_ino) {
@@ -180,14 +181,15 @@ Result<Replacement> Files::replace(const std::string& path) const {
         TRY(make_parents(path));
     }
     Place place;
-    if (const auto found = resolve(path, O_PATH); found.ok()) {
+    if (const auto found = resolve(path, O_PATH, Mounts::kRefused); found.ok()) {
         TRY(check_kind(found.value().get(), what(path), false));
         place = TRY(place_of(path, found.value().get()));
     } else {
         if (found.error().code != ENOENT) return found.error();
         const std::string whole = absolute_path(path);
         const size_t slash = whole.rfind('/');
-        place.directory = TRY(resolve(slash == 0 ? "/" : whole.substr(0, slash), O_PATH | O_DIRECTORY));
+        const std::string parent = slash == 0 ? "/" : whole.substr(0, slash);
+        place.directory = TRY(resolve(parent, O_PATH | O_DIRECTORY, Mounts::kRefused));
         place.name = whole.substr(slash + 1);
         struct stat link {};
         if (fstatat(place.directory.get(), place.name.c_str(), &link, AT_SYMLINK_NOFOLLOW) == 0) {
@@ -203,7 +205,7 @@ Result<void> Files::write(const std::string& path, std::string_view content) con
     return file.finish();
 }
 
-Result<Files::Place> Files::entry_at(const std::string& path) const {
+Result<Files::Place> Files::entry_at(const std::string& path, Mounts mounts) const {
     TRY(check_path(field_, path));
     std::string whole = absolute_path(path);
     while (whole.size() > 1 && whole.back() == '/') whole.pop_back();
@@ -211,8 +213,9 @@ Result<Files::Place> Files::entry_at(const std::string& path) const {
     std::string name = whole.substr(slash + 1);
     if (name.empty()) return invalid(what(path) + " is the root of the box");
     if (name == "." || name == "..") return invalid(what(path) + " must end with a name");
-    auto directory = resolve(slash == 0 ? "/" : whole.substr(0, slash), O_PATH | O_DIRECTORY);
-    if (!directory.ok()) return file_error(directory.error().code, what(path));
+    auto directory = resolve(slash == 0 ? "/" : whole.substr(0, slash), O_PATH | O_DIRECTORY, mounts);
+    if (!directory.ok() && directory.error().code != 0) return file_error(directory.error().code, what(path));
+    TRY(directory);
     TRY(check_kind(directory.value().get(), what(path), true));
     return Place{std::move(directory).value(), std::move(name)};
 }
@@ -225,7 +228,7 @@ Result<UniqueFd> Files::make_directory(const std::string& path) const {
     TRY(check_path(field_, path));
     const FsIdentity identity = TRY(FsIdentity::take(user()));
     TRY(make_parents(path + "/."));
-    UniqueFd found = TRY(resolve(path, O_PATH));
+    UniqueFd found = TRY(resolve(path, O_PATH, Mounts::kRefused));
     TRY(check_kind(found.get(), what(path), true));
     return found;
 }
@@ -234,7 +237,7 @@ Result<UniqueFd> Files::make_directory(const std::string& path) const {
 Result<archives::TarReport> Files::unpack(int directory, int archive) const {
     const FsIdentity identity = TRY(FsIdentity::take(user()));
     const auto pull = archives::pull_from(archive);
-    auto report = archives::unpack_copy(pull, directory, "", archives::Modes::kWhole);
+    auto report = archives::unpack_copy(pull, directory, "", archives::Modes::kWhole, Mounts::kRefused);
     if (!report.ok() && report.error().kind == ErrorKind::kSystem && report.error().code != 0) {
         return file_error(report.error().code, report.error().message);
     }
@@ -282,11 +285,11 @@ Result<bool> Files::is_directory(const std::string& path) const {
     return S_ISDIR(status.st_mode);
 }
 
-Result<std::vector<FileEntry>> Files::list(const std::string& path) const {
-    UniqueFd found = TRY(resolve(path, O_PATH));
-    TRY(check_kind(found.get(), what(path), true));
+Result<std::vector<FileEntry>> Files::list(const std::string& path, const Charge& charge) const {
+    const UniqueFd listed = TRY(resolve(path, O_PATH));
+    TRY(check_kind(listed.get(), what(path), true));
     UniqueFd directory(
-        open(("/proc/self/fd/" + std::to_string(found.get())).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        open(("/proc/self/fd/" + std::to_string(listed.get())).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!directory) return file_error(errno, what(path));
     DIR* listing = fdopendir(directory.get());
     if (listing == nullptr) return file_error(errno, what(path));
@@ -301,7 +304,9 @@ Result<std::vector<FileEntry>> Files::list(const std::string& path) const {
         }
         struct stat status {};
         if (fstatat(fd, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0) continue;  // gone meanwhile
-        entries.push_back(entry_of(fd, path, name, status));
+        FileEntry found = entry_of(fd, path, name, status);
+        TRY(charge(sizeof(FileEntry) + name.size() + found.target.size()));
+        entries.push_back(std::move(found));
     }
     std::sort(entries.begin(), entries.end(), [](const FileEntry& a, const FileEntry& b) { return a.name < b.name; });
     return entries;

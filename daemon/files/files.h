@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "archives/tar.h"
+#include "base/file.h"
 #include "daemon/box/box.h"
 #include "daemon/files/replacement.h"
 
@@ -39,7 +40,9 @@ enum class Removal { kNoDirectory, kTree };
 /// File calls on a living box, from the host's side. Paths are resolved by the kernel beneath the box's root
 /// (openat2(2), RESOLVE_IN_ROOT without magic links): whatever links the box made, the walk cannot leave it. Only
 /// regular files and directories of ordinary file systems are opened, so that no FIFO, device or kernel file can make
-/// us wait or act. New files and directories are boxuser's. All of these block: for worker threads.
+/// us wait or act. New files and directories are boxuser's, and made on the box's disk alone: memory that a file of
+/// /dev/shm takes is charged to whoever writes it (mem_cgroup_charge() in mm/memcontrol.c), and a message queue to
+/// whoever makes it, which would be the daemon and not the box. All of these block: for worker threads.
 class Files {
   public:
     /// A duplicate of the box's root is held, so the box may end meanwhile. `field`: as errors call a path.
@@ -54,7 +57,7 @@ class Files {
                                   const Charge& charge = nullptr) const;
     /// As replace(), in one.
     Result<void> write(const std::string& path, std::string_view content) const;
-    [[nodiscard]] Result<std::vector<FileEntry>> list(const std::string& path) const;
+    [[nodiscard]] Result<std::vector<FileEntry>> list(const std::string& path, const Charge& charge) const;
     [[nodiscard]] Result<UniqueFd> open_for_reading(const std::string& path) const;
     /// A new file, or new content for the one that is there, which it is whole or not at all. Creates parents. A link
     /// is followed, and what it names replaced; other names of that keep the old content.
@@ -66,7 +69,7 @@ class Files {
     Result<archives::TarReport> unpack(int directory, int archive) const;
     [[nodiscard]] Result<bool> is_directory(const std::string& path) const;
 
-    // entries.cpp: of directories. Nothing that is mounted in the box is made, moved or removed so.
+    // entries.cpp: of directories. Nothing that is mounted in the box is moved or removed so.
 
     /// Looks at what is there, and opens nothing.
     [[nodiscard]] Result<struct stat> look_at(const std::string& path, LastLink link) const;
@@ -84,14 +87,14 @@ class Files {
     [[nodiscard]] uid_t user() const;
     /// folder: "d"
     [[nodiscard]] std::string what(const std::string& path) const;
-    [[nodiscard]] Result<UniqueFd> resolve(const std::string& path, int flags, mode_t mode = 0) const;
+    [[nodiscard]] Result<UniqueFd> resolve(const std::string& path, int flags, Mounts mounts = Mounts::kEntered) const;
     struct Place {
         UniqueFd directory;
         std::string name;
     };
     [[nodiscard]] Result<Place> place_of(const std::string& path, int found) const;
     /// Of what may be there or not, itself: the directory that holds it.
-    [[nodiscard]] Result<Place> entry_at(const std::string& path) const;
+    [[nodiscard]] Result<Place> entry_at(const std::string& path, Mounts mounts = Mounts::kEntered) const;
     [[nodiscard]] Result<struct stat> movable(const std::string& path, const Place& place) const;
     Result<void> make_parents(const std::string& path) const;
     [[nodiscard]] FileEntry entry_of(int directory, const std::string& folder, const std::string& name,

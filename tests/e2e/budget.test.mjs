@@ -7,6 +7,7 @@ import fs from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import { leakless, needs, suite } from './lib/suite.mjs';
+import { hardLink, link, pax, tar } from './lib/tar.mjs';
 import { until } from './lib/until.mjs';
 
 needs();
@@ -117,6 +118,32 @@ withCustomers('commands that print control bytes', async (alice, bob) => {
 });
 
 const kHead = (customer, size) => `POST ${customer.path('files/write')} HTTP/1.1\r\nHost: x\r\nX-Box-Api-Key: ${customer.key}\r\nContent-Length: ${size}\r\n\r\n`;
+
+withCustomers('fields of uploads that are held back count, too', async (alice, bob) => {
+  const part = (name, value) => `--x\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`;
+  const fields = Buffer.from((part('paths', `/${'p'.repeat(4000)}`) + part('modes', '6'.repeat(4000))).repeat(5000)); // 40 MB
+  const sockets = [];
+  const refusal = () => new Promise((resolve) => {
+    const socket = net.connect(daemon.port, '127.0.0.1').on('error', () => {});
+    sockets.push(socket.on('data', (data) => resolve(data.toString())));
+    socket.write(`POST ${alice.path('files/upload')} HTTP/1.1\r\nHost: x\r\nX-Box-Api-Key: ${alice.key}\r\nContent-Type: multipart/form-data; boundary=x\r\nContent-Length: ${60 * kMiB}\r\n\r\n`);
+    socket.write(fields);
+  });
+  assert.match(await bob.worksBeside(Promise.race(Array.from({ length: 12 }, refusal))), /^HTTP\/1.1 429 .*memory: /s);
+  for (const socket of sockets) socket.destroy();
+});
+
+withCustomers('lists of links that are long', async (alice, bob) => {
+  const entries = [pax({ linkpath: 'a/'.repeat(2000) }), link('l', 'x'), ...Array.from({ length: 30_000 }, (_, i) => hardLink(`l${i}`, 'l'))];
+  const made = await alice.ask('POST', alice.path('files/upload?folder=/l'), tar(...entries), { 'content-type': 'application/x-tar' });
+  assert.equal(made.status, 200, made.text);
+  const list = () => alice.ask('GET', alice.path('files/list?folder=/l'));
+  (await bob.worksBeside(Promise.all(Array.from({ length: 6 }, list)))).forEach(refused);
+  const kept = await alice.ask('POST', alice.path('exec'), { command: ['sh', '-c', 'cd /l && ls | tail -n +5000 | xargs rm'] });
+  assert.equal(kept.json.exit_code, 0, kept.text);
+  const few = await list();
+  assert.deepEqual([few.status, few.size > 4999 * 4000], [200, true], 'what was held is given back');
+});
 
 const kFiller = Buffer.alloc(30 * kMiB, 'x');
 

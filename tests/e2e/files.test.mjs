@@ -94,7 +94,7 @@ leakless(daemon, 'a file is replaced as a whole: owner, mode and attributes stay
   await box.sh('ln -s file link');
   await box.write('link', 'through');
   assert.equal(await box.sh('cat file; readlink link; stat -c %u file'), 'throughfile\n5');
-  for (const directory of ['/tmp', '/dev/shm', '/etc']) {
+  for (const directory of ['/tmp', '/etc']) {
     await box.sh(`echo old > ${directory}/x; ln -s ${directory}/x ${directory}/y`);
     await box.write(`${directory}/y`, 'new');
     assert.equal(await box.sh(`cat ${directory}/x`), 'new', directory);
@@ -125,10 +125,36 @@ leakless(daemon, 'what a command wrote is read at once, and the other way round'
 
 leakless(daemon, 'files in /tmp and /dev/shm are the ones a command sees', async () => {
   const box = await daemon.box();
-  for (const directory of ['/tmp', '/dev/shm']) {
-    await box.write(`${directory}/f`, directory);
-    assert.equal(await box.sh(`cat ${directory}/f`), directory);
+  await box.write('/tmp/f', 'from outside');
+  assert.equal(await box.sh('cat /tmp/f; printf "from inside" > /dev/shm/f'), 'from outside');
+  assert.equal(await box.read('/dev/shm/f'), 'from inside');
+});
+
+// What is made there takes memory of whoever makes it, which would be the daemon's and not the box's.
+leakless(daemon, 'nothing is made in memory of the box: no file, directory, queue, and none by a link or an archive', async () => {
+  const box = await daemon.rootBox();
+  await box.sh('mkdir /dev/shm/d; echo old > /dev/shm/d/old; mkdir t; ln -s /dev/shm/d t/link; ln -s /dev/shm/d/old t/old');
+  const queues = await box.sh('ls -a /dev/mqueue');
+  const refused = (about, call, body, headers) => daemon.refuses(400, about, 'POST', `${box.path}/files/${call}`, { body, headers });
+  const kDisk = /is not on the box's disk; write there with a command$/;
+  for (const path of ['/dev/shm/f', '/dev/shm/d/old', '/dev/mqueue/q', '/dev/f', 't/link/f', 't/old', 't/link/new/f']) {
+    await refused(kDisk, 'write', { path, content: 'x' });
+    const { body, headers } = await form([['paths', path], ['files', Buffer.alloc(100)]]);
+    await refused(kDisk, 'upload', body, headers);
   }
+  for (const path of ['/dev/shm/n', 't/link/n', '/dev/shm/d/n']) {
+    for (const parents of [false, true]) await refused(parents ? kDisk : /disk|cross-device/, 'mkdir', { path, parents });
+  }
+  const asTar = { 'content-type': 'application/x-tar' };
+  for (const name of ['dev/shm/f', 'dev/mqueue/q', 'dev/shm/d/old']) {
+    await refused(/mounted there/, 'upload?folder=/', tar(file(name, 'x')), asTar);
+  }
+  await refused(kDisk, 'upload?folder=/dev/shm/d', tar(file('f', 'x')), asTar);
+  assert.equal(await box.sh('find /dev/shm; cat /dev/shm/d/old'), '/dev/shm\n/dev/shm/d\n/dev/shm/d/old\nold');
+  assert.equal(await box.sh('ls -a /dev/mqueue'), queues);
+  await daemon.json('POST', `${box.path}/files/rename`, { from: '/dev/shm/d/old', to: '/dev/shm/d/moved' });
+  await daemon.json('POST', `${box.path}/files/remove`, { path: '/dev/shm/d', recursive: true });
+  assert.equal(await box.sh('ls /dev/shm'), '');
 });
 
 leakless(daemon, 'a list tells name, path, size, kind and time', async () => {
