@@ -11,6 +11,7 @@
 #include "daemon/curl.h"
 #include "daemon/event.h"
 #include "daemon/public_address.h"
+#include "netns/own_address.h"
 
 namespace hutch::daemon {
 namespace {
@@ -130,7 +131,8 @@ size_t take_body(char* data, size_t, size_t size, void* into) {
 
 // The address is looked at where it is used, so that no name can mean another between the look and the use.
 curl_socket_t open_public(void* of, curlsocktype, curl_sockaddr* address) {
-    if (!is_public(address->addr)) {
+    const auto own = netns::is_own_address(address->addr);
+    if (!is_public(address->addr) || !own.ok() || own.value()) {
         static_cast<Fetch::Call*>(of)->at_private = true;
         return CURL_SOCKET_BAD;
     }
@@ -195,7 +197,7 @@ void Fetcher::Thread::note_ends() {
         std::optional<Error> failure;
         if (const CURLcode code = message->data.result; code != CURLE_OK) {
             const Fetch::Call& call = *under_way.at(message->easy_handle);
-            const std::string why = call.at_private ? "it is at a private address" : curl_easy_strerror(code);
+            const std::string why = call.at_private ? "it is at a private address, or one of this host's" : curl_easy_strerror(code);
             failure = Error{ErrorKind::kConflict, 0, "calling " + origin_of(call.asked.url) + ": " + why};
         }
         end(message->easy_handle, failure);

@@ -3,7 +3,9 @@
 
 import assert from 'node:assert/strict';
 import { execFile, execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import fs from 'node:fs';
+import http from 'node:http';
 import { after, before } from 'node:test';
 import { complains, output } from './lib/command.mjs';
 import { Daemon } from './lib/daemon.mjs';
@@ -53,6 +55,31 @@ leakless(daemon, 'a policy holds from the answer on, and from the first moment o
   const other = await daemon.box({ network_policy: kClosed });
   await assertClosed(other);
   assert.ok(await reaches(box), 'it is the policy of one box alone');
+});
+
+leakless(daemon, 'a webhook reaches a public address, and no server of this host by one', async () => {
+  // 192.88.99.0/24 was public once, and is nobody's now (RFC 7526).
+  const [here, there] = ['192.88.99.1', '192.88.99.2'];
+  const hears = new Outside(['busybox', 'nc', '-ll', '-p', String(kPort), '-e', 'printf', 'HTTP/1.1 404 Not Found\\r\\nContent-Length: 0\\r\\n\\r\\n'],
+    { name: 'webhook-e2e', link: 'webhook0', here, there: [there] });
+  hears.open();
+  const calls = [];
+  const server = http.createServer((request, response) => response.writeHead(404).end(calls.push(request.url))).listen(kPort, here);
+  try {
+    await once(server, 'listening');
+    const box = await daemon.box({ agent: 'custom', model: 'm', custom_runner: { command: '/bin/sh', args: ['-c', 'printf \'event: done\ndata: {"output":"x"}\n\n\''], protocol: 'box-sse-v1' } });
+    const told = async (address) => {
+      const webhook = { url: `http://${address}:${kPort}/hook` };
+      const { run_id } = await daemon.json('POST', `${box.path}/run`, { prompt: 'x', webhook });
+      return until(`what came of ${webhook.url}`, () => daemon.log.find((line) => line.includes(`run ${run_id}: webhook`)));
+    };
+    assert.match(await told(there), /it answered 404/);
+    assert.match(await told(here), /one of this host's/);
+    assert.deepEqual(calls, []);
+  } finally {
+    server.close();
+    hears.close();
+  }
 });
 
 leakless(daemon, 'networks are allowed and denied, and denied wins', async () => {

@@ -257,6 +257,26 @@ TEST_F(NetnsTest, WithoutARouteThereIsNoWayOut) {
     EXPECT_FALSE(must(run_inside(plain.get(), [] { return way_out(must(Netlink::open())); })));
 }
 
+sockaddr_in v4(const char* text) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    inet_pton(AF_INET, text, &address.sin_addr);
+    return address;
+}
+
+TEST_F(NetnsTest, WhatStaysOnTheHostIsItsOwnAddress) {
+    const Slot slot = this->slot(2);
+    const auto own = [](const auto& address) { return must(is_own_address(reinterpret_cast<const sockaddr&>(address))); };
+    const auto judged = must(run_inside(slot.netns.get(), [&]() -> Result<std::vector<bool>> {
+        return std::vector<bool>{own(v4(to_string(slot.address).c_str())), own(v4("127.0.0.1")), own(v4("127.1.2.3")),
+                                 own(v4(to_string(config_.gateway()).c_str())), own(v4("192.88.99.1"))};
+    }));
+    EXPECT_EQ(judged, (std::vector<bool>{true, true, true, false, false}));
+    EXPECT_TRUE(own(v4(to_string(config_.gateway()).c_str()))) << "which is the host's";
+    const UniqueFd plain = must(on_own_thread(enter_new));
+    EXPECT_FALSE(must(run_inside(plain.get(), [&]() -> Result<bool> { return own(v4("192.88.99.1")); })));
+}
+
 TEST_F(NetnsTest, ForwardingIsTurnedOnOnce) {
     const UniqueFd plain = must(on_own_thread(enter_new));
     must(run_inside(plain.get(), [] { return write_value_at(AT_FDCWD, "/proc/sys/net/ipv4/ip_forward", "0"); }));
