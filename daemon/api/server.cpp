@@ -111,6 +111,7 @@ struct Server::Guest {
     const int fd;
     Stage stage = Stage::kArriving;
     const Gate::Pass pass;
+    std::optional<Gate::Pass> awaited;  ///< by who stops the server: there is a request, or one may be expected
 };
 
 struct Server::State : std::enable_shared_from_this<Server::State> {
@@ -127,7 +128,8 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
           memory(std::move(its_memory)),
           decoders(its_decoders),
           timings(its_timings),
-          gate(executor) {}
+          gate(executor),
+          requests(executor) {}
 
     asio::any_io_executor executor;
     const Router& router;
@@ -143,14 +145,15 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
     Timings& timings;
     std::vector<std::function<void()>> stop_listening;
     std::set<Guest*> guests;
-    Gate gate;                ///< each listener and each guest is inside
+    Gate gate;                ///< each guest is inside
+    Gate requests;            ///< each listener, and each guest who is not idle
     std::string socket_path;  ///< of the Unix socket that we have made
     struct stat socket_file {};
 
     template <typename Acceptor>
     Task<> accept_all(std::shared_ptr<Acceptor> acceptor, std::shared_ptr<Listener> listener) {
-        const Gate::Pass pass = gate.enter();
-        while (!gate.closed()) {
+        const Gate::Pass pass = requests.enter();
+        while (!requests.closed()) {
             Socket_ socket(executor);
             const auto [failed] = co_await acceptor->async_accept(socket, kAwait);
             if (failed == asio::error::operation_aborted) co_return;
@@ -227,7 +230,8 @@ Server::Guest::Guest(std::shared_ptr<State> its_server, std::shared_ptr<Listener
       listener(std::move(its_listener)),
       address(std::move(its_address)),
       fd(its_fd),
-      pass(server->gate.enter()) {
+      pass(server->gate.enter()),
+      awaited(server->requests.enter()) {
     server->guests.insert(this);
     ++listener->connected;
     if (listener->tcp()) ++server->per_address[address];
@@ -250,12 +254,16 @@ Task<> Server::State::serve(std::unique_ptr<Guest> guest, Socket_ socket) {
                                 .decoders = server.decoders,
                                 .limits = server.limits,
                                 .timings = server.timings,
-                                .open = server.gate,
+                                .open = server.requests,
                                 .keyed = listener.keyed,
                                 .all = listener.all};
     Client client{listener.tcp() ? Result<Caller>(Caller{}) : server.auth.by_peer(guest->fd), guest->address};
     const auto context = listener.tls ? listener.tls->context() : nullptr;
-    const auto note = [&guest](Stage stage) { guest->stage = stage; };
+    const auto note = [&guest](Stage stage) {
+        guest->stage = stage;
+        if (stage == Stage::kIdle) guest->awaited.reset();
+        if (stage != Stage::kIdle && !guest->awaited) guest->awaited.emplace(guest->server->requests.enter());
+    };
     co_await serve_connection(Wire(std::move(socket), context), rules, std::move(client), note);
 }
 
@@ -339,11 +347,12 @@ Task<> Server::close(std::chrono::milliseconds patience) {
     const auto state = state_;
     state->remove_socket();  // first: who finds none there waits for the next daemon
     for (const auto& stop : state->stop_listening) stop();
-    state->hear_no_more_of(Stage::kIdle);
     asio::steady_timer limit(state->executor, kFirstWords);
-    co_await (state->gate.close() || limit.async_wait(kAwait));
+    co_await (state->requests.close() || limit.async_wait(kAwait));
     state->hear_no_more_of(Stage::kArriving);
     limit.expires_after(patience);
+    co_await (state->requests.close() || limit.async_wait(kAwait));  // who is idle may ask meanwhile how we are
+    state->hear_no_more_of(Stage::kIdle);
     co_await (state->gate.close() || limit.async_wait(kAwait));
     if (state->gate.inside() == 0) co_return;
     log_warning("{} requests are cut off", state->busy());
