@@ -7,6 +7,7 @@
 
 #include "daemon/agent/harness.h"
 #include "daemon/box/manager.h"
+#include "daemon/memory_budget.h"
 #include "daemon/outbound.h"
 #include "daemon/run/runs.h"
 #include "daemon/turns.h"
@@ -105,7 +106,9 @@ class Agents {
     Task<> resume_account(std::shared_ptr<PromptRun> prompt, std::shared_ptr<Box> box);
     void conclude(PromptRun& prompt, const AgentResult& result, const std::string& error);
     Task<> tell(PromptRecord record);
-    Task<Result<OutboundAnswer>> call_once(std::string customer, OutboundCall call);
+    /// `held`: what is told; nothing where the record has to be asked.
+    Task<Result<OutboundAnswer>> tell_once(std::string customer, const std::string& run,
+                                           const std::optional<PromptRecord>& held);
 
     Manager& boxes_;
     Runs& runs_;
@@ -116,6 +119,9 @@ class Agents {
     static constexpr size_t kMostTold = 1024;
     static constexpr size_t kMostToldEach = 8;
     Turns telling_{kMostTold, kMostToldEach};  ///< webhooks: each waits for somebody's server
+    static constexpr size_t kMostUntold = size_t{256} << 20;
+    static constexpr size_t kPartUntold = 8;  // a customer's take a ninth of what the others leave
+    std::shared_ptr<MemoryBudget> untold_ = std::make_shared<MemoryBudget>(kMostUntold, kPartUntold);
 };
 
 }  // namespace hutch::daemon

@@ -124,7 +124,7 @@ Result<std::optional<Webhook>> decode_webhook(const Fields& fields) {
     if (!given) return std::optional<Webhook>();
     Webhook webhook;
     webhook.url = TRY_IN("webhook", given->required_text("url"));
-    if (!is_web_address(webhook.url) || webhook.url.size() > 2048)
+    if (!is_web_address(webhook.url) || has_control(webhook.url) || webhook.url.size() > 2048)
         return invalid("webhook.url: must be an http or https address");
     webhook.headers = TRY_IN("webhook", given->pairs("headers"));
     for (const auto& [name, value] : webhook.headers) {

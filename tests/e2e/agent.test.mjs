@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import fs from 'node:fs';
 import http from 'node:http';
 import { hutch, output } from './lib/command.mjs';
 import { connections } from './lib/host.mjs';
@@ -256,6 +257,42 @@ leakless(daemon, 'a webhook is told of the end, again if its server fails', asyn
   server.closeAllConnections();
 });
 
+leakless(daemon, 'webhooks that wait for a slow receiver are told in the end, and take little memory till then', { timeout: 240_000 }, async () => {
+  const kSize = 4_000_000;
+  const peak = () => Number(/VmHWM:\s+(\d+) kB/.exec(fs.readFileSync(`/proc/${daemon.process.pid}/status`, 'utf8'))[1]) / 1024;
+  const box = await withAgent(`printf 'event: done\\ndata: {"output":"'; head -c ${kSize} /dev/zero | tr '\\0' x; printf '"}\\n\\n'`);
+  const heard = new Map();
+  const waiting = [];
+  const release = () => waiting.splice(0).forEach((response) => response.end());
+  let slow = true;
+  const server = http.createServer(async (request, response) => {
+    let text = '';
+    for await (const piece of request) text += piece;
+    const { run_id, output } = JSON.parse(text);
+    heard.set(run_id, output.length);
+    waiting.push(response);
+    if (!slow) release();
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const webhook = { url: `http://127.0.0.1:${server.address().port}/hook` };
+  const prompt = async () => {
+    const { run_id } = await daemon.json('POST', `${box.path}/run`, { prompt: 'x', webhook });
+    await until('it has ended', async () => (await daemon.json('GET', `${box.path}/runs/${run_id}`)).status !== 'running');
+    return run_id;
+  };
+  const runs = [];
+  while (runs.length < 10) runs.push(await prompt());
+  const before = peak();
+  while (runs.length < 60) runs.push(await prompt());
+  assert.ok(peak() < before + 100, `${peak()} MiB after ${before}`);
+  slow = false;
+  release();
+  await until('all are told', () => heard.size === runs.length, 60_000);
+  assert.deepEqual([...heard.values()], runs.map(() => kSize));
+  server.close();
+  server.closeAllConnections();
+});
+
 leakless(daemon, 'model and runner of a box can be changed', async () => {
   const box = await daemon.box();
   await daemon.refuses(409, /has no agent/, 'POST', `${box.path}/run`, { body: { prompt: 'x' } });
@@ -275,7 +312,7 @@ leakless(daemon, 'what a prompt or an agent must not say is named', async () => 
   const box = await withAgent(say('done', kDone));
   const wrong = [[{}, /^prompt: /], [{ prompt: '' }, /^prompt: /], [{ prompt: 'x', agent_options: { maxTurns: 3 } }, /^agent_options.maxTurns: custom has no such option/],
     [{ prompt: 'x', json_schema: 'x' }, /^json_schema: /], [{ prompt: 'x', files: [{ data: '!' }] }, /^files.data: /], [{ prompt: 'x', webhook: {} }, /^webhook.*url: /],
-    [{ prompt: 'x', webhook: { url: 'file:///etc/passwd' } }, /^webhook.url: /], [{ prompt: 'x', folder: 'none' }, /^folder: /]];
+    [{ prompt: 'x', webhook: { url: 'file:///etc/passwd' } }, /^webhook.url: /], [{ prompt: 'x', webhook: { url: 'http://x/\r\nA: b' } }, /^webhook.url: /], [{ prompt: 'x', folder: 'none' }, /^folder: /]];
   for (const [body, error] of wrong) await daemon.refuses(400, error, 'POST', `${box.path}/run/stream`, { body });
   assert.deepEqual(await runsOf(box), []);
 });
