@@ -24,6 +24,7 @@ constexpr uint64_t kMaxRead = 64ULL * 1024 * 1024;
 constexpr int64_t kMaxPart = 8 * 1024 * 1024;   // of a file, where its reader says which
 constexpr size_t kMaxWrite = 64 * 1024 * 1024;  // of the JSON that carries the content
 constexpr size_t kMaxUploads = 10'000;
+constexpr size_t kFilesInATurn = 8;  // of an upload: the way to each may be long
 constexpr const char* kTar = "application/x-tar";
 
 /// What work on another thread holds together with who waits for it.
@@ -208,6 +209,25 @@ Result<void> apply(const Files& files, Upload& upload, const Multipart::Event& e
     return {};
 }
 
+/// What a piece of an upload's body brings.
+struct Events {
+    Events(Multipart& its_multipart, const std::string& its_piece) : multipart(its_multipart), piece(its_piece) {}
+    Multipart& multipart;
+    const std::string& piece;
+    std::vector<Multipart::Event> all;
+    size_t taken = 0;
+};
+
+/// A few files' share of it; true where more is left.
+Result<bool> take_some(const Files& files, Upload& upload, Events& events) {
+    if (events.all.empty()) events.all = TRY(events.multipart.feed(events.piece));
+    const size_t begin = upload.files;
+    while (events.taken < events.all.size() && upload.files - begin < kFilesInATurn) {
+        TRY(apply(files, upload, events.all[events.taken++]));
+    }
+    return events.taken < events.all.size();
+}
+
 Answer upload_tree(Services& services, Exchange& exchange, const std::shared_ptr<Box>& box) {
     const std::string folder = query_text(exchange, "folder");
     CO_TRY_LET(const auto files, shared(Files::of(*box, "folder")));
@@ -237,10 +257,11 @@ Answer upload(Services& services, Exchange& exchange, const Params& params) {
     for (;;) {
         CO_TRY_LET(const std::string piece, co_await exchange.read_some());
         if (piece.empty()) break;
-        CO_TRY(co_await services.boxes.workers().run_for(box->record.customer, [&]() -> Result<void> {
-            for (const auto& event : TRY(multipart.feed(piece))) TRY(apply(files, upload, event));
-            return {};
-        }));
+        Events events(multipart, piece);
+        for (bool more = true; more;) {
+            const auto take = [&] { return take_some(files, upload, events); };
+            CO_TRY_LET(more, co_await services.boxes.workers().run_for(box->record.customer, take));
+        }
     }
     if (!multipart.complete()) co_return invalid("body: ends before its closing multipart boundary");
     if (upload.files != upload.places.size() || upload.files == 0) {

@@ -10,12 +10,6 @@
 #include "daemon/files/files.h"
 
 namespace hutch::daemon {
-namespace {
-
-constexpr uint64_t kMostRemoved = 1'000'000;
-
-}  // namespace
-
 Result<struct stat> Files::look_at(const std::string& path, LastLink link) const {
     const UniqueFd found = TRY(resolve(path, O_PATH | (link == LastLink::kItself ? O_NOFOLLOW : 0)));
     struct stat status {};
@@ -59,7 +53,7 @@ Result<void> Files::rename(const std::string& path, const Files& targets, const 
     return file_error(errno, of_target ? targets.what(target) : what(path));
 }
 
-Result<void> Files::remove(const std::string& path, Removal removal) const {
+Result<bool> Files::remove(const std::string& path, Removal removal, uint64_t most) const {
     const Place place = TRY(entry_at(path));
     const struct stat status = TRY(movable(path, place));
     if (S_ISDIR(status.st_mode) && removal == Removal::kNoDirectory) {
@@ -68,14 +62,11 @@ Result<void> Files::remove(const std::string& path, Removal removal) const {
     const FsIdentity identity = TRY(FsIdentity::take(user()));
     if (!S_ISDIR(status.st_mode)) {
         if (unlinkat(place.directory.get(), place.name.c_str(), 0) != 0) return file_error(errno, what(path));
-        return {};
+        return true;
     }
-    const auto removed = remove_tree_at(place.directory.get(), place.name, kMostRemoved);
-    if (removed.ok()) return {};
-    if (removed.error().code == EFBIG) {
-        return Error{ErrorKind::kTooLarge, 0,
-                     what(path) + " held more than a million entries, and a million of them are gone; ask again"};
-    }
+    const auto removed = remove_tree_at(place.directory.get(), place.name, most);
+    if (removed.ok()) return true;
+    if (removed.error().code == EFBIG) return false;
     return file_error(removed.error().code, what(path) + ": " + removed.error().message);
 }
 

@@ -78,8 +78,8 @@ class Files {
     /// What is at `path` is then at `target`, a path of `targets`, in the place of what may be there, as rename(2) has
     /// it. kInvalid where only a copy could be made: between file systems, and of a directory of the image's.
     Result<void> rename(const std::string& path, const Files& targets, const std::string& target) const;
-    /// kTooLarge where a tree holds more than a million entries, so many of which are gone then.
-    Result<void> remove(const std::string& path, Removal removal) const;
+    /// At most `most` entries of a tree; false where there is more of it, and true once it is gone.
+    Result<bool> remove(const std::string& path, Removal removal, uint64_t most) const;
 
   private:
     Files(UniqueFd root, uid_t base, const char* field) : root_(std::move(root)), base_(base), field_(field) {}

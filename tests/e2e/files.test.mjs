@@ -6,7 +6,7 @@ import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { leakless, needs, suite } from './lib/suite.mjs';
-import { directory, entry, file, link, tar } from './lib/tar.mjs';
+import { directory, entry, file, hardLink, link, pax, tar } from './lib/tar.mjs';
 
 needs();
 const daemon = suite();
@@ -169,6 +169,28 @@ leakless(daemon, 'a list tells name, path, size, kind and time', async () => {
   await box.sh('mkdir /dev/shm/t; touch -d @1000000000000 /dev/shm/t/late');
   const { files: [late] } = await daemon.json('GET', at(`${box.path}/files/list`, { folder: '/dev/shm/t' }));
   assert.equal(late.mod_time, '9999-12-31T23:59:59Z', 'what RFC 3339 cannot say');
+});
+
+leakless(daemon, 'a list does not follow links for long, however long the way of each is', async () => {
+  const box = await daemon.box();
+  // Each link leads through a directory and back a thousand times, and then through the one before.
+  const links = [directory('d'), ...Array.from({ length: 36 }, (_, i) => [pax({ linkpath: `${'d/../'.repeat(750)}${i === 0 ? 'd' : `k${i - 1}`}` }), link(`k${i}`, 'x')]).flat()];
+  const many = [pax({ linkpath: '../way/k35' }), link('l', 'x'), ...Array.from({ length: 5000 }, (_, i) => hardLink(`l${i}`, 'l'))];
+  for (const [folder, entries] of [['way', links], ['many', many]]) {
+    assert.equal((await daemon.ask('POST', `${box.path}/files/upload?folder=${folder}`, { body: tar(...entries), headers: { 'content-type': 'application/x-tar' } })).status, 200);
+  }
+  assert.equal((await daemon.json('GET', at(`${box.path}/files/stat`, { path: 'many/l7', follow: 'true' }))).type, 'directory');
+  await daemon.refuses(413, /^folder: "many" has links that take long to follow/, 'GET', at(`${box.path}/files/list`, { folder: 'many' }));
+  assert.equal((await daemon.json('GET', at(`${box.path}/files/list`, { folder: 'way' }))).files.length, 37);
+});
+
+leakless(daemon, 'a tree of many entries is removed, in turns', async () => {
+  const box = await daemon.box();
+  const entries = Array.from({ length: 12_000 }, (_, i) => directory(`${i % 7}/${i}`));
+  await daemon.ask('POST', `${box.path}/files/upload?folder=tree`, { body: tar(...entries), headers: { 'content-type': 'application/x-tar' } });
+  assert.equal(await box.sh('find tree | wc -l'), '12008');
+  await daemon.json('POST', `${box.path}/files/remove`, { path: 'tree', recursive: true });
+  assert.equal(await box.sh('ls -A'), '');
 });
 
 leakless(daemon, 'a list without a folder is of the work directory', async () => {

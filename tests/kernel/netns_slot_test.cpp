@@ -1,9 +1,11 @@
+#include <arpa/inet.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <sys/wait.h>
 
 #include <set>
 
+#include "netns/own_address.h"
 #include "netns/pool.h"
 #include "tests/kernel/netns_fixture.h"
 #include "tests/kernel/user_namespace.h"
@@ -266,7 +268,9 @@ sockaddr_in v4(const char* text) {
 
 TEST_F(NetnsTest, WhatStaysOnTheHostIsItsOwnAddress) {
     const Slot slot = this->slot(2);
-    const auto own = [](const auto& address) { return must(is_own_address(reinterpret_cast<const sockaddr&>(address))); };
+    const auto own = [](const auto& address) {
+        return must(is_own_address(reinterpret_cast<const sockaddr&>(address)));
+    };
     const auto judged = must(run_inside(slot.netns.get(), [&]() -> Result<std::vector<bool>> {
         return std::vector<bool>{own(v4(to_string(slot.address).c_str())), own(v4("127.0.0.1")), own(v4("127.1.2.3")),
                                  own(v4(to_string(config_.gateway()).c_str())), own(v4("192.88.99.1"))};
