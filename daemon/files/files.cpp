@@ -226,8 +226,8 @@ Result<Files::Place> Files::entry_at(const std::string& path, Mounts mounts) con
     if (name.empty()) return invalid(what(path) + " is the root of the box");
     if (name == "." || name == "..") return invalid(what(path) + " must end with a name");
     auto directory = resolve(slash == 0 ? "/" : whole.substr(0, slash), O_PATH | O_DIRECTORY, mounts);
-    if (!directory.ok() && directory.error().code != 0) return file_error(directory.error().code, what(path));
-    TRY(directory);
+    if (!directory.ok() && directory.error().code == 0) return directory.error();  // it is not on the disk
+    if (!directory.ok()) return file_error(directory.error().code, what(path));
     TRY(check_kind(directory.value().get(), what(path), true));
     return Place{std::move(directory).value(), std::move(name)};
 }

@@ -64,7 +64,10 @@ leakless(daemon, 'a webhook reaches a public address, and no server of this host
     { name: 'webhook-e2e', link: 'webhook0', here, there: [there] });
   hears.open();
   const calls = [];
-  const server = http.createServer((request, response) => response.writeHead(404).end(calls.push(request.url))).listen(kPort, here);
+  const server = http.createServer((request, response) => {
+    calls.push(request.url);
+    response.writeHead(404).end();
+  }).listen(kPort, here);
   try {
     await once(server, 'listening');
     const box = await daemon.box({ agent: 'custom', model: 'm', custom_runner: { command: '/bin/sh', args: ['-c', 'printf \'event: done\ndata: {"output":"x"}\n\n\''], protocol: 'box-sse-v1' } });
