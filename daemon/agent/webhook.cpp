@@ -45,8 +45,9 @@ Task<Result<OutboundAnswer>> Agents::tell_once(std::string customer, const std::
         CO_TRY_LET(recorded, boxes_.records().prompt(run));
     }
     if (!held && !recorded) co_return Error{ErrorKind::kNotFound, 0, "nothing is on record of it any more"};
-    co_return co_await call_out(fetcher_,
-                                call_of(held ? *held : *recorded, boxes_.mechanisms().config.private_webhooks));
+    const bool to_private = boxes_.mechanisms().config.private_webhooks;
+    const auto write = [&] { return call_of(held ? *held : *recorded, to_private); };
+    co_return co_await call_out(fetcher_, co_await boxes_.workers().run(write));
 }
 
 // A few times, the last more than a minute after the first; a server that has heard of it, and refuses, has heard.
