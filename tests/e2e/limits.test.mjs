@@ -230,6 +230,46 @@ limited('receivers of webhooks that say nothing keep nobody else from theirs', a
   heard.closeAllConnections();
 });
 
+limited('webhooks that wait for a slow receiver are told in the end, and take little memory till then', async (alice) => {
+  const kSize = 1_000_000;
+  const peak = () => Number(/VmHWM:\s+(\d+) kB/.exec(fs.readFileSync(`/proc/${daemon.process.pid}/status`, 'utf8'))[1]) / 1024;
+  const script = `printf 'event: done\ndata: {"output":"'; head -c ${kSize} /dev/zero | tr '\\0' x; printf '"}\n\n'`;
+  const box = await alice.box({ agent: 'custom', model: 'm', custom_runner: { command: '/bin/sh', args: ['-c', script], protocol: 'box-sse-v1' } });
+  const heard = new Map();
+  const waiting = [];
+  const release = () => waiting.splice(0).forEach((response) => response.end());
+  let slow = true;
+  const server = http.createServer(async (request, response) => {
+    let text = '';
+    for await (const piece of request) text += piece;
+    const { run_id, output: said } = JSON.parse(text);
+    heard.set(run_id, said.length);
+    waiting.push(response);
+    if (!slow) release();
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const webhook = { url: `http://127.0.0.1:${server.address().port}/hook` };
+  const runs = [];
+  const prompts = async (count) => {
+    while (runs.length < count) {
+      const { run_id } = await alice.json('POST', `/v2/box/${box.id}/run`, { prompt: 'x', webhook });
+      await until('it has ended', async () => (await daemon.json('GET', `/v2/box/${box.id}/runs/${run_id}`)).status !== 'running');
+      runs.push(run_id);
+    }
+  };
+  await prompts(10);
+  const before = peak();
+  await prompts(110);
+  assert.ok(heard.size < runs.length, 'all were told at once');
+  assert.ok(peak() < before + 100, `${peak()} MiB after ${before}`);
+  slow = false;
+  release();
+  await until('all are told', () => heard.size === runs.length, 60_000);
+  assert.deepEqual([...heard.values()], runs.map(() => kSize));
+  server.close();
+  server.closeAllConnections();
+});
+
 limited('a forge that says nothing keeps no box of another from being made', async (alice, bob) => {
   const { id } = await alice.box({ runtime: 'git' });
   const { exit_code, output: said } = await alice.json('POST', `/v2/box/${id}/exec`, { command: ['sh', '-c', 'git init -q p && git -C p remote add origin http://forge.invalid/me/p.git'] });

@@ -77,6 +77,12 @@ TEST_F(BaseTest, OpenBeneathNeverLeavesTheDirectory) {
     EXPECT_EQ(open_beneath(dir_.get(), "in/b/file", O_RDONLY).error().code, ELOOP);
 }
 
+TEST_F(BaseTest, OpenBeneathStopsAtWhatIsMountedWhereItIsToldTo) {
+    const UniqueFd root = open_at(AT_FDCWD, "/", O_PATH | O_DIRECTORY).value();
+    EXPECT_TRUE(open_beneath(root.get(), "proc/version", O_PATH).ok());
+    EXPECT_EQ(open_beneath(root.get(), "proc/version", O_PATH, Mounts::kRefused).error().code, EXDEV);
+}
+
 TEST_F(BaseTest, MakeDirsBeneathNeverLeavesTheDirectory) {
     ASSERT_TRUE(make_dirs_beneath(dir_.get(), "/tree/a//b").ok());
     EXPECT_TRUE(exists("tree/a/b"));
