@@ -197,7 +197,8 @@ void Fetcher::Thread::note_ends() {
         std::optional<Error> failure;
         if (const CURLcode code = message->data.result; code != CURLE_OK) {
             const Fetch::Call& call = *under_way.at(message->easy_handle);
-            const std::string why = call.at_private ? "it is at a private address, or one of this host's" : curl_easy_strerror(code);
+            const std::string why =
+                call.at_private ? "it is at a private address, or one of this host's" : curl_easy_strerror(code);
             failure = Error{ErrorKind::kConflict, 0, "calling " + origin_of(call.asked.url) + ": " + why};
         }
         end(message->easy_handle, failure);
