@@ -56,6 +56,7 @@ void add_commands(CLI::App& app, Program& program) {
     add_label_commands(app, program);
     add_env_commands(app, program);
     add_network_command(app, program);
+    add_url_commands(app, program);
     add_event_command(app, program);
     add_top_command(app, program);
     add_usage_command(app, program);

@@ -63,6 +63,7 @@ void add_box_commands(CLI::App& app, Program& program);
 void add_env_commands(CLI::App& app, Program& program);
 void add_git_commands(CLI::App& app, Program& program);
 void add_network_command(CLI::App& app, Program& program);
+void add_url_commands(CLI::App& app, Program& program);
 void add_key_commands(CLI::App& app, Program& program);
 void add_label_commands(CLI::App& app, Program& program);
 void add_runs_commands(CLI::App& app, Program& program);

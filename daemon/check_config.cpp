@@ -7,10 +7,29 @@
 
 namespace hutch::daemon {
 
+namespace {
+
+// Of the port that `listen` names.
+Result<std::shared_ptr<Tls>> load_files(const char* listen, const std::string& address, Tls::File certificate,
+                                        Tls::File key) {
+    if (certificate.path.empty() && key.path.empty()) return std::shared_ptr<Tls>();
+    if (address.empty()) {
+        return invalid(std::string(listen) + ": is required beside " + certificate.option +
+                       ", which is of the TCP port");
+    }
+    return Tls::load(std::move(certificate), std::move(key));
+}
+
+}  // namespace
+
 Result<std::shared_ptr<Tls>> load_certificate(const Config& config) {
-    if (config.tls_certificate.empty() && config.tls_key.empty()) return std::shared_ptr<Tls>();
-    if (config.listen.empty()) return invalid("listen: is required beside tls_certificate, which is of the TCP port");
-    return Tls::load(config.tls_certificate, config.tls_key);
+    return load_files("listen", config.listen, {"tls_certificate", config.tls_certificate},
+                      {"tls_key", config.tls_key});
+}
+
+Result<std::shared_ptr<Tls>> load_preview_certificate(const Config& config) {
+    return load_files("preview_listen", config.preview_listen, {"preview_certificate", config.preview_certificate},
+                      {"preview_key", config.preview_key});
 }
 
 std::vector<std::string> check_files(const Settings& settings) {
@@ -20,6 +39,7 @@ std::vector<std::string> check_files(const Settings& settings) {
         if (!result.ok()) problems.push_back(result.error().message);
     };
     note(load_certificate(config));
+    note(load_preview_certificate(config));
     note(read_key_file(config.api_key_file));
     note(read_model_keys(config));
     if (config.socket_group != Config{}.socket_group && getgrnam(config.socket_group.c_str()) == nullptr) {

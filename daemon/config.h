@@ -35,6 +35,10 @@ struct Config {
     std::string api_key_file;            ///< one key per line, each the host's own customer's
     std::string tls_certificate;         ///< PEM files, of the TCP port; empty for one in clear
     std::string tls_key;
+    std::string preview_listen;                ///< "0.0.0.0:443", or empty for no public URLs
+    std::string preview_domain = "localhost";  ///< public URLs are BOX-PORT of it
+    std::string preview_certificate;           ///< PEM files, of public URLs; empty for those in clear
+    std::string preview_key;
     uint32_t connections_per_address = 1000;  ///< over TCP; 0: without a limit
     uint32_t requests_per_minute = 60'000;    ///< of one customer by API key; 0: without a limit
     uint32_t wrong_keys_per_minute = 60;      ///< from one address; 0: without a limit

@@ -15,18 +15,19 @@ namespace hutch::daemon {
 
 /// What customers share, and each may take only so much of.
 enum class Resource {
-    kBoxes,        ///< those being deleted included
-    kCommands,     ///< under way, terminals and prompts included
-    kMemory,       ///< bytes: the sizes of awake boxes, added up
-    kDisk,         ///< bytes: what boxes have written, and snapshots
-    kSnapshots,    ///< those of deleted boxes included
-    kConnections,  ///< over TCP, with an API key
-    kFollowers,    ///< of events
-    kModelTokens,  ///< of models, through the gateway, today by UTC
+    kBoxes,               ///< those being deleted included
+    kCommands,            ///< under way, terminals and prompts included
+    kMemory,              ///< bytes: the sizes of awake boxes, added up
+    kDisk,                ///< bytes: what boxes have written, and snapshots
+    kSnapshots,           ///< those of deleted boxes included
+    kConnections,         ///< over TCP, with an API key
+    kFollowers,           ///< of events
+    kModelTokens,         ///< of models, through the gateway, today by UTC
+    kPreviewConnections,  ///< of anybody, to ports that its boxes publish
 };
-inline constexpr std::array kAllResources{Resource::kBoxes,     Resource::kCommands,   Resource::kMemory,
-                                          Resource::kDisk,      Resource::kSnapshots,  Resource::kConnections,
-                                          Resource::kFollowers, Resource::kModelTokens};
+inline constexpr std::array kAllResources{Resource::kBoxes,     Resource::kCommands,    Resource::kMemory,
+                                          Resource::kDisk,      Resource::kSnapshots,   Resource::kConnections,
+                                          Resource::kFollowers, Resource::kModelTokens, Resource::kPreviewConnections};
 
 /// As the API and the records call it: "boxes", "memory_bytes".
 const char* name_of(Resource resource);

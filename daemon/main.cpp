@@ -24,6 +24,7 @@
 #include "daemon/host.h"
 #include "daemon/lag_meter.h"
 #include "daemon/log.h"
+#include "daemon/proxy/proxy.h"
 #include "daemon/settings.h"
 #include "daemon/spawn.h"
 #include "daemon/systemd.h"
@@ -84,20 +85,27 @@ void end_within(std::chrono::seconds patience) {
     }).detach();
 }
 
-void reload_certificate(Tls* tls) {
-    if (tls == nullptr) return log_info("SIGHUP: there is no certificate to read anew");
-    const auto renewed = tls->reload();
-    if (renewed.ok()) return log_info("the certificate was read anew");
-    log_error("the certificate stays as it was: {}", renewed.error().message);
+using Certificates = std::vector<std::shared_ptr<Tls>>;
+
+void reload_certificates(const Certificates& certificates) {
+    if (certificates.empty()) log_info("SIGHUP: there is no certificate to read anew");
+    for (const auto& tls : certificates) {
+        const auto renewed = tls->reload();
+        if (renewed.ok()) {
+            log_info("the certificate was read anew");
+        } else {
+            log_error("the certificate stays as it was: {}", renewed.error().message);
+        }
+    }
 }
 
 // Certificates end every few months; connections and boxes need not end with them. Nor does a daemon without one.
-Task<> renew_certificate(std::shared_ptr<Tls> tls) {
+Task<> renew_certificates(Certificates certificates) {
     asio::signal_set signals(co_await asio::this_coro::executor, SIGHUP);
     for (;;) {
         const auto [failed, signal] = co_await signals.async_wait(kAwait);
         if (failed) co_return;
-        reload_certificate(tls.get());
+        reload_certificates(certificates);
     }
 }
 
@@ -109,6 +117,7 @@ Result<void> serve(const Config& config) {
     raise_descriptor_limit();
     decline_oom_killer();
     const std::shared_ptr<Tls> tls = TRY(load_certificate(config));
+    const std::shared_ptr<Tls> preview_tls = TRY(load_preview_certificate(config));
     UniqueFd handed_over = TRY(socket_handed_over());
     const UniqueFd lock = TRY(lock_state(config));
     const UniqueFd name = TRY(lock_name(config));
@@ -158,14 +167,16 @@ Result<void> serve(const Config& config) {
     const auto memory = std::make_shared<MemoryBudget>(config.memory_budget);
     Timings timings;
     PipedWorkers unpackers(loop.get_executor(), kUnpackers, kUnpackersEach);
-    Services services{boxes,  runs,    images,    snapshots, agents, models,  meter,  events,
-                      limits, fetcher, unpackers, config,    lag,    *memory, timings};
+    Previews previews(boxes, meter);
+    Services services{boxes,  runs,    images,    snapshots, agents, models,  meter,   events,
+                      limits, fetcher, unpackers, config,    lag,    *memory, timings, previews};
     Router router;
     add_box_routes(router, services);
     add_log_routes(router, services);
     add_env_routes(router, services);
     add_label_routes(router, services);
     add_network_routes(router, services);
+    add_preview_routes(router, services);
     add_sleep_routes(router, services);
     add_exec_routes(router, services);
     add_run_routes(router, services);
@@ -191,6 +202,15 @@ Result<void> serve(const Config& config) {
     add_key_routes(router, keys, limits);
     const Auth auth = TRY(Auth::load(config.api_key_file, config.socket_group, keys));
     Server server(loop.get_executor(), router, auth, limits, config, memory, decoders, timings);
+    Proxy proxy(boxes, previews, auth, config.preview_domain);
+    if (!config.preview_listen.empty()) {
+        const bool secure = preview_tls != nullptr;
+        const auto serve = [&proxy, secure](Wire wire, std::string address, std::function<void(bool)> on_busy) {
+            return proxy.serve(std::move(wire), {std::move(address), secure}, std::move(on_busy));
+        };
+        TRY(server.listen_beside("preview_listen", config.preview_listen, preview_tls, serve));
+        log_info("public URLs are served at {}{}", config.preview_listen, secure ? ", by TLS" : "");
+    }
     if (handed_over) {
         TRY(server.listen_on(std::move(handed_over)));
         log_info("listening on the socket handed over");
@@ -211,7 +231,9 @@ Result<void> serve(const Config& config) {
         return -1;
     }));
     const auto executor = asio::any_io_executor(loop.get_executor());
-    spawn_lasting(executor, "renewing the certificate", [&tls] { return renew_certificate(tls); });
+    Certificates certificates{tls, preview_tls};
+    std::erase(certificates, nullptr);
+    spawn_lasting(executor, "renewing the certificate", [&] { return renew_certificates(certificates); });
     bool cut_off = false;
     spawn(executor, "shutting down", shut_down(server, snapshots, boxes, events, cut_off),
           [&loop](const Result<void>&) { loop.stop(); });
@@ -226,6 +248,7 @@ Result<void> serve(const Config& config) {
     notify_ready();
     lag.run();
     end_within(kJoinPatience);
+    previews.book();
     meter.stop();
     layers.stop();
     workers.join();  // before what they work on goes

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <limits>
@@ -140,6 +141,15 @@ bool is_network(const std::string& text) {
     return range.ok() && netns::check(network).ok();
 }
 
+bool is_preview_domain(const std::string& text) {
+    constexpr size_t kLongest = 180;  // with BOX-PORT before it, still a name of DNS
+    const auto is_part = [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
+    };
+    return text.size() <= kLongest && std::all_of(text.begin(), text.end(), is_part) && text.front() != '.' &&
+           text.back() != '.' && text.find("..") == std::string::npos;
+}
+
 bool is_log_format(const std::string& text) {
     return text == "auto" || text == "text" || text == "json";
 }
@@ -174,6 +184,22 @@ void add_door(std::vector<Setting>& all, Config& config) {
     all.push_back(number_option("wrong_keys_per_minute", config.wrong_keys_per_minute, 0, kMost,
                                 "Wrong API keys from one address before it is refused; 0, for who stands behind a "
                                 "proxy: no limit"));
+}
+
+void add_previews(std::vector<Setting>& all, Config& config) {
+    all.push_back(text_option("preview_listen", config.preview_listen,
+                              "ADDRESS:PORT of public URLs, by which anybody reaches the ports that boxes publish; "
+                              "without it there are none",
+                              "ADDRESS:PORT, for example 127.0.0.1:8081",
+                              [](const std::string& text) { return parse_endpoint(text).has_value(); }));
+    all.push_back(text_option("preview_domain", config.preview_domain,
+                              "Domain of public URLs, used for nothing else: they are BOX-PORT.DOMAIN, for which a "
+                              "wildcard record of DNS leads here; names below localhost need none",
+                              "a domain in lower case, such as boxes.example.com", is_preview_domain));
+    all.push_back(path_option("preview_certificate", config.preview_certificate,
+                              "PEM file of the certificate of public URLs, for *.DOMAIN, with its chain; read anew on "
+                              "SIGHUP"));
+    all.push_back(path_option("preview_key", config.preview_key, "PEM file of that certificate's key, chmod 600"));
 }
 
 void add_boxes(std::vector<Setting>& all, Config& config) {
@@ -227,6 +253,7 @@ std::vector<Setting> options_of(Config& config) {
     std::vector<Setting> all;
     add_places(all, config);
     add_door(all, config);
+    add_previews(all, config);
     add_boxes(all, config);
     add_others(all, config);
     return all;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "daemon/api/exchange.h"
+#include "daemon/base64.h"
 #include "daemon/store/records.h"
 #include "daemon/wire/json.h"
 
@@ -50,6 +51,5 @@ Json error_json(const Error& error);
 std::string final_event(const char* name, const Json& data);
 
 Result<std::string> decode_base64(const std::string& field, const std::string& text);
-std::string encode_base64(std::string_view bytes);
 
 }  // namespace hutch::daemon

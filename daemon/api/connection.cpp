@@ -7,6 +7,7 @@
 #include "daemon/api/quiet.h"
 #include "daemon/log.h"
 #include "daemon/spawn.h"
+#include "daemon/wire/preview_host.h"
 
 namespace hutch::daemon {
 namespace {
@@ -106,6 +107,12 @@ class SignsOfLife {
     std::shared_ptr<bool> wanted_ = std::make_shared<bool>(true);
 };
 
+// A page that a box serves is of that host: what it asks there must not be answered by us.
+std::optional<Response> other_host(const Request& request, const ConnectionRules& rules) {
+    if (!rules.keyed || !parse_preview_host(request.header("host"), rules.preview_domain)) return {};
+    return refusal(421, "Host: is the public URL of a box; the API is at another address");
+}
+
 Task<Result<std::optional<Response>>> handle(HttpExchange& exchange, const ConnectionRules& rules, Client& client) {
     CO_TRY(exchange.understand());
     const Request& request = exchange.request();
@@ -113,6 +120,7 @@ Task<Result<std::optional<Response>>> handle(HttpExchange& exchange, const Conne
     if (rules.all) co_return co_await rules.all(exchange, {});
     std::optional<SignsOfLife> signs;
     if (wants_signs_of_life(request)) signs.emplace(exchange, co_await asio::this_coro::executor);
+    if (auto refused = other_host(request, rules)) co_return refused;
     if (auto healthy = health(request, rules)) co_return healthy;
     if (auto refused = guesses_too_much(rules, client)) co_return refused;
     CO_TRY_LET(exchange.mutable_request().caller, authorize(request, rules, client));

@@ -22,9 +22,10 @@ struct ConnectionRules {
     Workers& decoders;
     CustomerLimits& limits;
     Timings& timings;
-    const Gate& open;    ///< closed when the daemon is about to end
-    bool keyed = false;  ///< over TCP, where every request carries an API key
-    Handler all = {};    ///< of a door that is not the API's: is given every request, and knows itself who may ask
+    const Gate& open;                 ///< closed when the daemon is about to end
+    bool keyed = false;               ///< over TCP, where every request carries an API key
+    std::string preview_domain = {};  ///< of hosts that are boxes' own: the API does not answer for them
+    Handler all = {};  ///< of a door that is not the API's: is given every request, and knows itself who may ask
     Patience patience = {};
 };
 

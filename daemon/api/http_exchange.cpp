@@ -16,17 +16,11 @@ namespace beast = boost::beast;
 namespace http = beast::http;
 using Clock = std::chrono::steady_clock;
 
-constexpr size_t kFirstPiece = 1024;  // all of most heads: what an idle connection holds
-constexpr size_t kHeadPiece = 4 * 1024;
 constexpr size_t kBodyPiece = 64 * 1024;
 constexpr size_t kMostTogether = 64 * 1024;  // of a body that is copied behind its head, to be sent in one call
 
 Millis since(Clock::time_point begin) {
     return std::chrono::duration_cast<Millis>(Clock::now() - begin);
-}
-
-Refusal too_slow(Millis limit) {
-    return {408, fmt::format("request: its head was not whole after {} seconds", limit.count() / 1000)};
 }
 
 }  // namespace
@@ -42,34 +36,11 @@ HttpExchange::HttpExchange(Wire& wire, beast::flat_buffer& buffer, const Patienc
     parser_.body_limit(boost::none);  // whoever reads the body sets the limit
 }
 
-Task<Result<size_t>> HttpExchange::receive(size_t room, Millis patience) {
-    const auto space = buffer_.prepare(room);
-    CO_TRY_LET(const size_t size, co_await wire_.read_some(space.data(), space.size(), patience));
-    buffer_.commit(size);
-    co_return size;
-}
-
 Task<HttpExchange::Head> HttpExchange::read_head(std::function<void()> begun) {
-    HeadScan scan;
-    auto begin = Clock::now();
-    for (;;) {
-        const auto received = buffer_.data();
-        if (auto refusal = scan.look({static_cast<const char*>(received.data()), received.size()})) {
-            co_return Head{false, std::move(refusal)};
-        }
-        if (scan.size() != 0) break;
-        const bool idle = received.size() == 0;
-        if (!idle) begun();
-        const Millis left = idle ? patience_.idle : std::max(patience_.head - since(begin), Millis::zero());
-        const auto came = co_await receive(idle ? kFirstPiece : kHeadPiece, left);
-        if (!came.ok() && came.error().kind == ErrorKind::kTimeout && !idle) {
-            co_return Head{false, too_slow(patience_.head)};
-        }
-        if (!came.ok() || came.value() == 0) co_return Head{};
-        if (idle) begin = Clock::now();
-    }
+    HeadBytes head = co_await read_head_bytes(wire_, buffer_, patience_, std::move(begun));
+    if (head.refusal || head.size == 0) co_return Head{false, std::move(head.refusal)};
     beast::error_code failed;
-    buffer_.consume(parser_.put(asio::buffer(buffer_.data(), scan.size()), failed));
+    buffer_.consume(parser_.put(asio::buffer(buffer_.data(), head.size), failed));
     if (failed) co_return Head{false, Refusal{400, "request: " + failed.message()}};
     old_ = parser_.get().version() < 11;
     co_return Head{true, std::nullopt};
@@ -91,7 +62,7 @@ Result<void> HttpExchange::understand() {
 Task<Result<void>> HttpExchange::receive_body() {
     if (buffer_.size() + kBodyPiece > buffer_.max_size()) co_return invalid("body: a line of a chunk has no end");
     const auto begin = Clock::now();
-    const auto came = co_await receive(kBodyPiece, pace_.left());
+    const auto came = co_await receive(wire_, buffer_, kBodyPiece, pace_.left());
     left_ = came.ok() ? came.value() == 0 : came.error().kind != ErrorKind::kTimeout;
     if (left_) co_return client_left("left within a body");
     if (came.ok()) pace_.add(since(begin), came.value());
@@ -183,18 +154,10 @@ Task<Result<void>> HttpExchange::end() {
     co_return Result<void>();
 }
 
-// What it sends meanwhile is its next request, kept for then. More of it than is read for a request would hide its end:
-// who sends that much unasked is taken to stay.
 Task<> HttpExchange::client_gone() {
     const auto cancellation = co_await asio::this_coro::cancellation_state;
-    while (buffer_.size() < HeadScan::kMostBytes) {
-        const auto came = co_await receive(kHeadPiece, Wire::kForever);
-        if (cancellation.cancelled() != asio::cancellation_type::none) co_return;
-        left_ = !came.ok() || came.value() == 0;
-        if (left_) co_return;
-    }
-    asio::steady_timer never(wire_.get_executor(), asio::steady_timer::time_point::max());
-    co_await never.async_wait(kAwait);
+    co_await until_gone(wire_, buffer_);
+    if (cancellation.cancelled() == asio::cancellation_type::none) left_ = true;
 }
 
 Task<> HttpExchange::say_working() {

@@ -5,6 +5,7 @@
 #include <boost/beast/http/parser.hpp>
 
 #include "daemon/api/exchange.h"
+#include "daemon/api/head_bytes.h"
 #include "daemon/api/wire.h"
 #include "daemon/event.h"
 #include "daemon/wire/framing.h"
@@ -69,7 +70,6 @@ class HttpExchange final : public Exchange {
         Signal freed;
     };
     [[nodiscard]] std::string head_of(int status, std::map<std::string, std::string> headers) const;
-    Task<Result<size_t>> receive(size_t room, Millis patience);
     Task<Result<void>> receive_body();
     Task<Result<void>> put(std::string bytes);
     Task<> send_in_pieces(Response response);

@@ -14,6 +14,7 @@
 #include "daemon/images/images.h"
 #include "daemon/lag_meter.h"
 #include "daemon/memory_budget.h"
+#include "daemon/preview/previews.h"
 #include "daemon/run/runs.h"
 #include "daemon/snapshots/snapshots.h"
 
@@ -36,6 +37,7 @@ struct Services {
     const LagMeter& lag;
     const MemoryBudget& memory;  ///< of requests
     Timings& timings;
+    Previews& previews;
 };
 
 /// The handler of a route from a function that answers it.
@@ -50,6 +52,7 @@ void add_box_routes(Router& router, Services& services);
 void add_env_routes(Router& router, Services& services);
 void add_label_routes(Router& router, Services& services);
 void add_network_routes(Router& router, Services& services);
+void add_preview_routes(Router& router, Services& services);
 void add_sleep_routes(Router& router, Services& services);
 void add_exec_routes(Router& router, Services& services);
 void add_log_routes(Router& router, Services& services);

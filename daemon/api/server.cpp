@@ -44,17 +44,23 @@ void set_tcp_options(Socket_& socket) {
     }
 }
 
-// Whom a limit is for: of IPv6 the network, since a host has all of its addresses.
-std::string address_of(const Socket_& socket) {
+std::optional<asio::ip::address> peer_of(const Socket_& socket) {
     boost::system::error_code failed;
     const auto peer = socket.remote_endpoint(failed);
     asio::ip::tcp::endpoint endpoint;
-    if (failed || peer.size() > endpoint.capacity()) return "";
+    if (failed || peer.size() > endpoint.capacity()) return std::nullopt;
     memcpy(endpoint.data(), peer.data(), peer.size());
-    auto address = endpoint.address();
-    if (address.is_v4()) return address.to_string();
-    if (address.to_v6().is_v4_mapped()) return make_address_v4(asio::ip::v4_mapped, address.to_v6()).to_string();
-    auto bytes = address.to_v6().to_bytes();
+    const auto address = endpoint.address();
+    if (address.is_v4() || !address.to_v6().is_v4_mapped()) return address;
+    return make_address_v4(asio::ip::v4_mapped, address.to_v6());
+}
+
+// Whom a limit is for: of IPv6 the network, since a host has all of its addresses.
+std::string address_of(const Socket_& socket) {
+    const auto address = peer_of(socket);
+    if (!address) return "";
+    if (address->is_v4()) return address->to_string();
+    auto bytes = address->to_v6().to_bytes();
     std::fill(bytes.begin() + 8, bytes.end(), 0);
     return asio::ip::address_v6(bytes).to_string();
 }
@@ -87,9 +93,10 @@ struct Listener {
     Handler all{};
     void (*close_door)(int) = refuse_newcomers;
     bool keeps_queue = false;  ///< the next daemon accepts who waits there
+    Server::Serve serve{};
     size_t connected = 0;
 
-    [[nodiscard]] bool tcp() const { return keyed || all; }
+    [[nodiscard]] bool tcp() const { return keyed || all || serve; }
     /// Of one address. At a door without keys, however many take all that they can, the next one finds it open.
     [[nodiscard]] size_t most_apart() const {
         if (!all) return most_per_address;
@@ -123,6 +130,7 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
           auth(its_auth),
           limits(its_limits),
           max_per_address(config.connections_per_address),
+          preview_domain(config.preview_domain),
           rate(config.requests_per_minute),
           wrong_keys(config.wrong_keys_per_minute),
           memory(std::move(its_memory)),
@@ -137,6 +145,7 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
     CustomerLimits& limits;
     const size_t max_connections = connection_limit();
     const size_t max_per_address;  ///< over TCP; 0: without a limit
+    const std::string preview_domain;
     std::map<std::string, size_t> per_address;
     Rate rate;
     Rate wrong_keys;
@@ -256,14 +265,21 @@ Task<> Server::State::serve(std::unique_ptr<Guest> guest, Socket_ socket) {
                                 .timings = server.timings,
                                 .open = server.requests,
                                 .keyed = listener.keyed,
+                                .preview_domain = server.preview_domain,
                                 .all = listener.all};
-    Client client{listener.tcp() ? Result<Caller>(Caller{}) : server.auth.by_peer(guest->fd), guest->address};
     const auto context = listener.tls ? listener.tls->context() : nullptr;
     const auto note = [&guest](Stage stage) {
         guest->stage = stage;
         if (stage == Stage::kIdle) guest->awaited.reset();
         if (stage != Stage::kIdle && !guest->awaited) guest->awaited.emplace(guest->server->requests.enter());
     };
+    if (listener.serve) {
+        const auto peer = peer_of(socket);
+        const auto on_busy = [&note](bool busy) { note(busy ? Stage::kBusy : Stage::kIdle); };
+        co_await listener.serve(Wire(std::move(socket), context), peer ? peer->to_string() : "", on_busy);
+        co_return;
+    }
+    Client client{listener.tcp() ? Result<Caller>(Caller{}) : server.auth.by_peer(guest->fd), guest->address};
     co_await serve_connection(Wire(std::move(socket), context), rules, std::move(client), note);
 }
 
@@ -308,25 +324,42 @@ Result<void> Server::listen_on(UniqueFd socket) {
     return {};
 }
 
-Result<void> Server::listen_tcp(const std::string& address, std::shared_ptr<Tls> tls) {
-    if (!state_->auth.has_keys()) log_warning("no API key exists yet: make one with `hutch key add NAME`");
+static Result<std::shared_ptr<asio::ip::tcp::acceptor>> open_port(const asio::any_io_executor& executor,
+                                                                  const std::string& option,
+                                                                  const std::string& address) {
     const auto parsed = parse_endpoint(address);
     boost::system::error_code failed;
     const auto ip = asio::ip::make_address(parsed ? parsed->address : "", failed);
-    if (failed) return invalid("listen: must be ADDRESS:PORT, for example 127.0.0.1:8080");
+    if (failed) return invalid(option + ": must be ADDRESS:PORT, for example 127.0.0.1:8080");
     using Tcp = asio::ip::tcp;
-    auto acceptor = std::make_shared<Tcp::acceptor>(state_->executor);
+    auto acceptor = std::make_shared<Tcp::acceptor>(executor);
     const Tcp::endpoint endpoint(ip, parsed->port);
     acceptor->open(endpoint.protocol(), failed);
     if (!failed) acceptor->set_option(Tcp::acceptor::reuse_address(true), failed);
     if (!failed) acceptor->bind(endpoint, failed);
     if (!failed) acceptor->listen(1024, failed);
     if (failed) return errno_error("listening on " + address, failed.value());
+    return acceptor;
+}
+
+Result<void> Server::listen_tcp(const std::string& address, std::shared_ptr<Tls> tls) {
+    if (!state_->auth.has_keys()) log_warning("no API key exists yet: make one with `hutch key add NAME`");
+    auto acceptor = TRY(open_port(state_->executor, "listen", address));
     // The operator's socket keeps half of the room.
     state_->start(std::move(acceptor), {.keyed = true,
                                         .most = state_->max_connections / 2,
                                         .most_per_address = state_->max_per_address,
                                         .tls = std::move(tls)});
+    return {};
+}
+
+Result<void> Server::listen_beside(const std::string& option, const std::string& address, std::shared_ptr<Tls> tls,
+                                   Serve serve) {
+    auto acceptor = TRY(open_port(state_->executor, option, address));
+    state_->start(std::move(acceptor), {.most = state_->max_connections / 4,
+                                        .most_per_address = state_->max_per_address,
+                                        .tls = std::move(tls),
+                                        .serve = std::move(serve)});
     return {};
 }
 

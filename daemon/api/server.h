@@ -8,6 +8,7 @@
 #include "daemon/api/calls.h"
 #include "daemon/api/router.h"
 #include "daemon/api/tls.h"
+#include "daemon/api/wire.h"
 #include "daemon/config.h"
 #include "daemon/customer_limits.h"
 #include "daemon/event.h"
@@ -31,6 +32,11 @@ class Server {
     Result<void> listen_on(UniqueFd socket);
     /// "127.0.0.1:8080". Every request there needs an API key. `tls`: null for a port in clear.
     Result<void> listen_tcp(const std::string& address, std::shared_ptr<Tls> tls);
+    /// The same port for another door than the API's, each of whose connections goes to `serve`, with the address of
+    /// its client. `on_busy` brackets what an end of the daemon waits for.
+    using Serve = std::function<Task<>(Wire wire, std::string address, std::function<void(bool)> on_busy)>;
+    Result<void> listen_beside(const std::string& option, const std::string& address, std::shared_ptr<Tls> tls,
+                               Serve serve);
     /// A listening TCP socket of another door, each of whose requests goes to `all`, which knows who may ask.
     Result<void> listen_apart(UniqueFd socket, Handler all);
     /// Accepts who has connected by now, and nobody else. What has been sent is answered, each connection's last answer

@@ -26,25 +26,25 @@ Result<std::shared_ptr<ssl::context>> make_context() {
 
 }  // namespace
 
-Result<std::shared_ptr<Tls>> Tls::load(const std::string& certificate, const std::string& key) {
-    if (certificate.empty()) return invalid("tls_certificate: is required beside tls_key");
-    if (key.empty()) return invalid("tls_key: is required beside tls_certificate");
-    const std::shared_ptr<Tls> tls(new Tls(certificate, key));
+Result<std::shared_ptr<Tls>> Tls::load(File certificate, File key) {
+    if (certificate.path.empty()) return invalid(certificate.option + ": is required beside " + key.option);
+    if (key.path.empty()) return invalid(key.option + ": is required beside " + certificate.option);
+    const std::shared_ptr<Tls> tls(new Tls(std::move(certificate), std::move(key)));
     TRY(tls->reload());
     return tls;
 }
 
 Result<void> Tls::reload() {
     auto context = TRY(make_context());
-    const std::string chain = TRY_IN("tls_certificate", read_trusted(certificate_, kOthersMayWrite));
+    const std::string chain = TRY_IN(certificate_.option, read_trusted(certificate_.path, kOthersMayWrite));
     error_code failed;
     context->use_certificate_chain(boost::asio::buffer(chain), failed);
-    if (failed) return invalid("tls_certificate: " + certificate_ + " holds no certificate as PEM");
-    const std::string key = TRY_IN("tls_key", read_trusted(key_, kEverybodyMayLook));
+    if (failed) return invalid(certificate_.option + ": " + certificate_.path + " holds no certificate as PEM");
+    const std::string key = TRY_IN(key_.option, read_trusted(key_.path, kEverybodyMayLook));
     context->use_private_key(boost::asio::buffer(key), ssl::context::pem, failed);
     if (failed) {
-        return invalid("tls_key: " + key_ + " holds no key, as PEM and without a password, of the certificate in " +
-                       certificate_);
+        return invalid(key_.option + ": " + key_.path + " holds no key, as PEM and without a password, of the " +
+                       "certificate in " + certificate_.path);
     }
     context_ = std::move(context);
     return {};

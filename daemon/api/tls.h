@@ -11,11 +11,16 @@ class context;
 
 namespace hutch::daemon {
 
-/// The certificate that the TCP port shows, and its key, from two PEM files. TLS 1.2 and later.
+/// The certificate that a TCP port shows, and its key, from two PEM files. TLS 1.2 and later.
 class Tls {
   public:
+    /// A file, and the option that names it.
+    struct File {
+        std::string option;
+        std::string path;
+    };
     /// kInvalid, naming the option, for what is no certificate, or a key that is not its own or open to everybody.
-    static Result<std::shared_ptr<Tls>> load(const std::string& certificate, const std::string& key);
+    static Result<std::shared_ptr<Tls>> load(File certificate, File key);
 
     /// Reads both files anew, for the connections to come. After an error all is as it was.
     Result<void> reload();
@@ -23,9 +28,9 @@ class Tls {
     [[nodiscard]] std::shared_ptr<boost::asio::ssl::context> context() const { return context_; }
 
   private:
-    Tls(std::string certificate, std::string key) : certificate_(std::move(certificate)), key_(std::move(key)) {}
-    std::string certificate_;
-    std::string key_;
+    Tls(File certificate, File key) : certificate_(std::move(certificate)), key_(std::move(key)) {}
+    File certificate_;
+    File key_;
     std::shared_ptr<boost::asio::ssl::context> context_;
 };
 

@@ -14,39 +14,49 @@ using boost::system::error_code;
 
 struct Wire::State : std::enable_shared_from_this<Wire::State> {
     State(Socket its_socket, std::shared_ptr<ssl::context> its_tls)
-        : socket(std::move(its_socket)), context(std::move(its_tls)), alarm(socket.get_executor()) {
+        : socket(std::move(its_socket)),
+          context(std::move(its_tls)),
+          reading(socket.get_executor()),
+          writing(socket.get_executor()) {
         if (context) tls.emplace(socket, *context);
     }
 
     Socket socket;
     std::shared_ptr<ssl::context> context;  ///< of this connection, whatever certificate the next ones get
     std::optional<ssl::stream<Socket&>> tls;
-    asio::steady_timer alarm;
-    uint64_t turn = 0;  ///< of the alarm: one that rang while its wait came to an end must not end the next
-    bool late = false;
+    /// Of waits in one direction.
+    struct Deadline {
+        explicit Deadline(const asio::any_io_executor& executor) : alarm(executor) {}
+        asio::steady_timer alarm;
+        uint64_t turn = 0;  ///< of the alarm: one that rang while its wait came to an end must not end the next
+        bool late = false;
+    };
+    Deadline reading, writing;
 
-    /// One wait with a deadline at a time. One without may go on beside it, and ends with it if it is late.
-    auto arm(Millis patience) {
+    /// One wait with a deadline at a time in each direction. What goes on in the other ends with it if it is late.
+    auto arm(Deadline State::*deadline, Millis patience) {
         const bool armed = patience != kForever;
+        Deadline& its = this->*deadline;
         if (armed) {
-            late = false;
-            alarm.expires_after(patience);
-            alarm.async_wait([self = shared_from_this(), mine = ++turn](const error_code& failed) {
-                if (failed || mine != self->turn) return;
-                self->late = true;
+            its.late = false;
+            its.alarm.expires_after(patience);
+            its.alarm.async_wait([self = shared_from_this(), deadline, mine = ++its.turn](const error_code& failed) {
+                Deadline& rung = (*self).*deadline;
+                if (failed || mine != rung.turn) return;
+                rung.late = true;
                 error_code ignored;
                 self->socket.cancel(ignored);
             });
         }
-        return Undo([this, armed] {
+        return Undo([&its, armed] {
             if (!armed) return;
-            ++turn;
-            alarm.cancel();
+            ++its.turn;
+            its.alarm.cancel();
         });
     }
 
-    [[nodiscard]] Error failure(const error_code& code) const {
-        if (late) return {ErrorKind::kTimeout, ETIMEDOUT, "client: too slow"};
+    [[nodiscard]] static Error failure(const Deadline& deadline, const error_code& code) {
+        if (deadline.late) return {ErrorKind::kTimeout, ETIMEDOUT, "client: too slow"};
         return {ErrorKind::kSystem, ECONNRESET, "client: " + code.message()};
     }
 };
@@ -61,15 +71,15 @@ Wire::executor_type Wire::get_executor() {
 Task<Result<void>> Wire::shake_hands(Millis patience) {
     const auto state = state_;
     if (!state->tls) co_return Result<void>();
-    const auto deadline = state->arm(patience);
+    const auto deadline = state->arm(&State::reading, patience);
     const auto [failed] = co_await state->tls->async_handshake(ssl::stream_base::server, kAwait);
-    if (failed) co_return state->failure(failed);
+    if (failed) co_return State::failure(state->reading, failed);
     co_return Result<void>();
 }
 
 Task<Result<size_t>> Wire::read_some(void* into, size_t room, Millis patience) {
     const auto state = state_;
-    const auto deadline = state->arm(patience);
+    const auto deadline = state->arm(&State::reading, patience);
     error_code failed;
     size_t size = 0;
     if (state->tls) {
@@ -79,14 +89,14 @@ Task<Result<size_t>> Wire::read_some(void* into, size_t room, Millis patience) {
     }
     // Who ends TLS without saying so has ended: lengths and last chunks tell whether something is missing.
     if (failed == asio::error::eof || failed == ssl::error::stream_truncated) co_return size_t{0};
-    if (failed) co_return state->failure(failed);
+    if (failed) co_return State::failure(state->reading, failed);
     co_return size;
 }
 
 Task<Result<void>> Wire::write(std::string_view data, Millis patience) {
     const auto state = state_;
     while (!data.empty()) {
-        const auto deadline = state->arm(patience);
+        const auto deadline = state->arm(&State::writing, patience);
         error_code failed;
         size_t size = 0;
         if (state->tls) {
@@ -94,7 +104,7 @@ Task<Result<void>> Wire::write(std::string_view data, Millis patience) {
         } else {
             std::tie(failed, size) = co_await state->socket.async_write_some(asio::buffer(data), kAwait);
         }
-        if (failed) co_return state->failure(failed);
+        if (failed) co_return State::failure(state->writing, failed);
         data.remove_prefix(size);
     }
     co_return Result<void>();
@@ -102,12 +112,12 @@ Task<Result<void>> Wire::write(std::string_view data, Millis patience) {
 
 Task<> Wire::say_farewell(Millis patience) {
     const auto state = state_;
-    const auto deadline = state->arm(patience);
+    const auto deadline = state->arm(&State::reading, patience);
     error_code ignored;
     if (state->tls) co_await state->tls->async_shutdown(kAwait);
     state->socket.shutdown(asio::socket_base::shutdown_send, ignored);
     std::string dropped(4096, '\0');
-    while (!state->late) {
+    while (!state->reading.late) {
         const auto [failed, size] = co_await state->socket.async_read_some(asio::buffer(dropped), kAwait);
         if (failed) co_return;
     }

@@ -177,6 +177,12 @@ ALTER TABLE snapshots ADD COLUMN nesting INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE runs ADD COLUMN signal INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE runs ADD COLUMN oom_kills INTEGER NOT NULL DEFAULT 0;
 )sql",
+    R"sql(
+CREATE TABLE previews (
+    box TEXT NOT NULL REFERENCES boxes (id) ON DELETE CASCADE, port INTEGER NOT NULL, id TEXT NOT NULL,
+    created_at INTEGER NOT NULL, token_hash TEXT NOT NULL, basic_hash TEXT NOT NULL, PRIMARY KEY (box, port))
+    STRICT, WITHOUT ROWID;
+)sql",
 };
 
 Result<std::optional<std::string>> meta(Database& database, const char* key) {

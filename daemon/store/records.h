@@ -223,6 +223,16 @@ struct LayerRecord {
     bool of_image = false;         ///< whoever stands on it does not pay for it
 };
 
+/// A port of a box that is published: its public URL, and who may use that.
+struct PreviewRecord {
+    std::string box;
+    uint16_t port = 0;
+    std::string id;
+    int64_t created_at = 0;
+    std::string token_hash{};  ///< of the bearer token, of which only this is kept; empty: none opens it
+    std::string basic_hash{};  ///< of "user:password" in base64, as it is sent; empty: none opens it
+};
+
 struct LogRecord {
     int64_t timestamp = 0;
     std::string level;   ///< info, warn, error
@@ -325,6 +335,12 @@ class Records {
     Result<void> add_grant(const ModelGrantRecord& grant);  ///< goes with its prompt
     Result<void> drop_grant(const std::string& run);
     Result<std::vector<ModelGrantRecord>> grants();
+
+    // preview_records.cpp
+    Result<void> put_preview(const PreviewRecord& preview);  ///< inserts or replaces; goes with its box
+    Result<void> drop_preview(const std::string& box, uint16_t port);
+    Result<std::vector<PreviewRecord>> previews(const std::string& box);  ///< by port
+    Result<std::optional<PreviewRecord>> preview(const std::string& box, uint16_t port);
 
     // layer_records.cpp
     Result<void> put_layer(const LayerRecord& layer);  ///< inserts or replaces

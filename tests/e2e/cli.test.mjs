@@ -756,6 +756,8 @@ const kCompletes = {
   'hutch create --snapshot c': ['clean'],
   'hutch help image im': ['import'],
   'hutch network web deny': ['deny-all'],
+  'hutch url we': ['web'],
+  'hutch url rm we': ['web'],
 };
 const have = (program) => process.env.PATH.split(':').some((directory) => fs.existsSync(path.join(directory, program)));
 

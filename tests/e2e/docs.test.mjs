@@ -11,6 +11,7 @@ import path from 'node:path';
 import { after } from 'node:test';
 import { Box } from './lib/box.mjs';
 import { gitImage } from './lib/git-image.mjs';
+import { freePort } from './lib/preview.mjs';
 import { leakless, needs, suite } from './lib/suite.mjs';
 
 needs('curl', 'git');
@@ -27,8 +28,9 @@ after(() => {
   forge.close();
   forge.closeAllConnections();
 });
+const previewPort = await freePort();
 const archive = gitImage(directory, { node: true });
-const daemon = suite({ import: { debian: archive }, args: ['--github_api_url', `http://127.0.0.1:${forge.address().port}`] });
+const daemon = suite({ import: { debian: archive }, args: ['--preview_listen', `127.0.0.1:${previewPort}`, '--github_api_url', `http://127.0.0.1:${forge.address().port}`] });
 daemon.args[daemon.args.indexOf('--default_image') + 1] = 'debian'; // that has git and node
 const doc = (name) => fileOf(`../../docs/${name}`);
 const fileOf = (name) => new URL(name, import.meta.url).pathname;
@@ -94,7 +96,7 @@ const shortened = (value) => {
 const kHere = 'git config --global url./workspace/home/.insteadOf https://github.com/';
 const demo = async () => new Box(daemon, await daemon.json('GET', '/v2/box/demo'));
 // Neither a key, though it is of a daemon that is gone, nor what only the tests' host has.
-const ofNoHost = (value) => JSON.parse(JSON.stringify(value).replaceAll(daemon.state, '/var/lib/hutch').replace(/hutch_\w{52}/g, 'hutch_...').replaceAll(os.release(), '6.18.0'));
+const ofNoHost = (value) => JSON.parse(JSON.stringify(value).replaceAll(daemon.state, '/var/lib/hutch').replace(/(hutch|preview)_\w{52}/g, '$1_...').replaceAll(`localhost:${previewPort}`, 'localhost:8081').replaceAll(os.release(), '6.18.0'));
 
 async function makeReady() {
   await (await demo()).sh(`${kHere}

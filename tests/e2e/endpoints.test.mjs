@@ -8,6 +8,7 @@ import { once } from 'node:events';
 import { after, test } from 'node:test';
 import { ofBoxes, others } from './lib/endpoints.mjs';
 import { gitImage } from './lib/git-image.mjs';
+import { freePort } from './lib/preview.mjs';
 import { leakless, needs, suite } from './lib/suite.mjs';
 
 needs('git', 'ldd');
@@ -18,7 +19,7 @@ const forge = http.createServer((_, response) => response.writeHead(201, { conne
 forge.listen(0, '127.0.0.1');
 await once(forge, 'listening');
 const daemon = suite({ tcp: true, import: { git: gitImage(directory) },
-  args: ['--github_url', 'http://forge.invalid', '--github_api_url', `http://127.0.0.1:${forge.address().port}`] });
+  args: ['--preview_listen', `127.0.0.1:${await freePort()}`, '--github_url', 'http://forge.invalid', '--github_api_url', `http://127.0.0.1:${forge.address().port}`] });
 
 let key;
 const stranger = async () => ({ 'x-box-api-key': await (key ??= daemon.json('POST', '/v2/keys', { name: 'stranger' }, 201).then((made) => made.key)), connection: 'close' });

@@ -1,14 +1,19 @@
-// A request's head: in pieces it is what it is at once, and what is taken has one reading.
+// A request's head: in pieces it is what it is at once, and what is taken has one reading. So has a host of a public URL.
 
 #include <algorithm>
 
 #include "daemon/wire/framing.h"
+#include "daemon/wire/preview_host.h"
 #include "tests/fuzz/pieces.h"
 
 using hutch::daemon::HeadScan;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const Arrival arrival(data, size);
+    if (const auto host = hutch::daemon::parse_preview_host(arrival.rest, "x.y")) {
+        const auto again = hutch::daemon::parse_preview_host(hutch::daemon::preview_host(*host, "x.y"), "x.y");
+        must(again && again->box == host->box && again->port == host->port && host->port != 0);
+    }
     HeadScan at_once;
     const auto refusal = at_once.look(arrival.rest);
     HeadScan by_pieces;

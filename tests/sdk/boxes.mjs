@@ -347,8 +347,6 @@ calls('what is not built yet says so', async () => {
   const unbuilt = [
     () => box.schedule.agent({ cron: '* * * * *', prompt: 'x' }), () => box.schedule.exec({ cron: '* * * * *', command: ['true'] }), () => box.schedule.list(), () => box.schedule.get('s'),
     () => box.schedule.pause('s'), () => box.schedule.resume('s'), () => box.schedule.delete('s'),
-    () => box.getPreviewUrl(80), () => box.listPreviews(), () => box.deletePreview(80),
-    () => box.getPublicURL(80), () => box.listPublicURLs(), () => box.deletePublicURL(80),
   ];
   for (const call of unbuilt) await refuses(501, /^(GET|POST|PUT|DELETE) \/v2\/box\S*: .*no such call yet$/, call);
 });

@@ -7,6 +7,7 @@ import { pathToFileURL } from 'node:url';
 import { Contract } from './contract.mjs';
 import { Methods } from './methods.mjs';
 import { gitImage } from '../e2e/lib/git-image.mjs';
+import { freePort } from '../e2e/lib/preview.mjs';
 import { leakless, needs, suite } from '../e2e/lib/suite.mjs';
 import { disconnect, install } from './install.mjs';
 
@@ -32,7 +33,8 @@ globalThis.fetch = async (input, options = {}) => {
 
 const directory = fs.mkdtempSync('/var/tmp/hutch-sdk-');
 after(() => fs.rmSync(directory, { recursive: true }));
-export const daemon = suite({ tcp: true, import: { git: gitImage(directory, { node: true }) } });
+export const previewPort = await freePort();
+export const daemon = suite({ tcp: true, args: ['--preview_listen', `127.0.0.1:${previewPort}`], import: { git: gitImage(directory, { node: true }) } });
 
 /// A test of calls by the client, after which the host must hold what it held before it.
 export function calls(name, run) {

@@ -4,5 +4,6 @@ import './agent.mjs';
 import './boxes.mjs';
 import './files.mjs';
 import './git.mjs';
+import './previews.mjs';
 import './openapi.mjs';
 import './table.mjs';

@@ -111,6 +111,10 @@ const badCreate = (body = {}) => [
   ['skills', { body: { ...body, skills: ['acme'] } }],
 ];
 
+const withPreview = async (box) => {
+  const { port } = await box.daemon.json('POST', `${box.path}/preview`, { port: 3000 }, 201);
+  return { port };
+};
 const unbuilt = { gone: 501 };
 const bad64 = { body: { path: 'f', content: '!', encoding: 'base64' } };
 
@@ -122,6 +126,10 @@ export const ofBoxes = {
   'POST /v2/box/{id}/config/labels': { body: { label: 'blue' }, says: /blue/, bad: [['label', { body: {} }], ['label', { body: { label: 'a b' } }], ['label', { body: { label: 5 } }]] },
   'DELETE /v2/box/{id}/config/labels': { make: { labels: ['blue', 'red'] }, body: { labels: ['blue', 'red'] }, says: /\[\]/, bad: [['label', { body: {} }], ['labels', { body: { labels: 'red' } }]] },
   'DELETE /v2/box/{id}/config/labels/{label}': { make: { labels: ['blue'] }, prepare: () => ({ label: 'blue' }) },
+  'POST /v2/box/{id}/preview': { body: { port: 3000 }, says: /-3000\.localhost/, paused: wakes, bad: [['port', { body: {} }], ['port', { body: { port: 0 } }], ['port', { body: { port: 65_536 } }], ['port', { body: { port: '3000' } }],
+    ['bearer_token', { body: { port: 3000, bearer_token: 'yes' } }], ['basic_auth', { body: { port: 3000, basic_auth: 1 } }]] },
+  'GET /v2/box/{id}/preview': { prepare: withPreview, says: /"port":3000/ },
+  'DELETE /v2/box/{id}/preview/{port}': { prepare: withPreview, bad: [['port', { path: { port: 'x' } }], ['port', { path: { port: 70_000 } }]] },
   'PUT /v2/box/{id}/config/network-policy': { body: { mode: 'deny-all' }, says: /deny-all/, bad: [['mode', { body: {} }], ['mode', { body: { mode: 'custom' } }], ['allowed_cidrs', { body: { mode: 'custom', allowed_cidrs: ['300.0.0.0/8'] } }],
     ['denied_cidrs', { body: { mode: 'custom', denied_cidrs: ['fe80::/64'] } }]] },
   'PUT /v2/box/{id}/config/model': { make: agent, body: { model: 'other' }, says: /"model":"other"/, bad: [['model', { body: {} }], ['model', { body: { model: kLong } }]] },
@@ -196,9 +204,6 @@ export const ofBoxes = {
   'DELETE /v2/box/{id}/schedules/{schedule}': unbuilt,
   'POST /v2/box/{id}/schedules/{schedule}/pause': unbuilt,
   'POST /v2/box/{id}/schedules/{schedule}/resume': unbuilt,
-  'POST /v2/box/{id}/preview': unbuilt,
-  'GET /v2/box/{id}/preview': unbuilt,
-  'DELETE /v2/box/{id}/preview/{port}': unbuilt,
   'GET /v2/box/{id}/exec-session': unbuilt,
   ...Object.fromEntries(['{call}', '{call}/{part}'].flatMap((rest) => ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'].map((method) => [`${method} /v2/box/{id}/browser/${rest}`, unbuilt]))),
 };

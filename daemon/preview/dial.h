@@ -1,0 +1,38 @@
+#pragma once
+
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <map>
+#include <memory>
+
+#include "daemon/box/manager.h"
+
+namespace hutch::daemon {
+
+/// Connections to ports inside boxes. A socket belongs to the network namespace it was made in, wherever it is used
+/// (network_namespaces(7)): these are made inside the box's, so that they reach what listens on its loopback addresses,
+/// no rule of either firewall is opened for them, and they reach nothing else. Event loop thread only.
+class Dialer {
+  public:
+    using Socket = asio::generic::stream_protocol::socket;
+    static constexpr size_t kMostWaiting = 64;  ///< of one box
+
+    explicit Dialer(Manager& boxes) : boxes_(boxes) {}
+
+    /// Wakes the box, and waits until something listens on the port of 127.0.0.1, or of the box's own address. kTimeout
+    /// when nothing has until `deadline`; kLimit when too many wait for ports of the box already. May be cancelled.
+    Task<Result<Socket>> dial(std::shared_ptr<Box> box, uint16_t port, Moment deadline);
+    /// Sees to it that the box is awake, as Manager::wake, which must not be cancelled; this may be.
+    Task<Result<void>> wake(std::shared_ptr<Box> box);
+
+  private:
+    Task<Result<UniqueFd>> connect_inside(const Box& box, uint16_t port);
+    Result<Socket> take_over(UniqueFd connection);
+
+    Manager& boxes_;
+    Workers threads_{2};  ///< not those of boxes' making, behind which a request would wait
+    /// How many wait, by the id of their box. Theirs too: a coroutine that is never resumed is destroyed with the event
+    /// loop, which may be after this.
+    std::shared_ptr<std::map<std::string, size_t>> waiting_ = std::make_shared<std::map<std::string, size_t>>();
+};
+
+}  // namespace hutch::daemon

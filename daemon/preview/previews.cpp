@@ -1,0 +1,174 @@
+#include "daemon/preview/previews.h"
+
+#include <fmt/format.h>
+#include <openssl/crypto.h>
+
+#include <algorithm>
+
+#include "base/ids.h"
+#include "base/text.h"
+#include "daemon/base64.h"
+#include "daemon/clock.h"
+#include "daemon/log.h"
+#include "daemon/secret.h"
+#include "daemon/wire/preview_host.h"
+
+namespace hutch::daemon {
+namespace {
+
+constexpr const char* kUser = "box";
+constexpr int64_t kBookedAtATime = 64 << 20;  // bytes: what a kill of the daemon may lose of a box's traffic
+
+Error unpublished(const Box& box, uint16_t port) {
+    return {ErrorKind::kNotFound, 0, fmt::format("port {} of box {} has no public URL", port, box.record.id)};
+}
+
+bool is_kept_as(const std::string& hash, std::string_view secret) {
+    if (hash.empty()) return false;
+    const std::string other = secret_hash(std::string(secret));
+    return hash.size() == other.size() && CRYPTO_memcmp(hash.data(), other.data(), hash.size()) == 0;
+}
+
+}  // namespace
+
+Previews::Previews(Manager& boxes, Meter& meter) : boxes_(boxes), meter_(meter) {}
+
+Result<void> Previews::check_served() const {
+    if (!boxes_.mechanisms().config.preview_listen.empty()) return {};
+    return Error{ErrorKind::kUnsupported, 0,
+                 "preview: this host has no public URLs; its operator sets preview_listen (and preview_domain) in the "
+                 "configuration of hutchd"};
+}
+
+Task<Result<Previews::Made>> Previews::publish(std::shared_ptr<Box> box, Wish wish) {
+    Records& records = boxes_.records();
+    CO_TRY(boxes_.find_of_any(box->record.id));  // it may have been deleted since it was woken
+    CO_TRY_LET(const auto old, records.previews(box->record.id));
+    const auto same = std::find_if(old.begin(), old.end(), [&](const auto& one) { return one.port == wish.port; });
+    if (same == old.end() && old.size() >= kMostOfBox) {
+        co_return Error{ErrorKind::kLimit, 0, fmt::format("preview: a box has at most {}; delete some", kMostOfBox)};
+    }
+    PreviewRecord preview{.box = box->record.id, .port = wish.port, .id = random_id(), .created_at = unix_now()};
+    Made made{.url = url_of(preview), .token = {}, .user = {}, .password = {}};
+    if (wish.token) {
+        made.token = new_secret("preview_");
+        preview.token_hash = secret_hash(made.token);
+    }
+    if (wish.basic) {
+        made.user = kUser;
+        made.password = new_secret("");
+        preview.basic_hash = secret_hash(encode_base64(made.user + ':' + made.password));
+    }
+    const std::string replaced = same == old.end() ? "" : same->id;
+    CO_TRY(co_await records.durably([&] { return records.put_preview(preview); }, [&] { cut(replaced); }));
+    boxes_.note(*box, "info", fmt::format("port {} is published", wish.port));
+    co_return made;
+}
+
+Task<Result<void>> Previews::withdraw(std::shared_ptr<Box> box, uint16_t port) {
+    Records& records = boxes_.records();
+    CO_TRY_LET(const auto preview, records.preview(box->record.id, port));
+    if (!preview) co_return unpublished(*box, port);
+    CO_TRY(
+        co_await records.durably([&] { return records.drop_preview(preview->box, port); }, [&] { cut(preview->id); }));
+    boxes_.note(*box, "info", fmt::format("port {} is not published any more", port));
+    co_return Result<void>();
+}
+
+Result<std::vector<PreviewRecord>> Previews::list(const Box& box) const {
+    return boxes_.records().previews(box.record.id);
+}
+
+std::string Previews::url_of(const PreviewRecord& preview) const {
+    const Config& config = boxes_.mechanisms().config;
+    const bool tls = !config.preview_certificate.empty();
+    std::string url = tls ? "https://" : "http://";
+    url += preview_host({preview.box, preview.port}, config.preview_domain);
+    const auto endpoint = parse_endpoint(config.preview_listen);
+    constexpr uint16_t kHttp = 80;
+    constexpr uint16_t kHttps = 443;
+    if (endpoint && endpoint->port != (tls ? kHttps : kHttp)) url += ':' + std::to_string(endpoint->port);
+    return url;
+}
+
+Result<Previews::Found> Previews::find(const std::string& box, uint16_t port) const {
+    const Error nothing{ErrorKind::kNotFound, 0,
+                        "There is nothing here: the box has been deleted, or this port of it is not published."};
+    auto found = boxes_.find_of_any(box);
+    if (!found.ok() || found.value()->record.phase == Phase::kDeleting) return nothing;
+    auto preview = TRY(boxes_.records().preview(box, port));
+    if (!preview) return nothing;
+    return Found{std::move(found).value(), *std::move(preview)};
+}
+
+Result<std::unique_ptr<Previews::Visit>> Previews::enter(const Found& found, std::function<void()> cut) {
+    const BoxRecord& box = found.box->record;
+    if (visits_->count(box.id) >= kMostConnectionsOfBox) {
+        return Error{
+            ErrorKind::kConflict, 0,
+            fmt::format("This box has {} connections, which is all that one may have.", kMostConnectionsOfBox)};
+    }
+    auto place = boxes_.limits().take(box.customer, Resource::kPreviewConnections);
+    if (!place.ok()) {
+        return Error{ErrorKind::kLimit, 0,
+                     "preview_connections: the owner of this box has as many connections to public URLs as it may."};
+    }
+    return std::make_unique<Visit>(visits_, found.preview, std::move(place).value(), std::move(cut));
+}
+
+Previews::Visit::Visit(std::shared_ptr<Visits> visits, const PreviewRecord& preview, CustomerLimits::Hold place,
+                       std::function<void()> cut)
+    : visits_(std::move(visits)),
+      box_(preview.box),
+      preview_(preview.id),
+      place_(std::move(place)),
+      cut_(std::move(cut)) {
+    visits_->emplace(box_, this);
+}
+
+Previews::Visit::~Visit() {
+    const auto [begin, end] = visits_->equal_range(box_);
+    const auto here = std::find_if(begin, end, [this](const auto& entry) { return entry.second == this; });
+    if (here != end) visits_->erase(here);
+}
+
+void Previews::cut(const std::string& preview) {
+    for (const auto& [box, visit] : *visits_) {
+        if (visit->preview_ == preview) visit->cut_();
+    }
+}
+
+// Of a box's network only what goes over its link is counted, and this does not.
+void Previews::count(Box& box, size_t received, size_t sent) {
+    box.record.past.received_bytes += static_cast<int64_t>(received);
+    box.record.past.sent_bytes += static_cast<int64_t>(sent);
+    box.touch();
+    int64_t& unbooked = unbooked_[box.record.id];
+    unbooked += static_cast<int64_t>(received + sent);
+    if (unbooked < kBookedAtATime) return;
+    unbooked_.erase(box.record.id);
+    if (const auto booked = meter_.book(box); !booked.ok()) {
+        log_warning("box {}: {}", box.record.id, booked.error().message);
+    }
+}
+
+void Previews::book() {
+    for (const auto& [id, bytes] : std::exchange(unbooked_, {})) {
+        const auto box = boxes_.find_of_any(id);
+        if (box.ok()) (void)meter_.book(*box.value());
+    }
+}
+
+bool opens(const PreviewRecord& preview, const std::string& credential) {
+    if (preview.token_hash.empty() && preview.basic_hash.empty()) return true;
+    const size_t space = credential.find(' ');
+    if (space == std::string::npos) return false;
+    const std::string scheme = lower(std::string_view(credential).substr(0, space));
+    const size_t begin = credential.find_first_not_of(' ', space);
+    if (begin == std::string::npos) return false;
+    const std::string_view secret = std::string_view(credential).substr(begin);
+    return (scheme == "bearer" && is_kept_as(preview.token_hash, secret)) ||
+           (scheme == "basic" && is_kept_as(preview.basic_hash, secret));
+}
+
+}  // namespace hutch::daemon

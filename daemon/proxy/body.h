@@ -1,0 +1,93 @@
+#pragma once
+
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http/buffer_body.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <memory>
+
+#include "daemon/api/wire.h"
+#include "daemon/proxy/heads.h"
+
+namespace hutch::daemon {
+
+/// The body behind a head that was parsed, piece by piece as it comes: what has come is asked for more only when the
+/// last piece was passed on.
+template <bool kIsRequest>
+class Body {
+  public:
+    using Parser = boost::beast::http::parser<kIsRequest, boost::beast::http::buffer_body>;
+    static constexpr size_t kPiece = 64 * 1024;
+
+    /// `buffer`: what has come and is not used yet. All of them outlive this.
+    Body(Wire& wire, boost::beast::flat_buffer& buffer, Parser& parser, const BodyFraming& framing)
+        : wire_(wire), buffer_(buffer), parser_(parser), framing_(framing), left_(framing.length) {}
+
+    [[nodiscard]] bool done() const {
+        if (framing_.kind == BodyFraming::Kind::kChunked) return parser_.is_done();
+        return framing_.kind == BodyFraming::Kind::kNone || (framing_.kind == BodyFraming::Kind::kLength && left_ == 0);
+    }
+    /// Something has come already.
+    [[nodiscard]] bool waits() const { return !done() && buffer_.size() > 0; }
+
+    /// The next piece, there until the next call; empty at the end. kInvalid for what is no body, kTimeout.
+    Task<Result<std::string_view>> next(Millis patience) {
+        if (done() || over_) co_return std::string_view();
+        if (!piece_) piece_ = std::make_unique_for_overwrite<char[]>(kPiece);
+        if (framing_.kind == BodyFraming::Kind::kChunked) co_return co_await next_of_chunks(patience);
+        const bool known = framing_.kind == BodyFraming::Kind::kLength;
+        const size_t room = known ? static_cast<size_t>(std::min<uint64_t>(kPiece, left_)) : kPiece;
+        size_t size = std::min(room, buffer_.size());
+        if (size > 0) {
+            memcpy(piece_.get(), buffer_.data().data(), size);
+            buffer_.consume(size);
+        } else {
+            CO_TRY_LET(size, co_await wire_.read_some(piece_.get(), room, patience));
+        }
+        if (size == 0 && known) co_return Error{ErrorKind::kSystem, ECONNRESET, "body: ended before its length"};
+        over_ = size == 0;
+        if (known) left_ -= size;
+        co_return std::string_view(piece_.get(), size);
+    }
+
+  private:
+    Task<Result<std::string_view>> next_of_chunks(Millis patience) {
+        namespace http = boost::beast::http;
+        bool starved = buffer_.size() == 0;
+        while (!parser_.is_done()) {
+            if (starved) {
+                if (buffer_.size() + kPiece > buffer_.max_size()) co_return invalid("body: a chunk's line has no end");
+                const auto space = buffer_.prepare(kPiece);
+                CO_TRY_LET(const size_t came, co_await wire_.read_some(space.data(), kPiece, patience));
+                if (came == 0) co_return Error{ErrorKind::kSystem, ECONNRESET, "body: ended before its last chunk"};
+                buffer_.commit(came);
+            }
+            auto& body = parser_.get().body();
+            body.data = piece_.get();
+            body.size = kPiece;
+            body.more = true;
+            boost::beast::error_code failed;
+            buffer_.consume(parser_.put(buffer_.data(), failed));
+            const size_t size = kPiece - body.size;
+            starved = failed == http::error::need_more || buffer_.size() == 0;
+            if (failed && failed != http::error::need_buffer && failed != http::error::need_more) {
+                co_return invalid("body: " + failed.message());
+            }
+            if (size > 0) co_return std::string_view(piece_.get(), size);
+        }
+        co_return std::string_view();
+    }
+
+    Wire& wire_;
+    boost::beast::flat_buffer& buffer_;
+    Parser& parser_;
+    BodyFraming framing_;
+    uint64_t left_;
+    bool over_ = false;
+    std::unique_ptr<char[]> piece_;
+};
+
+/// `piece` as it is written in that framing.
+std::string chunk_of(std::string_view piece);
+constexpr std::string_view kLastChunk = "0\r\n\r\n";
+
+}  // namespace hutch::daemon

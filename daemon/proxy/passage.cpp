@@ -1,0 +1,270 @@
+#include "daemon/proxy/passage.h"
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "daemon/api/head_bytes.h"
+#include "daemon/log.h"
+#include "daemon/spawn.h"
+
+namespace hutch::daemon {
+namespace {
+
+namespace http = boost::beast::http;
+
+constexpr std::chrono::seconds kPortPatience{30};
+constexpr const char* kRetryLater = "Retry-After: 5\r\n";
+constexpr size_t kBoxBufferLimit = 256 * 1024;  // of an answer that is not parsed yet
+constexpr size_t kMostAnswerHead = 64 * 1024;
+constexpr size_t kAnswerHeadPiece = 4 * 1024;
+constexpr size_t kMostInterim = 16;  // answers that only say that another follows
+constexpr size_t kIdleRoom = 1024;   // bytes that a quiet WebSocket holds for each direction
+constexpr size_t kMostRoom = 64 * 1024;
+
+BodyFraming framing_of_request(const Passage::RequestParser& request) {
+    if (request.chunked()) return {BodyFraming::Kind::kChunked};
+    const auto length = request.content_length();
+    if (!length) return {};
+    return {*length == 0 ? BodyFraming::Kind::kNone : BodyFraming::Kind::kLength, *length, true};
+}
+
+Error no_answer(const std::string& what) {
+    return {ErrorKind::kSystem, EPROTO, "The server in the box " + what + "."};
+}
+
+// Why a box cannot be reached, in words for strangers.
+Refused refusal_of(const Error& error) {
+    switch (error.kind) {
+        case ErrorKind::kNotFound:
+            return {404, "There is nothing here: the box has been deleted."};
+        case ErrorKind::kTimeout:
+            return {503, error.message, kRetryLater};
+        case ErrorKind::kLimit:
+        case ErrorKind::kConflict:
+            return {503, "This box cannot take a request now.", kRetryLater};
+        default:
+            log_warning("a request by a public URL: {}", error.message);
+            return {503, "This box cannot be reached now.", kRetryLater};
+    }
+}
+
+Task<> for_ever() {
+    asio::steady_timer never(co_await asio::this_coro::executor, asio::steady_timer::time_point::max());
+    co_await never.async_wait(kAwait);
+}
+
+}  // namespace
+
+std::string chunk_of(std::string_view piece) {
+    std::string chunk = fmt::format("{:x}\r\n", piece.size());
+    chunk.reserve(chunk.size() + piece.size() + 2);
+    return chunk.append(piece).append("\r\n");
+}
+
+Passage::Passage(Ends ends, Previews::Found found, Arrival arrival)
+    : ends_(ends),
+      found_(std::move(found)),
+      arrival_(std::move(arrival)),
+      framing_(framing_of_request(ends_.request)),
+      body_(ends_.client, ends_.unread, ends_.request, framing_),
+      from_box_(kBoxBufferLimit) {}
+
+// The box has the head of the request, or this is the end.
+Task<std::optional<Passage::End>> Passage::enter() {
+    use_.emplace(found_.box);
+    auto connected =
+        co_await unless(until_gone(ends_.client, ends_.unread),
+                        ends_.dialer.dial(found_.box, found_.preview.port, Moment::clock::now() + kPortPatience));
+    if (!connected) co_return End{.gone = true};
+    if (!connected->ok()) co_return End{.refused = refusal_of(connected->error())};
+    box_.emplace(std::move(*connected).value(), nullptr);
+    const auto sent = co_await put(head_to_box(ends_.request.get(), arrival_, framing_));
+    if (!sent.ok()) co_return End{.refused = Refused{502, "The server in the box took no request."}};
+    const auto& head = ends_.request.get();
+    if (!body_.done() && head.version() == 11 && !head[http::field::expect].empty()) {
+        (void)co_await ends_.client.write("HTTP/1.1 100 Continue\r\n\r\n", ends_.patience.answer);
+    }
+    co_return std::nullopt;
+}
+
+Task<Passage::End> Passage::go(std::function<void()> untied) {
+    auto end = co_await enter();
+    if (end) co_return *std::move(end);
+    if (arrival_.web_socket) co_return co_await go_by_web_socket(std::move(untied));
+    const auto answered = co_await unless(upload(), answer());
+    co_return end_of(answered);
+}
+
+Passage::End Passage::end_of(const std::optional<Result<void>>& answered) const {
+    if (begun_) return {.stays = stays_ && finished_, .gone = !finished_};
+    if (answered && !answered->ok()) return {.refused = Refused{502, answered->error().message}};
+    if (bad_body_ && bad_body_->kind == ErrorKind::kInvalid) return {.refused = Refused{400, bad_body_->message}};
+    if (bad_body_ && bad_body_->kind == ErrorKind::kTimeout) return {.refused = Refused{408, "body: came too slowly"}};
+    return {.gone = true};
+}
+
+// --- into the box ---
+
+// What comes for a box that has fallen asleep meanwhile wakes it.
+Task<Result<void>> Passage::put(std::string_view bytes) {
+    CO_TRY(co_await ends_.dialer.wake(found_.box));
+    CO_TRY(co_await box_->write(bytes, ends_.patience.answer));
+    ends_.previews.count(*found_.box, bytes.size(), 0);
+    co_return Result<void>();
+}
+
+// Ends when the client has left. A server that takes no more may still answer.
+Task<> Passage::upload() {
+    const bool chunked = framing_.kind == BodyFraming::Kind::kChunked;
+    while (!body_.done()) {
+        const auto piece = co_await body_.next(ends_.patience.answer);
+        if (!piece.ok()) {
+            bad_body_ = piece.error();
+            co_return;
+        }
+        if (piece.value().empty()) break;
+        const std::string chunk = chunked ? chunk_of(piece.value()) : "";
+        const auto sent = co_await put(chunked ? chunk : piece.value());
+        if (!sent.ok()) co_return co_await for_ever();
+    }
+    if (chunked) (void)co_await put(kLastChunk);
+    co_await until_gone(ends_.client, ends_.unread);
+}
+
+// --- out of the box ---
+
+Task<Result<void>> Passage::read_head() {
+    for (size_t heads = 0; heads < kMostInterim; ++heads) {
+        answer_.emplace();
+        answer_->header_limit(kMostAnswerHead);
+        answer_->body_limit(boost::none);
+        answer_->skip(ends_.request.get().method() == http::verb::head);
+        bool starved = from_box_.size() == 0;
+        while (!answer_->is_header_done()) {
+            if (starved) {
+                const auto came = co_await receive(*box_, from_box_, kAnswerHeadPiece, Wire::kForever);
+                if (!came.ok() || came.value() == 0) co_return no_answer("ended the connection without an answer");
+            }
+            boost::beast::error_code failed;
+            from_box_.consume(answer_->put(from_box_.data(), failed));
+            starved = true;
+            if (failed && failed != http::error::need_more) co_return no_answer("answered with what is no HTTP");
+        }
+        if (answer_->get().result_int() >= 200 || is_web_socket_answer(answer_->get())) co_return understand_head();
+    }
+    co_return no_answer("answered with what is no HTTP");
+}
+
+// Where the end of an answer is must not be a matter of opinion, nor what a client has not asked for.
+Result<void> Passage::understand_head() {
+    const auto& head = answer_->get();
+    const bool coded = head.count(http::field::transfer_encoding) > 0;
+    if (head.count(http::field::content_length) > (coded ? 0 : 1)) return no_answer("answered with two lengths");
+    if (coded && (!answer_->chunked() || head.count(http::field::transfer_encoding) > 1 || head.version() < 11 ||
+                  lower(std::string_view(head[http::field::transfer_encoding])) != "chunked")) {
+        return no_answer("answered in a Transfer-Encoding that is not chunked");
+    }
+    if (head.result() == http::status::switching_protocols && !arrival_.web_socket) {
+        return no_answer("changed to a protocol that nobody asked for");
+    }
+    const auto length = answer_->content_length();
+    const bool bodiless = ends_.request.get().method() == http::verb::head ||
+                          head.result() == http::status::no_content || head.result() == http::status::not_modified;
+    const bool old = ends_.request.get().version() < 11;
+    if (bodiless) {
+        answer_framing_ = {BodyFraming::Kind::kNone, length.value_or(0),
+                           length.has_value() && head.result() != http::status::no_content};
+    } else if (length) {
+        answer_framing_ = {*length == 0 ? BodyFraming::Kind::kNone : BodyFraming::Kind::kLength, *length, true};
+    } else {
+        answer_framing_ = {answer_->chunked() ? BodyFraming::Kind::kChunked : BodyFraming::Kind::kToEnd};
+    }
+    const bool unknown = !bodiless && !length;
+    stays_ = ends_.request.keep_alive() && body_.done() && !(old && unknown);
+    return {};
+}
+
+Task<Result<void>> Passage::answer() {
+    CO_TRY(co_await read_head());
+    co_return co_await send_answer();
+}
+
+Task<Result<void>> Passage::send_answer() {
+    use_.reset();
+    const unsigned version = ends_.request.get().version();
+    Body<false> body(*box_, from_box_, *answer_, answer_framing_);
+    BodyFraming out = answer_framing_;
+    const bool framed = out.kind == BodyFraming::Kind::kChunked || out.kind == BodyFraming::Kind::kToEnd;
+    if (framed) out.kind = version < 11 ? BodyFraming::Kind::kToEnd : BodyFraming::Kind::kChunked;
+    const bool chunked = out.kind == BodyFraming::Kind::kChunked;
+    std::string bytes = head_to_client(answer_->get(), out, version, stays_);
+    if (body.waits()) {
+        CO_TRY_LET(const auto piece, co_await body.next(Wire::kForever));
+        if (!piece.empty()) bytes += chunked ? chunk_of(piece) : std::string(piece);
+    }
+    begun_ = true;
+    CO_TRY(co_await ends_.client.write(bytes, ends_.patience.answer));
+    ends_.previews.count(*found_.box, 0, bytes.size());
+    for (;;) {
+        CO_TRY_LET(const auto piece, co_await body.next(Wire::kForever));
+        if (piece.empty()) break;
+        if (chunked) {
+            CO_TRY(co_await ends_.client.write(chunk_of(piece), ends_.patience.answer));
+        } else {
+            CO_TRY(co_await ends_.client.write(piece, ends_.patience.answer));
+        }
+        ends_.previews.count(*found_.box, 0, piece.size());
+    }
+    if (chunked) CO_TRY(co_await ends_.client.write(kLastChunk, ends_.patience.answer));
+    finished_ = true;
+    co_return Result<void>();
+}
+
+// --- both ways ---
+
+Task<Passage::End> Passage::go_by_web_socket(std::function<void()> untied) {
+    const auto head = co_await unless(until_gone(ends_.client, ends_.unread), read_head());
+    if (!head || !head->ok()) co_return end_of(head);
+    if (!is_web_socket_answer(answer_->get())) {
+        const auto answered = co_await unless(until_gone(ends_.client, ends_.unread), send_answer());
+        co_return end_of(answered);
+    }
+    use_.reset();
+    untied();
+    const std::string reply = head_to_client(answer_->get(), {}, 11, true);
+    const auto text_of = [](boost::beast::flat_buffer& buffer) {
+        std::string text(static_cast<const char*>(buffer.data().data()), buffer.size());
+        buffer = boost::beast::flat_buffer(buffer.max_size());  // gives its memory back
+        return text;
+    };
+    std::string to_client = reply + text_of(from_box_);
+    std::string to_box = text_of(ends_.unread);
+    answer_.reset();
+    begun_ = true;
+    co_await ends_before(carry(*box_, ends_.client, std::move(to_client), false),
+                         carry(ends_.client, *box_, std::move(to_box), true));
+    co_return End{};
+}
+
+// An end that is quiet keeps little. What passes is activity; that the connection is there is none.
+Task<> Passage::carry(Wire& from, Wire& to, std::string begin, bool into_box) {
+    std::string_view data = begin;
+    std::unique_ptr<char[]> piece;
+    for (size_t room = kIdleRoom;;) {
+        if (!data.empty() && into_box && !(co_await put(data)).ok()) co_return;
+        if (!data.empty() && !into_box) {
+            if (!(co_await to.write(data, ends_.patience.answer)).ok()) co_return;
+            ends_.previews.count(*found_.box, 0, data.size());
+        }
+        const bool full = data.size() == room;
+        const size_t wanted = full ? std::min(4 * room, kMostRoom) : data.size() < room / 4 ? kIdleRoom : room;
+        if (!piece || wanted != room) piece = std::make_unique_for_overwrite<char[]>(wanted);
+        if (!begin.empty()) std::string().swap(begin);
+        room = wanted;
+        const auto came = co_await from.read_some(piece.get(), room, Wire::kForever);
+        if (!came.ok() || came.value() == 0) co_return;
+        data = std::string_view(piece.get(), came.value());
+    }
+}
+
+}  // namespace hutch::daemon

@@ -1,0 +1,149 @@
+#include "daemon/proxy/proxy.h"
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "daemon/api/head_bytes.h"
+#include "daemon/log.h"
+#include "daemon/proxy/passage.h"
+#include "daemon/wire/preview_host.h"
+
+namespace hutch::daemon {
+namespace {
+
+namespace http = boost::beast::http;
+
+constexpr size_t kUnreadLimit = 256 * 1024;  // of what is not parsed yet
+constexpr const char* kAgainLater = "Retry-After: 5\r\n";
+
+std::string field_of(const http::header<true>& request, http::field field) {
+    const auto value = request[field];
+    return {value.data(), value.size()};
+}
+
+Refused ask_for_credential(const PreviewRecord& preview) {
+    Refused refused{401, "This URL asks for a credential: its token or its password, in the field Authorization."};
+    if (!preview.basic_hash.empty()) refused.fields += "WWW-Authenticate: Basic realm=\"box\", charset=\"UTF-8\"\r\n";
+    if (!preview.token_hash.empty()) refused.fields += "WWW-Authenticate: Bearer realm=\"box\"\r\n";
+    return refused;
+}
+
+// A key of the API that was sent to the wrong door must not go on to a box.
+bool is_key_of_api(const Auth& auth, const std::string& credential) {
+    constexpr std::string_view kScheme = "bearer ";
+    return lower(credential.substr(0, kScheme.size())) == kScheme &&
+           auth.by_key(credential.substr(kScheme.size())).ok();
+}
+
+std::string refusal_text(const Refused& refused, unsigned version, bool head, bool stays) {
+    const auto reason = http::obsolete_reason(static_cast<http::status>(refused.status));
+    const std::string body = refused.sentence + "\n";
+    return fmt::format(
+        "HTTP/1.{} {} {}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\nCache-Control: "
+        "no-store\r\n"
+        "X-Content-Type-Options: nosniff\r\n{}Connection: {}\r\n\r\n{}",
+        version < 11 ? 0 : 1, refused.status, std::string_view(reason.data(), reason.size()), body.size(),
+        refused.fields, stays ? "keep-alive" : "close", head ? "" : body);
+}
+
+}  // namespace
+
+/// One of the door's connections.
+struct Proxy::Connection {
+    Wire wire;
+    Peer peer;
+    boost::beast::flat_buffer unread{kUnreadLimit};
+    std::unique_ptr<Previews::Visit> visit{};  ///< to what its last request was for
+};
+
+/// Where a request may go, or why not.
+struct Proxy::Way {
+    std::optional<Previews::Found> found{};
+    Refused refused{};
+};
+
+// Nothing is woken here.
+Proxy::Way Proxy::way_of(Connection& connection, const std::string& host, const std::string& credential) {
+    const auto named = parse_preview_host(host, domain_);
+    if (!named) return {.refused = {404, "There is nothing here: public URLs begin with the box's id and a port."}};
+    auto found = previews_.find(named->box, named->port);
+    if (!found.ok()) return {.refused = {404, found.error().message}};
+    const PreviewRecord& preview = found.value().preview;
+    if (!opens(preview, credential)) return {.refused = ask_for_credential(preview)};
+    if (!connection.visit || !connection.visit->is_to(preview)) {
+        connection.visit.reset();
+        auto visit = previews_.enter(found.value(), [wire = connection.wire]() mutable { wire.break_off(); });
+        if (!visit.ok()) {
+            const int status = visit.error().kind == ErrorKind::kLimit ? 429 : 503;
+            return {.refused = {status, visit.error().message, kAgainLater}};
+        }
+        connection.visit = std::move(visit).value();
+    }
+    return {.found = std::move(found).value()};
+}
+
+// Whether the connection stays for another request.
+Task<bool> Proxy::serve_one(Connection& connection, size_t head_size, const std::function<void(bool)>& on_busy) {
+    Passage::RequestParser request;
+    request.header_limit(HeadScan::kMostBytes);
+    request.body_limit(boost::none);
+    boost::beast::error_code failed;
+    connection.unread.consume(request.put(asio::buffer(connection.unread.data(), head_size), failed));
+    const unsigned version = request.get().version();
+    const bool is_head = request.get().method() == http::verb::head;
+    Passage::End end{.refused = Refused{400, "request: " + failed.message()}};
+    bool unread = true;
+    if (!failed) {
+        const std::string credential = field_of(request.get(), http::field::authorization);
+        Way way = way_of(connection, field_of(request.get(), http::field::host), credential);
+        end.refused = std::move(way.refused);
+        unread = !request.is_done();
+        if (way.found) {
+            const PreviewRecord& preview = way.found->preview;
+            const bool checked = !preview.token_hash.empty() || !preview.basic_hash.empty();
+            Passage passage({connection.wire, connection.unread, request, previews_, dialer_, patience_},
+                            *std::move(way.found),
+                            {.address = connection.peer.address,
+                             .tls = connection.peer.tls,
+                             .web_socket = asks_for_web_socket(request.get()) && request.is_done(),
+                             .keeps_credential = !checked && !is_key_of_api(auth_, credential)});
+            end = co_await passage.go([&on_busy] { on_busy(false); });
+            unread = passage.unread();
+        }
+    }
+    if (end.refused) {
+        const bool stays = !unread && request.keep_alive();
+        const auto told =
+            co_await connection.wire.write(refusal_text(*end.refused, version, is_head, stays), patience_.answer);
+        end.stays = stays && told.ok();
+        end.gone = !told.ok();
+    }
+    if (!end.stays && !end.gone) co_await connection.wire.say_farewell(patience_.farewell);
+    co_return end.stays;
+}
+
+Task<> Proxy::serve(Wire wire, Peer peer, std::function<void(bool)> on_busy) {
+    const auto greeted = co_await wire.shake_hands(patience_.head);
+    if (!greeted.ok()) co_return;
+    Connection connection{std::move(wire), std::move(peer)};
+    for (bool more = true; more;) {
+        const HeadBytes head = co_await read_head_bytes(connection.wire, connection.unread, patience_);
+        if (head.refusal) {
+            const Refused refused{head.refusal->status, head.refusal->sentence};
+            (void)co_await connection.wire.write(refusal_text(refused, 11, false, false), patience_.answer);
+            co_await connection.wire.say_farewell(patience_.farewell);
+        }
+        if (head.size == 0) co_return;
+        on_busy(true);
+        try {
+            more = co_await serve_one(connection, head.size, on_busy);
+        } catch (const std::exception& thrown) {  // of a library, or out of memory: this request's end
+            log_error("a request by a public URL: {}", thrown.what());
+            more = false;
+        }
+        on_busy(false);
+        if (connection.unread.size() == 0) connection.unread = boost::beast::flat_buffer(kUnreadLimit);
+    }
+}
+
+}  // namespace hutch::daemon
