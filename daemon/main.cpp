@@ -206,7 +206,7 @@ Result<void> serve(const Config& config) {
     if (!config.preview_listen.empty()) {
         const bool secure = preview_tls != nullptr;
         const auto serve = [&proxy, secure](Wire wire, std::string address, std::function<void(bool)> on_busy) {
-            return proxy.serve(std::move(wire), {std::move(address), secure}, std::move(on_busy));
+            return proxy.serve(std::move(wire), std::move(address), secure, std::move(on_busy));
         };
         TRY(server.listen_beside("preview_listen", config.preview_listen, preview_tls, serve));
         log_info("public URLs are served at {}{}", config.preview_listen, secure ? ", by TLS" : "");

@@ -55,6 +55,11 @@ std::optional<asio::ip::address> peer_of(const Socket_& socket) {
     return make_address_v4(asio::ip::v4_mapped, address.to_v6());
 }
 
+std::string text_of_peer(const Socket_& socket) {
+    const auto address = peer_of(socket);
+    return address ? address->to_string() : "";
+}
+
 // Whom a limit is for: of IPv6 the network, since a host has all of its addresses.
 std::string address_of(const Socket_& socket) {
     const auto address = peer_of(socket);
@@ -274,9 +279,9 @@ Task<> Server::State::serve(std::unique_ptr<Guest> guest, Socket_ socket) {
         if (stage != Stage::kIdle && !guest->awaited) guest->awaited.emplace(guest->server->requests.enter());
     };
     if (listener.serve) {
-        const auto peer = peer_of(socket);
+        std::string from = text_of_peer(socket);
         const auto on_busy = [&note](bool busy) { note(busy ? Stage::kBusy : Stage::kIdle); };
-        co_await listener.serve(Wire(std::move(socket), context), peer ? peer->to_string() : "", on_busy);
+        co_await listener.serve(Wire(std::move(socket), context), std::move(from), on_busy);
         co_return;
     }
     Client client{listener.tcp() ? Result<Caller>(Caller{}) : server.auth.by_peer(guest->fd), guest->address};

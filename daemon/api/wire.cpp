@@ -1,5 +1,7 @@
 #include "daemon/api/wire.h"
 
+#include <fcntl.h>
+
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/ssl/error.hpp>
 #include <boost/asio/ssl/stream.hpp>
@@ -108,6 +110,34 @@ Task<Result<void>> Wire::write(std::string_view data, Millis patience) {
         data.remove_prefix(size);
     }
     co_return Result<void>();
+}
+
+bool Wire::is_clear() const {
+    return !state_->tls;
+}
+
+Task<Result<size_t>> Wire::pass_on(Wire to, Pipe pipe, size_t most, Millis patience) {
+    constexpr unsigned kHow = SPLICE_F_MOVE | SPLICE_F_NONBLOCK;
+    const auto from = state_;
+    const auto into = to.state_;
+    ssize_t came = -1;
+    while (came < 0) {
+        const auto [failed] = co_await from->socket.async_wait(asio::socket_base::wait_read, kAwait);
+        if (failed) co_return State::failure(from->reading, failed);
+        came = splice(from->socket.native_handle(), nullptr, pipe.write_end, nullptr, most, kHow);
+        if (came < 0 && errno != EAGAIN && errno != EINTR) co_return errno_error("passing on what comes");
+    }
+    for (ssize_t left = came; left > 0;) {
+        const ssize_t sent =
+            splice(pipe.read_end, nullptr, into->socket.native_handle(), nullptr, static_cast<size_t>(left), kHow);
+        if (sent < 0 && errno != EAGAIN && errno != EINTR) co_return errno_error("passing on what comes");
+        if (sent > 0) left -= sent;
+        if (sent > 0) continue;
+        const auto deadline = into->arm(&State::writing, patience);
+        const auto [failed] = co_await into->socket.async_wait(asio::socket_base::wait_write, kAwait);
+        if (failed) co_return State::failure(into->writing, failed);
+    }
+    co_return static_cast<size_t>(came);
 }
 
 Task<> Wire::say_farewell(Millis patience) {

@@ -32,6 +32,16 @@ class Wire {
     Task<Result<size_t>> read_some(void* into, size_t room, Millis patience);
     /// All of it. kTimeout when the client takes nothing for that long: from then on nothing can be written.
     Task<Result<void>> write(std::string_view data, Millis patience);
+    /// Not by TLS.
+    [[nodiscard]] bool is_clear() const;
+    /// What has come, at least a byte and at most `most`, goes on to another connection within the kernel, through an
+    /// empty pipe (splice(2)): both are in clear. 0 at the end of this one's stream. kTimeout when the other takes
+    /// nothing for that long. After an error something may be left in the pipe.
+    struct Pipe {
+        int read_end;
+        int write_end;
+    };
+    Task<Result<size_t>> pass_on(Wire to, Pipe pipe, size_t most, Millis patience);
     /// Nothing more will be written. What the client still sends is dropped until it has closed its side too, for at
     /// most `patience`: closing over bytes it has sent would reset the connection, and lose the last answer (RFC
     /// 9112, 9.6).

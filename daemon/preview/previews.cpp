@@ -40,6 +40,21 @@ Result<void> Previews::check_served() const {
                  "configuration of hutchd"};
 }
 
+PreviewRecord Previews::make(const Box& box, Wish wish, Made& told) const {
+    PreviewRecord preview{.box = box.record.id, .port = wish.port, .id = random_id(), .created_at = unix_now()};
+    told.url = url_of(preview);
+    if (wish.token) {
+        told.token = new_secret("preview_");
+        preview.token_hash = secret_hash(told.token);
+    }
+    if (wish.basic) {
+        told.user = kUser;
+        told.password = new_secret("");
+        preview.basic_hash = secret_hash(encode_base64(told.user + ':' + told.password));
+    }
+    return preview;
+}
+
 Task<Result<Previews::Made>> Previews::publish(std::shared_ptr<Box> box, Wish wish) {
     Records& records = boxes_.records();
     CO_TRY(boxes_.find_of_any(box->record.id));  // it may have been deleted since it was woken
@@ -48,17 +63,8 @@ Task<Result<Previews::Made>> Previews::publish(std::shared_ptr<Box> box, Wish wi
     if (same == old.end() && old.size() >= kMostOfBox) {
         co_return Error{ErrorKind::kLimit, 0, fmt::format("preview: a box has at most {}; delete some", kMostOfBox)};
     }
-    PreviewRecord preview{.box = box->record.id, .port = wish.port, .id = random_id(), .created_at = unix_now()};
-    Made made{.url = url_of(preview), .token = {}, .user = {}, .password = {}};
-    if (wish.token) {
-        made.token = new_secret("preview_");
-        preview.token_hash = secret_hash(made.token);
-    }
-    if (wish.basic) {
-        made.user = kUser;
-        made.password = new_secret("");
-        preview.basic_hash = secret_hash(encode_base64(made.user + ':' + made.password));
-    }
+    Made made;
+    const PreviewRecord preview = make(*box, wish, made);
     const std::string replaced = same == old.end() ? "" : same->id;
     CO_TRY(co_await records.durably([&] { return records.put_preview(preview); }, [&] { cut(replaced); }));
     boxes_.note(*box, "info", fmt::format("port {} is published", wish.port));

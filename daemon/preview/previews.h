@@ -80,6 +80,7 @@ class Previews {
     void book();
 
   private:
+    [[nodiscard]] PreviewRecord make(const Box& box, Wish wish, Made& told) const;
     void cut(const std::string& preview);
 
     Manager& boxes_;

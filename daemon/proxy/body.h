@@ -29,6 +29,13 @@ class Body {
     /// Something has come already.
     [[nodiscard]] bool waits() const { return !done() && buffer_.size() > 0; }
 
+    /// Bytes of a known length that are still to come from the wire, when none of them wait.
+    [[nodiscard]] uint64_t to_come() const {
+        return framing_.kind == BodyFraming::Kind::kLength && buffer_.size() == 0 ? left_ : 0;
+    }
+    /// So many of them were taken there by somebody else.
+    void taken(size_t size) { left_ -= size; }
+
     /// The next piece, there until the next call; empty at the end. kInvalid for what is no body, kTimeout.
     Task<Result<std::string_view>> next(Millis patience) {
         if (done() || over_) co_return std::string_view();

@@ -12,9 +12,12 @@ namespace hutch::daemon {
 
 /// What a client is told in place of an answer of the box.
 struct Refused {
+    Refused() = default;
+    Refused(int its_status, std::string its_sentence, std::string more = "")
+        : status(its_status), sentence(std::move(its_sentence)), fields(std::move(more)) {}
     int status = 503;
     std::string sentence;
-    std::string fields{};  ///< more of the head, whole lines
+    std::string fields;  ///< more of the head, whole lines
 };
 
 /// One request on its way into a box, and its answer on the way out: wakes the box, waits for the port, and carries
@@ -34,9 +37,16 @@ class Passage {
 
     /// How it went: the connection stays for another request, or ends; nothing was answered yet, and this is to be.
     struct End {
+        End() = default;
+        explicit End(Refused why) : refused(std::move(why)) {}
         bool stays = false;
         bool gone = false;  ///< the client has left, or is to be left without more words
-        std::optional<Refused> refused{};
+        std::optional<Refused> refused;
+        static End with_client_gone() {
+            End end;
+            end.gone = true;
+            return end;
+        }
     };
     /// `untied`: called when what follows has no end of its own, so that nobody waits for it.
     Task<End> go(std::function<void()> untied);
@@ -53,6 +63,7 @@ class Passage {
     Result<void> understand_head();
     Task<Result<void>> answer();
     Task<Result<void>> send_answer();
+    Task<Result<void>> pass_on(Body<false>& body, Wire::Pipe pipe);
     Task<> carry(Wire& from, Wire& to, std::string begin, bool into_box);
     [[nodiscard]] End end_of(const std::optional<Result<void>>& answered) const;
 

@@ -22,7 +22,7 @@ std::string field_of(const http::header<true>& request, http::field field) {
 }
 
 Refused ask_for_credential(const PreviewRecord& preview) {
-    Refused refused{401, "This URL asks for a credential: its token or its password, in the field Authorization."};
+    Refused refused(401, "This URL asks for a credential: its token or its password, in the field Authorization.");
     if (!preview.basic_hash.empty()) refused.fields += "WWW-Authenticate: Basic realm=\"box\", charset=\"UTF-8\"\r\n";
     if (!preview.token_hash.empty()) refused.fields += "WWW-Authenticate: Bearer realm=\"box\"\r\n";
     return refused;
@@ -50,10 +50,21 @@ std::string refusal_text(const Refused& refused, unsigned version, bool head, bo
 
 /// One of the door's connections.
 struct Proxy::Connection {
+    Connection(Wire its_wire, std::string its_address, bool by_tls)
+        : wire(std::move(its_wire)), address(std::move(its_address)), tls(by_tls), unread(kUnreadLimit) {}
+
     Wire wire;
-    Peer peer;
-    boost::beast::flat_buffer unread{kUnreadLimit};
-    std::unique_ptr<Previews::Visit> visit{};  ///< to what its last request was for
+    std::string address;
+    bool tls;
+    boost::beast::flat_buffer unread;
+    std::unique_ptr<Previews::Visit> visit;  ///< to what its last request was for
+
+    [[nodiscard]] Arrival arrival_of(const Passage::RequestParser& request, bool keeps_credential) const {
+        return {.address = address,
+                .tls = tls,
+                .web_socket = asks_for_web_socket(request.get()) && request.is_done(),
+                .keeps_credential = keeps_credential};
+    }
 };
 
 /// Where a request may go, or why not.
@@ -91,22 +102,21 @@ Task<bool> Proxy::serve_one(Connection& connection, size_t head_size, const std:
     connection.unread.consume(request.put(asio::buffer(connection.unread.data(), head_size), failed));
     const unsigned version = request.get().version();
     const bool is_head = request.get().method() == http::verb::head;
-    Passage::End end{.refused = Refused{400, "request: " + failed.message()}};
+    Passage::End end;
     bool unread = true;
-    if (!failed) {
+    if (failed) {
+        end.refused.emplace(400, "request: " + failed.message());
+    } else {
         const std::string credential = field_of(request.get(), http::field::authorization);
         Way way = way_of(connection, field_of(request.get(), http::field::host), credential);
-        end.refused = std::move(way.refused);
+        if (!way.found) end.refused = std::move(way.refused);
         unread = !request.is_done();
         if (way.found) {
             const PreviewRecord& preview = way.found->preview;
             const bool checked = !preview.token_hash.empty() || !preview.basic_hash.empty();
-            Passage passage({connection.wire, connection.unread, request, previews_, dialer_, patience_},
-                            *std::move(way.found),
-                            {.address = connection.peer.address,
-                             .tls = connection.peer.tls,
-                             .web_socket = asks_for_web_socket(request.get()) && request.is_done(),
-                             .keeps_credential = !checked && !is_key_of_api(auth_, credential)});
+            const Passage::Ends ends{connection.wire, connection.unread, request, previews_, dialer_, patience_};
+            Passage passage(ends, *std::move(way.found),
+                            connection.arrival_of(request, !checked && !is_key_of_api(auth_, credential)));
             end = co_await passage.go([&on_busy] { on_busy(false); });
             unread = passage.unread();
         }
@@ -122,14 +132,14 @@ Task<bool> Proxy::serve_one(Connection& connection, size_t head_size, const std:
     co_return end.stays;
 }
 
-Task<> Proxy::serve(Wire wire, Peer peer, std::function<void(bool)> on_busy) {
+Task<> Proxy::serve(Wire wire, std::string address, bool tls, std::function<void(bool)> on_busy) {
     const auto greeted = co_await wire.shake_hands(patience_.head);
     if (!greeted.ok()) co_return;
-    Connection connection{std::move(wire), std::move(peer)};
+    Connection connection(std::move(wire), std::move(address), tls);
     for (bool more = true; more;) {
         const HeadBytes head = co_await read_head_bytes(connection.wire, connection.unread, patience_);
         if (head.refusal) {
-            const Refused refused{head.refusal->status, head.refusal->sentence};
+            const Refused refused(head.refusal->status, head.refusal->sentence);
             (void)co_await connection.wire.write(refusal_text(refused, 11, false, false), patience_.answer);
             co_await connection.wire.say_farewell(patience_.farewell);
         }

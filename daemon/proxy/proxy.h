@@ -16,14 +16,9 @@ class Proxy {
     Proxy(Manager& boxes, Previews& previews, const Auth& auth, std::string domain)
         : previews_(previews), auth_(auth), domain_(std::move(domain)), dialer_(boxes) {}
 
-    /// Who is at the other end.
-    struct Peer {
-        std::string address;
-        bool tls = false;
-    };
-    /// Serves one connection until either side is done with it. `on_busy(true/false)` brackets each request that ends
-    /// by itself.
-    Task<> serve(Wire wire, Peer peer, std::function<void(bool)> on_busy);
+    /// Serves one connection, of a client at that address, until either side is done with it. `on_busy(true/false)`
+    /// brackets each request that ends by itself.
+    Task<> serve(Wire wire, std::string address, bool tls, std::function<void(bool)> on_busy);
 
   private:
     struct Connection;

@@ -69,7 +69,7 @@ function firstId(name, box) {
 }
 
 leakless(daemon, 'two daemons on one host never give the same user ids', async () => {
-  const other = new Daemon({ name: `x${daemon.name}`, network: '198.18.224.0/24' });
+  const other = new Daemon({ pool: 0, name: `x${daemon.name}`, network: '198.18.224.0/24' });
   await other.open();
   try {
     const ids = [];

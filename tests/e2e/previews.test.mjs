@@ -25,7 +25,8 @@ const directory = fs.mkdtempSync('/var/tmp/hutch-previews-');
 after(() => fs.rmSync(directory, { recursive: true }));
 const clock = new Clock();
 const port = await freePort();
-const daemon = suite({ tcp: true, env: clock.env, import: { node: gitImage(directory, { node: true }) }, args: ['--default_image', 'node', '--preview_listen', `0.0.0.0:${port}`] });
+const daemon = suite({ tcp: true, env: clock.env, import: { node: gitImage(directory, { node: true }) }, args: ['--preview_listen', `0.0.0.0:${port}`] });
+daemon.args[daemon.args.indexOf('--default_image') + 1] = 'node';
 const run = promisify(execFile);
 const curl = async (...args) => (await run('curl', ['-sS', '--noproxy', '*', ...args], { maxBuffer: 1 << 20 })).stdout;
 
