@@ -73,7 +73,7 @@ const server = http.createServer((request, response) => {
   const url = new URL(request.url, 'http://box');
   const answer = answers[url.pathname];
   if (!answer) return response.writeHead(404).end('no such page of the box');
-  return answer(request, response, url.searchParams);
+  return Promise.resolve(answer(request, response, url.searchParams)).catch(() => {}); // of a client that leaves within its body
 });
 
 // An echo, one short frame at a time.

@@ -26,9 +26,12 @@ export async function freePort() {
 /// waits for its end.
 export async function serve(box, port, { address = '127.0.0.1', command } = {}) {
   await box.write('server.mjs', kServer);
-  await box.sh(`${command ?? `node server.mjs ${address} ${port}`} > /tmp/server.log 2>&1 < /dev/null &`);
+  await box.sh(`${command ?? `node server.mjs ${address} ${port}`} > /tmp/server.log 2>&1 < /dev/null & echo $! > /tmp/server-${port}.pid`);
   await listens(box, port);
 }
+
+/// Ends what serve() has started.
+export const endServer = (box, port) => box.sh(`kill $(cat /tmp/server-${port}.pid)`);
 
 /// Until something listens on the port, by the kernel's own table in the box.
 export async function listens(box, port) {
