@@ -36,6 +36,11 @@ Arguments part_arguments(std::span<const std::string> words, std::span<const std
         return at_verb < words.size() && words[at_verb] == one.name;
     });
     if (verb == verbs.end()) return {{words.begin(), words.end()}, {}};
+    if (verb->after_dashes) {
+        const auto dashes = std::find(words.begin(), words.end(), "--");
+        if (dashes == words.end()) return {{words.begin(), words.end()}, {}};
+        return {{words.begin(), dashes}, {dashes + 1, words.end()}};
+    }
     const size_t end = std::min(next_positional(words, at_verb + 1, verb->valued) + 1, words.size());
     size_t command = end;
     if (command < words.size() && words[command] == "--") ++command;

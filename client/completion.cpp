@@ -56,7 +56,7 @@ void step(Spot& spot, Program& program, const std::string& word) {
     if (word.starts_with('-') && word.size() > 1) {
         const CLI::Option* option = spot.command->get_option_no_throw(word);
         if (option != nullptr && option->get_items_expected_max() != 0) spot.option = option;
-        spot.of_box |= runs && word == "--";
+        spot.of_box |= word == "--";
         return;
     }
     const CLI::App* command = spot.positionals.empty() ? find_command(*spot.command, word) : nullptr;
@@ -153,6 +153,10 @@ Words values_of(const std::string& kind, const Spot& spot, const Program& progra
     if (kind == "RUN") {
         const std::string box = spot.positionals.empty() ? "" : spot.positionals.front();
         return rows_of(api.value().get(box_target(box, "/runs")), "runs", "id", "prompt");
+    }
+    if (kind == "SCHEDULE") {
+        const std::string box = spot.positionals.empty() ? "" : spot.positionals.front();
+        return rows_of(api.value().get(box_target(box, "/schedules")), nullptr, "id", "cron");
     }
     if (kind == "SRC") return places(api.value(), word);
     return words;

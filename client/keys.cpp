@@ -35,6 +35,7 @@ constexpr std::array kShares{
     Share{"--followers", "followers", "FOLLOWERS", "Followers of events at a time"},
     Share{"--model-tokens", "model_tokens", "MODEL TOKENS", "Tokens of models a day (UTC), in and out"},
     Share{"--preview-connections", "preview_connections", "URL CONNECTIONS", "Connections to public URLs at a time"},
+    Share{"--schedules", "schedules", "SCHEDULES", "Schedules of all its boxes"},
 };
 
 struct LimitOptions {

@@ -49,6 +49,7 @@ void add_commands(CLI::App& app, Program& program) {
     add_copy_command(app, program);
     add_log_command(app, program);
     add_runs_commands(app, program);
+    add_schedule_commands(app, program);
     add_snapshot_commands(app, program);
     add_agent_command(app, program);
     add_git_commands(app, program);
@@ -127,6 +128,7 @@ int run(int argc, char** argv) {
 
     std::vector<Verb> verbs;
     for (const char* name : {"exec", "run"}) verbs.push_back({name, valued_options(*app.get_subcommand(name))});
+    verbs.push_back({.name = "schedule", .after_dashes = true});
     const std::vector<std::string> words(argv + 1, argv + argc);
     if (!words.empty() && words.front() == "__complete") {
         return program.conclude(show(completions(app, program, std::span(words).subspan(1))));

@@ -22,7 +22,7 @@ struct Program {
     std::string host;                  ///< --host; empty: see `context`
     std::string context;               ///< --context; empty: HUTCH_HOST, then the context in use
     std::string ca_file;               ///< --ca-file; empty: HUTCH_CA_FILE, then the context's
-    std::vector<std::string> command;  ///< the words after `exec BOX`
+    std::vector<std::string> command;  ///< the words after `exec BOX`, and the like
     std::function<Result<int>()> action;
     int failure = 1;
     const CLI::App* called = nullptr;  ///< the command, once that is known
@@ -67,6 +67,7 @@ void add_url_commands(CLI::App& app, Program& program);
 void add_key_commands(CLI::App& app, Program& program);
 void add_label_commands(CLI::App& app, Program& program);
 void add_runs_commands(CLI::App& app, Program& program);
+void add_schedule_commands(CLI::App& app, Program& program);
 void add_usage_command(CLI::App& app, Program& program);
 void add_df_command(CLI::App& app, Program& program);
 void add_agent_command(CLI::App& app, Program& program);

@@ -32,6 +32,8 @@ const std::map<std::string, std::vector<std::string>, std::less<>> kOtherwise = 
     {"runtime", {"--image", "IMAGE"}},
     {"script", {"--file"}},
     {"snapshot_id", {"--snapshot", "SNAPSHOT"}},
+    {"webhook_headers", {"--webhook-header"}},
+    {"webhook_url", {"--webhook"}},
 };
 
 /// "name" -> "--name", "NAME": what is not in the table.

@@ -26,6 +26,7 @@ const Words& words_of(Resource resource) {
         {"followers", "followers", "followers of events", "end one"},
         {"model_tokens", "model-tokens", "tokens of models today", "wait for the next day (UTC)"},
         {"preview_connections", "preview-connections", "connections to public URLs", "close some"},
+        {"schedules", "schedules", "schedules", "delete some"},
     }};
     return kWords[static_cast<size_t>(resource)];
 }
@@ -58,6 +59,7 @@ CustomerLimits::Limits default_limits(int64_t host_memory, int64_t store) {
     set(Resource::kConnections, 500);
     set(Resource::kFollowers, 20);
     set(Resource::kPreviewConnections, 2000);
+    set(Resource::kSchedules, 200);
     return limits;
 }
 

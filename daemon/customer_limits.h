@@ -24,10 +24,11 @@ enum class Resource {
     kFollowers,           ///< of events
     kModelTokens,         ///< of models, through the gateway, today by UTC
     kPreviewConnections,  ///< of anybody, to ports that its boxes publish
+    kSchedules,           ///< of all its boxes, paused ones included
 };
 inline constexpr std::array kAllResources{Resource::kBoxes,     Resource::kCommands,    Resource::kMemory,
                                           Resource::kDisk,      Resource::kSnapshots,   Resource::kConnections,
-                                          Resource::kFollowers, Resource::kModelTokens, Resource::kPreviewConnections};
+                                          Resource::kFollowers, Resource::kModelTokens, Resource::kPreviewConnections, Resource::kSchedules};
 
 /// As the API and the records call it: "boxes", "memory_bytes".
 const char* name_of(Resource resource);

@@ -158,18 +158,20 @@ Result<void> serve(const Config& config) {
     Models models = TRY(Models::load(boxes, config));
     limits.add_measure(Resource::kModelTokens, [&spend](const std::string& customer) { return spend.today(customer); });
     Fetcher fetcher = TRY(Fetcher::open(loop.get_executor()));
+    Webhooks webhooks(loop.get_executor(), fetcher, config.private_webhooks);
     Agents agents(
-        boxes, runs, fetcher,
+        boxes, runs, webhooks,
         [&models](const Box& box, const AgentRecord& agent, const Harness& harness, const std::string& run) {
             return models.open(run, box, agent, harness);
         },
         [&models](const std::string& run) { models.close(run); });
+    Schedules schedules(boxes, runs, agents, webhooks);
     const auto memory = std::make_shared<MemoryBudget>(config.memory_budget);
     Timings timings;
     PipedWorkers unpackers(loop.get_executor(), kUnpackers, kUnpackersEach);
     Previews previews(boxes, meter);
-    Services services{boxes,  runs,    images,    snapshots, agents, models,  meter,   events,
-                      limits, fetcher, unpackers, config,    lag,    *memory, timings, previews};
+    Services services{boxes,  runs,   images,  snapshots, agents, schedules, models,  meter,
+                      events, limits, fetcher, unpackers, config, lag,       *memory, timings, previews};
     Router router;
     add_box_routes(router, services);
     add_log_routes(router, services);
@@ -194,6 +196,7 @@ Result<void> serve(const Config& config) {
     add_space_routes(router, services);
     add_agent_routes(router, services);
     add_prompt_routes(router, services);
+    add_schedule_routes(router, services);
     add_model_key_routes(router, services);
     add_unbuilt_routes(router);
     router.set_guard(
@@ -242,6 +245,7 @@ Result<void> serve(const Config& config) {
         return meter.keep_books([&boxes] { return boxes.list(); }, [&snapshots] { return snapshots.book(); });
     });
     spawn_lasting(executor, "watching disks", [&boxes] { return boxes.watch_disk(); });
+    TRY(schedules.adopt());
     // Last of what may refuse the start: each start that begins to read what an agent has said is counted.
     TRY(agents.adopt());
     remove_firewall.commit();

@@ -54,9 +54,10 @@ Task<std::string> complaints_of(Stream* errors) {
     co_return complaints;
 }
 
-PromptRecord new_record(const Box& box, const AgentRecord& agent, const std::optional<Webhook>& webhook) {
+PromptRecord new_record(const Box& box, const std::string& run, const AgentRecord& agent,
+                        const std::optional<Webhook>& webhook) {
     PromptRecord record;
-    record.run = random_id();
+    record.run = run.empty() ? random_id() : run;
     record.box = box.record.id;
     record.harness = agent.harness;
     record.model = agent.model;
@@ -67,8 +68,8 @@ PromptRecord new_record(const Box& box, const AgentRecord& agent, const std::opt
 
 }  // namespace
 
-Agents::Agents(Manager& boxes, Runs& runs, Fetcher& fetcher, Access access, Close close)
-    : boxes_(boxes), runs_(runs), fetcher_(fetcher), access_(std::move(access)), close_(std::move(close)) {}
+Agents::Agents(Manager& boxes, Runs& runs, Webhooks& webhooks, Access access, Close close)
+    : boxes_(boxes), runs_(runs), webhooks_(webhooks), access_(std::move(access)), close_(std::move(close)) {}
 
 Result<void> Agents::configure(const AgentRecord& agent) {
     if (agent.harness.empty() && agent.mcp_servers.empty() && agent.skills.empty()) return {};
@@ -110,13 +111,24 @@ std::shared_ptr<PromptRun> Agents::find(const std::string& run) const {
     return found == under_way_.end() ? nullptr : found->second;
 }
 
+Result<void> Agents::note_unbegun(const Box& box, const std::string& run, const std::string& error,
+                                  std::optional<Webhook> webhook) {
+    PromptRecord record = new_record(box, run, TRY(of(box.record.id)), webhook);
+    if (record.harness.empty()) record.harness = custom_harness().name();  // of no use to who reads what it has said
+    record.ended = true;
+    record.error = error;
+    TRY(boxes_.records().put_prompt(record));
+    if (webhook) spawn(boxes_.executor(), "the webhook of run " + run, tell(record));
+    return {};
+}
+
 Result<std::optional<PromptRecord>> Agents::record(const std::string& run) {
     return boxes_.records().prompt(run);
 }
 
 Task<Result<std::shared_ptr<PromptRun>>> Agents::start(std::shared_ptr<Box> box, Prompt prompt, Command surroundings,
                                                        std::optional<Webhook> webhook) {
-    CO_TRY_LET(const AgentRecord agent, of(box->record.id));
+    CO_TRY_LET(AgentRecord agent, of(box->record.id));
     if (agent.harness.empty()) {
         co_return Error{ErrorKind::kConflict, 0,
                         "box " + box->record.id + " has no agent; name one when it is made (agent, model)"};
@@ -130,9 +142,11 @@ Task<Result<std::shared_ptr<PromptRun>>> Agents::start(std::shared_ptr<Box> box,
     CO_TRY(harness->check(prompt.options));
     const bool checked = !prompt.schema.is_null() && !harness->holds_to_schema();
     if (checked) CO_TRY(check_schema(prompt.schema));
+    if (!prompt.model.empty()) use_model(agent, prompt.model);
     prompt.model = agent.model;
     prompt.session = agent.session;
-    auto started = std::make_shared<PromptRun>(boxes_.executor(), new_record(*box, agent, webhook));
+    auto started =
+        std::make_shared<PromptRun>(boxes_.executor(), new_record(*box, surroundings.run_id, agent, webhook));
     if (checked) started->record.schema = dump(prompt.schema);
     const std::string id = started->record.run;
     started->harness = harness;
@@ -303,6 +317,7 @@ Task<> Agents::resume_account(std::shared_ptr<PromptRun> prompt, std::shared_ptr
         } else {
             log_error("run {}: {}; the next start looks again", prompt->record.run, run.error().message);
         }
+        prompt->ended.set();
         co_return;
     }
     const auto harness = find_harness(prompt->record.harness);

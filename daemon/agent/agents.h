@@ -8,17 +8,10 @@
 #include "daemon/agent/harness.h"
 #include "daemon/box/manager.h"
 #include "daemon/memory_budget.h"
-#include "daemon/outbound.h"
 #include "daemon/run/runs.h"
-#include "daemon/turns.h"
+#include "daemon/webhooks.h"
 
 namespace hutch::daemon {
-
-/// Where a webhook is to be told of a prompt's end.
-struct Webhook {
-    std::string url;
-    Pairs headers;
-};
 
 /// Has a worker thread read so many bytes of what an agent has written, where they would hold the event loop up.
 template <typename Read>
@@ -56,7 +49,7 @@ class Agents {
     /// That run has ended.
     using Close = std::function<void(const std::string& run)>;
 
-    Agents(Manager& boxes, Runs& runs, Fetcher& fetcher, Access access, Close close);
+    Agents(Manager& boxes, Runs& runs, Webhooks& webhooks, Access access, Close close);
 
     /// Reads the rows, and takes account of the prompts that an earlier daemon left under way or untold. After
     /// Runs::adopt.
@@ -77,10 +70,14 @@ class Agents {
     /// then.
     Task<Result<void>> go_back(std::string box, std::string snapshot, std::shared_ptr<PromptRun> killed);
 
-    /// Gives the box's agent a prompt; `surroundings` say where and as whom. kConflict when the box has no agent, or is
-    /// busy with a prompt already.
+    /// Gives the box's agent a prompt; `surroundings` say where and as whom. A model of the prompt's own is in place of
+    /// the box's. kConflict when the box has no agent, or is busy with a prompt already.
     Task<Result<std::shared_ptr<PromptRun>>> start(std::shared_ptr<Box> box, Prompt prompt, Command surroundings,
                                                    std::optional<Webhook> webhook);
+    /// For a run that is on record and never began: it was to be a prompt. With an error it has failed, and the webhook
+    /// is told.
+    Result<void> note_unbegun(const Box& box, const std::string& run, const std::string& error,
+                              std::optional<Webhook> webhook);
     /// One that is under way; null for others.
     std::shared_ptr<PromptRun> find(const std::string& run) const;
     /// By the id of the run; nothing for a run that is no prompt.
@@ -106,21 +103,16 @@ class Agents {
     Task<> resume_account(std::shared_ptr<PromptRun> prompt, std::shared_ptr<Box> box);
     void conclude(PromptRun& prompt, const AgentResult& result, const std::string& error);
     Task<> tell(PromptRecord record);
-    /// `held`: what is told; nothing where the record has to be asked.
-    Task<Result<OutboundAnswer>> tell_once(std::string customer, const std::string& run,
-                                           const std::optional<PromptRecord>& held);
 
     Manager& boxes_;
     Runs& runs_;
-    Fetcher& fetcher_;
+    Webhooks& webhooks_;
     Access access_;
     Close close_;
     std::map<std::string, std::shared_ptr<PromptRun>> under_way_;  ///< by run
-    static constexpr size_t kMostTold = 1024;
-    static constexpr size_t kMostToldEach = 8;
-    Turns telling_{kMostTold, kMostToldEach};  ///< webhooks: each waits for somebody's server
     static constexpr size_t kMostUntold = size_t{256} << 20;
     static constexpr size_t kPartUntold = 8;  // a customer's take a ninth of what the others leave
+    /// What webhooks tell that wait.
     std::shared_ptr<MemoryBudget> untold_ = std::make_shared<MemoryBudget>(kMostUntold, kPartUntold);
 };
 

@@ -81,6 +81,11 @@ std::string provider_of(const std::string& harness, const std::string& name) {
 
 }  // namespace
 
+void use_model(AgentRecord& agent, const std::string& model) {
+    if (split_model(model).provider != split_model(agent.model).provider) agent.api_key.clear();
+    agent.model = model;
+}
+
 Result<void> check_model(const std::string& harness, const std::string& model) {
     if (harness == custom_harness().name()) return {};
     const ModelName named = split_model(model);

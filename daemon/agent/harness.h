@@ -40,6 +40,8 @@ struct ModelName {
     std::string name;
 };
 ModelName split_model(const std::string& model);
+/// The agent goes on with that model. A key is told to no provider but its own.
+void use_model(AgentRecord& agent, const std::string& model);
 /// kInvalid, with the name to say instead, for a model that does not name its provider. `harness`: whose it is to be;
 /// one of the customer's own may call its model as it likes.
 Result<void> check_model(const std::string& harness, const std::string& model);

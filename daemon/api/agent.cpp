@@ -55,9 +55,7 @@ Answer set_model(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(AgentRecord agent, services.agents.of(box->record.id));
     if (agent.harness.empty()) agent.harness = harness_for(model);
     CO_TRY(check_model(agent.harness, model));
-    // A key is told to no provider but its own.
-    if (split_model(model).provider != split_model(agent.model).provider) agent.api_key.clear();
-    agent.model = model;
+    use_model(agent, model);
     CO_TRY(services.agents.configure(agent));
     co_return std::optional(answer(box_json(services, *box)));
 }

@@ -34,6 +34,11 @@ const Json* Fields::find(const char* field) const {
     return found == object_.end() || found->is_null() ? nullptr : &*found;
 }
 
+bool Fields::is_null(const char* field) const {
+    const auto found = object_.find(field);
+    return found != object_.end() && found->is_null();
+}
+
 Result<std::optional<std::string>> Fields::text(const char* field) const {
     const Json* value = find(field);
     if (value == nullptr) return std::optional<std::string>();

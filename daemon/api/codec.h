@@ -35,12 +35,17 @@ class Fields {
     /// An object as it is, whatever is in it; null for none.
     [[nodiscard]] Result<Json> any_object(const char* field) const;
     [[nodiscard]] bool has(const char* field) const { return find(field) != nullptr; }
+    /// It is said, and null; to all others here that is a field that is not said.
+    [[nodiscard]] bool is_null(const char* field) const;
 
   private:
     explicit Fields(Json object) : object_(std::move(object)) {}
     [[nodiscard]] const Json* find(const char* field) const;
     Json object_;
 };
+
+/// What answers have in place of a secret, of a length that tells nothing.
+constexpr const char* kMask = "********";
 
 /// A long one is written while it is sent, on another thread than the event loop's.
 Response answer(Json json, int status = 200);

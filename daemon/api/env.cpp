@@ -10,7 +10,6 @@ namespace {
 
 using Answer = Task<Result<std::optional<Response>>>;
 
-constexpr const char* kMask = "********";  // of a length that tells nothing
 constexpr size_t kMostVariables = 500;
 constexpr size_t kMostVariableBytes = 64 * 1024;  // a command's words and variables go to its box's init in one packet
 

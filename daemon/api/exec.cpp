@@ -167,18 +167,33 @@ Result<Command> decode_command(const Services& services, const Box& box, const F
     Command command;
     if (!fields.has("command")) return invalid("command: is required, an array of strings");
     command.argv = TRY(fields.texts("command"));
-    if (command.argv.empty() || command.argv.front().empty()) return invalid("command: must name a program");
-    for (const std::string& argument : command.argv) {
-        if (argument.find('\0') != std::string::npos) return invalid("command: an argument contains a NUL character");
-    }
+    TRY(check_argv(command.argv));
     TRY(decode_surroundings(services, box, fields, command));
     return command;
 }
 
+Result<void> check_argv(const std::vector<std::string>& argv) {
+    if (argv.empty() || argv.front().empty()) return invalid("command: must name a program");
+    for (const std::string& argument : argv) {
+        if (argument.find('\0') != std::string::npos) return invalid("command: an argument contains a NUL character");
+    }
+    return {};
+}
+
+Result<void> check_timeout(int64_t timeout) {
+    if (timeout >= 1 && timeout <= kMaxTimeoutMs) return {};
+    return invalid("timeout: must be from 1 to 604800000 milliseconds (a week)");
+}
+
+std::string usual_folder(const Services& services, const Box& box) {
+    const auto image = services.images.find(box.record.image);  // may have been replaced or removed since
+    return image.ok() ? image.value().work_dir : kHome;
+}
+
 Result<void> decode_surroundings(const Services& services, const Box& box, const Fields& fields, Command& command) {
     const std::string folder = TRY(fields.text("folder")).value_or("");
-    const auto image = services.images.find(box.record.image);  // may have been replaced or removed since
-    const std::string usual = image.ok() ? image.value().work_dir : kHome;
+    const auto image = services.images.find(box.record.image);
+    const std::string usual = usual_folder(services, box);
     command.work_dir = folder.empty() ? usual : TRY(checked_folder(folder));
     command.fall_back = command.work_dir == usual;
     command.user = TRY(find_user(TRY(fields.text_or("user", image.ok() ? image.value().user : "boxuser"))));
@@ -186,9 +201,7 @@ Result<void> decode_surroundings(const Services& services, const Box& box, const
     const Pairs own = TRY(checked_env("env", TRY(fields.pairs("env"))));
     command.env.insert(command.env.end(), own.begin(), own.end());
     const auto timeout = TRY(fields.number("timeout"));
-    if (timeout && (*timeout < 1 || *timeout > kMaxTimeoutMs)) {
-        return invalid("timeout: must be from 1 to 604800000 milliseconds (a week)");
-    }
+    if (timeout) TRY(check_timeout(*timeout));
     if (timeout) command.timeout = std::chrono::milliseconds(*timeout);
     return {};
 }

@@ -93,6 +93,17 @@ void add_lag(Text& text, const LagMeter::Figures& lag) {
                 seconds(lag.longest_turn));
 }
 
+void add_schedules(Text& text, const Schedules& schedules) {
+    const Schedules::Figures& figures = schedules.figures();
+    text.single("hutch_schedules", "gauge", "Schedules of all boxes, paused ones included.", schedules.size());
+    text.family("hutch_schedule_firings_total", "counter", "Firings of schedules, by what came of them.");
+    text.value("hutch_schedule_firings_total", "{outcome=\"completed\"}", figures.completed);
+    text.value("hutch_schedule_firings_total", "{outcome=\"failed\"}", figures.failed);
+    text.value("hutch_schedule_firings_total", "{outcome=\"skipped\"}", figures.skipped);
+    text.family("hutch_schedule_lag_seconds", "histogram", "How late firings of schedules began.");
+    add_histogram(text, "hutch_schedule_lag_seconds", "", figures.lag);
+}
+
 struct BoxFigures {
     std::string label;
     Counters used;
@@ -157,6 +168,7 @@ Task<std::string> metrics(Services& services) {
     text.single("hutch_firewall_restored_total", "counter",
                 "Times the firewall was put back after others had changed or removed it.",
                 services.boxes.mechanisms().policies->restored());
+    add_schedules(text, services.schedules);
     co_await add_boxes(text, services, boxes);
     add_timings(text, services.timings);
     add_lag(text, services.lag.figures());

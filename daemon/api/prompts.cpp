@@ -124,14 +124,8 @@ Result<std::optional<Webhook>> decode_webhook(const Fields& fields) {
     if (!given) return std::optional<Webhook>();
     Webhook webhook;
     webhook.url = TRY_IN("webhook", given->required_text("url"));
-    if (!is_web_address(webhook.url) || has_control(webhook.url) || webhook.url.size() > 2048)
-        return invalid("webhook.url: must be an http or https address");
     webhook.headers = TRY_IN("webhook", given->pairs("headers"));
-    for (const auto& [name, value] : webhook.headers) {
-        if ((name + value).find_first_of(std::string_view("\r\n\0", 3)) != std::string::npos || name.empty()) {
-            return invalid("webhook.headers: a name or a value is not one line of text");
-        }
-    }
+    TRY(check_webhook(webhook, "webhook.url", "webhook.headers"));
     return std::optional(std::move(webhook));
 }
 
@@ -272,6 +266,18 @@ Answer run(Services& services, Exchange& exchange, const Params& params) {
 }
 
 }  // namespace
+
+Result<void> check_webhook(const Webhook& webhook, const std::string& url, const std::string& headers) {
+    if (!is_web_address(webhook.url) || has_control(webhook.url) || webhook.url.size() > 2048) {
+        return invalid(url + ": must be an http or https address");
+    }
+    for (const auto& [name, value] : webhook.headers) {
+        if ((name + value).find_first_of(std::string_view("\r\n\0", 3)) != std::string::npos || name.empty()) {
+            return invalid(headers + ": a name or a value is not one line of text");
+        }
+    }
+    return {};
+}
 
 void add_prompt_routes(Router& router, Services& services) {
     router.add("POST", "/v2/box/{id}/run", with(services, run));

@@ -16,6 +16,7 @@
 #include "daemon/memory_budget.h"
 #include "daemon/preview/previews.h"
 #include "daemon/run/runs.h"
+#include "daemon/schedule/schedules.h"
 #include "daemon/snapshots/snapshots.h"
 
 namespace hutch::daemon {
@@ -27,6 +28,7 @@ struct Services {
     Images& images;
     Snapshots& snapshots;
     Agents& agents;
+    Schedules& schedules;
     Models& models;
     Meter& meter;
     EventLog& events;
@@ -71,6 +73,7 @@ void add_snapshot_routes(Router& router, Services& services);
 void add_agent_routes(Router& router, Services& services);
 void add_skill_routes(Router& router, Services& services);
 void add_prompt_routes(Router& router, Services& services);
+void add_schedule_routes(Router& router, Services& services);
 void add_model_key_routes(Router& router, Services& services);
 void add_space_routes(Router& router, Services& services);
 /// Last: where two routes are equally good, the first is taken.
@@ -116,6 +119,13 @@ Task<Result<Fields>> parse_fields(Exchange& exchange, std::string body);
 bool wants_details(const Exchange& exchange);
 /// `command`, `folder`, `user`, `env` and `timeout`, with the environment and the defaults of the box's image.
 Result<Command> decode_command(const Services& services, const Box& box, const Fields& fields);
+/// kInvalid, naming `command` or `timeout`, for one that cannot be.
+Result<void> check_argv(const std::vector<std::string>& argv);
+Result<void> check_timeout(int64_t milliseconds);
+/// kInvalid, naming the field, for an address that cannot be called, or a header that is none.
+Result<void> check_webhook(const Webhook& webhook, const std::string& url_field, const std::string& headers_field);
+/// Where a command runs whose call names no folder.
+std::string usual_folder(const Services& services, const Box& box);
 /// Of `folder`, the absolute path in the box.
 Result<std::string> checked_folder(const std::string& folder);
 /// All of that but `command`.

@@ -33,6 +33,7 @@ Json run_json(const Services& services, const Box& box, const RunRecord& run) {
               {"compute_cost_usd", cost_usd(services.config, run.cpu_ns)},
               {"duration_ms", run.duration_ms},
               {"created_at", run.started_ms / 1000}};
+    if (!run.schedule.empty()) json["schedule_id"] = run.schedule;
     if (run.status != RunStatus::kRunning) json["completed_at"] = (run.started_ms + run.duration_ms) / 1000;
     return json;
 }
@@ -299,6 +300,8 @@ const char* name_of(RunStatus status) {
             return "failed";
         case RunStatus::kCancelled:
             return "cancelled";
+        case RunStatus::kSkipped:
+            return "skipped";
     }
     return "failed";
 }

@@ -11,13 +11,6 @@ void add_unbuilt_routes(Router& router) {
         const char* path;
     };
     static const Call kCalls[] = {
-        {"POST", "/v2/box/{id}/schedules"},
-        {"GET", "/v2/box/{id}/schedules"},
-        {"GET", "/v2/box/{id}/schedules/{schedule}"},
-        {"PATCH", "/v2/box/{id}/schedules/{schedule}"},
-        {"DELETE", "/v2/box/{id}/schedules/{schedule}"},
-        {"POST", "/v2/box/{id}/schedules/{schedule}/pause"},
-        {"POST", "/v2/box/{id}/schedules/{schedule}/resume"},
         {"GET", "/v2/box/{id}/exec-session"},
         {"GET", "/v2/box/{id}/browser/{call}"},
         {"POST", "/v2/box/{id}/browser/{call}"},

@@ -97,6 +97,7 @@ void Manager::enlist(const std::shared_ptr<Box>& box) {
 void Manager::strike(const Box& box) {
     boxes_.erase(box.record.id);
     if (!box.record.name.empty()) names_.erase({box.record.customer, box.record.name});
+    if (deleted_) deleted_(box);
     noted_.notify();
 }
 

@@ -124,6 +124,9 @@ class Manager {
     /// Called with each box whose init has been started, not taken over; replaces what was set before.
     void on_started(std::function<void(const std::shared_ptr<Box>&)> call) { started_ = std::move(call); }
 
+    /// Called with each box that is deleted, as soon as nobody finds it; replaces what was set before.
+    void on_deleted(std::function<void(const Box&)> call) { deleted_ = std::move(call); }
+
     /// A line in the box's own log; `source`: system or agent, whose words they are.
     void note(const Box& box, const std::string& level, const std::string& message, const char* source = "system");
     /// Until a line comes to the log of any box, or a box is deleted.
@@ -197,6 +200,7 @@ class Manager {
     std::map<std::pair<std::string, std::string>, std::string> names_;  ///< customer and name, to id
     std::map<std::string, std::shared_ptr<Box>> leaving_;  ///< being taken apart; for callers they do not exist
     std::function<void(const std::shared_ptr<Box>&)> started_;
+    std::function<void(const Box&)> deleted_;
     Signal noted_;
     Signal awake_;  ///< some box is made or woken, or a limit is another
     Gate work_;

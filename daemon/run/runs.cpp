@@ -39,6 +39,7 @@ RunRecord new_record(const Box& box, const Command& command, uint64_t number) {
     record.terminal = command.terminal.has_value();
     record.timeout_ms = command.timeout ? command.timeout->count() : 0;
     record.started_ms = unix_now_ms();
+    record.schedule = command.schedule;
     record.oom_kills = oom_kills_of(box).value_or(std::numeric_limits<int64_t>::max());
     return record;
 }
@@ -192,11 +193,26 @@ void Runs::settle() {
     }
     if (!ended_.empty()) settle_after(kSettleAgain);
     settled_since_prune_ += runs.size();
-    if (settled_since_prune_ >= kPruneEvery || kept_since_prune_ >= kPruneAt) {
-        settled_since_prune_ = 0;
-        kept_since_prune_ = 0;
-        for (const std::string& box : std::exchange(to_prune_, {})) prune(box);
-    }
+    prune_in_time();
+}
+
+void Runs::prune_in_time() {
+    if (settled_since_prune_ < kPruneEvery && kept_since_prune_ < kPruneAt) return;
+    settled_since_prune_ = 0;
+    kept_since_prune_ = 0;
+    for (const std::string& box : std::exchange(to_prune_, {})) prune(box);
+}
+
+Result<void> Runs::add_unbegun(const Box& box, const Command& command, RunStatus status, const std::string& why) {
+    RunRecord run = new_record(box, command, ++last_number_);
+    TRY(records_.add_run(run));
+    run.status = status;
+    run.error = why;
+    TRY(records_.end_run(run));
+    to_prune_.insert(box.record.id);
+    ++settled_since_prune_;
+    prune_in_time();
+    return {};
 }
 
 void Runs::let_go(const std::shared_ptr<Run>& run) {

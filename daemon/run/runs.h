@@ -23,6 +23,9 @@ class Runs : public BoxListener {
     /// Starts it in a living box. kInvalid, naming the field, when the working directory or the program is not there.
     Task<Result<std::shared_ptr<Run>>> start(std::shared_ptr<Box> box, Command command, UniqueFd input);
 
+    /// Puts one on record that was due and did not begin: failed or skipped, and why. Its caller has the transaction.
+    Result<void> add_unbegun(const Box& box, const Command& command, RunStatus status, const std::string& why);
+
     /// How many are under way.
     [[nodiscard]] size_t active() const { return active_.size() - ended_.size(); }
     /// Newest first, those under way among them.
@@ -69,6 +72,7 @@ class Runs : public BoxListener {
     void let_go(const std::shared_ptr<Run>& run);
     /// `box`: null when it is being deleted, and its events are told.
     void lose(const Box* box, RunRecord run, const std::string& reason);
+    void prune_in_time();
     void prune(const std::string& box);
     void forget(const std::string& box, const std::vector<std::string>& runs);
     // These two block, and may be called by any thread.

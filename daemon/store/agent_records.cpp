@@ -2,19 +2,6 @@
 
 namespace hutch::daemon {
 
-// Arguments may hold line feeds, but no NUL.
-static std::string join_texts(const std::vector<std::string>& texts) {
-    Pairs pairs;
-    for (const std::string& text : texts) pairs.emplace_back("", text);
-    return Records::join(pairs);
-}
-
-static std::vector<std::string> split_texts(const std::string& text) {
-    std::vector<std::string> texts;
-    for (auto& [nothing, item] : Records::split_pairs(text)) texts.push_back(std::move(item));
-    return texts;
-}
-
 Result<void> Records::put_agent(const AgentRecord& agent) {
     const std::string api_key = TRY(seal(agent.api_key, "agents.api_key", agent.owner));
     const std::string mcp_servers = TRY(seal(agent.mcp_servers, "agents.mcp_servers", agent.owner));

@@ -183,6 +183,21 @@ CREATE TABLE previews (
     created_at INTEGER NOT NULL, token_hash TEXT NOT NULL, basic_hash TEXT NOT NULL, PRIMARY KEY (box, port))
     STRICT, WITHOUT ROWID;
 )sql",
+    R"sql(
+CREATE TABLE schedules (
+    id TEXT PRIMARY KEY, box TEXT NOT NULL REFERENCES boxes (id) ON DELETE CASCADE, type INTEGER NOT NULL,
+    cron TEXT NOT NULL, command TEXT NOT NULL, prompt TEXT NOT NULL, folder TEXT NOT NULL, model TEXT NOT NULL,
+    agent_options TEXT NOT NULL, timeout_ms INTEGER NOT NULL, webhook_url TEXT NOT NULL, webhook_headers TEXT NOT NULL,
+    paused INTEGER NOT NULL, created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, due INTEGER NOT NULL,
+    run TEXT NOT NULL, last_run_at INTEGER NOT NULL, last_run_id TEXT NOT NULL, last_run_status INTEGER NOT NULL,
+    total_runs INTEGER NOT NULL, total_failures INTEGER NOT NULL) STRICT;
+CREATE INDEX schedules_of_box ON schedules (box);
+CREATE TABLE webhooks (
+    run TEXT PRIMARY KEY, box TEXT NOT NULL, schedule TEXT NOT NULL, url TEXT NOT NULL, headers TEXT NOT NULL)
+    STRICT, WITHOUT ROWID;
+CREATE TRIGGER webhook_goes_with_run AFTER DELETE ON runs BEGIN DELETE FROM webhooks WHERE run = OLD.id; END;
+ALTER TABLE runs ADD COLUMN schedule TEXT NOT NULL DEFAULT '';
+)sql",
 };
 
 Result<std::optional<std::string>> meta(Database& database, const char* key) {
@@ -240,6 +255,18 @@ std::string Records::join(const std::vector<std::string>& items) {
     std::string text;
     for (const std::string& item : items) text += item + '\n';
     return text;
+}
+
+std::string Records::join_texts(const std::vector<std::string>& texts) {
+    Pairs pairs;
+    for (const std::string& text : texts) pairs.emplace_back("", text);
+    return join(pairs);
+}
+
+std::vector<std::string> Records::split_texts(const std::string& text) {
+    std::vector<std::string> texts;
+    for (auto& [nothing, item] : split_pairs(text)) texts.push_back(std::move(item));
+    return texts;
 }
 
 std::vector<std::string> Records::split(const std::string& text, char separator) {

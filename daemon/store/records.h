@@ -241,7 +241,8 @@ struct LogRecord {
     int64_t id = 0;  ///< of the row: goes up from line to line
 };
 
-enum class RunStatus : int64_t { kRunning = 0, kCompleted = 1, kFailed = 2, kCancelled = 3 };
+/// Skipped: it was due, and never begun, as the one before it of its schedule was still under way.
+enum class RunStatus : int64_t { kRunning = 0, kCompleted = 1, kFailed = 2, kCancelled = 3, kSkipped = 4 };
 
 /// Why a run is killed, by us or (out of memory) by the kernel. The former is written before it is, so that a daemon
 /// that is killed in between does not leave the next one to take our SIGKILL for the command's own end.
@@ -264,8 +265,46 @@ struct RunRecord {
     int64_t duration_ms = 0;
     int64_t kept_bytes = 0;  ///< of its output, on disk
     KillReason kill_reason = KillReason::kNone;
-    int64_t signal = 0;     ///< that ended its command; 0: it exited
-    int64_t oom_kills = 0;  ///< in its box, when it began
+    int64_t signal = 0;      ///< that ended its command; 0: it exited
+    int64_t oom_kills = 0;   ///< in its box, when it began
+    std::string schedule{};  ///< whose firing it is; empty: somebody asked for it
+};
+
+enum class ScheduleType : int64_t { kExec = 0, kPrompt = 1 };
+
+/// What a box does again and again, and how far that is. Goes with its box.
+struct ScheduleRecord {
+    std::string id;
+    std::string box;
+    ScheduleType type = ScheduleType::kExec;
+    std::string cron;
+    std::vector<std::string> command{};
+    std::string prompt{};
+    std::string folder;           ///< absolute
+    std::string model{};          ///< of a prompt; empty: the box's
+    std::string agent_options{};  ///< of a prompt: JSON, as the API has it; empty: none
+    int64_t timeout_ms = 0;       ///< 0: none
+    std::string webhook_url{};    ///< to be told of each end; empty: none
+    Pairs webhook_headers{};
+    bool paused = false;
+    int64_t created_at = 0;  ///< Unix seconds, as the others
+    int64_t updated_at = 0;
+    int64_t due = 0;          ///< its next firing; 0: none
+    std::string run{};        ///< of the firing under way: written before that run is
+    int64_t last_run_at = 0;  ///< of the last that has ended or was skipped; 0: none yet
+    std::string last_run_id{};
+    RunStatus last_run_status = RunStatus::kCompleted;
+    int64_t total_runs = 0;  ///< that have ended
+    int64_t total_failures = 0;
+};
+
+/// Where the end of a schedule's run has yet to be told.
+struct WebhookRecord {
+    std::string run;
+    std::string box;
+    std::string schedule;
+    std::string url;
+    Pairs headers;
 };
 
 /// Every SQL statement of the daemon is in here. Event loop thread only.
@@ -341,6 +380,17 @@ class Records {
     Result<void> drop_preview(const std::string& box, uint16_t port);
     Result<std::vector<PreviewRecord>> previews(const std::string& box);  ///< by port
     Result<std::optional<PreviewRecord>> preview(const std::string& box, uint16_t port);
+    // schedule_records.cpp
+    Result<void> add_schedule(const ScheduleRecord& schedule);
+    Result<void> set_schedule(const ScheduleRecord& schedule);   ///< what its customer says of it, and `due`
+    Result<void> mark_schedule(const ScheduleRecord& schedule);  ///< how far it is; nothing for one that is gone
+    Result<void> drop_schedule(const std::string& id);
+    Result<std::vector<ScheduleRecord>> schedules(const std::string& box);  ///< oldest first
+    Result<std::vector<ScheduleRecord>> schedules();                        ///< of all boxes
+    Result<std::optional<ScheduleRecord>> schedule(const std::string& box, const std::string& id);
+    Result<void> add_webhook(const WebhookRecord& webhook);  ///< goes with its run
+    Result<void> drop_webhook(const std::string& run);
+    Result<std::vector<WebhookRecord>> webhooks();
 
     // layer_records.cpp
     Result<void> put_layer(const LayerRecord& layer);  ///< inserts or replaces
@@ -369,6 +419,8 @@ class Records {
 
     // Lists as text, for those who write rows. Layers and labels hold no line feed, and a NUL cannot be in a variable.
     static std::string join(const std::vector<std::string>& items);
+    static std::string join_texts(const std::vector<std::string>& texts);  ///< that may hold line feeds, but no NUL
+    static std::vector<std::string> split_texts(const std::string& text);
     static std::string join(const Pairs& pairs);
     static std::vector<std::string> split(const std::string& text, char separator = '\n');
     static Pairs split_pairs(const std::string& text);
@@ -385,6 +437,7 @@ class Records {
                                              const std::string& row) const {
         return vault_.unseal(sealed, std::string(place) + '/' + row);
     }
+    [[nodiscard]] Result<std::vector<ScheduleRecord>> schedules_in(Query& query) const;
     [[nodiscard]] Result<PromptRecord> prompt_of(Query& query) const;
     [[nodiscard]] Result<std::vector<PromptRecord>> prompts_in(Query& query) const;
     Database database_;

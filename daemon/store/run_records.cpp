@@ -27,6 +27,7 @@ RunRecord read_run(const Query& query) {
     run.kill_reason = static_cast<KillReason>(query.number(14));
     run.signal = query.number_within(15, 0, 64);
     run.oom_kills = query.number(16);
+    run.schedule = query.text(17);
     return run;
 }
 
@@ -39,7 +40,7 @@ Result<std::vector<RunRecord>> read_runs(Query& query) {
 }  // namespace
 
 Result<void> Records::add_run(const RunRecord& run) {
-    return database_.query("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, '', 0, ?, 0, 0, 0, 0, ?)")
+    return database_.query("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, '', 0, ?, 0, 0, 0, 0, ?, ?)")
         .bind(run.id)
         .bind(run.box)
         .bind(run.number)
@@ -50,6 +51,7 @@ Result<void> Records::add_run(const RunRecord& run) {
         .bind(run.timeout_ms)
         .bind(run.started_ms)
         .bind(run.oom_kills)
+        .bind(run.schedule)
         .run();
 }
 

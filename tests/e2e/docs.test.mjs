@@ -107,7 +107,7 @@ async function makeReady() {
 
 leakless(daemon, 'each call that docs/api.md shows does what is shown', { timeout: 280_000 }, async (context) => {
   const page = fs.readFileSync(doc('api.md'), 'utf8');
-  const env = { S: daemon.socket, RUN: '', SNAPSHOT: '' };
+  const env = { S: daemon.socket, RUN: '', SNAPSHOT: '', SCHEDULE: '' };
   fs.copyFileSync(archive, path.join(directory, 'rootfs.tar'));
   fs.writeFileSync(path.join(directory, 'notes.txt'), 'notes\n');
   const marked = 'curl() { command curl -sS -w "\\n%{http_code} %{content_type}" "$@"; };';
@@ -128,6 +128,7 @@ leakless(daemon, 'each call that docs/api.md shows does what is shown', { timeou
     env.RUN = json?.run_id ?? /"run_id":"(\w+)"/.exec(body)?.[1] ?? env.RUN;
     if (forged) await (await demo()).sh(kHere);
     if (call.endsWith('/snapshots') && json?.id) env.SNAPSHOT = json.id;
+    if (call.endsWith('/schedules') && json?.id) env.SCHEDULE = json.id;
     if (call === 'POST /v2/box' && json.name === 'demo') await makeReady();
     if (kind === 'json' && !kWrites) holds(JSON.parse(answer), json, call);
     if (kind === 'text') assert.ok(body.length > 0, call);

@@ -12,7 +12,7 @@ needs();
 const daemon = suite({ args: ['--private_webhooks'] });
 
 const canary = (name) => `canary-${name}-4f1d9`;
-const kCanaries = ['box-env', 'customer-env', 'github-token', 'agent-key', 'model-key', 'mcp-header', 'hook-path', 'hook-query', 'hook-user', 'hook-header'].map(canary);
+const kCanaries = ['box-env', 'customer-env', 'github-token', 'agent-key', 'model-key', 'mcp-header', 'hook-path', 'hook-query', 'hook-user', 'hook-header', 'schedule-path', 'schedule-header'].map(canary);
 
 /// What of the canaries is in a file below the state directory, or in the log.
 function found() {
@@ -51,6 +51,7 @@ leakless(daemon, 'no secret is in a file of the daemon, nor in its log: at work,
   await daemon.json('PUT', '/v2/box/settings/model-keys/openai', { key: canary('model-key') });
   const hook = `http://${canary('hook-user')}:x@127.0.0.1:${port}/${canary('hook-path')}?key=${canary('hook-query')}`;
   await daemon.json('POST', `${box.path}/run`, { prompt: 'x', webhook: { url: hook, headers: { 'X-Key': canary('hook-header') } } });
+  await daemon.json('POST', `${box.path}/schedules`, { type: 'exec', cron: '0 0 1 1 *', command: ['true'], webhook_url: `https://example.org/${canary('schedule-path')}`, webhook_headers: { 'X-Key': canary('schedule-header') } }, 201);
   const said = await until('the webhook failed', () => daemon.log.find((line) => line.includes('webhook')));
   assert.ok(said.includes(`webhook http://127.0.0.1:${port}: `), said);
   assert.deepEqual(found(), []);

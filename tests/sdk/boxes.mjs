@@ -320,9 +320,6 @@ calls('an ephemeral box has commands, files, code and snapshots', async () => {
   const named = await EphemeralBox.create({ name: 'brief' });
   assert.equal((await EphemeralBox.getByName('brief')).id, named.id);
   await EphemeralBox.delete({ boxIds: [named.id] });
-  const all = [() => box.schedule.agent({ cron: '* * * * *', prompt: 'x' }), () => box.schedule.exec({ cron: '* * * * *', command: ['true'] }), () => box.schedule.list(), () => box.schedule.get('s'),
-    () => box.schedule.pause('s'), () => box.schedule.resume('s'), () => box.schedule.delete('s')];
-  for (const call of all) await refuses(501, /no such call yet/, call);
 });
 
 calls('a key of its own is a customer of its own', async () => {
@@ -345,8 +342,6 @@ calls('what is not built yet says so', async () => {
     await refuses(501, new RegExp(`^${field}: not supported`), () => Box.create(config));
   }
   const unbuilt = [
-    () => box.schedule.agent({ cron: '* * * * *', prompt: 'x' }), () => box.schedule.exec({ cron: '* * * * *', command: ['true'] }), () => box.schedule.list(), () => box.schedule.get('s'),
-    () => box.schedule.pause('s'), () => box.schedule.resume('s'), () => box.schedule.delete('s'),
   ];
   for (const call of unbuilt) await refuses(501, /^(GET|POST|PUT|DELETE) \/v2\/box\S*: .*no such call yet$/, call);
 });

@@ -5,5 +5,6 @@ import './boxes.mjs';
 import './files.mjs';
 import './git.mjs';
 import './previews.mjs';
+import './schedules.mjs';
 import './openapi.mjs';
 import './table.mjs';

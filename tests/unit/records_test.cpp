@@ -322,5 +322,60 @@ TEST_F(RecordsTest, TheStoreKeepsItsId) {
     EXPECT_EQ(open().value().store_id().value(), id);
 }
 
+TEST_F(RecordsTest, AScheduleComesBackAsItWas_AndGoesWithItsBox) {
+    auto records = open();
+    ASSERT_TRUE(records.value().put_box(sample("b1", "dev")).ok());
+    ScheduleRecord schedule{
+        .id = "s1", .box = "b1", .cron = "* * * * *", .command = {"echo", "a\nb", ""}, .folder = "/tmp"};
+    schedule.timeout_ms = 5000;
+    schedule.webhook_url = "https://example.org/secret";
+    schedule.webhook_headers = {{"A", "b"}};
+    schedule.created_at = schedule.updated_at = 1'796'040'000;
+    schedule.due = 1'796'040'060;
+    EXPECT_FALSE(records.value().add_schedule({.id = "s0", .box = "none", .cron = "", .folder = ""}).ok());
+    ASSERT_TRUE(records.value().add_schedule(schedule).ok());
+    schedule.cron = "0 * * * *";
+    schedule.paused = true;
+    ASSERT_TRUE(records.value().set_schedule(schedule).ok());
+    schedule.run = "r1";
+    schedule.last_run_status = RunStatus::kSkipped;
+    schedule.total_runs = 7;
+    ASSERT_TRUE(records.value().mark_schedule(schedule).ok());
+    const auto found = records.value().schedule("b1", "s1");
+    ASSERT_TRUE(found.ok() && found.value());
+    const ScheduleRecord& same = *found.value();
+    EXPECT_EQ(same.cron, "0 * * * *");
+    EXPECT_EQ(same.command, schedule.command);
+    EXPECT_EQ(same.timeout_ms, 5000);
+    EXPECT_EQ(same.webhook_url, schedule.webhook_url);
+    EXPECT_EQ(same.webhook_headers, schedule.webhook_headers);
+    EXPECT_TRUE(same.paused);
+    EXPECT_EQ(same.due, schedule.due);
+    EXPECT_EQ(same.run, "r1");
+    EXPECT_EQ(same.last_run_status, RunStatus::kSkipped);
+    EXPECT_EQ(same.total_runs, 7);
+    EXPECT_FALSE(*records.value().schedule("b2", "s1"));
+    ASSERT_TRUE(records.value().drop_box("b1").ok());
+    EXPECT_TRUE(records.value().schedules()->empty());
+    EXPECT_TRUE(records.value().mark_schedule(schedule).ok());  // of one that is gone: nothing
+    EXPECT_TRUE(records.value().schedules()->empty());
+}
+
+TEST_F(RecordsTest, AWebhookGoesWithItsRun) {
+    auto records = open();
+    ASSERT_TRUE(records.value().put_box(sample("b1", "dev")).ok());
+    RunRecord run;
+    run.id = "r1";
+    run.box = "b1";
+    run.schedule = "s1";
+    ASSERT_TRUE(records.value().add_run(run).ok());
+    EXPECT_EQ(records.value().run("b1", "r1").value()->schedule, "s1");
+    ASSERT_TRUE(records.value().add_webhook({"r1", "b1", "s1", "https://example.org", {{"A", "b"}}}).ok());
+    ASSERT_EQ(records.value().webhooks()->size(), 1U);
+    EXPECT_EQ(records.value().webhooks()->front().headers, (Pairs{{"A", "b"}}));
+    ASSERT_TRUE(records.value().drop_run("r1").ok());
+    EXPECT_TRUE(records.value().webhooks()->empty());
+}
+
 }  // namespace
 }  // namespace hutch::daemon

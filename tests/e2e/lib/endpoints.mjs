@@ -115,6 +115,16 @@ const withPreview = async (box) => {
   const { port } = await box.daemon.json('POST', `${box.path}/preview`, { port: 3000 }, 201);
   return { port };
 };
+
+// --- schedules, none of which fires here ---
+
+const kSchedule = { type: 'exec', cron: '0 0 1 1 *', command: ['true'] };
+const withSchedule = async (box) => ({ schedule: (await box.daemon.json('POST', `${box.path}/schedules`, kSchedule, 201)).id });
+const badSchedule = (body, ...more) => [
+  ['cron', { body: { ...body, cron: '* * * *' } }], ['cron', { body: { ...body, cron: '0 0 31 2 *' } }], ['command', { body: { ...body, command: [] } }], ['command', { body: { ...body, command: [`a${kNul}`] } }],
+  ['prompt', { body: { ...body, prompt: 'x' } }], ['model', { body: { ...body, model: 'x' } }], ['agent_options', { body: { ...body, agent_options: { a: 1 } } }], ['timeout', { body: { ...body, timeout: 604_800_001 } }],
+  ['webhook_url', { body: { ...body, webhook_url: 'ftp://h' } }], ['webhook_headers', { body: { ...body, webhook_headers: { A: 'b' } } }], ...badFolder(body), ...more];
+
 const unbuilt = { gone: 501 };
 const bad64 = { body: { path: 'f', content: '!', encoding: 'base64' } };
 
@@ -197,13 +207,13 @@ export const ofBoxes = {
   'POST /v2/box/{id}/rollback': { prepare: withSnapshot, body: ({ snapshot }) => ({ snapshot_id: snapshot }), busy: { ends: true }, bad: [['snapshot_id', { body: {} }], ['snapshot_id', { body: { snapshot_id: 5 } }]] },
   'GET /v2/box/{id}/usage': { gone: 200 }, // a bill outlives its box
 
-  'POST /v2/box/{id}/schedules': unbuilt,
-  'GET /v2/box/{id}/schedules': unbuilt,
-  'GET /v2/box/{id}/schedules/{schedule}': unbuilt,
-  'PATCH /v2/box/{id}/schedules/{schedule}': unbuilt,
-  'DELETE /v2/box/{id}/schedules/{schedule}': unbuilt,
-  'POST /v2/box/{id}/schedules/{schedule}/pause': unbuilt,
-  'POST /v2/box/{id}/schedules/{schedule}/resume': unbuilt,
+  'POST /v2/box/{id}/schedules': { body: kSchedule, says: /"active"/, bad: badSchedule(kSchedule, ['type', { body: { ...kSchedule, type: 'x' } }], ['timeout', { body: { ...kSchedule, timeout: 0 } }]) },
+  'GET /v2/box/{id}/schedules': { prepare: withSchedule, says: /"active"/ },
+  'GET /v2/box/{id}/schedules/{schedule}': { prepare: withSchedule, says: /"active"/ },
+  'PATCH /v2/box/{id}/schedules/{schedule}': { prepare: withSchedule, body: { cron: '0 1 * * *' }, says: /"0 1 \* \* \*"/, bad: badSchedule({}, ['type', { body: { type: 'prompt' } }]) },
+  'DELETE /v2/box/{id}/schedules/{schedule}': { prepare: withSchedule },
+  'POST /v2/box/{id}/schedules/{schedule}/pause': { prepare: withSchedule },
+  'POST /v2/box/{id}/schedules/{schedule}/resume': { prepare: withSchedule },
   'GET /v2/box/{id}/exec-session': unbuilt,
   ...Object.fromEntries(['{call}', '{call}/{part}'].flatMap((rest) => ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'].map((method) => [`${method} /v2/box/{id}/browser/${rest}`, unbuilt]))),
 };
