@@ -94,7 +94,7 @@ Result<int> list_schedules(const Program& program, const ScheduleOptions& option
     const Api api = TRY(program.api());
     const Json answer = TRY(api.get(box_target(options.box, "/schedules")));
     if (options.json) return show_json(answer);
-    Table table({"ID", "STATUS", "CRON (UTC)", "NEXT", "LAST", "RUNS", "FAILED", "WORK"});
+    Table table({"ID", "STATUS", "CRON", "NEXT", "LAST", "RUNS", "FAILED", "WORK"});
     for (const Json& schedule : answer.is_array() ? answer : Json::array()) {
         const std::string status = text_of(schedule, "status");
         table.add({text_of(schedule, "id"),

@@ -203,13 +203,15 @@ Task<> Schedules::resume(One one, std::shared_ptr<Box> box) {
 // Nothing when it has not begun.
 Task<std::optional<Schedules::End>> Schedules::end_of_earlier(One one, std::shared_ptr<Box> box) {
     co_await runs_.settled(box);
-    if (const auto prompt = agents_.find(one->run)) co_await prompt->ended.wait();
-    if (const auto run = runs_.find(*box, one->run)) (void)co_await run->outcome();
+    const auto prompt = agents_.find(one->run);
+    if (prompt) co_await prompt->ended.wait();
+    const auto active = runs_.find(*box, one->run);
+    if (active) (void)co_await active->outcome();
     const auto run = runs_.record(*box, one->run);
     if (!run.ok()) co_return std::nullopt;
     End end{.ok = run.value().status == RunStatus::kCompleted, .at = run.value().started_ms / 1000};
-    const auto prompt = agents_.record(one->run);
-    if (prompt.ok() && prompt.value()) end.ok = prompt.value()->ended && prompt.value()->error.empty();
+    const auto asked = agents_.record(one->run);
+    if (asked.ok() && asked.value()) end.ok = asked.value()->ended && asked.value()->error.empty();
     co_return end;
 }
 

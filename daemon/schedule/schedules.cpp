@@ -130,7 +130,11 @@ void Schedules::mend_due(int64_t now) {
 }
 
 Task<> Schedules::watch_clock() {
-    while (co_await clock_->changed(boxes_.executor())) alarm_.by(Moment::clock::now());
+    for (;;) {
+        const bool changed = co_await clock_->changed(boxes_.executor());
+        if (!changed) co_return;
+        alarm_.by(Moment::clock::now());
+    }
 }
 
 Task<Result<ScheduleRecord>> Schedules::add(std::shared_ptr<Box> box, ScheduleRecord schedule) {

@@ -65,11 +65,15 @@ void Schedules::tell(const WebhookRecord& webhook, const std::shared_ptr<Box>& b
 
 Task<> Schedules::tell_to_end(WebhookRecord webhook, std::shared_ptr<Box> box) {
     co_await runs_.settled(box);
-    if (const auto active = runs_.find(*box, webhook.run)) (void)co_await active->outcome();
+    const auto active = runs_.find(*box, webhook.run);
+    if (active) (void)co_await active->outcome();
     const auto run = runs_.record(*box, webhook.run);
     if (!run.ok()) co_return;  // deleted with its box
-    const auto body = [&] { return told_of(webhook, run.value(), runs_.journal(run.value(), false)); };
-    co_await webhooks_.tell(box->record.customer, webhook.run, {webhook.url, webhook.headers}, body);
+    Webhooks::Tell tell = [&]() -> Task<Result<Webhooks::Telling>> {
+        co_return Webhooks::Telling{{webhook.url, webhook.headers},
+                                    told_of(webhook, run.value(), runs_.journal(run.value(), false))};
+    };
+    co_await webhooks_.tell(box->record.customer, webhook.run, std::move(tell));
     const auto told = boxes_.records().drop_webhook(webhook.run);
     if (!told.ok()) log_warning("run {}: its webhook may be told again: {}", webhook.run, told.error().message);
 }

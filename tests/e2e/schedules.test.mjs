@@ -6,6 +6,7 @@ import fs from 'node:fs';
 import http from 'node:http';
 import { Box } from './lib/box.mjs';
 import { Clock } from './lib/clock.mjs';
+import { complains, json, output } from './lib/command.mjs';
 import { Customer } from './lib/customer.mjs';
 import { leakless, needs, suite } from './lib/suite.mjs';
 import { until } from './lib/until.mjs';
@@ -199,7 +200,6 @@ leakless(daemon, 'a firing under way lives through a kill of the daemon, and is 
   assert.deepEqual([heard[0].body.run_id, heard[0].body.output], [run.id, 'begun\ndone\n']);
   await crash();
   assert.equal((await get(box, schedule)).total_runs, 1);
-  assert.equal(heard.length, 1);
 });
 
 leakless(daemon, 'failures: an exit status, a timeout, a folder that is not there, a box without room', async () => {
@@ -237,9 +237,6 @@ leakless(daemon, 'a webhook is told of each end, again if its server fails, and 
       metadata: { schedule_id: schedule.id, exit_code: 4 } });
     assert.ok(cpu_ns > 0 && duration_ms >= 0);
   }
-  await crash();
-  await clock.pass(100, daemon);
-  assert.equal(heard.length, 3);
 });
 
 leakless(daemon, 'a prompt: by the agent, with a model of its own; its webhook is that of a prompt', async (context) => {
@@ -346,6 +343,38 @@ leakless(daemon, 'another customer finds none of them; each has so many, and so 
   }
 });
 
+leakless(daemon, 'hutch schedule: add, ls, show, edit, pause, resume and rm', async () => {
+  const run = (...args) => output(daemon, ['schedule', ...args]);
+  const box = await withAgent(say('x'), { name: 'web' });
+  const id = (await run('add', 'web', '0 0 1 1 *', '--workdir', '/tmp', '--timeout', '5', '--', 'sh', '-c', '[a] --json')).trimEnd();
+  const far = '0 0 1 jan *';
+  const prompt = await json(daemon, ['schedule', 'add', 'web', far, '--prompt', 'look', '--model', 'mine', '--webhook', 'http://h.invalid/x', '--webhook-header', 'A=b=c']);
+  assert.deepEqual([prompt.type, prompt.prompt, prompt.model, prompt.webhook_headers], ['prompt', 'look', 'mine', { A: '********' }]);
+  const made = await get(box, { id });
+  assert.deepEqual([made.command, made.folder, made.timeout], [['sh', '-c', '[a] --json'], '/tmp', 5000]);
+  const [head, ...rows] = (await run('ls', 'web')).trimEnd().split('\n');
+  assert.match(head, /^ID +STATUS +CRON +NEXT +LAST +RUNS +FAILED +WORK$/);
+  assert.match(rows[0], new RegExp(`^${id} +active +0 0 1 1 \\* +\\d{4}-01-01 00:00:00 \\(in \\d+d\\) +0 +0 +sh -c \\[a\\] --json$`));
+  assert.match(rows[1], /prompt: look$/);
+  assert.equal(await run('edit', 'web', id, '--cron', '* * * * *', '--workdir', '', '--', 'echo', 'hi'), '');
+  assert.deepEqual([(await get(box, { id })).command, (await get(box, { id })).folder], [['echo', 'hi'], '/workspace/home']);
+  await run('edit', 'web', prompt.id, '--model', '', '--webhook', '');
+  await minute();
+  const { last_run_id } = await ended(box, { id }, 1);
+  assert.match(await run('show', 'web', id), new RegExp(`^Status +active$.*^Last +completed \\(\\w+ ago\\)$\n^Last run +${last_run_id}$.*^Work +echo hi$`, 'ms'));
+  assert.equal(await run('pause', 'web', id, prompt.id), '');
+  assert.ok((await json(daemon, ['schedule', 'ls', 'web'])).every(({ status }) => status === 'paused'));
+  assert.equal(await run('resume', 'web', id), '');
+  assert.match(await output(daemon, ['__complete', 'schedule', 'rm', 'web', '']), new RegExp(`^${id}\\b`, 'm'));
+  assert.equal(await run('rm', 'web', id, prompt.id), '');
+  await complains(daemon, 1, /^hutch: SCHEDULE: the box has none with the id "none"/, ['schedule', 'show', 'web', 'none']);
+  await complains(daemon, 1, /^hutch: CRON: minute: "61"/, ['schedule', 'add', 'web', '61 * * * *', '--', 'true']);
+  await complains(daemon, 2, /say either a COMMAND, after `--`, or --prompt/, ['schedule', 'add', 'web', far]);
+  await complains(daemon, 2, /say either/, ['schedule', 'add', 'web', far, '--prompt', 'x', '--', 'true']);
+  await complains(daemon, 2, /say what is to be another/, ['schedule', 'edit', 'web', 'none']);
+  await complains(daemon, 2, /--webhook-header: "A" is not NAME=VALUE/, ['schedule', 'add', 'web', far, '--webhook-header', 'A', '--', 'true']);
+});
+
 leakless(daemon, 'hundreds that are due in the same minute all fire, each turn of the loop a few; others are served between', { timeout: 200_000 }, async (context) => {
   const boxes = [];
   for (let i = 0; i < 5; ++i) boxes.push(await daemon.box());
@@ -379,9 +408,9 @@ leakless(daemon, 'killed at each step of a firing: it is counted once, and has r
   let total = 0;
   let steps = 0;
   for (let died = true; died; ++steps) {
+    const before = await lines(box, 'file');
     fs.writeFileSync(`${counter}.new`, `${steps}\n`);
     fs.renameSync(`${counter}.new`, counter);
-    const before = await lines(box, 'file').catch(() => -1);
     ++total;
     await minute().catch(() => {});
     await until('it is done, or the daemon is', async () => !daemon.running || (await get(box, schedule).then(({ total_runs }) => total_runs === total, () => false)));
@@ -393,7 +422,7 @@ leakless(daemon, 'killed at each step of a firing: it is counted once, and has r
     }
     const now = await ended(box, schedule, total);
     const ran = await lines(box, 'file');
-    assert.ok(before < 0 || ran - before <= 1, `step ${steps}: it ran ${ran - before} times`);
+    assert.ok(ran - before <= 1, `step ${steps}: it ran ${ran - before} times`);
     assert.equal((await runsOf(box, schedule)).length, total, `step ${steps}`);
     assert.ok(['completed', 'failed'].includes(now.last_run_status));
   }

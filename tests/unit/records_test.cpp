@@ -342,7 +342,7 @@ TEST_F(RecordsTest, AScheduleComesBackAsItWas_AndGoesWithItsBox) {
     schedule.total_runs = 7;
     ASSERT_TRUE(records.value().mark_schedule(schedule).ok());
     const auto found = records.value().schedule("b1", "s1");
-    ASSERT_TRUE(found.ok() && found.value());
+    ASSERT_TRUE(found.ok() && found.value().has_value());
     const ScheduleRecord& same = *found.value();
     EXPECT_EQ(same.cron, "0 * * * *");
     EXPECT_EQ(same.command, schedule.command);
@@ -354,7 +354,7 @@ TEST_F(RecordsTest, AScheduleComesBackAsItWas_AndGoesWithItsBox) {
     EXPECT_EQ(same.run, "r1");
     EXPECT_EQ(same.last_run_status, RunStatus::kSkipped);
     EXPECT_EQ(same.total_runs, 7);
-    EXPECT_FALSE(*records.value().schedule("b2", "s1"));
+    EXPECT_FALSE(records.value().schedule("b2", "s1").value().has_value());
     ASSERT_TRUE(records.value().drop_box("b1").ok());
     EXPECT_TRUE(records.value().schedules()->empty());
     EXPECT_TRUE(records.value().mark_schedule(schedule).ok());  // of one that is gone: nothing
