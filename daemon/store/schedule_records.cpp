@@ -107,7 +107,7 @@ Result<std::vector<ScheduleRecord>> Records::schedules_in(Query& query) const {
 }
 
 Result<std::vector<ScheduleRecord>> Records::schedules(const std::string& box) {
-    Query query = database_.query("SELECT * FROM schedules WHERE box = ? ORDER BY created_at, id");
+    Query query = database_.query("SELECT * FROM schedules WHERE box = ? ORDER BY rowid");
     query.bind(box);
     return schedules_in(query);
 }

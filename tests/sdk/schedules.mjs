@@ -6,9 +6,8 @@ import { calls, daemon, refuses, sdk } from './client.mjs';
 const { Agent, Box, EphemeralBox } = sdk;
 const kNewYear = '0 0 1 1 *'; // none of them fires here: time is e2e/schedules'
 const kScript = 'printf \'event: done\\ndata: {"output":"x"}\\n\\n\'';
-const withAgent = () => Box.create({
-  agent: { harness: Agent.Custom ?? 'custom', model: 'mine', customHarness: { command: '/bin/sh', args: ['-c', kScript, 'agent'], protocol: 'box-sse-v1' } },
-});
+const runner = { command: '/bin/sh', args: ['-c', kScript, 'agent'], protocol: 'box-sse-v1' };
+const withAgent = () => Box.create({ agent: { harness: Agent.Custom ?? 'custom', model: 'mine', customHarness: runner } });
 
 async function drive(box) {
   const exec = await box.schedule.exec({ cron: kNewYear, command: ['echo', 'hi'], folder: 'work', webhookUrl: 'https://example.org/hook', webhookHeaders: { 'X-Token': 'secret' } });
@@ -44,7 +43,9 @@ calls('schedules of an ephemeral box', async () => {
   const box = await EphemeralBox.create({ ttl: 600 });
   const { id } = await drive(box);
   await box.schedule.delete(id);
-  assert.deepEqual(await box.schedule.list(), []);
+  await daemon.json('PUT', `/v2/box/${box.id}/config/custom-runner`, { custom_runner: runner }); // the client makes none with an agent
+  const prompt = await box.schedule.agent({ cron: kNewYear, prompt: 'x' });
+  assert.deepEqual(await box.schedule.list(), [prompt]);
 });
 
 calls('schedules of prompts', async () => {
