@@ -69,6 +69,7 @@ leakless(daemon, 'a full box starts again', async () => {
   const other = await daemon.box(); // has the box's next address be another one
   process.kill((await details(box)).init_pid, 'SIGKILL');
   await other.remove();
+  await until('its end is noticed', async () => await box.status() === 'paused');
   assert.equal(await box.sh('echo again'), 'again');
   await assertFull(box);
   await box.sh('rm big rest; echo free > more');
