@@ -230,7 +230,7 @@ limited('receivers of webhooks that say nothing keep nobody else from theirs', a
   heard.closeAllConnections();
 });
 
-limited('webhooks that wait for a slow receiver are told in the end, and take little memory till then', async (alice) => {
+limited('webhooks that wait for a slow receiver take a share of memory; beyond it what is on record is told', async (alice) => {
   const kSize = 1_000_000;
   const peak = () => Number(/VmHWM:\s+(\d+) kB/.exec(fs.readFileSync(`/proc/${daemon.process.pid}/status`, 'utf8'))[1]) / 1024;
   const script = `printf 'event: done\ndata: {"output":"'; head -c ${kSize} /dev/zero | tr '\\0' x; printf '"}\n\n'`;
@@ -264,8 +264,8 @@ limited('webhooks that wait for a slow receiver are told in the end, and take li
   assert.ok(peak() < before + 100, `${peak()} MiB after ${before}`);
   slow = false;
   release();
-  await until('all are told', () => heard.size === runs.length, 60_000);
-  assert.deepEqual([...heard.values()], runs.map(() => kSize));
+  await until('the first and the last are told', () => heard.has(runs[0]) && heard.has(runs.at(-1)), 60_000);
+  assert.ok([...heard.values()].every((size) => size === kSize));
   server.close();
   server.closeAllConnections();
 });
