@@ -103,9 +103,10 @@ Task<std::optional<Passage::End>> Passage::enter() {
 }
 
 Task<Passage::End> Passage::go(std::function<void()> untied) {
+    untied_ = std::move(untied);
     auto end = co_await enter();
     if (end) co_return *std::move(end);
-    if (arrival_.web_socket) co_return co_await go_by_web_socket(std::move(untied));
+    if (arrival_.web_socket) co_return co_await go_by_web_socket();
     const auto answered = co_await unless(upload(), answer());
     co_return end_of(answered);
 }
@@ -209,6 +210,7 @@ Task<Result<void>> Passage::answer() {
 
 Task<Result<void>> Passage::send_answer() {
     use_.reset();
+    if (answer_->get()[http::field::content_type].starts_with("text/event-stream")) untied_();
     const unsigned version = ends_.request.get().version();
     Body<false> body(*box_, from_box_, *answer_, answer_framing_);
     BodyFraming out = answer_framing_;
@@ -259,7 +261,7 @@ Task<Result<void>> Passage::pass_on(Body<false>& body, Wire::Pipe pipe) {
 
 // --- both ways ---
 
-Task<Passage::End> Passage::go_by_web_socket(std::function<void()> untied) {
+Task<Passage::End> Passage::go_by_web_socket() {
     const auto head = co_await unless(until_gone(ends_.client, ends_.unread), read_head());
     if (!head || !head->ok()) co_return end_of(head);
     if (!is_web_socket_answer(answer_->get())) {
@@ -267,7 +269,7 @@ Task<Passage::End> Passage::go_by_web_socket(std::function<void()> untied) {
         co_return end_of(answered);
     }
     use_.reset();
-    untied();
+    untied_();
     const std::string reply = head_to_client(answer_->get(), {}, 11, true);
     const auto text_of = [](boost::beast::flat_buffer& buffer) {
         std::string text(static_cast<const char*>(buffer.data().data()), buffer.size());

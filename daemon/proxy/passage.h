@@ -56,7 +56,7 @@ class Passage {
   private:
     using AnswerParser = boost::beast::http::response_parser<boost::beast::http::buffer_body>;
     Task<std::optional<End>> enter();
-    Task<End> go_by_web_socket(std::function<void()> untied);
+    Task<End> go_by_web_socket();
     Task<> upload();
     Task<Result<void>> put(std::string_view bytes);
     Task<Result<void>> read_head();
@@ -67,6 +67,7 @@ class Passage {
     Task<> carry(Wire& from, Wire& to, std::string begin, bool into_box);
     [[nodiscard]] End end_of(const std::optional<Result<void>>& answered) const;
 
+    std::function<void()> untied_;
     Ends ends_;
     Previews::Found found_;
     Arrival arrival_;

@@ -189,6 +189,17 @@ leakless(daemon, 'a request wakes a paused box and a server goes on; a URL outli
   assert.equal((await list(box)).length, 1);
 });
 
+leakless(daemon, 'an end of the daemon does not wait for what has no end of its own', async () => {
+  const { url } = await served();
+  const events = await url.open('/events');
+  events.on('error', () => {});
+  const session = await url.webSocket();
+  await echoes(session);
+  await daemon.end('SIGTERM');
+  assert.ok(!daemon.log.some((line) => line.includes('cut off')), daemon.log.join('\n'));
+  await daemon.launch();
+});
+
 leakless(daemon, 'publishing wakes a paused box', async () => {
   const box = await daemon.box();
   await pause(box);
