@@ -1,4 +1,5 @@
-// A request's head: in pieces it is what it is at once, and what is taken has one reading. So has a host of a public URL.
+// A request's head: in pieces it is what it is at once, and what is taken has one reading. So has a host of public
+// URLs.
 
 #include <algorithm>
 
