@@ -175,7 +175,7 @@ async function each(call, ...cases) {
 
 test('every call of the document and of the daemon has its row, and no row is of another', async () => {
   const rows = [...Object.keys(ofBoxes), ...Object.keys(others)].sort();
-  const told = Object.entries(document.paths).flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`));
+  const told = Object.entries(document.paths).filter(([path]) => path !== '/healthz').flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`));
   assert.deepEqual(rows, told.sort());
   assert.deepEqual(rows, (await daemon.json('GET', '/v2')).calls.sort());
   for (const name of rows) assert.equal(name in ofBoxes, name.includes('/v2/box/{id}'), name);

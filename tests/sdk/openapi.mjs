@@ -20,7 +20,21 @@ calls('docs/openapi.json is OpenAPI 3.1, and what scripts/openapi writes', async
 
 calls('its calls are those of the daemon', async () => {
   const { calls: known } = await daemon.json('GET', '/v2');
-  assert.deepEqual(contract.routes.map(({ name }) => name).sort(), known.sort());
+  // By the door itself, which needs no key for it.
+  assert.deepEqual(contract.routes.map(({ name }) => name).sort(), [...known, 'GET /healthz'].sort());
+  assert.deepEqual(await daemon.json('GET', '/healthz'), { status: 'serving' });
+});
+
+calls('a key is sent as one of the schemes says, and only /healthz needs none', async () => {
+  const ask = async (target, headers) => (await fetch(`${daemon.url}${target}`, { headers })).status;
+  const { components: { securitySchemes }, security } = contract.document;
+  const sent = { apiKey: ({ name }) => ({ [name]: daemon.key }), http: ({ scheme }) => ({ authorization: `${scheme} ${daemon.key}` }) };
+  const named = security.flatMap(Object.keys);
+  assert.deepEqual(named, ['key', 'bearer']);
+  for (const name of named) assert.equal(await ask('/v2', sent[securitySchemes[name].type](securitySchemes[name])), 200, name);
+  const open = contract.routes.filter(({ operation }) => operation.security?.length === 0);
+  assert.deepEqual(open.map(({ name }) => name), ['GET /healthz']);
+  assert.deepEqual([await ask('/healthz', {}), await ask('/v2', {})], [200, 401]);
 });
 
 /// A body of another type than the call takes, field by field; and bodies that are none.
