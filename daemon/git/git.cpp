@@ -84,15 +84,35 @@ Task<Result<std::string>> Git::commit(Commit commit) {
     co_return without_line_end(std::move(sha));
 }
 
+// A clone of one branch, as --depth makes it, knows of no other: what it is to know stands in its configuration, and
+// only then `git checkout` takes a branch of that name for the remote's.
+Task<Result<std::optional<std::string>>> Git::fetch(std::string branch) {
+    CO_TRY_LET(const GitAnswer shallow, co_await look(words("rev-parse", "--is-shallow-repository")));
+    GitStep fetching = step(words("fetch", "--quiet"));
+    if (shallow.output.starts_with("true")) fetching.args.emplace_back("--depth=1");
+    fetching.args.emplace_back("origin");
+    fetching.args.push_back("+refs/heads/" + branch + ":refs/remotes/origin/" + branch);
+    fetching.credential = credential_;
+    CO_TRY_LET(const GitAnswer fetched, co_await run_step(runs_, box_, std::move(fetching)));
+    if (fetched.exit_code != 0) co_return std::optional(reason_of(fetched));
+    CO_TRY_LET(const GitAnswer known, co_await look(words("config", "--get-all", "remote.origin.fetch")));
+    if (known.output.find("refs/heads/*") == std::string::npos) {
+        CO_TRY(co_await look(words("remote", "set-branches", "--add", "origin", branch)));
+    }
+    co_return std::optional<std::string>();
+}
+
 Task<Result<void>> Git::checkout(std::string branch) {
     CO_TRY_LET(GitAnswer found, co_await look(words("for-each-ref", "--format=%(refname)", "refs/heads/" + branch,
                                                     "refs/tags/" + branch, "refs/remotes/*/" + branch)));
     CO_TRY_LET(const std::string refs, output_of(std::move(found)));
     if (refs.empty()) {
-        co_return Error{ErrorKind::kConflict, 0,
-                        "branch: \"" + branch +
-                            "\" is neither here nor, as last fetched, at a remote; `git switch -c " + branch +
-                            "` makes a new one"};
+        CO_TRY_LET(const auto reason, co_await fetch(branch));
+        if (reason) {
+            co_return Error{ErrorKind::kConflict, 0,
+                            "branch: \"" + branch + "\" is neither here nor to be had from the origin (" + *reason +
+                                "); `git switch -c " + branch + "` makes a new one"};
+        }
     }
     CO_TRY(co_await run(step(words("checkout", std::move(branch), "--"))));
     co_return Result<void>();

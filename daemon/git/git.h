@@ -56,7 +56,8 @@ class Git {
     Task<Result<std::string>> diff();
     /// Of all changes, new files too. The new commit's hash.
     Task<Result<std::string>> commit(Commit commit);
-    /// The branch, or the one of that name at a remote. kConflict where there is none.
+    /// The branch, or the one of that name at a remote; one that was never fetched is, from the origin. kConflict where
+    /// there is none.
     Task<Result<void>> checkout(std::string branch);
     /// To the origin; the present branch if none is named.
     Task<Result<void>> push(std::optional<std::string> branch);
@@ -70,6 +71,8 @@ class Git {
     /// For what serves another step.
     Task<Result<GitAnswer>> look(std::vector<std::string> args);
     Task<Result<std::string>> run(GitStep step);
+    /// Why the origin's branch cannot be had; nothing when it is here now.
+    Task<Result<std::optional<std::string>>> fetch(std::string branch);
     [[nodiscard]] Result<void> check_repository(const GitAnswer& said) const;
 
     Runs& runs_;

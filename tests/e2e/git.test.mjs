@@ -147,6 +147,28 @@ leakless(daemon, 'a branch is checked out, its own or the origin\'s, and none is
   await refuses(box, 409, /^git: error: Your local changes .* would be overwritten/, 'checkout', { branch: 'main', folder: 'project' });
 });
 
+leakless(daemon, 'a branch that was never fetched comes from the origin, also to a clone of one branch', async () => {
+  const box = await gitBox();
+  await post(box, 'clone', { repo: `${kServer}/public/project.git`, depth: 1, folder: 'shallow' });
+  const head = (folder) => git(box, folder, 'log', '-1', '--format=%s %D');
+  const behind = (folder) => git(box, folder, 'rev-parse', '--abbrev-ref', '@{upstream}');
+  assert.equal(await git(box, 'shallow', 'branch', '--remotes', '--format=%(refname:short)'), 'origin/main');
+  await post(box, 'checkout', { branch: 'other', folder: 'shallow' });
+  assert.match(await head('shallow'), /^on the other branch HEAD -> other, /);
+  assert.equal(await behind('shallow'), 'origin/other');
+  assert.equal(await git(box, 'shallow', 'rev-list', '--count', 'HEAD'), '1', 'it stays shallow');
+  await refuses(box, 409, /^branch: "new" is neither here nor to be had from the origin \(fatal: couldn't find remote ref/, 'checkout', { branch: 'new', folder: 'shallow' });
+
+  await post(box, 'clone', { repo: `${kServer}/public/project.git` });
+  onHost('-C', path.join(repositories, 'public/project.git'), 'branch', 'later', 'other');
+  try {
+    await post(box, 'checkout', { branch: 'later', folder: 'project' });
+    assert.equal(await behind('project'), 'origin/later');
+  } finally {
+    onHost('-C', path.join(repositories, 'public/project.git'), 'branch', '--delete', '--force', 'later');
+  }
+});
+
 leakless(daemon, 'steps are runs, and what serves them is not', async () => {
   const box = await gitBox();
   await git(box, '', 'init', '--quiet', 'p');
