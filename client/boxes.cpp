@@ -8,6 +8,7 @@
 #include "client/network.h"
 #include "client/paint.h"
 #include "client/program.h"
+#include "client/selection.h"
 #include "client/table.h"
 
 namespace hutch::client {
@@ -30,7 +31,9 @@ std::string later(int64_t seconds) {
 std::string disk(const Json& details) {
     const Json disk = details.value("disk", Json::object());
     const auto limit = count_of(disk, "limit_bytes");
-    return limit == 0 ? "not limited: the host's file system has no quota" : format_size(limit) + " at most";
+    const std::string used = size_of(disk, "bytes");
+    return limit == 0 ? used + "; not limited: the host's file system has no quota"
+                      : used + " of " + format_size(limit);
 }
 
 std::string describe_box(const Json& box) {
@@ -79,7 +82,7 @@ void add_inspect(CLI::App& app, Program& program) {
     run_on(command, program, options, inspect);
 }
 
-/// A command that makes one call for each of its boxes, if all of them are there.
+/// A command that makes one call for each of its boxes, once all of them are there.
 void add_change(CLI::App& app, Program& program, const std::string& name, const std::string& alias,
                 const std::string& description, const std::string& example) {
     const auto boxes = std::make_shared<std::vector<std::string>>();
@@ -89,9 +92,11 @@ void add_change(CLI::App& app, Program& program, const std::string& name, const 
     command->callback([&program, boxes, name] {
         program.action = [&program, boxes, name]() -> Result<int> {
             const Api api = TRY(program.api());
-            for (const std::string& box : *boxes) TRY(api.get(box_target(box, "/status")));
-            for (const std::string& box : *boxes) TRY(api.call("POST", box_target(box, "/" + name)));
-            return 0;
+            TRY(check_boxes(api, *boxes));
+            return for_each_box(program, *boxes, [&](const std::string& box) -> Result<void> {
+                TRY(api.call("POST", box_target(box, "/" + name)));
+                return {};
+            });
         };
     });
 }

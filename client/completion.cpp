@@ -8,7 +8,9 @@
 
 #include "client/contexts.h"
 #include "client/format.h"
+#include "client/help.h"
 #include "client/place.h"
+#include "client/recipes.h"
 
 namespace hutch::client {
 namespace {
@@ -32,10 +34,6 @@ struct Spot {
 
 std::string first_line(const std::string& text) {
     return text.substr(0, text.find('\n'));
-}
-
-std::vector<const CLI::App*> visible_commands(const CLI::App& app) {
-    return app.get_subcommands([](const CLI::App* sub) { return !sub->get_group().empty(); });
 }
 
 const CLI::App* find_command(const CLI::App& app, const std::string& word) {
@@ -129,6 +127,12 @@ Words contexts() {
     return words;
 }
 
+Words made_by_recipe() {
+    Words words;
+    for (const std::string& name : recipes()) words.push_back({name, ""});
+    return words;
+}
+
 /// By what the help calls it: "BOX", "small|medium|large".
 Words values_of(const std::string& kind, const Spot& spot, const Program& program, const std::string& word) {
     static const std::map<std::string, std::string> kFixed = {
@@ -145,6 +149,7 @@ Words values_of(const std::string& kind, const Spot& spot, const Program& progra
     }
     if (kind == "FILE" || kind == "SCRIPT") return Words(1, kFiles);
     if (kind == "CONTEXT") return contexts();
+    if (kind == "NAME" && spot.command->get_name() == "build") return made_by_recipe();
     const auto api = program.api();
     if (!api.ok()) return words;
     if (kind == "BOX") return boxes(api.value());
@@ -178,7 +183,7 @@ Words candidates(const Spot& spot, const Program& program, const std::string& wo
     if (word.starts_with('-')) return options_of(*spot.command);
     Words words;
     if (spot.positionals.empty()) {
-        for (const CLI::App* command : visible_commands(*spot.command)) {
+        for (const CLI::App* command : shown_commands(*spot.command)) {
             words.push_back({command->get_name(), first_line(command->get_description())});
         }
     }
@@ -206,7 +211,10 @@ _hutch() {
     COMPREPLY=()
     while IFS= read -r line; do
         if [[ $line == :files ]]; then
-            while IFS= read -r line; do COMPREPLY+=("$line"); done < <(compgen -f -- "$word")
+            while IFS= read -r line; do
+                [[ ! -d $line ]] || line+=/
+                COMPREPLY+=("${line// /\\ }")
+            done < <(compgen -f -- "${word//\\ / }")
         else
             line=${line%%$'\t'*}
             COMPREPLY+=("${line#"$whole"}")
@@ -220,16 +228,18 @@ complete -o default -F _hutch hutch
 constexpr const char* kZsh = R"SH(#compdef hutch
 # hutch completion zsh; load it with: source <(hutch completion zsh)
 _hutch() {
-    local line files=
-    local -a found
+    local line entry files=
+    local -a found begun # to be gone on with: no space after it
     for line in ${(f)"$(hutch __complete "${(@Q)words[2,CURRENT]}" 2>/dev/null)"}; do
         if [[ $line == :files ]]; then
             files=1
         else
-            found+=("${${line%%$'\t'*}//:/\\:}:${line#*$'\t'}")
+            entry="${${line%%$'\t'*}//:/\\:}:${line#*$'\t'}"
+            if [[ ${line%%$'\t'*} == *[:/] ]]; then begun+=("$entry"); else found+=("$entry"); fi
         fi
     done
     (( $#found )) && _describe hutch found
+    (( $#begun )) && _describe hutch begun -S ''
     [[ -n $files ]] && _files
 }
 if [[ $funcstack[1] == _hutch ]]; then _hutch "$@"; else compdef _hutch hutch; fi

@@ -13,9 +13,11 @@ Error unreachable(const Host& host, const ErrorCode& code) {
         return errno_error("opening " + host.text + " (run as root, or join the group that owns the socket)",
                            code.value());
     }
+    const std::string how = host.kind == Host::Kind::kUnix
+                                ? "start it with `systemctl start hutchd`, or run `hutchd` as root"
+                                : "does it run there, and with `listen` set?";
     return Error{ErrorKind::kSystem, code.value(),
-                 "no hutchd answers at " + host.text + " (" + code.message() +
-                     "); start it with `systemctl start hutchd`, or run `hutchd` as root"};
+                 "no hutchd answers at " + host.text + " (" + code.message() + "); " + how};
 }
 
 Result<Socket> connect_unix(asio::io_context& io, const Host& host) {

@@ -267,10 +267,20 @@ bool names_a_stream(const std::string& local) {
     return local == "/dev/stdout" || local == "/dev/stderr" || local.starts_with("/dev/fd/");
 }
 
+/// What it refuses is about the path, which the user knows as a part of SRC.
+Result<Response> download(const Api& api, const Place& from, bool exact) {
+    const std::string query = "?folder=" + percent_encode(from.path) + (exact ? "&exact=true" : "");
+    auto response = api.open({.method = "GET", .target = box_target(from.box, "/files/download" + query)});
+    constexpr std::string_view kField = "folder: ";
+    if (response.ok() || !response.error().message.starts_with(kField)) return response;
+    Error refused = response.error();
+    refused.message.replace(0, kField.size(), "SRC: in " + from.box + ", ");
+    return refused;
+}
+
 Result<int> copy_out(const Api& api, const Place& from, const Target& to) {
     const std::string& local = to.path;
-    const std::string folder = "?folder=" + percent_encode(from.path) + (local == "-" ? "" : "&exact=true");
-    Response response = TRY(api.open({.method = "GET", .target = box_target(from.box, "/files/download" + folder)}));
+    Response response = TRY(download(api, from, local != "-"));
     const bool archive = response.content_type() == "application/x-tar";
     if (local == "-") {
         if (archive && isatty(STDOUT_FILENO) != 0) {
@@ -295,9 +305,7 @@ Result<int> copy_out(const Api& api, const Place& from, const Target& to) {
 
 /// A file passes through; a directory is laid down here on its way.
 Result<int> copy_across(const Api& api, const Place& from, const Target& to) {
-    const std::string folder = "?folder=" + percent_encode(from.path) + "&exact=true";
-    const auto response = std::make_shared<Response>(
-        TRY(api.open({.method = "GET", .target = box_target(from.box, "/files/download" + folder)})));
+    const auto response = std::make_shared<Response>(TRY(download(api, from, true)));
     const std::string name = from.box + ":" + from.path;
     const std::string path = TRY(target_in_box(api, to, base_name(from.path)));
     if (response->content_type() != "application/x-tar") {
@@ -332,6 +340,7 @@ Result<void> check_places(const std::vector<Place>& sources, const Target& to) {
 }
 
 Result<int> copy(const Program& program, const CopyOptions& options) {
+    if (options.places.size() < 2) return invalid("where to copy " + options.places.front() + " is missing");
     std::vector<Place> sources;
     for (const std::string& text : options.places) sources.push_back(parse_place(text));
     const Target to{sources.back(), sources.size() > 2};
@@ -361,7 +370,7 @@ void add_copy_command(CLI::App& app, Program& program) {
                      "What to copy, one or many, and last where to: `-` is standard input\nor output, many go into a "
                      "directory")
         ->required()
-        ->expected(2, 100'000);
+        ->expected(1, 100'000);
     run_on(command, program, options, copy);
 }
 

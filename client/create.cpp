@@ -46,10 +46,11 @@ void add_agent(CLI::App& command, CreateOptions& options) {
 void add_lifetime(CLI::App& command, CreateOptions& options) {
     command.add_option("--idle-timeout", options.idle_timeout, "Pause it after that long without work; 0: never")
         ->type_name("SECONDS");
-    CLI::Option* keep_alive = command.add_flag("--keep-alive", options.keep_alive, "Never pause it");
-    command.add_option("--init-command", options.init_command, "Run by a shell when it starts, and when it is resumed")
-        ->type_name("COMMAND")
-        ->needs(keep_alive);
+    command.add_flag("--keep-alive", options.keep_alive, "Never pause it");
+    command
+        .add_option("--init-command", options.init_command,
+                    "Run by a shell when it starts, and by `hutch resume`; not when\nwork wakes it")
+        ->type_name("COMMAND");
     CLI::Option* ephemeral = command.add_flag("--ephemeral", options.ephemeral, "Delete it when its time is over");
     command.add_option("--ttl", options.ttl, "That time, at most 3 days; with --ephemeral")
         ->type_name("SECONDS")
@@ -65,7 +66,9 @@ Result<int> create(const Program& program, const CreateOptions& options) {
 }  // namespace
 
 void add_create_options(CLI::App& command, CreateOptions& options) {
-    command.add_option("--size", options.size, "CPU, memory and disk it may use")
+    command
+        .add_option("--size", options.size,
+                    "2 CPUs, 4 GiB of memory and 5 of disk; 4, 8, 10; or 8, 16, 20\n(default: small)")
         ->type_name("small|medium|large")
         ->check(CLI::IsMember({"small", "medium", "large"}).description(""));
     command.add_option("--label", options.labels, "Label to find it by; may be repeated")
@@ -98,7 +101,9 @@ void add_create_command(CLI::App& app, Program& program) {
     CLI::App* command = add_command(app, "create", "Make a box and print its name (or id, without a name)",
                                     "hutch create web --image node --size medium --env PORT=3000");
     command->add_option("NAME", options->name, "Name of the box, unique on the host");
-    CLI::Option* image = command->add_option("--image", options->image, "Image to start from (see `hutch image ls`)")
+    CLI::Option* image = command
+                             ->add_option("--image", options->image,
+                                          "Image to start from (see `hutch image ls`); else the daemon's default")
                              ->type_name("IMAGE");
     command->add_option("--snapshot", options->snapshot, "Snapshot to start from instead, by its name or id")
         ->type_name("SNAPSHOT")

@@ -104,7 +104,7 @@ Result<std::string> start_in_box(const Api& api, const std::vector<std::string>&
     if (words.empty()) return invalid("a COMMAND to run in " + options.box + " is missing");
     Json run = TRY(run_of(words, options));
     run["detach"] = true;
-    return text_of(TRY(api.call("POST", box_target(options.box, "/exec-stream"), run)), "run_id");
+    return text_of(TRY(api.call("POST", box_target(options.box, "/exec"), run)), "run_id");
 }
 
 void add_exec_command(CLI::App& app, Program& program) {

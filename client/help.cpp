@@ -35,10 +35,19 @@ std::shared_ptr<CLI::FormatterBase> make_help_formatter() {
     return std::make_shared<HelpFormatter>();
 }
 
+std::vector<const CLI::App*> shown_commands(const CLI::App& parent) {
+    return parent.get_subcommands([](const CLI::App* sub) { return !sub->get_group().empty(); });
+}
+
+std::string commands_below(const CLI::App& parent) {
+    std::string names;
+    for (const CLI::App* command : shown_commands(parent)) names += (names.empty() ? "" : ", ") + command->get_name();
+    return names;
+}
+
 std::string no_command(const CLI::App& parent, const std::string& path, const std::string& word) {
     std::vector<std::string> known;
-    for (const CLI::App* command :
-         parent.get_subcommands([](const CLI::App* sub) { return !sub->get_group().empty(); })) {
+    for (const CLI::App* command : shown_commands(parent)) {
         known.push_back(command->get_name());
         for (const std::string& alias : command->get_aliases()) known.push_back(alias);
     }

@@ -2,7 +2,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <ctime>
 
 #include "base/file.h"
@@ -11,6 +10,7 @@
 #include "client/place.h"
 #include "client/process.h"
 #include "client/program.h"
+#include "client/recipes.h"
 #include "client/relay.h"
 #include "client/settings.h"
 #include "client/source.h"
@@ -123,23 +123,6 @@ Result<int> import(const Program& program, const ImageOptions& options) {
     return put(program, options, variables, file_source(std::move(file), options.file));
 }
 
-/// Where the recipes that come with Hutch are: HUTCH_SHARE, the source tree for a program run from its build
-/// directory (and for no other: an installed one must not run what lies at a path of the build machine), else where
-/// they are installed beside the program, below whatever prefix.
-std::string share_directory() {
-    const char* chosen = getenv("HUTCH_SHARE");
-    if (chosen != nullptr && *chosen != '\0') return chosen;
-    std::string self(4096, '\0');
-    const ssize_t size = readlink("/proc/self/exe", self.data(), self.size());
-    self.resize(size < 0 ? 0 : static_cast<size_t>(size));
-    if (self.starts_with(HUTCH_BUILD_DIR "/")) return HUTCH_SOURCE_SHARE_DIR;
-    return self.substr(0, self.rfind('/') + 1) + HUTCH_SHARE_FROM_PROGRAM;
-}
-
-std::string recipe_of(const std::string& image) {
-    return join_path(share_directory(), "images/" + image);
-}
-
 Result<std::string> read_recipe(const std::string& image, const std::string& path) {
     return TRY_IN("the recipe of image " + image, read_file_at(AT_FDCWD, path));
 }
@@ -174,8 +157,7 @@ Result<void> make_parent(const Program& program, const std::string& parent, cons
     const Api api = TRY(program.api());
     const auto there = api.get(image_target(parent));
     if (there.ok() || there.error().kind != ErrorKind::kNotFound || !is_safe_id(parent)) return {};
-    if (access(recipe_of(parent).c_str(), F_OK) != 0 && access((recipe_of(parent) + ".sh").c_str(), F_OK) != 0)
-        return {};
+    if (!has_recipe(parent)) return {};
     TRY(write_all(STDERR_FILENO, "hutch: image " + parent + " comes first\n"));
     ImageOptions of_parent;
     of_parent.name = parent;
@@ -212,6 +194,10 @@ Result<int> build(const Program& program, const ImageOptions& options) {
     if (!options.file.empty()) return build_from_script(program, options, options.file);
     if (!is_safe_id(options.name)) return invalid("no recipe can be named \"" + options.name + "\"; give one with -f");
     const std::string recipe = recipe_of(options.name);
+    if (!has_recipe(options.name)) {
+        return invalid("NAME: no recipe is called \"" + options.name + "\"; there are " + joined(recipes(), ", ") +
+                       ", or give one of yours with -f");
+    }
     if (access(recipe.c_str(), F_OK) != 0) return build_from_script(program, options, recipe + ".sh");
     const Api api = TRY(program.api());
     TRY(api.get("/v2/host"));  // a missing daemon is better known before minutes of work

@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <exception>
@@ -13,6 +14,21 @@
 
 namespace hutch::client {
 namespace {
+
+/// What the help lists together.
+void group_commands(CLI::App& app) {
+    const std::pair<const char*, std::vector<const char*>> groups[] = {
+        {"Boxes", {"run", "create", "ls", "inspect", "pause", "resume", "fork", "rm", "prune"}},
+        {"Work in boxes", {"exec", "shell", "code", "cp", "runs", "attach", "cancel", "schedule", "agent", "git"}},
+        {"Snapshots", {"snapshot", "rollback", "diff"}},
+        {"Settings", {"image", "label", "env", "network", "url"}},
+        {"What happens", {"logs", "events", "top", "usage", "df"}},
+        {"Hosts and keys", {"key", "doctor", "version", "context", "completion", "help"}},
+    };
+    for (const auto& [group, commands] : groups) {
+        for (const char* command : commands) app.get_subcommand(command)->group(group);
+    }
+}
 
 void add_commands(CLI::App& app, Program& program) {
     app.formatter(make_help_formatter());
@@ -47,17 +63,17 @@ void add_commands(CLI::App& app, Program& program) {
     add_exec_command(app, program);
     add_code_command(app, program);
     add_copy_command(app, program);
-    add_log_command(app, program);
     add_runs_commands(app, program);
     add_schedule_commands(app, program);
-    add_snapshot_commands(app, program);
     add_agent_command(app, program);
     add_git_commands(app, program);
+    add_snapshot_commands(app, program);
     add_image_commands(app, program);
     add_label_commands(app, program);
     add_env_commands(app, program);
     add_network_command(app, program);
     add_url_commands(app, program);
+    add_log_command(app, program);
     add_event_command(app, program);
     add_top_command(app, program);
     add_usage_command(app, program);
@@ -67,6 +83,7 @@ void add_commands(CLI::App& app, Program& program) {
     add_context_commands(app, program);
     add_completion_command(app, program);
     add_help_command(app, program);
+    group_commands(app);
 }
 
 /// The options of `app` that take the next word.
@@ -91,20 +108,26 @@ std::pair<const CLI::App*, std::string> called_command(const CLI::App& app) {
     return {command, name};
 }
 
+bool is_option(const std::string& word) {
+    return word.starts_with('-') && word.size() > 1;
+}
+
 /// Says what is wrong, and where the right use can be read.
 int complain_usage(const CLI::App& app, const CLI::ParseError& error) {
     const auto [command, name] = called_command(app);
     const std::vector<std::string> unknown = command->remaining();
     std::string sentence = error.what();
-    if (command->get_require_subcommand_min() > 0 && !unknown.empty()) {
+    if (command->get_require_subcommand_min() > 0 && unknown.empty() && command->get_subcommands().empty()) {
+        sentence = command == &app ? "a COMMAND is missing" : name + " needs one of " + commands_below(*command);
+    } else if (command->get_require_subcommand_min() > 0 && !unknown.empty()) {
         sentence = unknown.front().starts_with('-') ? "there is no option " + unknown.front()
                                                     : no_command(*command, name, unknown.front());
-    } else if (!unknown.empty() && unknown.front().starts_with("--")) {
+    } else if (const auto option = std::find_if(unknown.begin(), unknown.end(), is_option); option != unknown.end()) {
         std::vector<std::string> known;
-        for (const CLI::Option* option : command->get_options()) {
-            for (const std::string& one : option->get_lnames()) known.push_back("--" + one);
+        for (const CLI::Option* one : command->get_options()) {
+            for (const std::string& text : one->get_lnames()) known.push_back("--" + text);
         }
-        const std::string word = unknown.front().substr(0, unknown.front().find('='));
+        const std::string word = option->substr(0, option->find('='));
         const std::string meant = meant_by(word, known);
         sentence = "there is no option " + word + (meant.empty() ? "" : "; did you mean " + meant + "?");
     }

@@ -32,12 +32,16 @@ Result<Api> Program::api() const {
                 .ca_file = chosen(ca_file, chosen(environment("HUTCH_CA_FILE"), at.ca_file))});
 }
 
-int Program::conclude(const Result<int>& outcome) const {
-    if (outcome.ok()) return outcome.value();
+std::string Program::sentence_of(const Error& error) const {
     const auto has = [this](const std::string& name) {
         return called != nullptr && called->get_option_no_throw(name) != nullptr;
     };
-    complain(in_words_of_command(outcome.error().message, has));
+    return in_words_of_command(error.message, has);
+}
+
+int Program::conclude(const Result<int>& outcome) const {
+    if (outcome.ok()) return outcome.value();
+    complain(sentence_of(outcome.error()));
     return outcome.error().kind == ErrorKind::kInvalid ? kWrongUsage : failure;
 }
 

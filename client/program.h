@@ -28,7 +28,9 @@ struct Program {
     const CLI::App* called = nullptr;  ///< the command, once that is known
 
     [[nodiscard]] Result<Api> api() const;
-    /// The exit code, after the error is said, in words of the command's own options.
+    /// What an error says, in words of the command's own options.
+    [[nodiscard]] std::string sentence_of(const Error& error) const;
+    /// The exit code, after the error is said.
     [[nodiscard]] int conclude(const Result<int>& outcome) const;
 };
 

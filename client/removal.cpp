@@ -1,6 +1,7 @@
 #include <unistd.h>
 
 #include <iostream>
+#include <map>
 
 #include "client/create.h"
 #include "client/format.h"
@@ -31,34 +32,40 @@ Result<bool> confirmed(const Json& boxes) {
 }
 
 /// Prints the names of those that are gone. One that somebody else has deleted meanwhile is no error.
-Result<int> remove_all(const Api& api, const Json& boxes) {
+Result<int> remove_all(const Program& program, const Api& api, const Json& boxes) {
+    std::vector<std::string> names;
+    std::map<std::string, std::string> ids;  // another may be called so by now
     for (const Json& box : boxes) {
-        const auto removed = api.call("DELETE", box_target(text_of(box, "id")));
-        if (!removed.ok() && removed.error().kind != ErrorKind::kNotFound) return removed.error();
-        TRY(show(printable(name_of(box)) + "\n"));
+        names.push_back(name_of(box));
+        ids[names.back()] = text_of(box, "id");
     }
-    return 0;
+    return for_each_box(program, names, [&](const std::string& name) -> Result<void> {
+        const auto removed = api.call("DELETE", box_target(ids[name]));
+        if (!removed.ok() && removed.error().kind != ErrorKind::kNotFound) return removed.error();
+        TRY(show(printable(name) + "\n"));
+        return {};
+    });
 }
 
-Result<int> remove_selected(const Api& api, const RemoveOptions& options, const Json& boxes) {
+Result<int> remove_selected(const Program& program, const Api& api, const RemoveOptions& options, const Json& boxes) {
     if (boxes.empty()) return 0;
     if (!options.force && !TRY(confirmed(boxes))) return Error{ErrorKind::kSystem, 0, "nothing is deleted"};
-    return remove_all(api, boxes);
+    return remove_all(program, api, boxes);
 }
 
-Result<int> remove_named(const Api& api, const RemoveOptions& options) {
-    if (options.boxes.size() > 1 && !options.force) {
-        TRY(api.call("DELETE", "/v2/box", {{"ids", options.boxes}}));
-        return 0;
-    }
+Result<int> remove_named(const Program& program, const Api& api, const RemoveOptions& options) {
     for (const std::string& box : options.boxes) {
         // What the API calls so is not a box, and deleting it deletes all.
         if (box == "snapshots") return invalid("BOX: \"snapshots\" is no box's name; snapshots: hutch snapshot rm");
+    }
+    const bool several = options.boxes.size() > 1;
+    if (several && !options.force) TRY(check_boxes(api, options.boxes));
+    return for_each_box(program, options.boxes, [&](const std::string& box) -> Result<void> {
         const auto removed = api.call("DELETE", box_target(box));
         const bool missing = !removed.ok() && removed.error().kind == ErrorKind::kNotFound;
-        if (!removed.ok() && !(missing && options.force)) return removed.error();
-    }
-    return 0;
+        if (!removed.ok() && !(missing && (several || options.force))) return removed.error();
+        return {};
+    });
 }
 
 Result<int> remove(const Program& program, const RemoveOptions& options) {
@@ -67,8 +74,8 @@ Result<int> remove(const Program& program, const RemoveOptions& options) {
         return invalid("BOX: names boxes, and --label or --filter picks them; use one of the two");
     }
     const Api api = TRY(program.api());
-    if (!options.boxes.empty()) return remove_named(api, options);
-    return remove_selected(api, options, TRY(select_boxes(api, options.selection)));
+    if (!options.boxes.empty()) return remove_named(program, api, options);
+    return remove_selected(program, api, options, TRY(select_boxes(api, options.selection)));
 }
 
 /// A box that nobody works with: it is paused, or cannot be started.
@@ -80,7 +87,7 @@ Result<int> prune(const Program& program, const RemoveOptions& options) {
         const std::string status = text_of(box, "status");
         if (status == "paused" || status == "error") unused.push_back(box);
     }
-    return remove_selected(api, options, unused);
+    return remove_selected(program, api, options, unused);
 }
 
 }  // namespace

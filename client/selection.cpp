@@ -78,4 +78,29 @@ Result<Json> select_boxes(const Api& api, const Selection& selection, const std:
     return fitting;
 }
 
+Result<void> check_boxes(const Api& api, const std::vector<std::string>& boxes) {
+    std::string missing;
+    for (const std::string& box : boxes) {
+        const auto there = api.get(box_target(box, "/status"));
+        if (there.ok()) continue;
+        if (there.error().kind != ErrorKind::kNotFound) return there.error();
+        missing += missing.empty() ? there.error().message : ", nor \"" + box + "\"";
+    }
+    if (!missing.empty()) return Error{ErrorKind::kNotFound, 0, missing};
+    return {};
+}
+
+Result<int> for_each_box(const Program& program, const std::vector<std::string>& boxes,
+                         const std::function<Result<void>(const std::string&)>& call) {
+    int code = 0;
+    for (const std::string& box : boxes) {
+        const auto done = call(box);
+        if (done.ok()) continue;
+        if (boxes.size() == 1) return done.error();
+        complain(box + ": " + program.sentence_of(done.error()));
+        code = 1;
+    }
+    return code;
+}
+
 }  // namespace hutch::client

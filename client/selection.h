@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -20,5 +21,12 @@ void add_selection(CLI::App& command, Selection& selection);
 /// The boxes that fit, as the API tells of them; `query`: more of the call, such as "stats=1". kInvalid for a filter
 /// that is none.
 Result<Json> select_boxes(const Api& api, const Selection& selection, const std::string& query = "");
+
+/// kNotFound, with the names of all that are not there.
+Result<void> check_boxes(const Api& api, const std::vector<std::string>& boxes);
+/// Makes a call for each. Of several, one that refuses keeps the others from nothing: its error is said with its name,
+/// and the exit code is 1.
+Result<int> for_each_box(const Program& program, const std::vector<std::string>& boxes,
+                         const std::function<Result<void>(const std::string&)>& call);
 
 }  // namespace hutch::client

@@ -1,7 +1,9 @@
 #include <unistd.h>
 
 #include <ctime>
+#include <map>
 
+#include "client/create.h"
 #include "client/format.h"
 #include "client/paint.h"
 #include "client/program.h"
@@ -27,9 +29,13 @@ Result<int> list_snapshots(const Program& program, const SnapshotOptions& option
     const Api api = TRY(program.api());
     const Json answer = TRY(api.get(options.box.empty() ? "/v2/box/snapshots" : box_target(options.box, "/snapshots")));
     if (options.json) return show_json(answer);
+    std::map<std::string, std::string> names;  // of the boxes that still are
+    for (const Json& box : TRY(api.get("/v2/box?all=1"))) names[text_of(box, "id")] = name_of(box);
     Table table({"ID", "NAME", "BOX", "AGE", "SIZE"});
     for (const Json& snapshot : array_of(answer, "snapshots")) {
-        table.add({text_of(snapshot, "id"), text_of(snapshot, "name"), text_of(snapshot, "box_id"),
+        const std::string box = text_of(snapshot, "box_id");
+        const auto named = names.find(box);
+        table.add({text_of(snapshot, "id"), text_of(snapshot, "name"), named == names.end() ? box : named->second,
                    format_duration(time(nullptr) - integer_of(snapshot, "created_at")),
                    size_of(snapshot, "size_bytes")});
     }

@@ -36,6 +36,8 @@ const std::map<std::string, std::vector<std::string>, std::less<>> kOtherwise = 
     {"webhook_url", {"--webhook"}},
 };
 
+constexpr std::string_view kFieldLetters = "abcdefghijklmnopqrstuvwxyz_";
+
 /// "name" -> "--name", "NAME": what is not in the table.
 std::vector<std::string> same_as(std::string field) {
     std::string upper = field;
@@ -54,20 +56,32 @@ std::string option_for(const std::string& field, const std::function<bool(const 
 }
 
 /// What other programs call our commands.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 13> kHabits{{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 25> kHabits{{
+    {"build", "image build"},
+    {"commit", "snapshot create"},
     {"connect", "shell"},
+    {"copy", "cp"},
     {"delete", "rm"},
+    {"delete", "unset"},
     {"destroy", "rm"},
+    {"download", "cp"},
+    {"history", "runs"},
     {"images", "image ls"},
     {"kill", "cancel"},
     {"login", "context add"},
     {"new", "create"},
+    {"pull", "build"},
+    {"pull", "image build"},
     {"remove", "rm"},
+    {"remove", "unset"},
+    {"rm", "unset"},
+    {"rmi", "image rm"},
     {"show", "inspect"},
     {"snapshots", "snapshot ls"},
     {"ssh", "shell"},
     {"stats", "top"},
     {"unpause", "resume"},
+    {"upload", "cp"},
 }};
 
 /// How many letters must be put in, left out, changed, or swapped with their neighbour (optimal string alignment).
@@ -86,17 +100,51 @@ size_t distance(std::string_view one, std::string_view other) {
     return cost.back().back();
 }
 
-}  // namespace
+/// Fields that are named within the sentence: allowed_cidrs, of which no option is called so, and which nobody typed.
+std::string with_options(const std::string& sentence, const std::function<bool(const std::string&)>& has) {
+    std::string said;
+    bool quoted = false;
+    for (size_t at = 0; at < sentence.size();) {
+        const size_t end = std::min(sentence.find_first_not_of(kFieldLetters, at), sentence.size());
+        if (end == at) {
+            quoted ^= sentence[at] == '"';
+            said += sentence[at++];
+            continue;
+        }
+        const std::string word = sentence.substr(at, end - at);
+        const bool is_field = !quoted && word.find('_') != std::string::npos;
+        const std::string option = is_field ? option_for(word, has) : "";
+        said += option.empty() ? word : option;
+        at = end;
+    }
+    return said;
+}
 
-std::string in_words_of_command(const std::string& sentence, const std::function<bool(const std::string&)>& has) {
-    const size_t end = sentence.find_first_not_of("abcdefghijklmnopqrstuvwxyz_");
+constexpr std::string_view kKeyHeader = "X-Box-Api-Key: ";
+
+/// Nobody who types commands sends headers.
+std::string with_key(const std::string& rest) {
+    if (!rest.starts_with("send ")) return "the API key, HUTCH_API_KEY or else the context's: " + rest;
+    return "the daemon wants an API key: set HUTCH_API_KEY, or keep one with `hutch context add`";
+}
+
+/// What the sentence begins with, and after it.
+std::string with_option(const std::string& sentence, const std::function<bool(const std::string&)>& has) {
+    const size_t end = sentence.find_first_not_of(kFieldLetters);
     if (end == 0 || end == std::string::npos || (sentence[end] != ':' && sentence[end] != '.')) return sentence;
     const size_t colon =
         sentence.find(": ", end);  // of a member, such as custom_runner.command, the option is the same
     if (colon == std::string::npos || sentence.find(' ', end) < colon) return sentence;
     const std::string option = option_for(sentence.substr(0, end), has);
     if (option.empty()) return sentence;
-    return option + ": " + in_words_of_command(sentence.substr(colon + 2), has);
+    return option + ": " + with_option(sentence.substr(colon + 2), has);
+}
+
+}  // namespace
+
+std::string in_words_of_command(const std::string& sentence, const std::function<bool(const std::string&)>& has) {
+    if (sentence.starts_with(kKeyHeader)) return with_key(sentence.substr(kKeyHeader.size()));
+    return with_options(with_option(sentence, has), has);
 }
 
 std::string meant_by(std::string_view word, const std::vector<std::string>& known) {

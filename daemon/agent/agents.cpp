@@ -131,7 +131,8 @@ Task<Result<std::shared_ptr<PromptRun>>> Agents::start(std::shared_ptr<Box> box,
     CO_TRY_LET(AgentRecord agent, of(box->record.id));
     if (agent.harness.empty()) {
         co_return Error{ErrorKind::kConflict, 0,
-                        "box " + box->record.id + " has no agent; name one when it is made (agent, model)"};
+                        "box " + (box->record.name.empty() ? box->record.id : box->record.name) +
+                            " has no agent; a box is given one when it is made, by its agent or model"};
     }
     if (const auto other = at_work(box->record.id)) {
         co_return Error{ErrorKind::kConflict, 0,
@@ -182,7 +183,7 @@ Task<Result<Command>> Agents::prepare(std::shared_ptr<Box> box, const Harness& h
     command.env.insert(command.env.end(), how.env.begin(), how.env.end());
     if (const std::string program = harness.program(); !program.empty()) {
         command.without_program = "agent: its program " + program + " is not in image " + box->record.image +
-                                  "; make the box with runtime agents (hutch image build agents), or install it";
+                                  "; make the box of image agents (hutch image build agents makes it), or install it";
     }
     if (how.files.empty()) co_return command;
     CO_TRY_LET(const Files files, Files::of(*box));

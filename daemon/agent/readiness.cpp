@@ -78,9 +78,10 @@ Task<Result<void>> check_program(Workers& workers, std::shared_ptr<Box> box, con
     for (const std::string& directory : program_directories()) paths.push_back(directory + "/" + program);
     CO_TRY_LET(const bool there, co_await has_one_of(workers, std::move(box), std::move(paths)));
     if (there) co_return Result<void>();
-    co_return invalid("agent: its program " + program + " is not in image " + image +
-                      "; say runtime agents (hutch image build agents makes it), or leave the agent out, install " +
-                      program + " in the box, and tell the box its model then (PUT config/model)");
+    co_return invalid(
+        "agent: its program " + program + " is not in image " + image +
+        "; start from image agents (hutch image build agents makes it), or leave the agent out, install " + program +
+        " in the box, and tell the box its model then (PUT config/model)");
 }
 
 }  // namespace hutch::daemon

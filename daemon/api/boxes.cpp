@@ -27,6 +27,7 @@ Json disk_json(const Services& services, const Box& box) {
     const overlayfs::Quota quota = overlayfs::quota_of_uppers(services.boxes.mechanisms().store.root());
     Json json{{"quota", name_of(quota)}, {"bytes", box.record.disk_bytes}};
     if (quota == overlayfs::Quota::kNone || size == nullptr) return json;
+    json["bytes"] = box.upper_bytes;  // what counts against the limit: not what a snapshot has taken
     json["limit_bytes"] = size->disk_bytes;
     if (quota == overlayfs::Quota::kProject) json["limit_inodes"] = size->disk_inodes;
     return json;
@@ -279,6 +280,7 @@ void add_box_routes(Router& router, Services& services) {
     });
     router.add("GET", "/v2/box/{id}", [&services](Exchange& exchange, const Params& params) -> Answer {
         CO_TRY_LET(const auto box, find_box(services, exchange, params));
+        if (wants_details(exchange)) co_await services.boxes.count_disk(box);
         co_return std::optional(answer_box(services, exchange, *box, 200));
     });
     router.add("GET", "/v2/box/{id}/status", [&services](Exchange& exchange, const Params& params) -> Answer {

@@ -37,7 +37,7 @@ Result<Work> decode_code(const Services& services, const Box& box, const Fields&
     TRY(decode_surroundings(services, box, fields, work.command));
     work.input = TRY_IN("keeping the code", sealed_memory("code", code));
     work.command.without_program = "language: " + name + " needs the program " + language->argv.front() +
-                                   ", which image " + box.record.image + " does not have; make the box with runtime " +
+                                   ", which image " + box.record.image + " does not have; make the box of image " +
                                    language->image + ", or install it";
     return work;
 }

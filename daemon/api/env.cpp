@@ -25,12 +25,20 @@ bool is_reserved(const std::string& name) {
     return std::find(std::begin(kReserved), std::end(kReserved), name) != std::end(kReserved);
 }
 
+/// A slip here, in a variable for all boxes, would leave them all without a shell.
+bool is_search_path(const std::string& value) {
+    return value.starts_with('/') || value.find(":/") != std::string::npos;
+}
+
 Result<void> check_variable(const std::string& field, const std::string& name, const std::string& value) {
     if (!is_identifier(name)) {
         return invalid(field + ": \"" + name + "\" must be letters, digits and '_', not beginning with a digit");
     }
     if (is_reserved(name)) return invalid(field + ": " + name + " is reserved; choose another name");
     if (value.find('\0') != std::string::npos) return invalid(field + ": the value of " + name + " contains a NUL");
+    if (name == "PATH" && !is_search_path(value)) {
+        return invalid(field + ": PATH must have directories that begin with '/', and ':' between them");
+    }
     return {};
 }
 

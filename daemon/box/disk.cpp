@@ -24,6 +24,11 @@ Task<> Manager::look_at_disk(std::shared_ptr<Box> box) {
     co_await meter_.look(std::move(boxes));
 }
 
+Task<> Manager::count_disk(std::shared_ptr<Box> box) {
+    if (overlayfs::quota_of_uppers(mechanisms_.store.root()) == overlayfs::Quota::kNone) co_return;
+    co_await meter_.look(std::vector<std::shared_ptr<Box>>(1, box));
+}
+
 // What its customer has left beside what the box has written already: else one that writes and is snapshotted in turns
 // would have the whole of its size anew each time.
 uint64_t Manager::most_disk_of(const Box& box) const {

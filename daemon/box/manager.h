@@ -116,6 +116,8 @@ class Manager {
     /// Looks at what the box has written, and, where the file system counts that, all boxes of its customer: what was
     /// last measured may be an hour old.
     Task<> look_at_disk(std::shared_ptr<Box> box);
+    /// The same of this box alone, where the file system counts it.
+    Task<> count_disk(std::shared_ptr<Box> box);
     /// Holds what boxes of a customer write to what it has left; until the loop ends.
     Task<> watch_disk();
     /// Has the meter look again at who holds these layers.

@@ -24,8 +24,25 @@ void BoundedLines::end_line() {
     line_.clear();
 }
 
+namespace {
+
+Sink sink_of(BoundedLines& lines) {
+    return [&lines](std::string_view piece) -> Task<Result<void>> {
+        lines.feed(piece);
+        co_return Result<void>();
+    };
+}
+
+}  // namespace
+
 Task<> run_init_command(Manager& manager, Runs& runs, std::shared_ptr<Box> box, Command command) {
-    BoundedLines lines([&](const std::string& line) { manager.note(*box, "info", "init_command: " + line); });
+    const auto to_log = [&](const char* level) {
+        return BoundedLines(
+            [&, level](const std::string& line) { manager.note(*box, level, "init_command: " + line); });
+    };
+    BoundedLines output = to_log("info");
+    BoundedLines errors = to_log("warn");
+    command.errors = Errors::kSeparate;
     auto run = co_await runs.start(box, std::move(command), UniqueFd());
     if (!run.ok()) {
         manager.note(*box, "error", "init_command: " + run.error().message);
@@ -33,12 +50,9 @@ Task<> run_init_command(Manager& manager, Runs& runs, std::shared_ptr<Box> box, 
     }
     box->starting_up = true;
     const Undo started_up([&box] { box->starting_up = false; });
-    const Sink sink = [&lines](std::string_view piece) -> Task<Result<void>> {
-        lines.feed(piece);
-        co_return Result<void>();
-    };
-    const auto outcome = co_await run.value()->follow(sink, sink);
-    lines.finish();
+    const auto outcome = co_await run.value()->follow(sink_of(output), sink_of(errors));
+    output.finish();
+    errors.finish();
     if (!outcome.ok()) {
         manager.note(*box, "warn", "init_command: " + outcome.error().message);
     } else if (outcome.value().exit_code != 0) {

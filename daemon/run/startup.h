@@ -29,7 +29,7 @@ class BoundedLines {
 };
 
 /// Runs the init command of a box that has just been started, to its end; what it writes, and how it ends, goes into
-/// the box's log.
+/// the box's log, its standard error as warnings.
 Task<> run_init_command(Manager& manager, Runs& runs, std::shared_ptr<Box> box, Command command);
 
 }  // namespace hutch::daemon

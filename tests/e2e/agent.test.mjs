@@ -162,7 +162,7 @@ leakless(daemon, 'a model that does not name its provider is refused with the wh
 leakless(daemon, 'an agent whose program the image lacks is refused at create, and no box is left of it', async () => {
   const programs = { 'anthropic/claude-sonnet-4-5': 'claude', 'claude/sonnet_4_5': 'claude', 'openai/gpt-5': 'codex', 'openrouter/google/gemini': 'opencode' };
   for (const [model, program] of Object.entries(programs)) {
-    await daemon.refuses(400, new RegExp(`^agent: its program ${program} is not in image busybox; say runtime agents`), 'POST', '/v2/box', { body: { model, agent_api_key: 'k' } });
+    await daemon.refuses(400, new RegExp(`^agent: its program ${program} is not in image busybox; start from image agents`), 'POST', '/v2/box', { body: { model, agent_api_key: 'k' } });
   }
   assert.deepEqual(await daemon.json('GET', '/v2/box'), []);
   await daemon.box({ model: 'openai/gpt-5', keep_alive: true, init_command: 'install it' });

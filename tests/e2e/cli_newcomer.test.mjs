@@ -236,8 +236,10 @@ leakless(daemon, 'several things that are asked for at once hold all or none', a
   await run('label', 'add', 'web', 'b', 'team=x');
   await run('label', 'rm', 'web', 'a', 'b');
   assert.deepEqual((await daemon.json('GET', box.path)).labels, ['team=x']);
-  await complains(daemon, 1, /gone/, ['pause', 'web', 'gone']);
-  assert.equal((await daemon.json('GET', box.path)).status, 'idle');
+  for (const command of ['pause', 'stop', 'resume', 'rm']) {
+    await complains(daemon, 1, /"gone", nor "lost"$/m, [command, 'gone', 'web', 'lost']);
+    assert.equal((await daemon.json('GET', box.path)).status, 'idle', command);
+  }
   try {
     await complains(daemon, 1, /^hutch: VARIABLE: HOME/, ['env', 'set', 'A=1', 'HOME=/']);
     await run('env', 'set', 'A=1', 'B=2');
@@ -248,6 +250,69 @@ leakless(daemon, 'several things that are asked for at once hold all or none', a
   } finally {
     await daemon.json('PUT', '/v2/box/settings/env', { env_vars: {} });
   }
+});
+
+leakless(daemon, 'of several boxes that are there, each that refuses is named, and the others do as they are told', async () => {
+  for (const [name, body] of [['one', {}], ['kept', { keep_alive: true }], ['two', {}]]) await daemon.box({ name, ...body });
+  const statuses = async () => (await boxes()).map(({ name, status }) => `${name} ${status}`).sort();
+  await complains(daemon, 1, /^hutch: kept: .*keep_alive/, ['pause', 'one', 'kept', 'two']);
+  assert.deepEqual(await statuses(), ['kept idle', 'one paused', 'two paused']);
+  assert.equal(await run('rm', 'one', 'two', 'one'), '');
+  assert.deepEqual(await names(), ['kept']);
+  assert.equal(await run('rm', '--force', 'gone', 'kept'), '');
+  assert.deepEqual(await names(), []);
+});
+
+// --- what is nearly right ---
+
+leakless(daemon, 'what is missing or wrong is told in words of the command line', async () => {
+  await daemon.box({ name: 'web' });
+  const said = [
+    [2, /^hutch: hutch image needs one of ls, inspect, rm, import, build \(see/, ['image']],
+    [2, /^hutch: a COMMAND is missing/, ['--host', 'unix:///nowhere']],
+    [2, /no option -image; did you mean --image\?/, ['create', 'x', '-image', 'busybox']],
+    [2, /no option -x \(/, ['ls', '-x']],
+    [2, /where to copy web:notes is missing/, ['cp', 'web:notes']],
+    [1, /^hutch: SRC: in web, "\/etc\/nothere": No such file/, ['cp', 'web:/etc/nothere', '.']],
+    [1, /^hutch: MODE: custom needs networks in --allow or --deny/, ['network', 'web', 'custom']],
+    [2, /no recipe is called "gentoo"; there are agents, busybox, debian,/, ['image', 'build', 'gentoo']],
+    [2, /did you mean `hutch image build`\?/, ['image', 'pull', 'ubuntu']],
+    [2, /did you mean `hutch env unset`\?/, ['env', 'rm', 'A']],
+    [1, /^hutch: VARIABLE: PATH must have directories/, ['env', 'set', 'PATH=x']],
+    [1, /^hutch: box web has no agent/, ['agent', 'run', 'web', 'hello']],
+  ];
+  for (const [code, about, args] of said) await complains(daemon, code, about, args);
+  const at = (url, key) => ({ env: { HUTCH_HOST: url, HUTCH_API_KEY: key } });
+  await complains(daemon, 1, /wants an API key: set HUTCH_API_KEY/, ['ls'], at(daemon.url, ''));
+  await complains(daemon, 1, /^hutch: the API key, HUTCH_API_KEY .*not known/, ['ls'], at(daemon.url, 'wrong'));
+  await complains(daemon, 1, /does it run there, and with `listen` set\?/, ['ls'], at('http://127.0.0.1:1', ''));
+});
+
+leakless(daemon, 'help lists commands by what they are for, each once', async () => {
+  const help = await run('--help');
+  const groups = [...help.matchAll(/^([A-Z][a-z ]+):\n((?: {2}.*\n)+)/gm)].map(([, group, lines]) => [group, [...lines.matchAll(/^ {2}([a-z]+) /gm)].map(([, name]) => name)]);
+  const [, ...ofCommands] = groups.filter(([group]) => group !== 'Examples');
+  assert.deepEqual(ofCommands.map(([group]) => group), ['Boxes', 'Work in boxes', 'Snapshots', 'Settings', 'What happens', 'Hosts and keys']);
+  const all = ofCommands.flatMap(([, commands]) => commands);
+  assert.deepEqual([new Set(all).size, all.length > 30, all.includes('exec')], [all.length, true, true]);
+});
+
+leakless(daemon, 'snapshots are listed with the names of their boxes, and an init command needs nothing else', async () => {
+  await run('create', 'web', '--init-command', 'true');
+  await run('create', 'gone');
+  for (const box of ['web', 'gone']) await run('snapshot', 'create', box, 'clean');
+  const { id } = await daemon.json('GET', '/v2/box/gone');
+  await run('rm', 'gone');
+  const listed = await run('snapshot', 'ls');
+  assert.deepEqual(listed.trimEnd().split('\n').slice(1).map((line) => line.split(/ +/)[2]).sort(), [id, 'web'].sort());
+  await daemon.json('DELETE', '/v2/box/snapshots', {});
+});
+
+leakless(daemon, 'df of a box tells what it has written, and of how much', async () => {
+  const box = await daemon.box({ name: 'web' });
+  assert.match(await run('df', 'web'), /^BOX +SIZE +USED +AVAILABLE +USE%\nweb +(not limited|\d\S* .iB) /);
+  assert.deepEqual(await json(daemon, ['df', 'web']), (await daemon.json('GET', `${box.path}?details=1`)).details.disk);
+  await complains(daemon, 1, /"gone"/, ['df', 'gone']);
 });
 
 // --- contexts ---
@@ -270,7 +335,7 @@ leakless(daemon, 'a context is a daemon with its key, in a file that only its ow
     assert.deepEqual((await daemon.json('GET', '/v2/box?all=1')).map((box) => box.customer_id), ['alice']);
     assert.equal(await as(['--context', 'near', 'ls', '-q']), '', 'what is said wins over the one in use');
     assert.equal(await as(['ls', '-q'], { env: { HUTCH_HOST: `unix://${daemon.socket}` } }), '');
-    await complains(daemon, 1, /send your API key/, ['ls'], { env: { ...env, HUTCH_HOST: daemon.url } }); // it is another host's
+    await complains(daemon, 1, /wants an API key/, ['ls'], { env: { ...env, HUTCH_HOST: daemon.url } }); // it is another host's
     await complains(daemon, 1, /key is not known/, ['ls'], { env: { ...env, HUTCH_API_KEY: 'x'.repeat(20) } });
     assert.match(await as(['version']), /\nhutchd \d+\.\d+\.\d+\n$/, 'a customer may know it');
     await as(['rm', 'hers']);

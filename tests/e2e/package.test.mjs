@@ -70,18 +70,23 @@ const words = (text) => text.replaceAll(/\\f[BR]/g, '').replaceAll(/\\\((aq|ga|d
   .replaceAll('\\-', '-').replaceAll(/^\\&/gm, '').replaceAll('\\e', '\\').replaceAll(/\s+/g, ' ');
 const manual = (its, section, name) => words(run('zcat', path.join(its.root, `usr/share/man/man${section}/${name}.${section}.gz`)).replaceAll(/^\.(TP|PP|EX|EE)\n/gm, ''));
 
+/// Commands that are listed together.
+const kCommands = /^(?!Options|Arguments|Example)[A-Z][a-z ]+:\n(?:  .*\n)+/gm;
+
 /// The help of a command and of those below it, each as its own words.
 function* helps(command) {
   const text = run(process.env.HUTCH, 'help', ...command);
   yield [command, text];
-  for (const [, name] of (/^Commands:\n((?: .*\n)+)/m.exec(text)?.[1] ?? '').matchAll(/^  (\S+)/gm)) yield* helps([...command, name]);
+  for (const [list] of text.matchAll(kCommands)) {
+    for (const [, name] of list.matchAll(/^  (\S+)/gm)) yield* helps([...command, name]);
+  }
 }
 
 test('the manual of hutch says all that its help says', () => {
   const page = manual(client, 1, 'hutch');
   let said = 0;
   for (const [command, text] of helps([])) {
-    const lines = text.replace(/^Commands:\n(?: .*\n)+/m, '').replace(/^(Options|Arguments|Examples?):\n/gm, '').replace(/^  -h,--help .*\n/m, '').replace('Usage: ', '');
+    const lines = text.replace(kCommands, '').replace(/^(Options|Arguments|Examples?):\n/gm, '').replace(/^  -h,--help .*\n/m, '').replace('Usage: ', '');
     for (const block of lines.split(/\n(?=  \S)|\n\n/).map((each) => words(each).trim()).filter(Boolean)) {
       assert.ok(page.includes(block), `hutch help ${command.join(' ')}: not in the manual: ${block}`);
       ++said;

@@ -280,11 +280,13 @@ leakless(daemon, 'a keep_alive box is never paused', async () => {
 });
 
 leakless(daemon, 'the init command runs at the start of a box, and what it says is in the log', async () => {
-  const init_command = 'echo one; echo "$WHO $PWD"; echo started > marker; exit 3';
+  const init_command = 'echo one; echo amiss >&2; echo "$WHO $PWD"; echo started > marker; exit 3';
   const box = await daemon.box({ keep_alive: true, init_command, env_vars: { WHO: 'me' } });
   await until('it has ended', async () => (await logOf(box)).some((line) => /exit status/.test(line)));
-  assert.deepEqual((await logOf(box)).filter((line) => /init_command/.test(line)),
-    ['init_command: one', 'init_command: me /workspace/home', 'init_command ended with exit status 3']);
+  const { logs } = await daemon.json('GET', `${box.path}/logs`);
+  const said = (level) => logs.filter((line) => /^init_command/.test(line.message) && line.level === level).map(({ message }) => message);
+  assert.deepEqual([said('info'), said('warn'), said('error')],
+    [['init_command: one', 'init_command: me /workspace/home'], ['init_command: amiss'], ['init_command ended with exit status 3']]);
   assert.equal(await box.read('marker'), 'started\n');
 });
 

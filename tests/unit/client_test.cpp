@@ -323,9 +323,22 @@ TEST(Wording, AnErrorNamesTheOptionThatWasTyped) {
     EXPECT_EQ(said("command: cannot run", {"COMMAND"}), "COMMAND: cannot run");
     EXPECT_EQ(said("network_policy: allowed_cidrs: bad", {"--network", "--allow"}), "--network: --allow: bad");
     EXPECT_EQ(said("custom_runner.args: bad", {"--agent-command"}), "--agent-command: bad");
+    EXPECT_EQ(said("mode: custom needs allowed_cidrs or denied_cidrs", {"MODE", "--allow", "--deny"}),
+              "MODE: custom needs --allow or --deny");
+    EXPECT_EQ(said("name: \"allowed_cidrs\" is taken", {"NAME", "--allow"}), "NAME: \"allowed_cidrs\" is taken");
     for (const char* other : {"runtime: bad", "box web: bad", "runtime", "", "Name: bad", "a.b c: d"}) {
         EXPECT_EQ(said(other, {"--name"}), other);
     }
+}
+
+TEST(Wording, AKeyIsNoHeaderToWhoTypesCommands) {
+    const auto said = [](const std::string& sentence) {
+        return in_words_of_command(sentence, [](const std::string&) { return false; });
+    };
+    EXPECT_EQ(said("X-Box-Api-Key: send your API key in this header, or as Authorization: Bearer KEY"),
+              "the daemon wants an API key: set HUTCH_API_KEY, or keep one with `hutch context add`");
+    EXPECT_EQ(said("X-Box-Api-Key: the key is not known"),
+              "the API key, HUTCH_API_KEY or else the context's: the key is not known");
 }
 
 TEST(Wording, KnowsWhatMayHaveBeenMeant) {
@@ -335,6 +348,9 @@ TEST(Wording, KnowsWhatMayHaveBeenMeant) {
     EXPECT_EQ(meant_by("snapshots", known), "snapshot ls");
     EXPECT_EQ(meant_by("delete", known), "rm");
     EXPECT_EQ(meant_by("sl", known), "ls");
+    EXPECT_EQ(meant_by("remove", known), "rm");
+    EXPECT_EQ(meant_by("remove", {"ls", "set", "unset"}), "unset");
+    EXPECT_EQ(meant_by("pull", {"ls", "build", "import"}), "build");
     EXPECT_EQ(meant_by("frobnicate", known), "");
     EXPECT_EQ(meant_by("x", known), "") << "one letter is not a slip of two others";
     EXPECT_EQ(meant_by(std::string(100'000, 'x'), known), "");

@@ -58,11 +58,11 @@ export async function complains(daemon, code, about, args, options) {
   assert.match(result.stderr, about, what);
 }
 
-/// On a terminal of script(1)'s, which echoes and signals as a real one does.
+/// On a terminal of script(1)'s, which echoes and signals as a real one does. `shell`: what is run there instead of it.
 export class Terminal {
-  constructor(daemon, args, { env, before = '' } = {}) {
-    const command = `${before}exec ${commandLine(args)}`;
-    this.child = spawn('script', ['-qefc', command, '/dev/null'], { env: environment(daemon, { TERM: 'vt220', ...env }) });
+  constructor(daemon, args, { env, before = '', shell, cwd } = {}) {
+    const command = `${before}exec ${shell ?? commandLine(args)}`;
+    this.child = spawn('script', ['-qefc', command, '/dev/null'], { cwd, env: environment(daemon, { TERM: 'vt220', ...env }) });
     this.output = '';
     this.child.stdout.setEncoding('utf8').on('data', (text) => {
       this.output += text;
