@@ -68,7 +68,7 @@ Result<int> create(const Program& program, const CreateOptions& options) {
 void add_create_options(CLI::App& command, CreateOptions& options) {
     command
         .add_option("--size", options.size,
-                    "2 CPUs, 4 GiB of memory and 5 of disk; 4, 8, 10; or 8, 16, 20\n(default: small)")
+                    "small, the default: 2 CPUs, 4 GiB of memory, 5 GiB of disk;\nmedium: 4, 8, 10; large: 8, 16, 20")
         ->type_name("small|medium|large")
         ->check(CLI::IsMember({"small", "medium", "large"}).description(""));
     command.add_option("--label", options.labels, "Label to find it by; may be repeated")

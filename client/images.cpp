@@ -195,8 +195,9 @@ Result<int> build(const Program& program, const ImageOptions& options) {
     if (!is_safe_id(options.name)) return invalid("no recipe can be named \"" + options.name + "\"; give one with -f");
     const std::string recipe = recipe_of(options.name);
     if (!has_recipe(options.name)) {
-        return invalid("NAME: no recipe is called \"" + options.name + "\"; there are " + joined(recipes(), ", ") +
-                       ", or give one of yours with -f");
+        return Error{ErrorKind::kNotFound, 0,
+                     "NAME: no recipe is called \"" + options.name + "\"; there are " + joined(recipes(), ", ") +
+                         ", or give one of yours with -f"};
     }
     if (access(recipe.c_str(), F_OK) != 0) return build_from_script(program, options, recipe + ".sh");
     const Api api = TRY(program.api());

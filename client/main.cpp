@@ -118,7 +118,8 @@ int complain_usage(const CLI::App& app, const CLI::ParseError& error) {
     const std::vector<std::string> unknown = command->remaining();
     std::string sentence = error.what();
     if (command->get_require_subcommand_min() > 0 && unknown.empty() && command->get_subcommands().empty()) {
-        sentence = command == &app ? "a COMMAND is missing" : name + " needs one of " + commands_below(*command);
+        sentence = command == &app ? "a COMMAND is missing"
+                                   : "after `" + name + "` a command is missing: " + commands_below(*command);
     } else if (command->get_require_subcommand_min() > 0 && !unknown.empty()) {
         sentence = unknown.front().starts_with('-') ? "there is no option " + unknown.front()
                                                     : no_command(*command, name, unknown.front());

@@ -268,14 +268,14 @@ leakless(daemon, 'of several boxes that are there, each that refuses is named, a
 leakless(daemon, 'what is missing or wrong is told in words of the command line', async () => {
   await daemon.box({ name: 'web' });
   const said = [
-    [2, /^hutch: hutch image needs one of ls, inspect, rm, import, build \(see/, ['image']],
+    [2, /^hutch: after `hutch image` a command is missing: ls, inspect, rm, import, build \(see/, ['image']],
     [2, /^hutch: a COMMAND is missing/, ['--host', 'unix:///nowhere']],
     [2, /no option -image; did you mean --image\?/, ['create', 'x', '-image', 'busybox']],
     [2, /no option -x \(/, ['ls', '-x']],
     [2, /where to copy web:notes is missing/, ['cp', 'web:notes']],
     [1, /^hutch: SRC: in web, "\/etc\/nothere": No such file/, ['cp', 'web:/etc/nothere', '.']],
     [1, /^hutch: MODE: custom needs networks in --allow or --deny/, ['network', 'web', 'custom']],
-    [2, /no recipe is called "gentoo"; there are agents, busybox, debian,/, ['image', 'build', 'gentoo']],
+    [1, /^hutch: NAME: no recipe is called "gentoo"; there are agents, busybox, debian,/, ['image', 'build', 'gentoo']],
     [2, /did you mean `hutch image build`\?/, ['image', 'pull', 'ubuntu']],
     [2, /did you mean `hutch env unset`\?/, ['env', 'rm', 'A']],
     [1, /^hutch: VARIABLE: PATH must have directories/, ['env', 'set', 'PATH=x']],
