@@ -23,6 +23,9 @@ class View {
 
     std::string of(const ServerEvent& event) {
         const Json data = parse_json(event.data);
+        if (event.name == "run_start" && data.contains("waits_for")) {
+            return line("waits for run " + text_of(data, "waits_for"), Tone::kDim);
+        }
         if (event.name == "text") return words(text_of(data, "text"), Tone::kPlain);
         if (event.name == "thinking") return words(text_of(data, "text"), Tone::kDim);
         if (event.name == "tool") return line("> " + text_of(data, "name") + " " + brief(data, "input"), Tone::kActive);

@@ -23,7 +23,7 @@ std::string run_target(const RunsOptions& options, const std::string& rest = "")
 
 Tone tone_of_run(const std::string& status) {
     if (status == "running") return Tone::kActive;
-    return status == "completed" ? Tone::kPlain : Tone::kBad;
+    return status == "completed" || status == "waiting" ? Tone::kPlain : Tone::kBad;
 }
 
 std::string shortened(const std::string& text, size_t most) {
@@ -36,7 +36,7 @@ Result<int> list(const Program& program, const RunsOptions& options) {
     if (options.json) return show_json(answer);
     Table table({"ID", "STATUS", "AGE", "TOOK", "CPU", "COMMAND"});
     for (const Json& run : array_of(answer, "runs")) {
-        const std::string status = text_of(run, "status");
+        const std::string status = run.contains("waits_for") ? "waiting" : text_of(run, "status");
         table.add({text_of(run, "id"),
                    {status, tone_of_run(status)},
                    format_duration(time(nullptr) - integer_of(run, "created_at")),

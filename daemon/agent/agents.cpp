@@ -1,5 +1,7 @@
 #include "daemon/agent/agents.h"
 
+#include <algorithm>
+
 #include "base/file.h"
 #include "base/ids.h"
 #include "base/undo.h"
@@ -95,7 +97,16 @@ std::shared_ptr<PromptRun> Agents::at_work(const std::string& box) const {
     return nullptr;
 }
 
-Task<Result<void>> Agents::go_back(std::string box, std::string snapshot, std::shared_ptr<PromptRun> killed) {
+Task<Result<void>> Agents::go_back(std::string box, std::string snapshot, Task<Result<void>> roll_back) {
+    const auto held = held_.insert(box);
+    const Undo release([&] {
+        held_.erase(held);
+        begin_next(box);
+    });
+    const auto killed = at_work(box);
+    if (killed) co_await killed->begun.wait();  // or it would begin on what the box has gone back to
+    CO_TRY(co_await std::move(roll_back));
+    cancel_line(box, "cancelled: its box was rolled back");
     if (killed) co_await killed->ended.wait();  // or its end would be written over this
     CO_TRY_LET(AgentRecord agent, of(box));
     if (agent.harness.empty()) co_return Result<void>();
@@ -104,11 +115,6 @@ Task<Result<void>> Agents::go_back(std::string box, std::string snapshot, std::s
     agent.session = then.session;
     agent.session_total = then.session_total;
     co_return configure(agent);
-}
-
-std::shared_ptr<PromptRun> Agents::find(const std::string& run) const {
-    const auto found = under_way_.find(run);
-    return found == under_way_.end() ? nullptr : found->second;
 }
 
 Result<void> Agents::note_unbegun(const Box& box, const std::string& run, const std::string& error,
@@ -126,7 +132,7 @@ Result<std::optional<PromptRecord>> Agents::record(const std::string& run) {
     return boxes_.records().prompt(run);
 }
 
-Task<Result<std::shared_ptr<PromptRun>>> Agents::start(std::shared_ptr<Box> box, Prompt prompt, Command surroundings,
+Task<Result<std::shared_ptr<PromptRun>>> Agents::start(std::shared_ptr<Box> box, Asked asked,
                                                        std::optional<Webhook> webhook) {
     CO_TRY_LET(AgentRecord agent, of(box->record.id));
     if (agent.harness.empty()) {
@@ -134,35 +140,48 @@ Task<Result<std::shared_ptr<PromptRun>>> Agents::start(std::shared_ptr<Box> box,
                         "box " + (box->record.name.empty() ? box->record.id : box->record.name) +
                             " has no agent; a box is given one when it is made, by its agent or model"};
     }
-    if (const auto other = at_work(box->record.id)) {
-        co_return Error{ErrorKind::kConflict, 0,
-                        "box " + box->record.id + ": its agent is at work on run " + other->record.run +
-                            "; wait for it, or cancel it"};
-    }
     CO_TRY_LET(const Harness* const harness, find_harness(agent.harness));
+    CO_TRY(harness->check(asked.prompt.options));
+    if (!asked.prompt.schema.is_null() && !harness->holds_to_schema()) CO_TRY(check_schema(asked.prompt.schema));
+    if (!asked.prompt.model.empty()) use_model(agent, asked.prompt.model);
+    auto started =
+        std::make_shared<PromptRun>(boxes_.executor(), new_record(*box, asked.surroundings.run_id, agent, webhook));
+    if (at_work(box->record.id) || waiting_.contains(box->record.id)) {
+        CO_TRY(wait_in_line(*box, started, asked));
+        co_return started;
+    }
+    under_way_[started->record.run] = started;
+    Undo forget([&] {
+        (void)boxes_.records().drop_prompt(started->record.run);
+        leave(*started);
+    });
+    CO_TRY(co_await launch(started, box, std::move(asked)));
+    forget.commit();
+    account_for(started, account(started));
+    co_return started;
+}
+
+// As the box's agent is now: one that has waited was asked for when it may have been another.
+Task<Result<void>> Agents::launch(std::shared_ptr<PromptRun> started, std::shared_ptr<Box> box, Asked asked) {
+    CO_TRY_LET(AgentRecord agent, of(box->record.id));
+    CO_TRY_LET(const Harness* const harness, find_harness(agent.harness));
+    PromptRecord& record = started->record;
+    Prompt& prompt = asked.prompt;
+    Command& surroundings = asked.surroundings;
     CO_TRY(harness->check(prompt.options));
     const bool checked = !prompt.schema.is_null() && !harness->holds_to_schema();
-    if (checked) CO_TRY(check_schema(prompt.schema));
     if (!prompt.model.empty()) use_model(agent, prompt.model);
-    prompt.model = agent.model;
+    prompt.model = record.model = agent.model;
     prompt.session = agent.session;
-    auto started =
-        std::make_shared<PromptRun>(boxes_.executor(), new_record(*box, surroundings.run_id, agent, webhook));
-    if (checked) started->record.schema = dump(prompt.schema);
-    const std::string id = started->record.run;
+    record.harness = agent.harness;
+    record.schema = checked ? dump(prompt.schema) : "";
     started->harness = harness;
-    under_way_[id] = started;
-    Undo forget([&] {
-        under_way_.erase(id);
-        close_(id);
-        (void)boxes_.records().drop_prompt(id);
-    });
-    surroundings.run_id = id;
+    surroundings.run_id = record.run;
     surroundings.prompt = prompt.text;
     surroundings.errors = Errors::kSeparate;
     surroundings.detached = true;  // nobody is to lose what it costs
-    CO_TRY(boxes_.records().put_prompt(started->record));
-    CO_TRY_LET(std::optional<ModelAccess> access, access_(*box, agent, *harness, id));
+    CO_TRY(boxes_.records().put_prompt(record));
+    CO_TRY_LET(std::optional<ModelAccess> access, access_(*box, agent, *harness, record.run));
     if (!access) CO_TRY(co_await check_own_way(boxes_.workers(), box, agent, *harness, surroundings));
     const Invocation how = harness->invoke(agent, prompt, access ? &*access : nullptr);
     CO_TRY_LET(Command command, co_await prepare(box, *harness, how, std::move(surroundings)));
@@ -171,10 +190,10 @@ Task<Result<std::shared_ptr<PromptRun>>> Agents::start(std::shared_ptr<Box> box,
     if (!how.input.empty()) {
         CO_TRY_LET(input, sealed_memory("prompt", how.input));
     }
+    started->place = {};  // the run takes it, at once
     CO_TRY_LET(started->run, co_await runs_.start(box, std::move(command), std::move(input)));
-    forget.commit();
-    account_for(started, account(started));
-    co_return started;
+    started->begun.set();
+    co_return Result<void>();
 }
 
 Task<Result<Command>> Agents::prepare(std::shared_ptr<Box> box, const Harness& harness, const Invocation& how,
@@ -248,15 +267,26 @@ void Agents::note_read(PromptRecord& record) {
     if (!noted.ok()) log_warning("run {}: {}", record.run, noted.error().message);
 }
 
+// Of a box that is gone, only what somebody has yet to be told of.
+Result<void> Agents::keep(const PromptRecord& record) {
+    if (record.webhook_url.empty() && !TRY(boxes_.records().run(record.box, record.run))) return {};
+    return boxes_.records().put_prompt(record);
+}
+
+void Agents::leave(PromptRun& prompt) {
+    close_(prompt.record.run);
+    const auto kept = under_way_.find(prompt.record.run);
+    const auto self = kept == under_way_.end() ? nullptr : kept->second;  // until all who wait have been told
+    if (self) under_way_.erase(kept);
+    prompt.place = {};
+    prompt.begun.set();
+    prompt.ended.set();
+    begin_next(prompt.record.box);
+}
+
 void Agents::conclude(PromptRun& prompt, const AgentResult& result, const std::string& error) {
     PromptRecord& record = prompt.record;
-    const Undo over([&] {  // whatever is thrown below
-        close_(record.run);
-        const auto kept = under_way_.find(record.run);
-        const auto self = kept == under_way_.end() ? nullptr : kept->second;  // until all who wait have been told
-        under_way_.erase(record.run);
-        prompt.ended.set();
-    });
+    const Undo over([&] { leave(prompt); });  // whatever is thrown below
     record.ended = true;
     record.output = result.output.substr(0, kMostOutput);
     record.error = error;
@@ -265,7 +295,7 @@ void Agents::conclude(PromptRun& prompt, const AgentResult& result, const std::s
     const auto written = boxes_.records().together([&]() -> Result<void> {
         AgentRecord agent = TRY(of(record.box));
         charge(result, agent, record);
-        TRY(boxes_.records().put_prompt(record));
+        TRY(keep(record));
         return agent.harness.empty() ? Result<void>() : configure(agent);  // none: the box is being deleted
     });
     if (!written.ok()) log_error("run {}: its end cannot be recorded: {}", record.run, written.error().message);
@@ -276,30 +306,41 @@ void Agents::conclude(PromptRun& prompt, const AgentResult& result, const std::s
 
 Result<void> Agents::adopt() {
     std::vector<PromptRecord> open = TRY(boxes_.records().open_prompts());
+    const std::vector<std::string> waiting = TRY(boxes_.records().all_waiting());
+    const auto waits = [&](const PromptRecord& record) {
+        return std::find(waiting.begin(), waiting.end(), record.run) != waiting.end();
+    };
     const auto noted = boxes_.records().together([&]() -> Result<void> {
         for (PromptRecord& record : open) {
-            if (record.ended) continue;
+            if (record.ended || waits(record)) continue;
             ++record.readings;
             TRY(boxes_.records().put_prompt(record));
         }
         return {};
     });
     if (!noted.ok()) log_warning("prompts that are taken back: {}", noted.error().message);
+    for (const std::string& run : waiting) {
+        const auto its = std::find_if(open.begin(), open.end(), [&](const auto& record) { return record.run == run; });
+        if (its != open.end()) wait_on(*its);
+    }
     for (PromptRecord& record : open) {
         if (record.ended) {
             spawn(boxes_.executor(), "the webhook of run " + record.run, tell(record));
-        } else {
+        } else if (!waits(record)) {
             take_back(std::move(record));
         }
     }
+    std::set<std::string> boxes;
+    for (const auto& [box, line] : waiting_) boxes.insert(box);
+    for (const std::string& box : boxes) begin_next(box);
     return {};
 }
 
 // What an earlier daemon left: it runs on, or has ended meanwhile.
 void Agents::take_back(PromptRecord record) {
     const auto box = boxes_.find_of_any(record.box);
-    if (!box.ok()) return;
     auto prompt = std::make_shared<PromptRun>(boxes_.executor(), std::move(record));
+    if (!box.ok()) return conclude(*prompt, AgentResult(), "its box was deleted");
     const auto harness = find_harness(prompt->record.harness);
     prompt->harness = harness.ok() ? harness.value() : &custom_harness();
     under_way_[prompt->record.run] = prompt;
@@ -309,10 +350,10 @@ void Agents::take_back(PromptRecord record) {
 Task<> Agents::resume_account(std::shared_ptr<PromptRun> prompt, std::shared_ptr<Box> box) {
     co_await runs_.settled(box);
     prompt->run = runs_.find(*box, prompt->record.run);
+    if (prompt->run) prompt->begun.set();
     const auto run = runs_.record(*box, prompt->record.run);
     if (!run.ok()) {
-        under_way_.erase(prompt->record.run);
-        close_(prompt->record.run);
+        const Undo over([&] { leave(*prompt); });
         if (run.error().kind == ErrorKind::kNotFound) {  // never begun: nobody was told of it
             (void)boxes_.records().drop_prompt(prompt->record.run);
         } else {

@@ -47,12 +47,14 @@ Task<> Agents::tell(PromptRecord record) {
         co_return co_await boxes_.workers().run(write);
     };
     co_await webhooks_.tell(whose, run, std::move(tell));
-    // The run may have been deleted with its box meanwhile; a prompt of no run must not come back.
     auto there = boxes_.records().prompt(run);
     if (!there.ok() || !there.value()) co_return;
     there.value()->webhook_url.clear();
     there.value()->webhook_headers.clear();
-    (void)boxes_.records().put_prompt(*there.value());
+    // Its run may be gone with its box, and was outlived for this alone.
+    const auto its = boxes_.records().run(there.value()->box, run);
+    if (!its.ok()) co_return;
+    (void)(its.value() ? boxes_.records().put_prompt(*there.value()) : boxes_.records().drop_prompt(run));
 }
 
 }  // namespace hutch::daemon

@@ -39,6 +39,14 @@ bool Fields::is_null(const char* field) const {
     return found != object_.end() && found->is_null();
 }
 
+std::string Fields::dump_only(std::initializer_list<const char*> fields) const {
+    Json some = Json::object();
+    for (const char* field : fields) {
+        if (const Json* value = find(field)) some[field] = *value;
+    }
+    return dump(some);
+}
+
 Result<std::optional<std::string>> Fields::text(const char* field) const {
     const Json* value = find(field);
     if (value == nullptr) return std::optional<std::string>();

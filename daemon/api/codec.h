@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <vector>
@@ -37,6 +38,8 @@ class Fields {
     [[nodiscard]] bool has(const char* field) const { return find(field) != nullptr; }
     /// It is said, and null; to all others here that is a field that is not said.
     [[nodiscard]] bool is_null(const char* field) const;
+    /// These fields alone, of those that are there, as text.
+    [[nodiscard]] std::string dump_only(std::initializer_list<const char*> fields) const;
 
   private:
     explicit Fields(Json object) : object_(std::move(object)) {}

@@ -19,6 +19,10 @@ constexpr size_t kMostFile = 10 << 20;                              // bytes
 constexpr size_t kMostPromptBody = kMostFiles * kMostFile * 3 / 2;  // as base64, and the words around it
 constexpr size_t kMostPrompt = 1 << 20;
 
+// What decode_prompt() and decode_surroundings() read.
+constexpr std::initializer_list<const char*> kRead = {"prompt", "json_schema", "agent_options", "folder",
+                                                      "user",   "env",         "timeout"};
+
 struct File {
     std::string name;
     std::string content;
@@ -27,6 +31,7 @@ struct File {
 struct AskedPrompt {
     Fields fields;
     std::vector<File> files;
+    std::string words{};  ///< the fields that are read again if it has to wait
 };
 
 // The last part of a path, without what would lead elsewhere; a name made up for one that has none.
@@ -99,8 +104,10 @@ Task<Result<AskedPrompt>> read_prompt(Exchange& exchange) {
     const auto decode = [&]() -> Result<AskedPrompt> {
         const std::string text = std::exchange(body, {});
         const std::string type = exchange.request().header("content-type");
-        if (!type.starts_with("multipart/")) return decode_json(text);
-        return decode_form(TRY(Multipart::open(type)), text);
+        AskedPrompt asked =
+            TRY(!type.starts_with("multipart/") ? decode_json(text) : decode_form(TRY(Multipart::open(type)), text));
+        asked.words = asked.fields.dump_only(kRead);
+        return asked;
     };
     auto asked = co_await exchange.decode(size, decode);
     exchange.memory().shrink(size);  // of the text; its files are there twice as long as they are encoded
@@ -150,13 +157,26 @@ Task<Result<std::vector<std::string>>> place_files(Services& services, std::shar
 
 Task<Result<std::shared_ptr<PromptRun>>> start(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(AskedPrompt asked, co_await read_prompt(exchange));
-    CO_TRY_LET(Prompt prompt, decode_prompt(asked.fields));
+    Asked prompt;
+    CO_TRY_LET(prompt.prompt, decode_prompt(asked.fields));
     CO_TRY_LET(auto webhook, decode_webhook(asked.fields));
     CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
-    Command command;
-    CO_TRY(decode_surroundings(services, *box, asked.fields, command));
-    CO_TRY_LET(prompt.files, co_await place_files(services, box, std::move(asked.files)));
-    co_return co_await services.agents.start(box, std::move(prompt), std::move(command), std::move(webhook));
+    CO_TRY(decode_surroundings(services, *box, asked.fields, prompt.surroundings));
+    CO_TRY_LET(prompt.prompt.files, co_await place_files(services, box, std::move(asked.files)));
+    prompt.words = dump(Json{{"asked", std::move(asked.words)}, {"files", prompt.prompt.files}});
+    co_return co_await services.agents.start(box, std::move(prompt), std::move(webhook));
+}
+
+// Of one whose turn has come.
+Result<Asked> read_words(const Services& services, const Box& box, const std::string& words) {
+    const Fields kept = TRY(Fields::parse(words));
+    const Fields fields = TRY(Fields::parse(TRY(kept.required_text("asked"))));
+    Asked asked;
+    asked.prompt = TRY(decode_prompt(fields));
+    asked.prompt.files = TRY(kept.texts("files"));
+    asked.prompt.model = TRY(kept.text_or("model", ""));
+    TRY(decode_surroundings(services, box, fields, asked.surroundings));
+    return asked;
 }
 
 Json stats_json(const Services& services, const PromptRecord& prompt, int64_t cpu_ns) {
@@ -203,9 +223,16 @@ class Teller {
     std::string events_;
 };
 
-Task<Result<void>> begin(Exchange& exchange, std::string run) {
+// Its id, and what it waits for: a client that cancels it has to know it at once.
+Json start_json(const Services& services, const std::string& run) {
+    Json json{{"run_id", run}};
+    if (const auto before = services.agents.waits_for(run)) json["waits_for"] = *before;
+    return json;
+}
+
+Task<Result<void>> begin(const Services& services, Exchange& exchange, std::string run) {
     CO_TRY(co_await exchange.begin(200, "text/event-stream"));
-    const std::string first = final_event("run_start", Json{{"run_id", run}});
+    const std::string first = final_event("run_start", start_json(services, run));
     co_return co_await exchange.write(first);
 }
 
@@ -216,19 +243,24 @@ Task<Result<void>> end(Services& services, Exchange& exchange, PromptRecord prom
 }
 
 Task<Result<void>> tell_to_end(Services& services, Exchange& exchange, std::shared_ptr<PromptRun> prompt) {
-    Teller teller(services.boxes.workers(), exchange, *prompt->harness);
-    CO_TRY(co_await teller.tell(prompt->run->output()));
+    co_await prompt->begun.wait();
+    if (prompt->run) {
+        Teller teller(services.boxes.workers(), exchange, *prompt->harness);
+        CO_TRY(co_await teller.tell(prompt->run->output()));
+    }
     co_await prompt->ended.wait();
-    co_return co_await end(services, exchange, prompt->record, prompt->run->record().cpu_ns);
+    int64_t cpu_ns = 0;
+    if (prompt->run) cpu_ns = prompt->run->record().cpu_ns;
+    co_return co_await end(services, exchange, prompt->record, cpu_ns);
 }
 
 // All that it has done so far, then what it does, then what came of it.
 Answer tell(Services& services, Exchange& exchange, std::shared_ptr<PromptRun> prompt) {
-    CO_TRY(co_await begin(exchange, prompt->record.run));
+    CO_TRY(co_await begin(services, exchange, prompt->record.run));
     const Beat comment = [&exchange] { return exchange.write(":\n\n"); };
     const auto told = co_await unless(gone_or_beat(exchange, comment), tell_to_end(services, exchange, prompt));
     if (!told) {
-        log_info("box {}: run {} goes on without its client", prompt->record.box, prompt->record.run);
+        if (prompt->run) log_info("box {}: run {} goes on without its client", prompt->record.box, prompt->record.run);
         co_return client_left();
     }
     CO_TRY(*told);
@@ -236,8 +268,11 @@ Answer tell(Services& services, Exchange& exchange, std::shared_ptr<PromptRun> p
 }
 
 Answer stream(Services& services, Exchange& exchange, const Params& params) {
-    CO_TRY_LET(auto prompt, co_await start(services, exchange, params));
-    co_return co_await tell(services, exchange, std::move(prompt));
+    CO_TRY_LET(const auto prompt, co_await start(services, exchange, params));
+    auto told = co_await tell(services, exchange, prompt);
+    // Who leaves before its turn has come does not want it any more; who is cut off by the daemon's end may.
+    if (exchange.left() && !services.events.closed()) (void)services.agents.cancel(prompt->record.run);
+    co_return told;
 }
 
 // Once more from the beginning, for who came late or lost the connection.
@@ -245,7 +280,7 @@ Answer events(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const auto box, find_box(services, exchange, params));
     CO_TRY_LET(const RunRecord run, services.runs.record(*box, params.at("run")));
     co_await services.runs.settled(box);
-    if (auto prompt = services.agents.find(run.id); prompt && prompt->run) {
+    if (auto prompt = services.agents.find(run.id)) {
         co_return co_await tell(services, exchange, std::move(prompt));
     }
     CO_TRY_LET(const auto prompt, services.agents.record(run.id));
@@ -253,7 +288,7 @@ Answer events(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const Harness* const harness, find_harness(prompt->harness));
     CO_TRY_LET(Journal journal, services.runs.journal(run, false));
     Stream said(services.boxes.executor(), UniqueFd(), std::move(journal));
-    CO_TRY(co_await begin(exchange, run.id));
+    CO_TRY(co_await begin(services, exchange, run.id));
     Teller teller(services.boxes.workers(), exchange, *harness);
     CO_TRY(co_await teller.tell(said));
     CO_TRY(co_await end(services, exchange, *prompt, run.cpu_ns));
@@ -262,7 +297,9 @@ Answer events(Services& services, Exchange& exchange, const Params& params) {
 
 Answer run(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const auto prompt, co_await start(services, exchange, params));
-    co_return std::optional(answer(Json{{"run_id", prompt->record.run}, {"status", "running"}}));
+    Json json = start_json(services, prompt->record.run);
+    json["status"] = "running";
+    co_return std::optional(answer(std::move(json)));
 }
 
 }  // namespace
@@ -279,7 +316,19 @@ Result<void> check_webhook(const Webhook& webhook, const std::string& url, const
     return {};
 }
 
+Result<Asked> asked_by(const Services& services, const Box& box, const ScheduleRecord& schedule) {
+    Json fields{{"prompt", schedule.prompt}, {"folder", schedule.folder}};
+    if (!schedule.agent_options.empty()) fields["agent_options"] = TRY(parse_json(schedule.agent_options));
+    if (schedule.timeout_ms != 0) fields["timeout"] = schedule.timeout_ms;
+    const std::string words = dump(Json{{"asked", dump(fields)}, {"model", schedule.model}});
+    Asked asked = TRY(read_words(services, box, words));
+    asked.words = words;
+    return asked;
+}
+
 void add_prompt_routes(Router& router, Services& services) {
+    services.agents.read_words_by(
+        [&services](const Box& box, const std::string& words) { return read_words(services, box, words); });
     router.add("POST", "/v2/box/{id}/run", with(services, run));
     router.add("POST", "/v2/box/{id}/run/stream", with(services, stream));
     router.add("GET", "/v2/box/{id}/runs/{run}/events", with(services, events));

@@ -123,6 +123,8 @@ Result<Command> decode_command(const Services& services, const Box& box, const F
 Result<void> check_argv(const std::vector<std::string>& argv);
 Result<void> check_timeout(int64_t milliseconds);
 /// kInvalid, naming the field, for an address that cannot be called, or a header that is none.
+/// A prompt as a schedule asks it.
+Result<Asked> asked_by(const Services& services, const Box& box, const ScheduleRecord& schedule);
 Result<void> check_webhook(const Webhook& webhook, const std::string& url_field, const std::string& headers_field);
 /// Where a command runs whose call names no folder.
 std::string usual_folder(const Services& services, const Box& box);

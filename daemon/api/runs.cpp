@@ -32,9 +32,12 @@ Json run_json(const Services& services, const Box& box, const RunRecord& run) {
               {"cost_usd", cost_usd(services.config, run.cpu_ns)},
               {"compute_cost_usd", cost_usd(services.config, run.cpu_ns)},
               {"duration_ms", run.duration_ms},
-              {"created_at", run.started_ms / 1000}};
+              {"created_at", (run.started_ms - run.waited_ms) / 1000}};
     if (!run.schedule.empty()) json["schedule_id"] = run.schedule;
-    if (run.status != RunStatus::kRunning) json["completed_at"] = (run.started_ms + run.duration_ms) / 1000;
+    const bool ended = run.status != RunStatus::kRunning && run.status != RunStatus::kWaiting;
+    if (ended) json["completed_at"] = (run.started_ms + run.duration_ms) / 1000;
+    if (run.status != RunStatus::kWaiting) return json;
+    if (const auto before = services.agents.waits_for(run.id)) json["waits_for"] = *before;
     return json;
 }
 
@@ -207,6 +210,10 @@ Answer output(Services& services, Exchange& exchange, const Params& params) {
         const auto told = co_await (services.runs.settled(box) || exchange.client_gone());
         if (told.index() == 1) co_return client_left();
     }
+    if (const auto prompt = services.agents.find(record.id); prompt && wanted.follow) {  // it may wait for its turn
+        const auto begun = co_await (prompt->begun.wait() || exchange.client_gone());
+        if (begun.index() == 1) co_return client_left();
+    }
     const auto active = services.runs.find(*box, record.id);
     if (wanted.frames) {
         CO_TRY_LET(const RunRecord now, services.runs.record(*box, record.id));  // it may have ended meanwhile
@@ -248,6 +255,10 @@ Task<Result<std::shared_ptr<Run>>> find_under_way(Services& services, std::share
 
 Answer cancel(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const auto box, find_box(services, exchange, params));
+    CO_TRY_LET(const RunRecord found, services.runs.record(*box, params.at("run")));
+    CO_TRY_LET(const bool waited, services.agents.cancel(found.id));
+    if (waited) co_return std::optional(Response{});
+    if (const auto prompt = services.agents.find(found.id)) co_await prompt->begun.wait();
     CO_TRY_LET(const auto active, co_await find_under_way(services, box, params.at("run")));
     if (active) {
         active->cancel();
@@ -270,8 +281,10 @@ Answer signal(Services& services, Exchange& exchange, const Params& params) {
         CO_TRY(active->signal(signalled.number, signalled.cancel_after));
         co_return std::optional(Response{});
     }
+    const bool waits = services.agents.waits_for(params.at("run")).has_value();
     co_return Error{ErrorKind::kConflict, 0,
-                    "run: " + params.at("run") + " has ended; only a running one can be signalled"};
+                    "run: " + params.at("run") + (waits ? " waits for its turn" : " has ended") +
+                        "; only a running one can be signalled"};
 }
 
 }  // namespace
@@ -293,6 +306,7 @@ Result<Signalled> decode_signal(const Fields& fields) {
 const char* name_of(RunStatus status) {
     switch (status) {
         case RunStatus::kRunning:
+        case RunStatus::kWaiting:
             return "running";
         case RunStatus::kCompleted:
             return "completed";

@@ -232,22 +232,18 @@ Answer set_paused(Services& services, Exchange& exchange, const Params& params, 
 }
 
 // As if somebody had asked for it by exec, or by a prompt: same user and environment.
-Result<Command> surround(const Services& services, const Box& box, const ScheduleRecord& schedule) {
-    Json body{{"folder", schedule.folder}};
+Result<Command> command_of(const Services& services, const Box& box, const ScheduleRecord& schedule) {
+    Json body{{"folder", schedule.folder}, {"command", schedule.command}};
     if (schedule.timeout_ms != 0) body["timeout"] = schedule.timeout_ms;
-    if (schedule.type == ScheduleType::kExec) body["command"] = schedule.command;
-    const Fields fields = Fields::of(std::move(body));
-    if (schedule.type == ScheduleType::kExec) return decode_command(services, box, fields);
-    Command command;
-    TRY(decode_surroundings(services, box, fields, command));
-    return command;
+    return decode_command(services, box, Fields::of(std::move(body)));
 }
 
 }  // namespace
 
 void add_schedule_routes(Router& router, Services& services) {
-    services.schedules.set_surround(
-        [&services](const Box& box, const ScheduleRecord& schedule) { return surround(services, box, schedule); });
+    services.schedules.read_by(
+        [&services](const Box& box, const ScheduleRecord& schedule) { return command_of(services, box, schedule); },
+        [&services](const Box& box, const ScheduleRecord& schedule) { return asked_by(services, box, schedule); });
     const std::string all = "/v2/box/{id}/schedules";
     const std::string one = all + "/{schedule}";
     router.add("POST", all, with(services, add_schedule));

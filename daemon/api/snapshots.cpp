@@ -184,9 +184,8 @@ Answer roll_back(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
     CO_TRY_LET(const std::string id, fields.required_text("snapshot_id"));
     CO_TRY_LET(const SnapshotRecord snapshot, find_snapshot(services, exchange, id, box->record.id));
-    const auto at_work = services.agents.at_work(box->record.id);
-    CO_TRY(co_await services.snapshots.roll_back(box, snapshot.id));
-    CO_TRY(co_await services.agents.go_back(box->record.id, snapshot.id, at_work));
+    auto roll_back = services.snapshots.roll_back(box, snapshot.id);
+    CO_TRY(co_await services.agents.go_back(box->record.id, snapshot.id, std::move(roll_back)));
     co_return std::optional(Response{});
 }
 

@@ -39,7 +39,8 @@ struct Command {
     std::string prompt{};                                ///< how its record shows it, where that is not its argv
     std::string run_id{};    ///< of its record, where somebody had to know it before; else a new one is made
     std::string schedule{};  ///< whose firing it is; empty: somebody asked for it
-    bool recorded = true;    ///< false for what serves another call: no record of it is kept, its output only passes
+    std::optional<RunRecord> waited{};  ///< its record, of one that has waited (Runs::line_up) and now begins
+    bool recorded = true;  ///< false for what serves another call: no record of it is kept, its output only passes
 };
 
 /// Where a command's program is looked for, in its order, after ~/.local/bin and unless the box says otherwise.

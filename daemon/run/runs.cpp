@@ -41,6 +41,10 @@ RunRecord new_record(const Box& box, const Command& command, uint64_t number) {
     record.started_ms = unix_now_ms();
     record.schedule = command.schedule;
     record.oom_kills = oom_kills_of(box).value_or(std::numeric_limits<int64_t>::max());
+    if (command.waited) {
+        record.schedule = command.waited->schedule;
+        record.waited_ms = std::max<int64_t>(0, record.started_ms - command.waited->started_ms);
+    }
     return record;
 }
 
@@ -59,7 +63,7 @@ Runs::Runs(asio::any_io_executor executor, Records& records, EventLog& events, C
 Task<Result<std::shared_ptr<Run>>> Runs::start(std::shared_ptr<Box> box, Command command, UniqueFd input) {
     const Lap lap;
     CO_TRY_LET(auto place, limits_.take(box->record.customer, Resource::kCommands));
-    const uint64_t number = ++last_number_;
+    const uint64_t number = command.waited ? static_cast<uint64_t>(command.waited->number) : ++last_number_;
     CO_TRY_LET(cgroups::Leaf leaf, box->make_leaf(leaf_of(number)));
     const Box::Work work(box);
     auto run =
@@ -75,7 +79,8 @@ Task<Result<std::shared_ptr<Run>>> Runs::start(std::shared_ptr<Box> box, Command
         }
         active_.erase(number);
         box->retire_leaf(std::move(run->leaf_));
-        if (run->recorded_) (void)records_.drop_run(run->record_.id);  // nothing ran
+        // Nothing ran; of one that has waited somebody knows, and writes down why it does not run.
+        if (run->recorded_ && !command.waited) (void)records_.drop_run(run->record_.id);
         co_return launched.error();
     }
     if (run->recorded_) events_.publish(EventType::kRunStarted, box->record, run->record_);
@@ -111,7 +116,7 @@ Task<Result<void>> Runs::launch(std::shared_ptr<Run> run, const Command& command
         }
     }
     run->lap_.to(run->times_.leaf);
-    if (command.detached) CO_TRY(records_.add_run(run->record_));  // else nobody could ever read what it says
+    if (command.detached) CO_TRY(record_first(run->record_, command));  // else nobody could ever read what it says
     CO_TRY(run->box_->life().link.send(spec));
     if (run->recorded_ && !command.detached) record_start(*run);  // while init is at work
     run->lap_.to(run->times_.record);
@@ -128,6 +133,27 @@ Task<Result<void>> Runs::launch(std::shared_ptr<Run> run, const Command& command
     open_streams(*run, std::move(out[0]), std::move(err[0]));
     run->lap_.to(run->times_.started);
     co_return Result<void>();
+}
+
+// Before init hears of it: a daemon that is killed in between leaves one that is told as lost, not one that runs twice.
+Result<void> Runs::record_first(const RunRecord& run, const Command& command) {
+    return command.waited ? records_.begin_run(run) : records_.add_run(run);
+}
+
+Result<RunRecord> Runs::line_up(const Box& box, const Command& command) {
+    RunRecord run = new_record(box, command, ++last_number_);
+    run.status = RunStatus::kWaiting;
+    TRY(records_.add_run(run));
+    return run;
+}
+
+Result<void> Runs::end_waiting(const Box* box, RunRecord run, RunStatus status, const std::string& why) {
+    run.duration_ms = std::max<int64_t>(0, unix_now_ms() - run.started_ms);
+    run.status = status;
+    run.error = why;
+    TRY(records_.end_run(run));
+    if (box != nullptr) events_.publish(EventType::kRunEnded, box->record, run);
+    return {};
 }
 
 // On a full disk one must be able to run commands, to begin with those that make room.

@@ -25,6 +25,10 @@ class Runs : public BoxListener {
 
     /// Puts one on record that was due and did not begin: failed or skipped, and why. Its caller has the transaction.
     Result<void> add_unbegun(const Box& box, const Command& command, RunStatus status, const std::string& why);
+    /// Writes down a run that is to be started later, as `command` names it, and tells its record.
+    Result<RunRecord> line_up(const Box& box, const Command& command);
+    /// Writes down that such a one will not be, and how that is told. `box`: null when it is gone.
+    Result<void> end_waiting(const Box* box, RunRecord run, RunStatus status, const std::string& why);
 
     /// How many are under way.
     [[nodiscard]] size_t active() const { return active_.size() - ended_.size(); }
@@ -65,6 +69,7 @@ class Runs : public BoxListener {
     void open_streams(Run& run, UniqueFd output, UniqueFd errors);
     void carry(const std::shared_ptr<Run>& run);
     void record_start(Run& run);
+    Result<void> record_first(const RunRecord& run, const Command& command);
     void note_end(const Run& run);
     void settle_soon(const std::shared_ptr<Run>& run);
     void settle();

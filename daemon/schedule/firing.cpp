@@ -74,24 +74,23 @@ Task<std::optional<Schedules::Begun>> Schedules::begin_run(One one, int64_t due)
 Task<Result<Schedules::Begun>> Schedules::start(std::shared_ptr<Box> box, const ScheduleRecord& schedule) {
     const Box::Use use(box);
     CO_TRY(co_await boxes_.wake(box));
-    CO_TRY_LET(Command command, surround_(*box, schedule));
-    command.run_id = schedule.run;
-    command.schedule = schedule.id;
-    command.detached = true;  // nobody is to lose what it has said
+    const auto mark = [&schedule](Command& command) {
+        command.run_id = schedule.run;
+        command.schedule = schedule.id;
+        command.detached = true;  // nobody is to lose what it has said
+    };
     Begun begun;
     if (schedule.type == ScheduleType::kExec) {
+        CO_TRY_LET(Command command, command_of_(*box, schedule));
+        mark(command);
         CO_TRY_LET(begun.run, co_await runs_.start(box, std::move(command), UniqueFd()));
         co_return begun;
     }
-    Prompt prompt;
-    prompt.text = schedule.prompt;
-    prompt.model = schedule.model;
-    if (!schedule.agent_options.empty()) {
-        CO_TRY_LET(prompt.options, parse_json(schedule.agent_options));
-    }
+    CO_TRY_LET(Asked asked, prompt_of_(*box, schedule));
+    mark(asked.surroundings);
     std::optional<Webhook> webhook;
     if (!schedule.webhook_url.empty()) webhook = {schedule.webhook_url, schedule.webhook_headers};
-    CO_TRY_LET(begun.prompt, co_await agents_.start(box, std::move(prompt), std::move(command), std::move(webhook)));
+    CO_TRY_LET(begun.prompt, co_await agents_.start(box, std::move(asked), std::move(webhook)));
     co_return begun;
 }
 

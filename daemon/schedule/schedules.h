@@ -30,10 +30,14 @@ class Schedules {
 
     Schedules(Manager& boxes, Runs& runs, Agents& agents, Webhooks& webhooks);
 
-    /// What a firing runs with: all but what makes a run of a schedule of it.
-    using Surround = std::function<Result<Command>(const Box&, const ScheduleRecord&)>;
+    /// What a firing runs, or asks: all but what makes a run of a schedule of it.
+    using ReadCommand = std::function<Result<Command>(const Box&, const ScheduleRecord&)>;
+    using ReadPrompt = std::function<Result<Asked>(const Box&, const ScheduleRecord&)>;
     /// Before the event loop runs.
-    void set_surround(Surround surround) { surround_ = std::move(surround); }
+    void read_by(ReadCommand command, ReadPrompt prompt) {
+        command_of_ = std::move(command);
+        prompt_of_ = std::move(prompt);
+    }
     /// Reads the rows, and takes on what an earlier daemon has begun, or missed.
     Result<void> adopt();
 
@@ -115,7 +119,8 @@ class Schedules {
     Runs& runs_;
     Agents& agents_;
     Webhooks& webhooks_;
-    Surround surround_;
+    ReadCommand command_of_;
+    ReadPrompt prompt_of_;
     std::map<std::string, One> all_;                         ///< by id
     std::map<std::string, std::set<std::string>> of_boxes_;  ///< ids, by box
     std::set<std::pair<int64_t, std::string>> queue_;        ///< when which is due

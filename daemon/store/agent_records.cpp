@@ -118,6 +118,25 @@ Result<std::vector<PromptRecord>> Records::open_prompts() {
     return prompts_in(query);
 }
 
+Result<void> Records::add_waiting(const std::string& run, const std::string& words) {
+    const std::string sealed = TRY(seal(words, "waiting_prompts.words", run));
+    return database_.query("INSERT INTO waiting_prompts VALUES (?, ?)").bind(run).bind(sealed).run();
+}
+
+Result<std::string> Records::waiting(const std::string& run) {
+    Query query = database_.query("SELECT words FROM waiting_prompts WHERE run = ?");
+    query.bind(run);
+    if (!TRY(query.step())) return Error{ErrorKind::kNotFound, 0, "run " + run + " does not wait"};
+    return unseal(query.text(0), "waiting_prompts.words", run);
+}
+
+Result<std::vector<std::string>> Records::all_waiting() {
+    std::vector<std::string> all;
+    Query query = database_.query("SELECT run FROM waiting_prompts JOIN runs ON id = run ORDER BY number");
+    while (TRY(query.step())) all.push_back(query.text(0));
+    return all;
+}
+
 Result<void> Records::add_grant(const ModelGrantRecord& grant) {
     return database_.query("INSERT INTO model_grants VALUES (?, ?, ?, ?)")
         .bind(grant.run)

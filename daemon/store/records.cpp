@@ -198,6 +198,18 @@ CREATE TABLE webhooks (
 CREATE TRIGGER webhook_goes_with_run AFTER DELETE ON runs BEGIN DELETE FROM webhooks WHERE run = OLD.id; END;
 ALTER TABLE runs ADD COLUMN schedule TEXT NOT NULL DEFAULT '';
 )sql",
+    // Of a run that waits (status 5) what it was asked with. A webhook is told of a run's end though its box is gone.
+    R"sql(
+ALTER TABLE runs ADD COLUMN waited_ms INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE waiting_prompts (run TEXT PRIMARY KEY, words TEXT NOT NULL) STRICT;
+CREATE TRIGGER words_until_begin AFTER UPDATE OF status ON runs WHEN OLD.status = 5 AND NEW.status != 5 BEGIN
+    DELETE FROM waiting_prompts WHERE run = OLD.id; END;
+CREATE TRIGGER words_go_with_run AFTER DELETE ON runs WHEN OLD.status = 5 BEGIN
+    DELETE FROM waiting_prompts WHERE run = OLD.id; END;
+DROP TRIGGER prompt_goes_with_run;
+CREATE TRIGGER prompt_goes_with_run AFTER DELETE ON runs BEGIN
+    DELETE FROM prompts WHERE run = OLD.id AND webhook_url = ''; END;
+)sql",
 };
 
 Result<std::optional<std::string>> meta(Database& database, const char* key) {

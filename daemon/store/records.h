@@ -241,8 +241,16 @@ struct LogRecord {
     int64_t id = 0;  ///< of the row: goes up from line to line
 };
 
-/// Skipped: it was due, and never begun, as the one before it of its schedule was still under way.
-enum class RunStatus : int64_t { kRunning = 0, kCompleted = 1, kFailed = 2, kCancelled = 3, kSkipped = 4 };
+/// kSkipped: it was due, and never begun, as the one before it of its schedule was still under way. kWaiting: a prompt
+/// whose turn has not come; callers are told of it as running.
+enum class RunStatus : int64_t {
+    kRunning = 0,
+    kCompleted = 1,
+    kFailed = 2,
+    kCancelled = 3,
+    kSkipped = 4,
+    kWaiting = 5
+};
 
 /// Why a run is killed, by us or (out of memory) by the kernel. The former is written before it is, so that a daemon
 /// that is killed in between does not leave the next one to take our SIGKILL for the command's own end.
@@ -261,13 +269,14 @@ struct RunRecord {
     std::optional<int64_t> exit_code;  ///< none while it runs, and none for ever where it could not be learnt
     std::string error;                 ///< why it failed, where that is not the exit code's to say
     int64_t cpu_ns = 0;
-    int64_t started_ms = 0;  ///< Unix milliseconds
+    int64_t started_ms = 0;  ///< Unix milliseconds; of one that waits, since when
     int64_t duration_ms = 0;
     int64_t kept_bytes = 0;  ///< of its output, on disk
     KillReason kill_reason = KillReason::kNone;
     int64_t signal = 0;      ///< that ended its command; 0: it exited
     int64_t oom_kills = 0;   ///< in its box, when it began
     std::string schedule{};  ///< whose firing it is; empty: somebody asked for it
+    int64_t waited_ms = 0;   ///< before it was started
 };
 
 enum class ScheduleType : int64_t { kExec = 0, kPrompt = 1 };
@@ -348,8 +357,9 @@ class Records {
 
     // run_records.cpp
     Result<void> add_run(const RunRecord& run);
-    Result<void> mark_run(const RunRecord& run);  ///< its kill reason
-    Result<void> end_run(const RunRecord& run);   ///< what its end has told
+    Result<void> begin_run(const RunRecord& run);  ///< one that has waited
+    Result<void> mark_run(const RunRecord& run);   ///< its kill reason
+    Result<void> end_run(const RunRecord& run);    ///< what its end has told
     Result<void> drop_run(const std::string& id);
     Result<std::vector<RunRecord>> runs(const std::string& box);  ///< newest first
     Result<std::vector<RunRecord>> running();                     ///< of all boxes
@@ -366,10 +376,15 @@ class Records {
     // agent_records.cpp
     Result<void> put_agent(const AgentRecord& agent);     ///< inserts or replaces
     Result<AgentRecord> agent(const std::string& owner);  ///< an empty one for who has none
-    Result<void> put_prompt(const PromptRecord& prompt);  ///< inserts or replaces; goes with its run
+    /// Inserts or replaces. It goes with its run, unless its webhook has yet to be told.
+    Result<void> put_prompt(const PromptRecord& prompt);
     Result<void> drop_prompt(const std::string& run);
     Result<std::optional<PromptRecord>> prompt(const std::string& run);
     Result<std::vector<PromptRecord>> open_prompts();  ///< that have not ended, or whose webhook was not told
+    /// What the prompt of a run that waits was asked with; goes when that begins, ends or is dropped.
+    Result<void> add_waiting(const std::string& run, const std::string& words);
+    Result<std::string> waiting(const std::string& run);  ///< kNotFound for one that does not wait
+    Result<std::vector<std::string>> all_waiting();       ///< the runs, in order of arrival
 
     Result<void> add_grant(const ModelGrantRecord& grant);  ///< goes with its prompt
     Result<void> drop_grant(const std::string& run);

@@ -28,6 +28,7 @@ RunRecord read_run(const Query& query) {
     run.signal = query.number_within(15, 0, 64);
     run.oom_kills = query.number(16);
     run.schedule = query.text(17);
+    run.waited_ms = query.number_within(18, 0, kLatestMs);
     return run;
 }
 
@@ -40,7 +41,7 @@ Result<std::vector<RunRecord>> read_runs(Query& query) {
 }  // namespace
 
 Result<void> Records::add_run(const RunRecord& run) {
-    return database_.query("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, '', 0, ?, 0, 0, 0, 0, ?, ?)")
+    return database_.query("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, '', 0, ?, 0, 0, 0, 0, ?, ?, 0)")
         .bind(run.id)
         .bind(run.box)
         .bind(run.number)
@@ -52,6 +53,18 @@ Result<void> Records::add_run(const RunRecord& run) {
         .bind(run.started_ms)
         .bind(run.oom_kills)
         .bind(run.schedule)
+        .run();
+}
+
+Result<void> Records::begin_run(const RunRecord& run) {
+    return database_
+        .query("UPDATE runs SET status = ?, timeout_ms = ?, started_ms = ?, waited_ms = ?, oom_kills = ? WHERE id = ?")
+        .bind(static_cast<int64_t>(RunStatus::kRunning))
+        .bind(run.timeout_ms)
+        .bind(run.started_ms)
+        .bind(run.waited_ms)
+        .bind(run.oom_kills)
+        .bind(run.id)
         .run();
 }
 
@@ -112,7 +125,7 @@ Result<std::vector<std::string>> Records::old_runs(const std::string& box, int64
     Query query = database_.query(
         "SELECT id FROM (SELECT id, status, ROW_NUMBER() OVER newest AS place, SUM(kept_bytes) OVER newest AS bytes "
         "FROM runs WHERE box = ? WINDOW newest AS (ORDER BY number DESC)) "
-        "WHERE status != 0 AND (place > ? OR bytes > ?)");
+        "WHERE status NOT IN (0, 4) AND (place > ? OR bytes > ?)");
     query.bind(box).bind(most).bind(most_bytes);
     while (TRY(query.step())) ids.push_back(query.text(0));
     return ids;

@@ -2,7 +2,9 @@
 // makes one durable. What was acknowledged is there afterwards, whole; of what was not, nothing half is ever used.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import fs from 'node:fs';
+import http from 'node:http';
 import path from 'node:path';
 import { Box } from './lib/box.mjs';
 import { leakless, needs, skip, suite } from './lib/suite.mjs';
@@ -11,7 +13,7 @@ import { until } from './lib/until.mjs';
 needs();
 if (!fs.existsSync(process.env.FAIL_POINTS ?? '')) skip('needs FAIL_POINTS, the library to preload');
 const counter = `/var/tmp/hutch-fail-points-${process.pid}`;
-const daemon = suite({ env: { LD_PRELOAD: process.env.FAIL_POINTS, HUTCH_FAIL_POINTS: counter } });
+const daemon = suite({ args: ['--private_webhooks'], env: { LD_PRELOAD: process.env.FAIL_POINTS, HUTCH_FAIL_POINTS: counter } });
 
 const names = (directory) => fs.readdirSync(path.join(daemon.store, directory));
 const manifest = (box) => box.sh(`cd /workspace/home && find . -type f | sort | xargs md5sum`);
@@ -198,4 +200,35 @@ leakless(daemon, 'deleting, and sweeping up after a death', async (context) => {
   assert.ok(steps > 10 && sweeps > 3);
   await box.remove();
   await until('nobody needs the layers', () => names('layers').length === begun);
+});
+
+leakless(daemon, 'at every step of a prompt that waits: it is begun, or was never accepted, and its webhook is told', async () => {
+  const heard = [];
+  const server = http.createServer(async (request, response) => {
+    let text = '';
+    for await (const piece of request) text += piece;
+    heard.push(JSON.parse(text).run_id);
+    response.writeHead(200, { connection: 'close' }).end();
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const script = 'cd /workspace/home; [ "$2" = first ] && read line < fifo; printf \'event: done\\ndata: {"output":"%s"}\\n\\n\' "$2"';
+  const box = await daemon.box({ agent: 'custom', model: 'm', custom_runner: { command: '/bin/sh', args: ['-c', script, 'agent'], protocol: 'box-sse-v1' } });
+  await box.sh('mkfifo fifo');
+  const send = (prompt, more) => daemon.json('POST', `${box.path}/run`, { prompt, ...more });
+  const hook = { webhook: { url: `http://127.0.0.1:${server.address().port}/` } };
+  const agents = async () => (await daemon.json('GET', `${box.path}/runs`)).runs.filter(({ type }) => type === 'agent');
+  const ended = () => until('all have ended', async () => (await agents()).every(({ status }) => status !== 'running'));
+  await atEveryStep(async () => {
+    await send('first');
+    await send('second', hook);
+    await box.sh('echo > fifo');
+    await ended();
+  }, async () => {
+    await box.sh('timeout 1 sh -c "echo > fifo" || true'); // of a first one that still waits
+    await ended();
+    const seconds = (await agents()).filter(({ prompt }) => prompt === 'second').map(({ id }) => id);
+    await until('each webhook is told', () => seconds.every((id) => heard.includes(id)));
+  });
+  server.close();
+  server.closeAllConnections();
 });

@@ -35,6 +35,26 @@ calls('agent.run: result, usage, callbacks', async () => {
   assert.deepEqual([listed.id, listed.type, listed.status, listed.input_tokens], [run.id, 'agent', 'completed', 10]);
 });
 
+calls('agent: prompts that come together have their turns, and one that waits can be cancelled', async () => {
+  const box = await withAgent();
+  const runs = await Promise.all(['a', 'b', 'c'].map((prompt) => box.agent.run({ prompt })));
+  assert.deepEqual(runs.map(({ status, result }) => [status, result]), Array(3).fill(['completed', '{"answer":42}']));
+  const busy = await withAgent(`${say('text', { text: 'busy' })}; sleep 1000`);
+  const first = await busy.agent.stream({ prompt: 'x' });
+  for await (const chunk of first) if (chunk.type === 'text-delta') break;
+  const second = await busy.agent.stream({ prompt: 'y' });
+  const chunks = [];
+  await assert.rejects(async () => {
+    for await (const chunk of second) {
+      chunks.push(chunk.type);
+      if (chunk.type === 'start') await busy._request('POST', `/v2/box/${busy.id}/runs/${chunk.runId}/cancel`);
+    }
+  }, /cancelled before its turn came/);
+  assert.deepEqual(chunks, ['start', 'stats']);
+  await first.cancel();
+  assert.deepEqual((await busy.listRuns()).map(({ status }) => status), ['cancelled', 'cancelled']);
+});
+
 calls('agent.run: an answer of a schema', async () => {
   const box = await withAgent();
   const responseSchema = { parse: (value) => (assert.equal(typeof value.answer, 'number'), value) };

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <map>
 
 namespace hutch::daemon {
 namespace {
@@ -170,6 +171,7 @@ TEST_F(RecordsTest, SecretsAreInNoFile) {
     prompt.webhook_url = "https://x/" + secret;
     prompt.webhook_headers = {{"Authorization", secret}};
     ASSERT_TRUE(records.value().put_prompt(prompt).ok());
+    ASSERT_TRUE(records.value().add_waiting("r1", secret).ok());
     EXPECT_FALSE(holds(path_, secret));
     EXPECT_TRUE(holds(path_, "debian")) << "what is no secret is found";
 
@@ -183,6 +185,7 @@ TEST_F(RecordsTest, SecretsAreInNoFile) {
     EXPECT_EQ(records.value().agent("b1").value().mcp_servers, secret);
     EXPECT_EQ(records.value().open_prompts().value().at(0).webhook_url, prompt.webhook_url);
     EXPECT_EQ(records.value().prompt("r1").value()->webhook_headers, prompt.webhook_headers);
+    EXPECT_EQ(records.value().waiting("r1").value(), secret);
 }
 
 TEST_F(RecordsTest, WhatIsDeletedIsInNoFile) {
@@ -314,6 +317,53 @@ TEST_F(RecordsTest, AGrantIsGoodAsLongAsItsPromptIsOpen) {
     prompt.ended = true;  // and the daemon is killed before it takes the grant back
     ASSERT_TRUE(records.put_prompt(prompt).ok());
     EXPECT_TRUE(records.grants().value().empty());
+}
+
+TEST_F(RecordsTest, WhatARunWasAskedWithGoesWhenItBeginsEndsOrIsDropped) {
+    Records records = std::move(open()).value();
+    ASSERT_TRUE(records.put_box(sample("b1", "")).ok());
+    std::map<std::string, RunRecord> runs;
+    for (const char* id : {"late", "early", "ended", "dropped"}) {
+        RunRecord run;
+        run.id = id;
+        run.box = "b1";
+        run.number = 10 - static_cast<int64_t>(runs.size());
+        run.status = RunStatus::kWaiting;
+        ASSERT_TRUE(records.add_run(run).ok());
+        ASSERT_TRUE(records.add_waiting(id, "words").ok());
+        runs[id] = run;
+    }
+    EXPECT_TRUE(records.running().value().empty());
+    EXPECT_EQ(records.all_waiting().value(), (std::vector<std::string>{"dropped", "ended", "early", "late"}));
+    EXPECT_TRUE(records.old_runs("b1", 0, 0).value().empty()) << "they are not to be forgotten";
+    ASSERT_TRUE(records.begin_run(runs["late"]).ok());
+    runs["ended"].status = RunStatus::kCancelled;
+    ASSERT_TRUE(records.end_run(runs["ended"]).ok());
+    ASSERT_TRUE(records.drop_run("dropped").ok());
+    EXPECT_EQ(records.all_waiting().value(), std::vector<std::string>(1, "early"));
+    EXPECT_EQ(records.running().value().size(), 1U);
+    for (const char* id : {"late", "ended", "dropped"}) EXPECT_FALSE(records.waiting(id).ok()) << id;
+}
+
+TEST_F(RecordsTest, APromptOutlivesItsBoxUntilItsWebhookIsTold) {
+    Records records = std::move(open()).value();
+    ASSERT_TRUE(records.put_box(sample("b1", "")).ok());
+    for (const char* id : {"told", "untold"}) {
+        RunRecord run;
+        run.id = id;
+        run.box = "b1";
+        run.number = id[0];
+        ASSERT_TRUE(records.add_run(run).ok());
+        PromptRecord prompt;
+        prompt.run = id;
+        prompt.box = "b1";
+        if (std::string(id) == "untold") prompt.webhook_url = "https://x/";
+        ASSERT_TRUE(records.put_prompt(prompt).ok());
+    }
+    ASSERT_TRUE(records.drop_box("b1").ok());
+    const auto open_prompts = records.open_prompts();
+    ASSERT_EQ(open_prompts.value().size(), 1U);
+    EXPECT_EQ(open_prompts.value()[0].run, "untold");
 }
 
 TEST_F(RecordsTest, TheStoreKeepsItsId) {

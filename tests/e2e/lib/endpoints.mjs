@@ -64,7 +64,6 @@ const asks = (prompt, ...more) => [['prompt', { body: {} }], ['prompt', { body: 
 const kPrompt = { prompt: 'x' };
 const prompt = (says, ...more) => ({
   body: kPrompt, make: agent, says, paused: wakes, bad: asks(kPrompt, ...more),
-  busy: { status: 409, work: (box) => prompted(box, 'wait') },
 });
 
 // --- files and git ---
