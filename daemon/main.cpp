@@ -165,13 +165,14 @@ Result<void> serve(const Config& config) {
             return models.open(run, box, agent, harness);
         },
         [&models](const std::string& run) { models.close(run); });
+    Once once = TRY(Once::load(boxes));
     Schedules schedules(boxes, runs, agents, webhooks);
     const auto memory = std::make_shared<MemoryBudget>(config.memory_budget);
     Timings timings;
     PipedWorkers unpackers(loop.get_executor(), kUnpackers, kUnpackersEach);
     Previews previews(boxes, meter);
-    Services services{boxes,  runs,   images,  snapshots, agents, schedules, models,  meter,
-                      events, limits, fetcher, unpackers, config, lag,       *memory, timings, previews};
+    Services services{boxes,  runs,    images, snapshots, agents, schedules, models,  meter,   events,
+                      limits, fetcher, once,   unpackers, config, lag,       *memory, timings, previews};
     Router router;
     add_box_routes(router, services);
     add_log_routes(router, services);

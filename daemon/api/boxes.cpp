@@ -249,14 +249,19 @@ Task<Result<std::shared_ptr<Box>>> awake_box(Services& services, const Exchange&
 void add_box_routes(Router& router, Services& services) {
     using Answer = Task<Result<std::optional<Response>>>;
     router.add("POST", "/v2/box", [&services](Exchange& exchange, const Params&) -> Answer {
-        CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
+        CO_TRY_LET(std::string body, co_await exchange.read_body(kMaxJsonBody));
+        CO_TRY_LET(Once::Attempt attempt, co_await services.once.attempt(exchange, body));
+        if (!attempt.made.empty()) co_return std::optional(answer_box(services, exchange, *attempt.made[0], 201));
+        CO_TRY_LET(const Fields fields, co_await parse_fields(exchange, std::move(body)));
         CO_TRY_LET(ImageRecord image, decode_runtime(services, fields));
         CO_TRY_LET(CreateBox command, decode_create(exchange, fields, std::move(image), "small"));
         CO_TRY_LET(const Identity identity, decode_identity(fields));
         CO_TRY_LET(const auto agent, decode_agent(fields));
+        CO_TRY(attempt.plan({&command, 1}));
         CO_TRY_LET(const auto box, co_await services.boxes.create(std::move(command)));
         CO_TRY(co_await equip(services, std::vector(1, box), agent));
         CO_TRY(co_await introduce(services, std::vector(1, box), identity));
+        CO_TRY(co_await attempt.keep(std::vector(1, box)));
         exchange.concern(box->record.id);
         co_return std::optional(answer_box(services, exchange, *box, 201));
     });

@@ -6,6 +6,7 @@
 #include "daemon/api/calls.h"
 #include "daemon/api/codec.h"
 #include "daemon/api/key_ring.h"
+#include "daemon/api/once.h"
 #include "daemon/api/router.h"
 #include "daemon/box/manager.h"
 #include "daemon/event_log.h"
@@ -34,6 +35,7 @@ struct Services {
     EventLog& events;
     CustomerLimits& limits;
     Fetcher& fetcher;
+    Once& once;
     PipedWorkers& unpackers;  ///< of uploads
     const Config& config;
     const LagMeter& lag;

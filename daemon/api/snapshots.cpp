@@ -122,7 +122,10 @@ Answer remove_snapshots(Services& services, Exchange& exchange) {
 }
 
 Answer create(Services& services, Exchange& exchange) {
-    CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
+    CO_TRY_LET(std::string body, co_await exchange.read_body(kMaxJsonBody));
+    CO_TRY_LET(Once::Attempt attempt, co_await services.once.attempt(exchange, body));
+    if (!attempt.made.empty()) co_return std::optional(answer(box_json(services, *attempt.made[0]), 201));
+    CO_TRY_LET(const Fields fields, co_await parse_fields(exchange, std::move(body)));
     CO_TRY_LET(const std::string id, fields.required_text("snapshot_id"));
     auto found = find_snapshot(services, exchange, id);
     if (!found.ok()) co_return std::move(found).error().in("snapshot_id");
@@ -135,17 +138,35 @@ Answer create(Services& services, Exchange& exchange) {
     if (!fields.has("nesting")) command.nesting = snapshot.nesting;
     CO_TRY_LET(const Identity identity, decode_identity(fields));
     CO_TRY_LET(const auto agent, decode_agent(fields));
+    CO_TRY(attempt.plan({&command, 1}));
     CO_TRY_LET(const auto box, co_await services.boxes.create(std::move(command)));
     CO_TRY(co_await equip(services, std::vector(1, box), agent, snapshot.id));
     CO_TRY(co_await introduce(services, std::vector(1, box), identity));
+    CO_TRY(co_await attempt.keep(std::vector(1, box)));
     exchange.concern(box->record.id);
     co_return std::optional(answer(box_json(services, *box), 201));
+}
+
+// The one of a call that says no `count` stands there as a box does too, which is all that clients before 0.2 read.
+Response answer_forks(const Services& services, Exchange& exchange, const Fields& fields,
+                      const std::vector<std::shared_ptr<Box>>& forks) {
+    Json boxes = Json::array();
+    for (const auto& made : forks) {
+        exchange.concern(made->record.id);
+        boxes.push_back(box_json(services, *made));
+    }
+    Json all = fields.has("count") ? Json::object() : boxes[0];
+    all["boxes"] = std::move(boxes);
+    return answer(std::move(all), 201);
 }
 
 // With a name they are called name-1, name-2, ...; everything else that create takes applies to each of them.
 Answer fork(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const auto box, find_box(services, exchange, params));
-    CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
+    CO_TRY_LET(std::string body, co_await exchange.read_body(kMaxJsonBody));
+    CO_TRY_LET(Once::Attempt attempt, co_await services.once.attempt(exchange, body));
+    CO_TRY_LET(const Fields fields, co_await parse_fields(exchange, std::move(body)));
+    if (!attempt.made.empty()) co_return std::optional(answer_forks(services, exchange, fields, attempt.made));
     CO_TRY_LET(const auto asked, fields.number("count"));
     const int64_t count = asked.value_or(1);
     if (count < 1 || count > kMostForks) co_return invalid("count: must be 1 to " + std::to_string(kMostForks));
@@ -166,17 +187,12 @@ Answer fork(Services& services, Exchange& exchange, const Params& params) {
         commands[i].name = model.name + "-" + std::to_string(i + 1);
         CO_TRY(check_name("name", commands[i].name));
     }
+    CO_TRY(attempt.plan(commands));
     CO_TRY_LET(const auto forks, co_await services.snapshots.fork(box, std::move(commands)));
     CO_TRY(co_await introduce(services, forks, identity));
     CO_TRY(co_await equip(services, forks, agent, box->record.id));
-    Json boxes = Json::array();
-    for (const auto& made : forks) {
-        exchange.concern(made->record.id);
-        boxes.push_back(box_json(services, *made));
-    }
-    Json all = Json::object();
-    all["boxes"] = std::move(boxes);
-    co_return std::optional(answer(all, 201));
+    CO_TRY(co_await attempt.keep(forks));
+    co_return std::optional(answer_forks(services, exchange, fields, forks));
 }
 
 Answer roll_back(Services& services, Exchange& exchange, const Params& params) {

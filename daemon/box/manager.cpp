@@ -257,7 +257,7 @@ Task<> Manager::drain() {
 }
 
 std::optional<Stock::Made> Manager::take_ready(const CreateBox& command) {
-    if (command.internal || command.nesting) return std::nullopt;
+    if (command.internal || command.nesting || !command.id.empty()) return std::nullopt;
     return stock_.take({command.customer, command.image.layers, command.size});
 }
 
@@ -272,7 +272,8 @@ Task<Result<std::shared_ptr<Box>>> Manager::create(CreateBox command) {
     }
     auto ahead = take_ready(command);
     const Undo replenish([this] { stock_.replenish(); });
-    BoxRecord record{.id = ahead ? ahead->record.id : random_id(),
+    if (command.id.empty()) command.id = ahead ? ahead->record.id : random_id();
+    BoxRecord record{.id = command.id,
                      .customer = command.customer,
                      .name = command.name,
                      .internal = command.internal,

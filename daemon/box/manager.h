@@ -27,6 +27,7 @@ struct Admission {
 };
 
 struct CreateBox {
+    std::string id{};  ///< where somebody had to know it before; else a new one is made
     std::string customer = kLocalCustomer;
     std::string name;
     std::string size = "small";

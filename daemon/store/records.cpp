@@ -210,6 +210,13 @@ DROP TRIGGER prompt_goes_with_run;
 CREATE TRIGGER prompt_goes_with_run AFTER DELETE ON runs BEGIN
     DELETE FROM prompts WHERE run = OLD.id AND webhook_url = ''; END;
 )sql",
+    R"sql(
+CREATE TABLE creations (
+    customer TEXT NOT NULL, key TEXT NOT NULL, call TEXT NOT NULL, boxes TEXT NOT NULL, finished INTEGER NOT NULL,
+    created_at INTEGER NOT NULL, PRIMARY KEY (customer, key)) STRICT, WITHOUT ROWID;
+CREATE INDEX creations_by_time ON creations (created_at);
+CREATE INDEX creations_unfinished ON creations (finished) WHERE finished = 0;
+)sql",
 };
 
 Result<std::optional<std::string>> meta(Database& database, const char* key) {

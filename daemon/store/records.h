@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -316,6 +317,16 @@ struct WebhookRecord {
     Pairs headers;
 };
 
+/// A call that made boxes, by the key that its customer has given it.
+struct CreationRecord {
+    std::string customer;
+    std::string key;
+    std::string call{};                ///< a hash of all that it said
+    std::vector<std::string> boxes{};  ///< their ids
+    bool finished = false;             ///< they are made
+    int64_t created_at = 0;
+};
+
 /// Every SQL statement of the daemon is in here. Event loop thread only.
 class Records {
   public:
@@ -425,6 +436,15 @@ class Records {
     Result<std::vector<LimitRecord>> limits();
     Result<void> put_tokens(const TokenRecord& tokens);  ///< in place of those of another day
     Result<std::vector<TokenRecord>> tokens();           ///< each customer's last day
+
+    // creation_records.cpp
+    Result<void> put_creation(const CreationRecord& creation);                        ///< inserts or replaces
+    Result<bool> drop_creation(const std::string& customer, const std::string& key);  ///< whether there was one
+    Result<std::optional<CreationRecord>> creation(const std::string& customer, const std::string& key);
+    /// The oldest of those made before.
+    Result<std::vector<CreationRecord>> creations_before(int64_t time, int64_t most);
+    Result<std::vector<CreationRecord>> unfinished_creations();
+    Result<std::map<std::string, int64_t>> creation_counts();  ///< by customer
 
     // usage_records.cpp
     /// Adds it to what is there of this box and period.

@@ -202,6 +202,18 @@ leakless(daemon, 'deleting, and sweeping up after a death', async (context) => {
   await until('nobody needs the layers', () => names('layers').length === begun);
 });
 
+leakless(daemon, 'at every step of a create with an Idempotency-Key: the same call again makes one box', async () => {
+  let number = 0;
+  const create = () => daemon.ask('POST', '/v2/box', { body: { name: 'one' }, headers: { 'idempotency-key': `k${number}` } });
+  await atEveryStep(create, async () => {
+    const { status, json } = await create();
+    assert.equal(status, 201);
+    assert.deepEqual((await daemon.json('GET', '/v2/box')).map(({ id }) => id), [json.id]);
+    await daemon.json('DELETE', `/v2/box/${json.id}`);
+    ++number;
+  });
+});
+
 leakless(daemon, 'at every step of a prompt that waits: it is begun, or was never accepted, and its webhook is told', async () => {
   const heard = [];
   const server = http.createServer(async (request, response) => {

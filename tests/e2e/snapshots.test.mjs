@@ -137,6 +137,17 @@ leakless(daemon, 'forks: many boxes from one in a call, each its own', async () 
   assert.deepEqual((await daemon.json('GET', `${box.path}/snapshots`)).snapshots, [], 'a fork is no snapshot');
 });
 
+leakless(daemon, 'a fork without a count is answered as a box, which the oldest clients read, with or without a body', async () => {
+  const box = await daemon.box({ labels: ['a'] });
+  for (const options of [{}, { body: {} }, { headers: { 'content-type': 'application/json' } }]) {
+    const { status, json: answer } = await daemon.ask('POST', `${box.path}/fork`, options);
+    const { boxes, ...alone } = answer;
+    assert.deepEqual([status, boxes], [201, [alone]]);
+    assert.deepEqual([alone.status, (await daemon.json('GET', `/v2/box/${alone.id}`)).id], ['idle', alone.id]);
+  }
+  assert.deepEqual(Object.keys(await daemon.json('POST', `${box.path}/fork`, { count: 1 }, 201)), ['boxes']);
+});
+
 leakless(daemon, 'a fork of a box at work does not disturb it, and leaves no layer behind', async () => {
   const begun = layers();
   const box = await daemon.box();

@@ -366,6 +366,25 @@ TEST_F(RecordsTest, APromptOutlivesItsBoxUntilItsWebhookIsTold) {
     EXPECT_EQ(open_prompts.value()[0].run, "untold");
 }
 
+TEST_F(RecordsTest, CreationsAreCountedAndFoundByKeyAndAge) {
+    Records records = std::move(open()).value();
+    for (int64_t i = 0; i < 5; ++i) {
+        ASSERT_TRUE(
+            records.put_creation({"alice", "k" + std::to_string(i), "call", {"b1", "b2"}, i != 4, 100 + i}).ok());
+    }
+    ASSERT_TRUE(records.put_creation({"bob", "k0", "other", {"b3"}, true, 100}).ok());
+    EXPECT_EQ(records.creation_counts().value(), (std::map<std::string, int64_t>{{"alice", 5}, {"bob", 1}}));
+    EXPECT_EQ(records.creation("alice", "k0").value()->boxes, (std::vector<std::string>{"b1", "b2"}));
+    EXPECT_EQ(records.creation("bob", "k0").value()->call, "other");
+    EXPECT_FALSE(records.creation("bob", "k1").value());
+    EXPECT_EQ(records.creations_before(102, 10).value().size(), 3U);
+    EXPECT_EQ(records.creations_before(200, 2).value().size(), 2U);
+    ASSERT_EQ(records.unfinished_creations().value().size(), 1U);
+    EXPECT_TRUE(records.drop_creation("alice", "k4").value());
+    EXPECT_FALSE(records.drop_creation("alice", "k4").value());
+    EXPECT_TRUE(records.unfinished_creations().value().empty());
+}
+
 TEST_F(RecordsTest, TheStoreKeepsItsId) {
     const std::string id = open().value().store_id().value();
     EXPECT_EQ(id.size(), 14U);

@@ -1,0 +1,180 @@
+#include "daemon/api/once.h"
+
+#include <algorithm>
+
+#include "base/ids.h"
+#include "daemon/clock.h"
+#include "daemon/log.h"
+#include "daemon/secret.h"
+#include "daemon/spawn.h"
+
+namespace hutch::daemon {
+namespace {
+
+constexpr size_t kLongestKey = 255;
+constexpr int64_t kSweptAtOnce = 100;  // keys; each call adds one
+
+Result<std::string> key_of(const Request& request) {
+    const std::string key = request.header("idempotency-key");
+    const auto plain = [](char c) { return c > ' ' && c < 0x7f; };
+    if (key.empty() || key.size() > kLongestKey || !std::all_of(key.begin(), key.end(), plain)) {
+        return invalid("Idempotency-Key: must be 1 to 255 characters of ASCII without blanks");
+    }
+    return key;
+}
+
+Error conflict(const std::string& key, const std::string& why) {
+    return {ErrorKind::kConflict, 0, "Idempotency-Key: " + key + " " + why};
+}
+
+Error used_otherwise(const std::string& key) {
+    return conflict(key, "came with another call or another body before; use a new key for a new call");
+}
+
+}  // namespace
+
+struct Once::State {
+    explicit State(Manager& its_boxes) : boxes(its_boxes), records(its_boxes.records()) {}
+
+    struct UnderWay {
+        std::string call;
+        std::shared_ptr<Event> ended;
+    };
+    using Key = std::pair<std::string, std::string>;  ///< customer, key
+
+    [[nodiscard]] int64_t keys_of(const std::string& customer) const {
+        const auto found = keys.find(customer);
+        return found == keys.end() ? 0 : found->second;
+    }
+    void count(const std::string& customer, int64_t more) {
+        int64_t& now = keys[customer];
+        now += more;
+        if (now <= 0) keys.erase(customer);
+    }
+    Result<void> drop(const Key& key) {
+        if (TRY(records.drop_creation(key.first, key.second))) count(key.first, -1);
+        return {};
+    }
+    Result<void> sweep() {
+        const auto old = TRY(records.creations_before(unix_now() - kSeconds + 1, kSweptAtOnce));
+        for (const CreationRecord& record : old) {
+            if (!under_way.contains({record.customer, record.key})) TRY(drop({record.customer, record.key}));
+        }
+        return {};
+    }
+    Result<std::vector<std::shared_ptr<Box>>> made_by(const CreationRecord& record);
+    static Task<> unmake(std::shared_ptr<State> self, CreationRecord record);
+
+    Manager& boxes;
+    Records& records;
+    std::map<Key, UnderWay> under_way;
+    std::map<std::string, int64_t> keys;  ///< on record, by customer
+};
+
+Result<std::vector<std::shared_ptr<Box>>> Once::State::made_by(const CreationRecord& record) {
+    std::vector<std::shared_ptr<Box>> made;
+    for (const std::string& id : record.boxes) {
+        auto box = boxes.find_of_any(id);
+        if (!box.ok()) {
+            return conflict(record.key, "made box " + id + ", which was deleted; use a new key to make another");
+        }
+        made.push_back(std::move(box).value());
+    }
+    return made;
+}
+
+// The boxes first: while the record is there, the next daemon finds them too. Somebody may have used the key meanwhile.
+Task<> Once::State::unmake(std::shared_ptr<State> self, CreationRecord record) {
+    for (const std::string& id : record.boxes) {
+        const auto box = self->boxes.find_of_any(id);
+        if (!box.ok()) continue;
+        log_warning("box {}: the last daemon ended before anybody was told of it; removed", id);
+        (void)co_await self->boxes.remove(box.value());
+    }
+    const auto now = self->records.creation(record.customer, record.key);
+    if (now.ok() && now.value() && now.value()->boxes == record.boxes) {
+        (void)self->drop({record.customer, record.key});
+    }
+}
+
+Result<Once> Once::load(Manager& boxes) {
+    auto state = std::make_shared<State>(boxes);
+    state->keys = TRY(state->records.creation_counts());
+    for (CreationRecord& record : TRY(state->records.unfinished_creations())) {
+        spawn(boxes.executor(), "a call that the last daemon did not finish", State::unmake(state, std::move(record)));
+    }
+    return Once(std::move(state));
+}
+
+Task<Result<Once::Attempt>> Once::attempt(Exchange& exchange, std::string_view body) {
+    const Request& request = exchange.request();
+    if (!request.headers.contains("idempotency-key")) co_return Attempt();
+    CO_TRY_LET(const std::string key, key_of(request));
+    const State::Key whose(request.caller.customer, key);
+    const std::string call = secret_hash(request.method + ' ' + request.path + '\n' + std::string(body));
+    for (;;) {
+        const auto other = state_->under_way.find(whose);
+        if (other == state_->under_way.end()) break;
+        if (other->second.call != call) co_return used_otherwise(key);
+        const auto ended = other->second.ended;
+        co_await ended->wait();
+    }
+    CO_TRY(state_->sweep());
+    CO_TRY_LET(const auto record, state_->records.creation(whose.first, key));
+    if (record && record->finished && record->created_at > unix_now() - kSeconds) {
+        if (record->call != call) co_return used_otherwise(key);
+        Attempt again;
+        CO_TRY_LET(again.made, state_->made_by(*record));
+        co_return again;
+    }
+    if (record) CO_TRY(state_->drop(whose));
+    if (state_->keys_of(whose.first) >= kMostKeys) {
+        co_return Error{ErrorKind::kLimit, 0,
+                        "Idempotency-Key: " + std::to_string(kMostKeys) +
+                            " of this customer in the last 24 hours, the most there may be; leave it out"};
+    }
+    co_return Attempt(state_, {.customer = whose.first, .key = key, .call = call, .created_at = unix_now()});
+}
+
+Once::Attempt::Attempt(std::shared_ptr<State> state, CreationRecord record)
+    : state_(std::move(state)), record_(std::move(record)) {
+    state_->under_way[{record_.customer, record_.key}] = {record_.call,
+                                                          std::make_shared<Event>(state_->boxes.executor())};
+}
+
+Once::Attempt::Attempt(Attempt&& other) noexcept
+    : made(std::move(other.made)), state_(std::move(other.state_)), record_(std::move(other.record_)) {}
+
+Once::Attempt::~Attempt() {
+    if (!state_) return;
+    const State::Key whose(record_.customer, record_.key);
+    if (!record_.finished && !record_.boxes.empty()) {
+        const auto dropped = state_->drop(whose);
+        if (!dropped.ok()) log_warning("an Idempotency-Key stays as it is: {}", dropped.error().message);
+    }
+    const auto own = state_->under_way.extract(whose);
+    if (!own.empty()) own.mapped().ended->set();
+}
+
+Result<void> Once::Attempt::plan(std::span<CreateBox> commands) {
+    if (!state_) return {};
+    for (CreateBox& command : commands) {
+        command.id = random_id();
+        record_.boxes.push_back(command.id);
+    }
+    TRY(state_->records.put_creation(record_));
+    state_->count(record_.customer, 1);
+    return {};
+}
+
+Task<Result<void>> Once::Attempt::keep(std::vector<std::shared_ptr<Box>> boxes) {
+    if (!state_) co_return Result<void>();
+    record_.finished = true;
+    const auto kept = state_->records.put_creation(record_);
+    if (kept.ok()) co_return kept;
+    record_.finished = false;
+    for (const auto& box : boxes) (void)co_await state_->boxes.remove(box);
+    co_return kept;
+}
+
+}  // namespace hutch::daemon
