@@ -33,6 +33,8 @@ class Leaf {
     /// Its cgroup.events, for is_empty() and for whoever polls it.
     [[nodiscard]] Result<UniqueFd> open_events() const;
     Result<void> kill();
+    /// Sends another signal to each process in it, those too that appear meanwhile and are found when it looks again.
+    Result<void> signal(int signal);
     /// ETIMEDOUT when something still lives after `timeout`.
     Result<void> wait_empty(Millis timeout);
     /// EBUSY while something lives in it; fine if already removed.

@@ -20,7 +20,8 @@ struct Verb {
     bool after_dashes = false;          ///< its command begins after a `--`, and never before
 };
 
-/// After such a verb and its first argument (or after a `--`, where that is its way) every word belongs to the command in the box, whatever it looks like; one
+/// After such a verb and its first argument (or after a `--`, where that is its way) every word belongs to the command
+/// in the box, whatever it looks like; one
 /// `--` in between is dropped. Done before the option parser, which would take `ls` for our own subcommand and `[a]`
 /// for a list. `valued` are the options before the verb whose value is the next word. Other commands: everything is
 /// `own`.

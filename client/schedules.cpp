@@ -15,7 +15,7 @@ struct ScheduleOptions {
     std::optional<std::string> cron, prompt, folder, model, webhook;
     std::vector<std::string> headers;  ///< NAME=VALUE
     std::vector<std::string> command;  ///< without a `--` before it
-    std::optional<unsigned> timeout;  ///< seconds
+    std::optional<unsigned> timeout;   ///< seconds
     bool json = false;
 };
 

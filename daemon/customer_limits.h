@@ -28,7 +28,8 @@ enum class Resource {
 };
 inline constexpr std::array kAllResources{Resource::kBoxes,     Resource::kCommands,    Resource::kMemory,
                                           Resource::kDisk,      Resource::kSnapshots,   Resource::kConnections,
-                                          Resource::kFollowers, Resource::kModelTokens, Resource::kPreviewConnections, Resource::kSchedules};
+                                          Resource::kFollowers, Resource::kModelTokens, Resource::kPreviewConnections,
+                                          Resource::kSchedules};
 
 /// As the API and the records call it: "boxes", "memory_bytes".
 const char* name_of(Resource resource);

@@ -184,6 +184,7 @@ Result<void> serve(const Config& config) {
     add_exec_routes(router, services);
     add_run_routes(router, services);
     add_terminal_routes(router, services);
+    add_exec_session_routes(router, services);
     add_file_routes(router, services);
     add_entry_routes(router, services);
     add_git_routes(router, services);

@@ -209,8 +209,10 @@ void add_boxes(std::vector<Setting>& all, Config& config) {
     all.push_back(text_option("network", config.network, "IPv4 range of the boxes' addresses",
                               "a range from a /8 to a /29, such as 198.18.0.0/16", is_network));
     all.push_back(word_option("default_image", config.default_image, "Image of boxes that name none"));
-    all.push_back(number_option("pool", config.pool, 0, 256, "Networks and, on btrfs, uppers kept ready, and at most so many whole boxes, of the kinds that "
-                                "are being made"));
+    all.push_back(
+        number_option("pool", config.pool, 0, 256,
+                      "Networks and, on btrfs, uppers kept ready, and at most so many whole boxes, of the kinds that "
+                      "are being made"));
     all.push_back(number_option("workers", config.workers, 1, 64, "Threads for blocking kernel calls"));
     all.push_back(number_option("max_boxes", config.max_boxes, 1, 20000, "Boxes this host may hold"));
     all.push_back(flag_option("allow_nesting", config.allow_nesting,

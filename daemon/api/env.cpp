@@ -19,12 +19,6 @@ bool is_identifier(const std::string& name) {
            std::all_of(name.begin(), name.end(), allowed);
 }
 
-// Each of these would change which program runs, or what is loaded into it.
-bool is_reserved(const std::string& name) {
-    static const char* const kReserved[] = {"HOME", "LD_PRELOAD", "LD_LIBRARY_PATH", "NODE_OPTIONS"};
-    return std::find(std::begin(kReserved), std::end(kReserved), name) != std::end(kReserved);
-}
-
 /// A slip here, in a variable for all boxes, would leave them all without a shell.
 bool is_search_path(const std::string& value) {
     return value.starts_with('/') || value.find(":/") != std::string::npos;
@@ -34,7 +28,7 @@ Result<void> check_variable(const std::string& field, const std::string& name, c
     if (!is_identifier(name)) {
         return invalid(field + ": \"" + name + "\" must be letters, digits and '_', not beginning with a digit");
     }
-    if (is_reserved(name)) return invalid(field + ": " + name + " is reserved; choose another name");
+    if (is_reserved_variable(name)) return invalid(field + ": " + name + " is reserved; choose another name");
     if (value.find('\0') != std::string::npos) return invalid(field + ": the value of " + name + " contains a NUL");
     if (name == "PATH" && !is_search_path(value)) {
         return invalid(field + ": PATH must have directories that begin with '/', and ':' between them");
@@ -113,6 +107,11 @@ Answer remove_variable(Services& services, Exchange& exchange, const Params& par
 }
 
 }  // namespace
+
+bool is_reserved_variable(const std::string& name) {
+    static const char* const kReserved[] = {"HOME", "LD_PRELOAD", "LD_LIBRARY_PATH", "NODE_OPTIONS"};
+    return std::find(std::begin(kReserved), std::end(kReserved), name) != std::end(kReserved);
+}
 
 Result<Pairs> checked_env(const std::string& field, Pairs env) {
     if (env.size() > kMostVariables) return invalid(field + ": at most 500 variables");

@@ -75,6 +75,8 @@ class Socket {
     /// An error when the peer has closed or gone.
     virtual Task<Result<Frame>> read() = 0;
     virtual Task<Result<void>> write(bool text, std::string_view data) = 0;
+    /// Done when the peer has closed, for who reads no further now.
+    virtual Task<> hung_up() = 0;
     virtual Task<> close() = 0;
 };
 

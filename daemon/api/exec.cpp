@@ -163,19 +163,24 @@ Task<Result<std::optional<Response>>> exec_stream(Services& services, Exchange& 
 
 }  // namespace
 
+Result<std::vector<std::string>> decode_argv(const Fields& fields, const char* field) {
+    if (!fields.has(field)) return invalid(std::string(field) + ": is required, an array of strings");
+    std::vector<std::string> argv = TRY(fields.texts(field));
+    TRY(check_argv(argv, field));
+    return argv;
+}
+
 Result<Command> decode_command(const Services& services, const Box& box, const Fields& fields) {
     Command command;
-    if (!fields.has("command")) return invalid("command: is required, an array of strings");
-    command.argv = TRY(fields.texts("command"));
-    TRY(check_argv(command.argv));
+    command.argv = TRY(decode_argv(fields, "command"));
     TRY(decode_surroundings(services, box, fields, command));
     return command;
 }
 
-Result<void> check_argv(const std::vector<std::string>& argv) {
-    if (argv.empty() || argv.front().empty()) return invalid("command: must name a program");
+Result<void> check_argv(const std::vector<std::string>& argv, const std::string& field) {
+    if (argv.empty() || argv.front().empty()) return invalid(field + ": must name a program");
     for (const std::string& argument : argv) {
-        if (argument.find('\0') != std::string::npos) return invalid("command: an argument contains a NUL character");
+        if (argument.find('\0') != std::string::npos) return invalid(field + ": an argument contains a NUL character");
     }
     return {};
 }

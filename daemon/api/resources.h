@@ -62,6 +62,7 @@ void add_exec_routes(Router& router, Services& services);
 void add_log_routes(Router& router, Services& services);
 void add_run_routes(Router& router, Services& services);
 void add_terminal_routes(Router& router, Services& services);
+void add_exec_session_routes(Router& router, Services& services);
 void add_file_routes(Router& router, Services& services);
 void add_entry_routes(Router& router, Services& services);
 void add_git_routes(Router& router, Services& services);
@@ -119,10 +120,12 @@ Task<Result<Fields>> read_fields(Exchange& exchange, size_t limit = kMaxJsonBody
 Task<Result<Fields>> parse_fields(Exchange& exchange, std::string body);
 /// ?details=1: what an operator or a bench wants to know besides.
 bool wants_details(const Exchange& exchange);
+/// The words of a command; kInvalid, naming `field`, where there is no program among them.
+Result<std::vector<std::string>> decode_argv(const Fields& fields, const char* field);
 /// `command`, `folder`, `user`, `env` and `timeout`, with the environment and the defaults of the box's image.
 Result<Command> decode_command(const Services& services, const Box& box, const Fields& fields);
 /// kInvalid, naming `command` or `timeout`, for one that cannot be.
-Result<void> check_argv(const std::vector<std::string>& argv);
+Result<void> check_argv(const std::vector<std::string>& argv, const std::string& field = "command");
 Result<void> check_timeout(int64_t milliseconds);
 /// kInvalid, naming the field, for an address that cannot be called, or a header that is none.
 /// A prompt as a schedule asks it.
@@ -156,6 +159,8 @@ std::vector<std::string> wanted_labels(const Exchange& exchange);
 bool has_labels(const Box& box, const std::vector<std::string>& wanted);
 /// kInvalid, naming `field`, for a variable that may not be set, and for too much.
 Result<Pairs> checked_env(const std::string& field, Pairs env);
+/// One that would change which program runs, or what is loaded into it.
+bool is_reserved_variable(const std::string& name);
 /// What every command in the box finds: its image's variables, its customer's, then its own, the later one winning.
 Result<Pairs> environment_of(const Services& services, const Box& box);
 /// The same, by who has looked the image up: `given` are its variables.

@@ -5,16 +5,9 @@
 //   server: binary output    text {"exit_code", "cpu_ns"} or {"error"}                    last
 // Without a terminal and with "errors": "separate", the first byte of each output tells the stream: 1, or 2 for errors.
 
-#include <fcntl.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
-
-#include "base/file.h"
 #include "base/undo.h"
+#include "daemon/api/command_input.h"
 #include "daemon/api/resources.h"
-#include "daemon/fd_watch.h"
-#include "daemon/files/files.h"
-#include "daemon/run/pipe.h"
 #include "daemon/spawn.h"
 
 namespace hutch::daemon {
@@ -26,12 +19,6 @@ struct Opening {
     bool apart = false;  ///< its errors are
 };
 
-Result<uint16_t> screen_size(const Fields& fields, const char* field, int64_t otherwise) {
-    const int64_t value = TRY(fields.number(field)).value_or(otherwise);
-    if (value < 1 || value > 10000) return invalid(std::string(field) + ": must be from 1 to 10000");
-    return static_cast<uint16_t>(value);
-}
-
 Result<Opening> decode_opening(const Services& services, const Box& box, const std::string& text) {
     const Fields fields = TRY(Fields::parse(text));
     Opening opening;
@@ -42,34 +29,16 @@ Result<Opening> decode_opening(const Services& services, const Box& box, const s
     opening.apart = errors == "separate" && !opening.tty;
     if (opening.apart) opening.command.errors = Errors::kSeparate;
     if (opening.tty) {
-        opening.command.terminal = {TRY(screen_size(fields, "rows", 24)), TRY(screen_size(fields, "cols", 80))};
+        opening.command.terminal = TRY(decode_screen(fields));
         opening.command.env.emplace_back("TERM", TRY(fields.text("term")).value_or("xterm-256color"));
     }
     return opening;
 }
 
-// Writes all of it into a non-blocking descriptor. False when nobody reads it any more.
-Task<bool> feed(FdWatch& watch, int fd, std::string_view data) {
-    while (!data.empty()) {
-        const ssize_t n = ::write(fd, data.data(), data.size());
-        if (n >= 0) {
-            data.remove_prefix(static_cast<size_t>(n));
-        } else if (errno == EAGAIN) {
-            if (!co_await watch.writable()) co_return false;
-        } else if (errno != EINTR) {
-            co_return false;
-        }
-    }
-    co_return true;
-}
-
-Result<void> resize(int terminal, const std::string& text) {
+Result<void> resize(const CommandInput& input, const std::string& text) {
     const Fields fields = TRY(Fields::parse(text));
     const auto size = TRY(fields.object("resize"));
-    if (!size || terminal < 0) return {};
-    const winsize window{TRY(screen_size(*size, "rows", 24)), TRY(screen_size(*size, "cols", 80)), 0, 0};
-    if (ioctl(terminal, TIOCSWINSZ, &window) != 0) return errno_error("resizing the terminal");
-    return {};
+    return size ? input.resize(TRY(decode_screen(*size))) : Result<void>();
 }
 
 bool says_eof(const std::string& text) {
@@ -89,8 +58,8 @@ std::optional<Signalled> signal_in(const std::string& text) {
 struct Session {
     std::unique_ptr<Socket> socket;
     explicit Session(const asio::any_io_executor& executor) : left(executor) {}
-    Event left;      ///< its client has, or has said that it does
-    UniqueFd input;  ///< of the command: its stdin pipe, or the terminal
+    Event left;  ///< its client has, or has said that it does
+    CommandInput input;
     bool tty = false;
     std::function<void()> hang_up;  ///< set while the command runs
     std::function<void(Signalled)> signal;
@@ -101,27 +70,19 @@ Task<> carry_input(std::shared_ptr<Session> session, asio::any_io_executor execu
         auto frame = co_await session->socket->read();
         if (!frame.ok()) break;
         if (!frame.value().text) {
-            if (!session->input) continue;
-            FdWatch watch(executor, session->input.get());
-            if (!co_await feed(watch, session->input.get(), frame.value().data)) session->input.reset();
+            co_await session->input.feed(executor, frame.value().data);
         } else if (says_eof(frame.value().data)) {
-            if (!session->input) continue;
-            constexpr char kEndOfTransmission[] = {4};
-            if (session->tty) {
-                [[maybe_unused]] const ssize_t n = ::write(session->input.get(), kEndOfTransmission, 1);
-            } else {
-                session->input.reset();
-            }
+            session->input.finish();
         } else if (const auto signal = signal_in(frame.value().data)) {
             if (session->signal) session->signal(*signal);
         } else {
-            (void)resize(session->tty ? session->input.get() : -1, frame.value().data);
+            (void)resize(session->input, frame.value().data);
         }
     }
 }
 
 void end_input(Session& session) {
-    session.input.reset();
+    session.input.close();
     session.left.set();
     // Who closes a terminal's window wants its programs gone, as a modem that hangs up.
     if (session.tty && session.hang_up) session.hang_up();
@@ -130,18 +91,10 @@ void end_input(Session& session) {
 Task<Result<Outcome>> converse(Services& services, const std::shared_ptr<Session>& session,
                                const std::shared_ptr<Box>& box, Result<Opening> decoded) {
     CO_TRY_LET(Opening opening, std::move(decoded));
-    UniqueFd command_input;
-    if (!opening.tty) {
-        CO_TRY_LET(auto pipe, make_pipe(PipeOf::kInput, box->uid_base() + opening.command.user.uid));
-        command_input = std::move(pipe[0]);
-        session->input = std::move(pipe[1]);
-    }
+    CO_TRY_LET(UniqueFd its_end, session->input.open(*box, opening.command));
     session->tty = opening.tty;
-    CO_TRY_LET(const auto run, co_await services.runs.start(box, std::move(opening.command), std::move(command_input)));
-    if (session->tty) {
-        CO_TRY_LET(session->input, duplicate(run->terminal()));
-    }
-    fcntl(session->input.get(), F_SETFL, O_NONBLOCK);
+    CO_TRY_LET(const auto run, co_await services.runs.start(box, std::move(opening.command), std::move(its_end)));
+    CO_TRY(session->input.attach(*run));
     spawn(box->executor(), "carrying the input of run " + run->record().id, carry_input(session, box->executor()),
           [session](const Result<void>&) { end_input(*session); });
     const auto forward = [&session, apart = opening.apart](char stream) -> Sink {

@@ -11,17 +11,11 @@ void add_unbuilt_routes(Router& router) {
         const char* path;
     };
     static const Call kCalls[] = {
-        {"GET", "/v2/box/{id}/exec-session"},
-        {"GET", "/v2/box/{id}/browser/{call}"},
-        {"POST", "/v2/box/{id}/browser/{call}"},
-        {"PUT", "/v2/box/{id}/browser/{call}"},
-        {"PATCH", "/v2/box/{id}/browser/{call}"},
-        {"DELETE", "/v2/box/{id}/browser/{call}"},
-        {"GET", "/v2/box/{id}/browser/{call}/{part}"},
-        {"POST", "/v2/box/{id}/browser/{call}/{part}"},
-        {"PUT", "/v2/box/{id}/browser/{call}/{part}"},
-        {"PATCH", "/v2/box/{id}/browser/{call}/{part}"},
-        {"DELETE", "/v2/box/{id}/browser/{call}/{part}"},
+        {"GET", "/v2/box/{id}/browser/{call}"},          {"POST", "/v2/box/{id}/browser/{call}"},
+        {"PUT", "/v2/box/{id}/browser/{call}"},          {"PATCH", "/v2/box/{id}/browser/{call}"},
+        {"DELETE", "/v2/box/{id}/browser/{call}"},       {"GET", "/v2/box/{id}/browser/{call}/{part}"},
+        {"POST", "/v2/box/{id}/browser/{call}/{part}"},  {"PUT", "/v2/box/{id}/browser/{call}/{part}"},
+        {"PATCH", "/v2/box/{id}/browser/{call}/{part}"}, {"DELETE", "/v2/box/{id}/browser/{call}/{part}"},
     };
     for (const Call& call : kCalls) {
         router.add(

@@ -68,6 +68,7 @@ class WebSocket final : public Socket {
         if (failed) co_return gone(failed);
         co_return Result<void>();
     }
+    Task<> hung_up() override { co_await stream_.next_layer().hung_up(); }
     Task<> close() override { co_await stream_.async_close(websocket::close_code::normal, kAwait); }
 
   private:

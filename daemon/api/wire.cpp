@@ -1,6 +1,7 @@
 #include "daemon/api/wire.h"
 
 #include <fcntl.h>
+#include <sys/epoll.h>
 
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/ssl/error.hpp>
@@ -8,6 +9,8 @@
 #include <optional>
 
 #include "base/undo.h"
+#include "base/unique_fd.h"
+#include "daemon/fd_watch.h"
 
 namespace hutch::daemon {
 
@@ -156,6 +159,19 @@ Task<> Wire::say_farewell(Millis patience) {
 void Wire::hear_no_more() {
     error_code ignored;
     state_->socket.shutdown(asio::socket_base::shutdown_receive, ignored);
+}
+
+// Asio does not wait for EPOLLRDHUP (epoll_ctl(2)), which an epoll instance of our own does: that is readable then.
+Task<> Wire::hung_up() {
+    const UniqueFd poll(epoll_create1(EPOLL_CLOEXEC));
+    epoll_event event{.events = EPOLLRDHUP, .data = {}};
+    if (!poll || epoll_ctl(poll.get(), EPOLL_CTL_ADD, state_->socket.native_handle(), &event) != 0) {
+        asio::steady_timer never(get_executor(), asio::steady_timer::time_point::max());
+        co_await never.async_wait(kAwait);  // it cannot be learnt
+        co_return;
+    }
+    FdWatch watch(get_executor(), poll.get());
+    co_await watch.readable();
 }
 
 void Wire::break_off() {

@@ -49,6 +49,8 @@ class Wire {
     /// What has come can still be read, and then the client's stream is at its end. Over TCP what comes later may yet
     /// be read, too.
     void hear_no_more();
+    /// Done when the client has closed its side, though there is more to read before that.
+    Task<> hung_up();
     /// Ends every wait with an error.
     void break_off();
 

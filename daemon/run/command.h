@@ -34,11 +34,12 @@ struct Command {
     Errors errors = Errors::kMerged;
     std::optional<runtime::RunSpec::Terminal> terminal;  ///< all of its output is the terminal's
     std::optional<std::chrono::milliseconds> timeout;    ///< then its whole tree is killed
+    bool with_client = false;                            ///< cancelled when its client has gone, be it with the daemon
     bool detached = false;                               ///< nobody reads along: without a record it is not started
     std::string without_program{};                       ///< what to say where the box has no such program
     std::string prompt{};                                ///< how its record shows it, where that is not its argv
-    std::string run_id{};    ///< of its record, where somebody had to know it before; else a new one is made
-    std::string schedule{};  ///< whose firing it is; empty: somebody asked for it
+    std::string run_id{};               ///< of its record, where somebody had to know it before; else a new one is made
+    std::string schedule{};             ///< whose firing it is; empty: somebody asked for it
     std::optional<RunRecord> waited{};  ///< its record, of one that has waited (Runs::line_up) and now begins
     bool recorded = true;  ///< false for what serves another call: no record of it is kept, its output only passes
 };

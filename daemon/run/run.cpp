@@ -85,10 +85,20 @@ Task<> Run::carry(std::shared_ptr<ReadingTurns::Share> share) {
 Result<void> Run::signal(int signal, std::chrono::milliseconds cancel_after) {
     if (exited_.is_set() || !box_->alive()) return {};
     TRY(box_->life().link.signal(static_cast<uint64_t>(record_.number), signal));
-    if (cancel_after.count() == 0 || std::exchange(given_up_, true)) return {};
-    spawn(box_->executor(), "cancelling run " + record_.id + " if it goes on",
-          cancel_later(shared_from_this(), cancel_after));
+    give_up_after(cancel_after);
     return {};
+}
+
+Result<void> Run::signal_all(int signal, std::chrono::milliseconds cancel_after) {
+    if (exited_.is_set() || !box_->alive()) return {};
+    TRY(signal == SIGKILL ? leaf_.kill() : leaf_.signal(signal));
+    give_up_after(cancel_after);
+    return {};
+}
+
+void Run::give_up_after(std::chrono::milliseconds wait) {
+    if (wait.count() == 0 || std::exchange(given_up_, true)) return;
+    spawn(box_->executor(), "cancelling run " + record_.id + " if it goes on", cancel_later(shared_from_this(), wait));
 }
 
 Task<> Run::cancel_later(std::shared_ptr<Run> self, std::chrono::milliseconds wait) {

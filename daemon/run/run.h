@@ -63,6 +63,10 @@ class Run : public std::enable_shared_from_this<Run> {
     /// Sends a signal to the command's process group, as a terminal does; nothing when it has ended. If it has not
     /// ended so much later, it is cancelled: zero is never.
     Result<void> signal(int signal, std::chrono::milliseconds cancel_after = {});
+    /// The same to the command and all that it started.
+    Result<void> signal_all(int signal, std::chrono::milliseconds cancel_after = {});
+    /// Of the command, as its box sees it.
+    [[nodiscard]] int pid() const { return pid_; }
     /// Kills the command and all that it started, and is remembered as cancelled. Nothing when it has ended.
     void cancel();
     /// The same for a command that the daemon itself can serve no longer: it is told as failed.
@@ -79,6 +83,7 @@ class Run : public std::enable_shared_from_this<Run> {
     /// From now on the end of the last process in its control group is its end too.
     void watch_leaf();
     static Task<> await_empty(std::shared_ptr<Run> self);
+    void give_up_after(std::chrono::milliseconds wait);
     static Task<> cancel_later(std::shared_ptr<Run> self, std::chrono::milliseconds wait);
     void note_exit(int wait_status);
     void note_killed();
@@ -99,6 +104,7 @@ class Run : public std::enable_shared_from_this<Run> {
     UniqueFd terminal_;
     Event started_;  ///< or failed to start
     std::optional<runtime::Reply> refusal_;
+    int pid_ = 0;
     Event exited_;
     Event ended_;  ///< exited, its output taken, its record complete
     std::optional<Error> loss_;

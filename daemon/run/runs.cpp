@@ -118,7 +118,7 @@ Task<Result<void>> Runs::launch(std::shared_ptr<Run> run, const Command& command
     run->lap_.to(run->times_.leaf);
     if (command.detached) CO_TRY(record_first(run->record_, command));  // else nobody could ever read what it says
     CO_TRY(run->box_->life().link.send(spec));
-    if (run->recorded_ && !command.detached) record_start(*run);  // while init is at work
+    if (run->recorded_ && !command.detached) record_start(*run, command);  // while init is at work
     run->lap_.to(run->times_.record);
     out[1].reset();
     err[1].reset();
@@ -157,8 +157,10 @@ Result<void> Runs::end_waiting(const Box* box, RunRecord run, RunStatus status, 
 }
 
 // On a full disk one must be able to run commands, to begin with those that make room.
-void Runs::record_start(Run& run) {
-    const auto recorded = records_.add_run(run.record_);
+void Runs::record_start(Run& run, const Command& command) {
+    RunRecord record = run.record_;
+    if (command.with_client) record.kill_reason = KillReason::kCancelled;  // by a next daemon: this one ends it itself
+    const auto recorded = records_.add_run(record);
     if (recorded.ok()) return;
     log_warning("run {}: goes without a record: {}", run.record_.id, recorded.error().message);
     run.recorded_ = false;
@@ -351,6 +353,7 @@ void Runs::on_message(Box& box, runtime::Message message) {
     Run& run = *found->second;
     if (reply.type == MessageType::kStarted) {
         run.terminal_ = std::move(message.fds[0]);
+        run.pid_ = reply.pid;
         run.started_.set();
     } else if (reply.type == MessageType::kFailed) {
         run.refusal_ = reply;

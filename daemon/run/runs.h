@@ -68,7 +68,7 @@ class Runs : public BoxListener {
     Task<> ask_again(std::shared_ptr<Box> box);
     void open_streams(Run& run, UniqueFd output, UniqueFd errors);
     void carry(const std::shared_ptr<Run>& run);
-    void record_start(Run& run);
+    void record_start(Run& run, const Command& command);
     Result<void> record_first(const RunRecord& run, const Command& command);
     void note_end(const Run& run);
     void settle_soon(const std::shared_ptr<Run>& run);

@@ -41,7 +41,7 @@ Result<std::vector<RunRecord>> read_runs(Query& query) {
 }  // namespace
 
 Result<void> Records::add_run(const RunRecord& run) {
-    return database_.query("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, '', 0, ?, 0, 0, 0, 0, ?, ?, 0)")
+    return database_.query("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, '', 0, ?, 0, 0, ?, 0, ?, ?, 0)")
         .bind(run.id)
         .bind(run.box)
         .bind(run.number)
@@ -51,6 +51,7 @@ Result<void> Records::add_run(const RunRecord& run) {
         .bind(int64_t{run.terminal})
         .bind(run.timeout_ms)
         .bind(run.started_ms)
+        .bind(static_cast<int64_t>(run.kill_reason))
         .bind(run.oom_kills)
         .bind(run.schedule)
         .run();

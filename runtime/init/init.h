@@ -34,7 +34,8 @@ struct Context {
     sock_fprog run_filter;
 };
 
-/// Everything from the bare cradle to a finished box, waiting for its name near the end. On failure `failed` says where.
+/// Everything from the bare cradle to a finished box, waiting for its name near the end. On failure `failed` says
+/// where.
 bool set_up(const Packet& packet, Context& context, Reply& failed);
 
 /// Steps of that, in files of their own. On failure errno says why, `object` of what.

@@ -75,7 +75,7 @@ class Call {
   /// An answer that is due: its status, and its text, which may be that of a session.
   async answered(what, status) {
     if (this.row.opening && status === 101) {
-      const session = await what.box.session(this.row.opening);
+      const session = await what.box.session(this.row.opening, this.route.split('/').at(-1));
       return JSON.stringify(await session.finish());
     }
     const answer = await this.send(what);

@@ -315,6 +315,20 @@ TEST_F(CgroupsTest, KillOfALeafKillsJustThatLeaf) {
     EXPECT_EQ(other.wait_empty(Millis(0)).error().code, ETIMEDOUT);
 }
 
+TEST_F(CgroupsTest, ASignalToALeafReachesAllInItAndNobodyElse) {
+    Group group = make("a");
+    Leaf told = group.make_leaf("told", kOwner).value();
+    const Leaf other = group.make_leaf("other", kOwner).value();
+    CgroupChild one(told.fd(), sleep_forever);
+    CgroupChild two(told.fd(), sleep_forever);
+    EchoChild neighbour(other.fd());
+    ASSERT_TRUE(told.signal(SIGTERM).ok());
+    EXPECT_EQ(one.wait(), -SIGTERM);
+    EXPECT_EQ(two.wait(), -SIGTERM);
+    EXPECT_TRUE(told.signal(SIGTERM).ok()) << "nobody is in it";
+    EXPECT_TRUE(neighbour.answers());
+}
+
 TEST_F(CgroupsTest, KillReachesFrozenProcesses) {
     Group group = make("a");
     Leaf leaf = group.make_leaf("run", kOwner).value();

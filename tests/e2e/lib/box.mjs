@@ -34,8 +34,8 @@ export class Box {
     return new Stream(await open(this.daemon.socket, 'POST', `${this.path}/exec-stream`, { body }));
   }
 
-  session(opening) {
-    return Session.open(this.daemon.socket, `${this.path}/exec-tty`, opening);
+  session(opening, call = 'exec-tty') {
+    return Session.open(this.daemon.socket, `${this.path}/${call}`, opening);
   }
 
   write(path, content) {

@@ -159,6 +159,7 @@ export const ofBoxes = {
   'POST /v2/box/{id}/code': code(/"exit_code":0/),
   'POST /v2/box/{id}/code-stream': code(/event: exit/),
   'GET /v2/box/{id}/exec-tty': { opening: kTrue, says: /"exit_code":0/, paused: wakes, bad: [['this call is a WebSocket', {}]] },
+  'GET /v2/box/{id}/exec-session': { opening: { type: 'start', argv: ['true'] }, says: /"code":0/, paused: wakes, bad: [['this call is a WebSocket', {}]] },
   'GET /v2/box/{id}/runs': { prepare: withRun, says: /echo said/ },
   'GET /v2/box/{id}/runs/{run}': { prepare: withRun, busy: { its: true } },
   'GET /v2/box/{id}/runs/{run}/output': { prepare: withRun, says: /^said/, busy: { its: true }, bad: [['offset', query('offset=99')], ['offset', query('offset=x')], ['follow', query('follow=yes')], ['stream', query('stream=x')],
@@ -213,7 +214,6 @@ export const ofBoxes = {
   'DELETE /v2/box/{id}/schedules/{schedule}': { prepare: withSchedule },
   'POST /v2/box/{id}/schedules/{schedule}/pause': { prepare: withSchedule },
   'POST /v2/box/{id}/schedules/{schedule}/resume': { prepare: withSchedule },
-  'GET /v2/box/{id}/exec-session': unbuilt,
   ...Object.fromEntries(['{call}', '{call}/{part}'].flatMap((rest) => ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'].map((method) => [`${method} /v2/box/{id}/browser/${rest}`, unbuilt]))),
 };
 

@@ -1,4 +1,4 @@
-// The client's side of RFC 6455, as much of it as an exec-tty session needs: Node 20 brings none.
+// The client's side of RFC 6455, as much of it as the sessions of the API need: Node 20 brings none.
 
 import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
@@ -14,9 +14,11 @@ const kPong = 10;
 
 function frame(opcode, payload) {
   const data = Buffer.from(payload);
-  const head = data.length < 126 ? Buffer.from([0x80 | opcode, 0x80 | data.length]) : Buffer.alloc(4);
-  if (data.length >= 126) {
-    assert.ok(data.length < 65536, 'no test sends more in one frame');
+  const head = data.length < 126 ? Buffer.from([0x80 | opcode, 0x80 | data.length]) : Buffer.alloc(data.length < 65536 ? 4 : 10);
+  if (data.length >= 65536) {
+    head.set([0x80 | opcode, 0x80 | 127]);
+    head.writeBigUInt64BE(BigInt(data.length), 2);
+  } else if (data.length >= 126) {
     head.set([0x80 | opcode, 0x80 | 126]);
     head.writeUInt16BE(data.length, 2);
   }
@@ -39,25 +41,29 @@ function parse(bytes) {
     at = 10;
   }
   if (bytes.length < at + length) return null;
-  return { opcode: bytes[0] & 0x0f, data: bytes.subarray(at, at + length), rest: bytes.subarray(at + length) };
+  return { last: (bytes[0] & 0x80) !== 0, opcode: bytes[0] & 0x0f, data: bytes.subarray(at, at + length), rest: bytes.subarray(at + length) };
 }
 
 export class Session {
-  /// Upgrades and sends the opening message.
-  static async open(socketPath, target, opening) {
+  /// Upgrades and sends the opening message, if there is one. `url`: of a daemon on TCP, instead of its socket.
+  static async open(socketPath, target, opening, { headers = {}, url } = {}) {
+    const where = url ? { hostname: new URL(url).hostname, port: new URL(url).port } : { socketPath };
     const request = http.request({
-      socketPath, path: target, agent: false,
-      headers: { connection: 'Upgrade', upgrade: 'websocket', 'sec-websocket-version': '13',
+      ...where, path: target, agent: false,
+      headers: { ...headers, connection: 'Upgrade', upgrade: 'websocket', 'sec-websocket-version': '13',
         'sec-websocket-key': crypto.randomBytes(16).toString('base64') },
     });
     const upgraded = Promise.race([
       once(request, 'upgrade'),
-      once(request, 'response').then(([response]) => assert.fail(`refused: ${response.statusCode}`)),
+      once(request, 'response').then(([response]) => {
+        request.destroy();
+        assert.fail(`refused: ${response.statusCode}`);
+      }),
     ]);
     request.end();
     const [, socket, head] = await upgraded;
     const session = new Session(socket, head);
-    session.text(opening);
+    if (opening !== undefined) session.text(opening);
     return session;
   }
 
@@ -66,11 +72,17 @@ export class Session {
     this.pieces = socket[Symbol.asyncIterator]();
     this.unread = head;
     this.output = '';
+    this.texts = [];
+    this.parts = []; // of a text message that is not whole yet
     this.final = null;
   }
 
   text(message) {
-    this.socket.write(frame(kText, JSON.stringify(message)));
+    this.raw(JSON.stringify(message));
+  }
+
+  raw(text) {
+    return this.socket.write(frame(kText, text));
   }
 
   input(bytes) {
@@ -88,9 +100,12 @@ export class Session {
     }
     this.unread = found.rest;
     const opcode = found.opcode === kContinuation ? this.message : found.opcode;
-    if (opcode < kClose) this.message = opcode; // of text there is never so much that it comes in parts
+    if (opcode < kClose) this.message = opcode;
     if (opcode === kBinary) this.output += found.data.toString('latin1');
-    if (opcode === kText) this.final = JSON.parse(found.data.toString());
+    if (opcode === kText) {
+      this.parts.push(found.data);
+      if (found.last) this.texts.push(this.final = JSON.parse(Buffer.concat(this.parts.splice(0)).toString()));
+    }
     if (opcode === kPing) this.socket.write(frame(kPong, found.data));
     if (opcode === kClose) this.socket.end(frame(kClose, found.data));
     return opcode !== kClose;
