@@ -126,7 +126,7 @@ Result<std::vector<std::string>> Records::old_runs(const std::string& box, int64
     Query query = database_.query(
         "SELECT id FROM (SELECT id, status, ROW_NUMBER() OVER newest AS place, SUM(kept_bytes) OVER newest AS bytes "
         "FROM runs WHERE box = ? WINDOW newest AS (ORDER BY number DESC)) "
-        "WHERE status NOT IN (0, 4) AND (place > ? OR bytes > ?)");
+        "WHERE status NOT IN (0, 5) AND (place > ? OR bytes > ?)");
     query.bind(box).bind(most).bind(most_bytes);
     while (TRY(query.step())) ids.push_back(query.text(0));
     return ids;

@@ -11,7 +11,7 @@ import path from 'node:path';
 import { after } from 'node:test';
 import { Box } from './lib/box.mjs';
 import { gitImage } from './lib/git-image.mjs';
-import { freePort } from './lib/preview.mjs';
+import { freePort } from './lib/daemon.mjs';
 import { leakless, needs, suite } from './lib/suite.mjs';
 
 needs('curl', 'git');

@@ -8,7 +8,7 @@ import { once } from 'node:events';
 import { after, test } from 'node:test';
 import { ofBoxes, others } from './lib/endpoints.mjs';
 import { gitImage } from './lib/git-image.mjs';
-import { freePort } from './lib/preview.mjs';
+import { freePort } from './lib/daemon.mjs';
 import { leakless, needs, suite } from './lib/suite.mjs';
 
 needs('git', 'ldd');

@@ -15,7 +15,8 @@ import { Clock } from './lib/clock.mjs';
 import { complains, json, output } from './lib/command.mjs';
 import { withCustomers } from './lib/customer.mjs';
 import { gitImage } from './lib/git-image.mjs';
-import { echoes, endServer, freePort, serve, Url } from './lib/preview.mjs';
+import { freePort } from './lib/daemon.mjs';
+import { echoes, endServer, serve, Url } from './lib/preview.mjs';
 import { leakless, needs, suite } from './lib/suite.mjs';
 import { until } from './lib/until.mjs';
 

@@ -273,6 +273,22 @@ leakless(daemon, 'a prompt under way lives through a kill of the daemon; what is
   assert.deepEqual([heard[0].body.run_id, heard[0].body.output], [run.id, 'over']);
 });
 
+leakless(daemon, 'a prompt whose box is at work on another waits for its turn, over a kill of the daemon too', async () => {
+  const box = await withAgent(`[ "$2" = first ] && read line < /workspace/home/fifo; ${say('$2 $4')}`);
+  await box.sh('mkfifo fifo');
+  const { run_id: first } = await daemon.json('POST', `${box.path}/run`, { prompt: 'first' });
+  const schedule = await make(box, { type: 'prompt', prompt: 'second', model: 'mine' });
+  await minute();
+  const [run] = await until('it waits', async () => ((await runsOf(box, schedule)).length > 0) && runsOf(box, schedule));
+  assert.deepEqual([run.status, run.waits_for], ['running', first]);
+  await crash();
+  assert.equal((await runsOf(box, schedule))[0].waits_for, first);
+  await box.sh('echo over > fifo');
+  assert.equal((await ended(box, schedule, 1)).last_run_id, run.id);
+  const [done] = await runsOf(box, schedule);
+  assert.deepEqual([done.id, done.status, done.output], [run.id, 'completed', 'second mine']);
+});
+
 leakless(daemon, 'a clock that is set: on, what it passes fires once; back, schedules go by what it says now', async () => {
   const box = await daemon.box();
   const schedule = await make(box, { command: ['sh', '-c', 'echo >> file'] });

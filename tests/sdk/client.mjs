@@ -7,7 +7,7 @@ import { pathToFileURL } from 'node:url';
 import { Contract } from './contract.mjs';
 import { Methods } from './methods.mjs';
 import { gitImage } from '../e2e/lib/git-image.mjs';
-import { freePort } from '../e2e/lib/preview.mjs';
+import { freePort } from '../e2e/lib/daemon.mjs';
 import { leakless, needs, suite } from '../e2e/lib/suite.mjs';
 import { disconnect, install } from './install.mjs';
 

@@ -25,7 +25,8 @@ const kRestored = process.env.HUTCH_TEST_RESTORED === '1';
 // Every box of the suite is one with nesting.
 export const kNesting = process.env.HUTCH_TEST_NESTING === '1';
 
-async function freePort() {
+/// A port of this host that nobody has.
+export async function freePort() {
   const server = net.createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address();

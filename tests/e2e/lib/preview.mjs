@@ -12,16 +12,6 @@ import { Session } from './websocket.mjs';
 
 const kServer = fs.readFileSync(new URL('./preview-server.mjs', import.meta.url), 'utf8');
 
-/// A port of this host that nobody has; the daemon is told it at its start.
-export async function freePort() {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
 /// Starts preview-server.mjs in the box, or whatever else `command` makes listen on that port. It is no run: nobody
 /// waits for its end.
 export async function serve(box, port, { address = '127.0.0.1', command } = {}) {
