@@ -171,13 +171,13 @@ void add_work(CLI::App& command, ScheduleOptions& options) {
 
 void add_making(CLI::App& schedule, Program& program) {
     auto options = std::make_shared<ScheduleOptions>();
-    CLI::App* command =
-        add_command(schedule, "add",
-                    "Run a command in a box, or a prompt, again and again, and print the schedule's id\n\nCRON has "
-                    "five fields, in UTC: minute, hour, day of the month, month, day of the week.\nA paused box is "
-                    "woken for it. While one firing runs, the next is skipped.",
-                    "hutch schedule add web \"*/15 8-18 * * mon-fri\" -- npm test\n"
-                    "  hutch schedule add web \"0 6 * * *\" --prompt \"update the dependencies\"");
+    CLI::App* command = add_command(
+        schedule, "add",
+        "Run a command or a prompt by the clock, and print the schedule's id\n\nCRON has five fields, in UTC: "
+        "minute, hour, day of the month, month, day of the week.\nA paused box is woken for it. While one "
+        "firing runs, the next is skipped.",
+        "hutch schedule add web \"*/15 8-18 * * mon-fri\" -- npm test\n"
+        "  hutch schedule add web \"0 6 * * *\" --prompt \"update the dependencies\"");
     add_box(*command, options->box);
     command->add_option("CRON", options->cron, "When, such as \"0 9 * * 1\"")->required();
     command->add_option("COMMAND", options->command, "Program and arguments, after `--`");
