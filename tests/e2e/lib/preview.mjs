@@ -21,13 +21,20 @@ export async function serve(box, port, { address = '127.0.0.1', command } = {}) 
 }
 
 /// Ends what serve() has started.
-export const endServer = (box, port) => box.sh(`kill $(cat /tmp/server-${port}.pid)`);
-
-/// Until something listens on the port, by the kernel's own table in the box.
-export async function listens(box, port) {
-  const mark = `:${port.toString(16).toUpperCase().padStart(4, '0')} 00000000:0000 0A`;
-  await until(`something listens on ${port}`, async () => (await box.sh('cat /proc/net/tcp')).includes(mark));
+/// Ends what serve() has started there; nothing listens on the port then.
+export async function endServer(box, port) {
+  await box.sh(`kill $(cat /tmp/server-${port}.pid)`);
+  await until(`nothing listens on ${port}`, async () => !await isListening(box, port));
 }
+
+/// By the kernel's own table in the box.
+async function isListening(box, port) {
+  const mark = `:${port.toString(16).toUpperCase().padStart(4, '0')} 00000000:0000 0A`;
+  return (await box.sh('cat /proc/net/tcp')).includes(mark);
+}
+
+/// Until something listens on the port.
+export const listens = (box, port) => until(`something listens on ${port}`, () => isListening(box, port));
 
 /// Of a port that a box publishes.
 export class Url {
