@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::chrono::minutes kWorthKeeping{10};
 constexpr size_t kMostKinds = 64;  // that are remembered
+constexpr size_t kFewest = 4;      // of a kind that is asked for again and again
 
 BoxRecord record_of(const Stock::Kind& kind, std::string id, int64_t uid_slot) {
     BoxRecord record;
@@ -49,7 +50,7 @@ std::vector<std::string> Stock::ids() const {
 
 size_t Stock::wanted() const {
     size_t sum = 0;
-    for (const auto& [kind, shelf] : shelves_) sum += shelf.wanted;
+    for (const auto& [kind, shelf] : shelves_) sum += shelf.filling ? shelf.wanted : shelf.made.size();
     return std::min(sum, most_);
 }
 
@@ -64,7 +65,7 @@ std::optional<Stock::Made> Stock::take(const Kind& kind) {
         if (!runtime::has_ended(made.life.init.pidfd.get())) return made;
         give_up(std::move(made));  // the kernel or an operator has killed it
     }
-    if (!first) shelf.wanted = std::clamp<size_t>(shelf.wanted * 2, 1, most_);
+    if (!first) shelf.wanted = std::clamp(shelf.wanted * 2, std::min(kFewest, most_), most_);
     return std::nullopt;
 }
 
@@ -91,9 +92,12 @@ bool Stock::clear(const std::string& layer) {
 // Of those with too few the one that was asked for last.
 Stock::Shelves::iterator Stock::most_wanting() {
     auto best = shelves_.end();
-    for (auto shelf = shelves_.begin(); shelf != shelves_.end(); ++shelf) {
-        if (shelf->second.made.size() >= shelf->second.wanted) continue;
-        if (best == shelves_.end() || shelf->second.asked > best->second.asked) best = shelf;
+    for (auto at = shelves_.begin(); at != shelves_.end(); ++at) {
+        Shelf& shelf = at->second;
+        if (shelf.made.size() <= shelf.wanted / 2) shelf.filling = true;
+        if (shelf.made.size() >= shelf.wanted) shelf.filling = false;
+        if (!shelf.filling) continue;
+        if (best == shelves_.end() || shelf.asked > best->second.asked) best = at;
     }
     return best;
 }

@@ -16,7 +16,8 @@ namespace hutch::daemon {
 
 /// Boxes made ahead of need, which nobody has and no row knows: a kill of the daemon leaves them to the next start's
 /// sweep. Of each kind that was asked for twice lately there are as many as recent creates found missing, of all kinds
-/// together at most so many; one that nobody asked for in ten minutes has none. Event loop thread only.
+/// together at most so many; one that nobody asked for in ten minutes has none. They are made again when half of them
+/// are gone: what is asked for beside that is slower. Event loop thread only.
 class Stock {
   public:
     /// What a box is made of, as far as that is known before it is asked for. Control groups do not change their
@@ -49,7 +50,7 @@ class Stock {
     /// Ends those that stand on this layer; false if there is none.
     bool clear(const std::string& layer);
     [[nodiscard]] std::vector<std::string> ids() const;
-    /// So many there are to be of all kinds.
+    /// So many there will be of all kinds, if nobody asks for any.
     [[nodiscard]] size_t wanted() const;
     /// Those that are being ended.
     [[nodiscard]] size_t ending() const { return ending_.size(); }
@@ -60,6 +61,7 @@ class Stock {
     struct Shelf {
         std::deque<Made> made;
         size_t wanted = 0;
+        bool filling = false;  ///< until there are as many as that
         Moment asked;
     };
     using Shelves = std::map<Kind, Shelf>;
