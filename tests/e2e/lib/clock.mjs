@@ -4,6 +4,11 @@ import fs from 'node:fs';
 import { after } from 'node:test';
 import { skip } from './suite.mjs';
 
+/// One that was just launched has looked at what it has to do, before it is another time.
+async function begun(daemon) {
+  if (daemon.running) await daemon.ask('GET', '/v2');
+}
+
 export class Clock {
   constructor() {
     if (!fs.existsSync(process.env.TEST_CLOCK ?? '')) skip('needs TEST_CLOCK, the library to preload');
@@ -33,6 +38,7 @@ export class Clock {
 
   /// Somebody sets the time of day, by so many seconds; the time that has passed is the same.
   async setBy(seconds, daemon) {
+    await begun(daemon);
     this.set += seconds;
     this.write();
     if (!daemon.running) return;
@@ -42,6 +48,7 @@ export class Clock {
 
   /// So many seconds pass, and the daemon, if it runs, has looked at its clock. What is due then has begun.
   async pass(seconds, daemon) {
+    await begun(daemon);
     this.ahead += seconds;
     this.write();
     if (!daemon.running) return;
