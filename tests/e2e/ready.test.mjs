@@ -48,7 +48,7 @@ leakless(daemon, 'in one that was made ahead everything is as in one that was no
   const body = { name: 'web', labels: ['a'], env_vars: { COLOUR: 'blue' }, network_policy: { mode: 'deny-all' } };
   const look = async (box) => ({
     seen: await box.sh(`hostname; sed "s/^[0-9.]* web/A web/" /etc/hosts; cat /etc/hostname /etc/resolv.conf
-      echo $COLOUR; ls -A / /tmp /workspace/home; stat -c "%a %u %n" /* /etc/*; grep nice /proc/self/limits; cat /proc/[0-9]*/comm 2>&- | grep -vE "^(sh|cat|grep)$"; grep Cap /proc/self/status
+      echo $COLOUR; ls -A / /tmp /workspace/home; stat -c "%a %u %n" /* /etc/*; grep nice /proc/self/limits; for one in /proc/[0-9]*; do read name < $one/comm; echo $name; done; grep Cap /proc/self/status
       grep Seccomp /proc/self/status; cat /proc/mounts | sed "s/[0-9a-z]*,userxattr//; s/hutch-[a-z0-9/-]*//g; s/lowerdir.*//" | wc -l`),
     changes: (await daemon.json('GET', `${box.path}/diff`)).changes,
     labels: box.data.labels,
