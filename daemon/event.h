@@ -6,6 +6,12 @@
 
 namespace hutch::daemon {
 
+/// Never done; may be cancelled.
+inline Task<> for_ever() {
+    asio::steady_timer never(co_await asio::this_coro::executor, asio::steady_timer::time_point::max());
+    co_await never.async_wait(kAwait);
+}
+
 /// Something that happens once. All who wait go on when it is set; waiting after that does not wait.
 /// One thread only (the event loop).
 class Event {

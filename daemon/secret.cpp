@@ -1,6 +1,7 @@
 #include "daemon/secret.h"
 
 #include <fmt/format.h>
+#include <openssl/crypto.h>
 #include <openssl/sha.h>
 
 #include "base/ids.h"
@@ -19,6 +20,10 @@ std::string secret_hash(const std::string& secret) {
     std::string text;
     for (const unsigned char byte : digest) text += fmt::format("{:02x}", byte);
     return text;
+}
+
+bool is_same_secret(std::string_view one, std::string_view other) {
+    return one.size() == other.size() && CRYPTO_memcmp(one.data(), other.data(), one.size()) == 0;
 }
 
 Result<std::string> read_secret(const std::string& option, const std::string& path) {

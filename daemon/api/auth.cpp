@@ -1,7 +1,6 @@
 #include "daemon/api/auth.h"
 
 #include <grp.h>
-#include <openssl/crypto.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -51,7 +50,7 @@ Result<Caller> Auth::by_peer(int socket) const {
 Result<Caller> Auth::by_key(const std::string& key) const {
     bool known = false;
     for (const std::string& candidate : keys_) {
-        known |= candidate.size() == key.size() && CRYPTO_memcmp(candidate.data(), key.data(), key.size()) == 0;
+        known |= is_same_secret(candidate, key);
     }
     if (known) return Caller{kLocalCustomer, false, "a key of api_key_file"};
     if (const auto customer = ring_->owner_of(key)) return Caller{*customer, false, "customer " + *customer};

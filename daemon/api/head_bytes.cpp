@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "daemon/event.h"
+
 namespace hutch::daemon {
 namespace {
 
@@ -55,8 +57,7 @@ Task<> until_gone(Wire& wire, boost::beast::flat_buffer& buffer) {
         if (cancellation.cancelled() != asio::cancellation_type::none) co_return;
         if (!came.ok() || came.value() == 0) co_return;
     }
-    asio::steady_timer never(wire.get_executor(), asio::steady_timer::time_point::max());
-    co_await never.async_wait(kAwait);
+    co_await for_ever();
 }
 
 }  // namespace hutch::daemon

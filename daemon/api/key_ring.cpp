@@ -1,7 +1,5 @@
 #include "daemon/api/key_ring.h"
 
-#include <openssl/crypto.h>
-
 #include <algorithm>
 
 #include "daemon/clock.h"
@@ -52,7 +50,7 @@ std::optional<std::string> KeyRing::owner_of(const std::string& key) const {
     const std::string hash = secret_hash(key);
     std::optional<std::string> owner;
     for (const KeyRecord& candidate : keys_) {
-        if (CRYPTO_memcmp(candidate.hash.data(), hash.data(), hash.size()) == 0) owner = candidate.customer;
+        if (is_same_secret(candidate.hash, hash)) owner = candidate.customer;
     }
     return owner;
 }

@@ -10,6 +10,7 @@
 
 #include "base/undo.h"
 #include "base/unique_fd.h"
+#include "daemon/event.h"
 #include "daemon/fd_watch.h"
 
 namespace hutch::daemon {
@@ -166,9 +167,7 @@ Task<> Wire::hung_up() {
     const UniqueFd poll(epoll_create1(EPOLL_CLOEXEC));
     epoll_event event{.events = EPOLLRDHUP, .data = {}};
     if (!poll || epoll_ctl(poll.get(), EPOLL_CTL_ADD, state_->socket.native_handle(), &event) != 0) {
-        asio::steady_timer never(get_executor(), asio::steady_timer::time_point::max());
-        co_await never.async_wait(kAwait);  // it cannot be learnt
-        co_return;
+        co_return co_await for_ever();  // it cannot be learnt
     }
     FdWatch watch(get_executor(), poll.get());
     co_await watch.readable();

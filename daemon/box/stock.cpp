@@ -5,7 +5,6 @@
 
 #include "base/ids.h"
 #include "daemon/box/layers.h"
-#include "daemon/log.h"
 #include "runtime/launcher.h"
 
 namespace hutch::daemon {
@@ -27,12 +26,8 @@ BoxRecord record_of(const Stock::Kind& kind, std::string id, int64_t uid_slot) {
 
 }  // namespace
 
-Stock::Stock(asio::any_io_executor executor, Mechanisms& mechanisms, LetGo let_go)
-    : executor_(std::move(executor)),
-      mechanisms_(mechanisms),
-      let_go_(std::move(let_go)),
-      changed_(executor_),
-      over_(executor_) {}
+Stock::Stock(const asio::any_io_executor& executor, Mechanisms& mechanisms, LetGo let_go)
+    : mechanisms_(mechanisms), let_go_(std::move(let_go)), changed_(executor), over_(executor) {}
 
 size_t Stock::count() const {
     size_t sum = making_ ? 1 : 0;

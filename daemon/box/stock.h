@@ -35,7 +35,7 @@ class Stock {
     /// Called when what stood on these layers is gone.
     using LetGo = std::function<void(const std::vector<std::string>& layers)>;
 
-    Stock(asio::any_io_executor executor, Mechanisms& mechanisms, LetGo let_go);
+    Stock(const asio::any_io_executor& executor, Mechanisms& mechanisms, LetGo let_go);
     Stock(const Stock&) = delete;
     Stock& operator=(const Stock&) = delete;
 
@@ -75,7 +75,6 @@ class Stock {
     Task<> wait(std::optional<Moment> until);
     [[nodiscard]] size_t count() const;
 
-    asio::any_io_executor executor_;
     Mechanisms& mechanisms_;
     LetGo let_go_;
     Shelves shelves_;

@@ -1,7 +1,6 @@
 #include "daemon/preview/previews.h"
 
 #include <fmt/format.h>
-#include <openssl/crypto.h>
 
 #include <algorithm>
 
@@ -24,9 +23,7 @@ Error unpublished(const Box& box, uint16_t port) {
 }
 
 bool is_kept_as(const std::string& hash, std::string_view secret) {
-    if (hash.empty()) return false;
-    const std::string other = secret_hash(std::string(secret));
-    return hash.size() == other.size() && CRYPTO_memcmp(hash.data(), other.data(), hash.size()) == 0;
+    return !hash.empty() && is_same_secret(hash, secret_hash(std::string(secret)));
 }
 
 }  // namespace

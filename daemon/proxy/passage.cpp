@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "daemon/api/head_bytes.h"
+#include "daemon/event.h"
 #include "daemon/log.h"
 #include "daemon/spawn.h"
 
@@ -17,7 +18,6 @@ namespace {
 namespace http = boost::beast::http;
 
 constexpr std::chrono::seconds kPortPatience{30};
-constexpr const char* kRetryLater = "Retry-After: 5\r\n";
 constexpr size_t kBoxBufferLimit = 256 * 1024;  // of an answer that is not parsed yet
 constexpr size_t kMostAnswerHead = 64 * 1024;
 constexpr size_t kAnswerHeadPiece = 4 * 1024;
@@ -61,11 +61,6 @@ std::optional<std::array<UniqueFd, 2>> open_pipe() {
     std::array<UniqueFd, 2> pipe{UniqueFd(ends[0]), UniqueFd(ends[1])};
     (void)fcntl(pipe[1].get(), F_SETPIPE_SZ, static_cast<int>(kPipeBytes));  // a smaller one serves, too
     return pipe;
-}
-
-Task<> for_ever() {
-    asio::steady_timer never(co_await asio::this_coro::executor, asio::steady_timer::time_point::max());
-    co_await never.async_wait(kAwait);
 }
 
 }  // namespace

@@ -10,6 +10,9 @@
 
 namespace hutch::daemon {
 
+/// In what a client is told that may come again.
+inline constexpr const char* kRetryLater = "Retry-After: 5\r\n";
+
 /// What a client is told in place of an answer of the box.
 struct Refused {
     Refused() = default;

@@ -14,7 +14,6 @@ namespace {
 namespace http = boost::beast::http;
 
 constexpr size_t kUnreadLimit = 256 * 1024;  // of what is not parsed yet
-constexpr const char* kAgainLater = "Retry-After: 5\r\n";
 
 std::string field_of(const http::header<true>& request, http::field field) {
     const auto value = request[field];
@@ -86,7 +85,7 @@ Proxy::Way Proxy::way_of(Connection& connection, const std::string& host, const 
         auto visit = previews_.enter(found.value(), [wire = connection.wire]() mutable { wire.break_off(); });
         if (!visit.ok()) {
             const int status = visit.error().kind == ErrorKind::kLimit ? 429 : 503;
-            return {.refused = {status, visit.error().message, kAgainLater}};
+            return {.refused = {status, visit.error().message, kRetryLater}};
         }
         connection.visit = std::move(visit).value();
     }

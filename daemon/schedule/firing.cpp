@@ -18,6 +18,11 @@ namespace {
 
 constexpr int64_t kMissed = 60;  // seconds after which a firing was not just late
 
+std::optional<Webhook> webhook_of(const ScheduleRecord& schedule) {
+    if (schedule.webhook_url.empty()) return std::nullopt;
+    return Webhook{schedule.webhook_url, schedule.webhook_headers};
+}
+
 }  // namespace
 
 void Schedules::begin(const One& one, int64_t due) {
@@ -88,8 +93,7 @@ Task<Result<Schedules::Begun>> Schedules::start(std::shared_ptr<Box> box, const 
     }
     CO_TRY_LET(Asked asked, prompt_of_(*box, schedule));
     mark(asked.surroundings);
-    std::optional<Webhook> webhook;
-    if (!schedule.webhook_url.empty()) webhook = {schedule.webhook_url, schedule.webhook_headers};
+    auto webhook = webhook_of(schedule);
     CO_TRY_LET(begun.prompt, co_await agents_.start(box, std::move(asked), std::move(webhook)));
     co_return begun;
 }
@@ -178,10 +182,8 @@ Result<void> Schedules::note_unbegun(const Box& box, const ScheduleRecord& sched
     command.schedule = schedule.id;
     TRY(runs_.add_unbegun(box, command, status, why));
     if (schedule.type == ScheduleType::kExec) return {};
-    const bool failed = status == RunStatus::kFailed;
-    std::optional<Webhook> webhook;
-    if (failed && !schedule.webhook_url.empty()) webhook = {schedule.webhook_url, schedule.webhook_headers};
-    return agents_.note_unbegun(box, run, failed ? why : "", std::move(webhook));
+    if (status != RunStatus::kFailed) return agents_.note_unbegun(box, run, "", std::nullopt);
+    return agents_.note_unbegun(box, run, why, webhook_of(schedule));
 }
 
 Task<> Schedules::resume(One one, std::shared_ptr<Box> box) {
@@ -189,14 +191,10 @@ Task<> Schedules::resume(One one, std::shared_ptr<Box> box) {
         one->at_work = false;
         one->run.clear();
     });
-    auto end = co_await end_of_earlier(one, box);
-    if (!end) {
-        boxes_.note(*box, "warn", "schedule " + one->id + ": hutchd ended as it was about to be run; it is run now");
-        const auto begun = co_await begin_run(one, unix_now());
-        if (!begun) co_return;
-        end = co_await end_of(*begun);
-    }
-    conclude(*one, *end);
+    const auto end = co_await end_of_earlier(one, box);
+    if (end) co_return conclude(*one, *end);
+    boxes_.note(*box, "warn", "schedule " + one->id + ": hutchd ended as it was about to be run; it is run now");
+    co_await fire(one, unix_now());
 }
 
 // Nothing when it has not begun.

@@ -473,6 +473,7 @@ class Records {
         return vault_.unseal(sealed, std::string(place) + '/' + row);
     }
     [[nodiscard]] Result<std::vector<ScheduleRecord>> schedules_in(Query& query) const;
+    Result<void> bind_said(Query& query, const ScheduleRecord& schedule) const;
     [[nodiscard]] Result<PromptRecord> prompt_of(Query& query) const;
     [[nodiscard]] Result<std::vector<PromptRecord>> prompts_in(Query& query) const;
     Database database_;

@@ -2,15 +2,11 @@
 
 namespace hutch::daemon {
 
-Result<void> Records::add_schedule(const ScheduleRecord& schedule) {
+// The columns in the order of the schema: whose it is, what its customer says of it, when, and how far it is.
+Result<void> Records::bind_said(Query& query, const ScheduleRecord& schedule) const {
     const std::string url = TRY(seal(schedule.webhook_url, "schedules.webhook_url", schedule.id));
     const std::string headers = TRY(seal(join(schedule.webhook_headers), "schedules.webhook_headers", schedule.id));
-    return database_
-        .query("INSERT INTO schedules VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
-        .bind(schedule.id)
-        .bind(schedule.box)
-        .bind(static_cast<int64_t>(schedule.type))
-        .bind(schedule.cron)
+    query.bind(schedule.cron)
         .bind(join_texts(schedule.command))
         .bind(schedule.prompt)
         .bind(schedule.folder)
@@ -19,56 +15,42 @@ Result<void> Records::add_schedule(const ScheduleRecord& schedule) {
         .bind(schedule.timeout_ms)
         .bind(url)
         .bind(headers)
-        .bind(int64_t{schedule.paused})
-        .bind(schedule.created_at)
-        .bind(schedule.updated_at)
-        .bind(schedule.due)
+        .bind(int64_t{schedule.paused});
+    return {};
+}
+
+static Query& bind_progress(Query& query, const ScheduleRecord& schedule) {
+    return query.bind(schedule.due)
         .bind(schedule.run)
         .bind(schedule.last_run_at)
         .bind(schedule.last_run_id)
         .bind(static_cast<int64_t>(schedule.last_run_status))
         .bind(schedule.total_runs)
-        .bind(schedule.total_failures)
-        .run();
+        .bind(schedule.total_failures);
+}
+
+Result<void> Records::add_schedule(const ScheduleRecord& schedule) {
+    Query query = database_.query(
+        "INSERT INTO schedules VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    query.bind(schedule.id).bind(schedule.box).bind(static_cast<int64_t>(schedule.type));
+    TRY(bind_said(query, schedule));
+    query.bind(schedule.created_at).bind(schedule.updated_at);
+    return bind_progress(query, schedule).run();
 }
 
 Result<void> Records::set_schedule(const ScheduleRecord& schedule) {
-    const std::string url = TRY(seal(schedule.webhook_url, "schedules.webhook_url", schedule.id));
-    const std::string headers = TRY(seal(join(schedule.webhook_headers), "schedules.webhook_headers", schedule.id));
-    return database_
-        .query(
-            "UPDATE schedules SET cron = ?, command = ?, prompt = ?, folder = ?, model = ?, agent_options = ?, "
-            "timeout_ms = ?, webhook_url = ?, webhook_headers = ?, paused = ?, updated_at = ?, due = ? WHERE id = ?")
-        .bind(schedule.cron)
-        .bind(join_texts(schedule.command))
-        .bind(schedule.prompt)
-        .bind(schedule.folder)
-        .bind(schedule.model)
-        .bind(schedule.agent_options)
-        .bind(schedule.timeout_ms)
-        .bind(url)
-        .bind(headers)
-        .bind(int64_t{schedule.paused})
-        .bind(schedule.updated_at)
-        .bind(schedule.due)
-        .bind(schedule.id)
-        .run();
+    Query query = database_.query(
+        "UPDATE schedules SET cron = ?, command = ?, prompt = ?, folder = ?, model = ?, agent_options = ?, "
+        "timeout_ms = ?, webhook_url = ?, webhook_headers = ?, paused = ?, updated_at = ?, due = ? WHERE id = ?");
+    TRY(bind_said(query, schedule));
+    return query.bind(schedule.updated_at).bind(schedule.due).bind(schedule.id).run();
 }
 
 Result<void> Records::mark_schedule(const ScheduleRecord& schedule) {
-    return database_
-        .query(
-            "UPDATE schedules SET due = ?, run = ?, last_run_at = ?, last_run_id = ?, last_run_status = ?, "
-            "total_runs = ?, total_failures = ? WHERE id = ?")
-        .bind(schedule.due)
-        .bind(schedule.run)
-        .bind(schedule.last_run_at)
-        .bind(schedule.last_run_id)
-        .bind(static_cast<int64_t>(schedule.last_run_status))
-        .bind(schedule.total_runs)
-        .bind(schedule.total_failures)
-        .bind(schedule.id)
-        .run();
+    Query query = database_.query(
+        "UPDATE schedules SET due = ?, run = ?, last_run_at = ?, last_run_id = ?, last_run_status = ?, "
+        "total_runs = ?, total_failures = ? WHERE id = ?");
+    return bind_progress(query, schedule).bind(schedule.id).run();
 }
 
 Result<void> Records::drop_schedule(const std::string& id) {
