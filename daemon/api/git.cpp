@@ -150,28 +150,18 @@ Answer configure(Services& services, Exchange& exchange, const Params& params) {
     co_return std::optional(answer(Json{{"git_user_name", effective.name}, {"git_user_email", effective.email}}));
 }
 
-// In quotes, as git-config(1) reads them.
-std::string quoted(const std::string& value) {
-    std::string text = "\"";
-    for (const char c : value) text += (c == '"' || c == '\\' ? "\\" : "") + std::string(1, c);
-    return text + "\"";
-}
-
-// At the end of boxuser's settings, where the last word is: the image may have no git yet, so git is not asked to.
-Result<void> append_identity(const Files& files, const Identity& identity) {
+// The image may have no git yet, so git is not asked to.
+Result<void> write_identity(const Files& files, const Identity& identity) {
     constexpr const char* kSettings = "/home/boxuser/.gitconfig";
     auto settings = files.read(kSettings, kMaxJsonBody);
     if (!settings.ok() && settings.error().kind != ErrorKind::kNotFound) return std::move(settings).error();
-    std::string text = settings.ok() ? settings.value() + "\n[user]\n" : "[user]\n";
-    if (!identity.name.empty()) text += "\tname = " + quoted(identity.name) + "\n";
-    if (!identity.email.empty()) text += "\temail = " + quoted(identity.email) + "\n";
-    return files.write(kSettings, text);
+    return files.write(kSettings, with_identity(settings.ok() ? settings.value() : "", identity));
 }
 
 Task<Result<void>> introduce_one(Services& services, std::shared_ptr<Box> box, Identity identity) {
     CO_TRY(co_await services.boxes.wake(box));
     CO_TRY_LET(const Files files, Files::of(*box));
-    co_return co_await services.boxes.workers().run([&] { return append_identity(files, identity); });
+    co_return co_await services.boxes.workers().run([&] { return write_identity(files, identity); });
 }
 
 }  // namespace

@@ -141,7 +141,7 @@ Task<Result<Identity>> Git::identify(Identity identity) {
                                                              {"user.email", &identity.email}};
     for (const auto& [key, value] : settings) {
         if (value->empty()) continue;
-        CO_TRY(co_await run(step(words("config", "--global", key, *value))));
+        CO_TRY(co_await run(step(words("config", "--global", "--replace-all", key, *value))));
     }
     for (const auto& [key, value] : settings) {
         GitStep reading = step(words("config", key));

@@ -6,6 +6,7 @@
 
 #include "daemon/git/names.h"
 #include "daemon/git/step.h"
+#include "daemon/git_identity.h"
 
 namespace hutch::daemon {
 
@@ -13,11 +14,6 @@ struct Commit {
     std::string message;
     std::string author_name;   ///< of this commit alone; empty: as the box's git is told
     std::string author_email;  ///< the same
-};
-
-struct Identity {
-    std::string name;
-    std::string email;
 };
 
 /// What a pull request is about.

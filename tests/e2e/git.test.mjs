@@ -311,11 +311,12 @@ leakless(daemon, 'every box has a git identity, with git or without, and an imag
   const none = await daemon.box(); // without git
   assert.equal(await none.read('~/.gitconfig'), kIdentity);
   assert.equal(await none.sh('stat -c "%u:%g %a" ~/.gitconfig'), '1000:1000 644');
-  assert.equal(await (await daemon.box({ git_user_name: 'Jane' })).read('~/.gitconfig'), `${kIdentity}\n[user]\n\tname = "Jane"\n`);
+  assert.equal(await (await daemon.box({ git_user_name: 'Jane' })).read('~/.gitconfig'), '[user]\n\temail = box@hutch.local\n[user]\n\tname = "Jane"\n');
   const box = await gitBox();
   assert.equal(await box.sh('git config --global user.name; git config --global user.email'), 'Hutch Box\nbox@hutch.local');
   const given = await gitBox({ git_user_email: 'jane@example.com' });
   assert.equal(await given.sh('git config --global user.name; git config --global user.email'), 'Hutch Box\njane@example.com');
+  assert.equal(await given.sh('git config --global user.email jo@example.com; git config user.email'), 'jo@example.com'); // it stands once
   const image = async (name, content) => {
     const archive = tar(directoryEntry('bin/'), file('home/boxuser/.gitconfig', content, { uid: 1000 }));
     await daemon.json('PUT', `/v2/images/${name}`, archive, 201);

@@ -6,5 +6,6 @@ import './files.mjs';
 import './git.mjs';
 import './previews.mjs';
 import './schedules.mjs';
+import './newer.mjs';
 import './openapi.mjs';
 import './table.mjs';

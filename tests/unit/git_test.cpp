@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "daemon/git/names.h"
+#include "daemon/git_identity.h"
 
 namespace hutch::daemon {
 namespace {
@@ -55,6 +56,18 @@ TEST(Git, TokensAreOneWord) {
          {std::string(), std::string("a b"), std::string("a\nhost=evil"), std::string(2000, 'x')}) {
         EXPECT_FALSE(check_token("github_token", bad).ok());
     }
+}
+
+TEST(Git, AnIdentityTakesThePlaceOfTheOneBefore) {
+    const std::string ours = "[user]\n\tname = Hutch Box\n\temail = box@hutch.local\n";
+    EXPECT_EQ(with_identity("", {"Jo", ""}), "[user]\n\tname = \"Jo\"\n");
+    EXPECT_EQ(with_identity(ours, {"Jo \"J\" \\", ""}),
+              "[user]\n\temail = box@hutch.local\n[user]\n\tname = \"Jo \\\"J\\\" \\\\\"\n");
+    EXPECT_EQ(with_identity(ours, {"Jo", "jo@a"}), "[user]\n\tname = \"Jo\"\n\temail = \"jo@a\"\n");
+    // Only what names the user, in each way of writing it; a value may go on.
+    const std::string other = "[alias]\n\tname = x\n[core]\n\teditor = vi \\\n[user]\n";
+    EXPECT_EQ(with_identity(other + "[User]\n NAME=a \\\n name = b\n\tnames = c\n\tsigningkey = d", {"Jo", ""}),
+              other + "[User]\n\tnames = c\n\tsigningkey = d\n[user]\n\tname = \"Jo\"\n");
 }
 
 }  // namespace
