@@ -257,7 +257,7 @@ void add_box_routes(Router& router, Services& services) {
         CO_TRY_LET(CreateBox command, decode_create(exchange, fields, std::move(image), "small"));
         CO_TRY_LET(const Identity identity, decode_identity(fields));
         CO_TRY_LET(const auto agent, decode_agent(fields));
-        CO_TRY(attempt.plan({&command, 1}));
+        attempt.follow({&command, 1});
         CO_TRY_LET(const auto box, co_await services.boxes.create(std::move(command)));
         CO_TRY(co_await equip(services, std::vector(1, box), agent));
         CO_TRY(co_await introduce(services, std::vector(1, box), identity));

@@ -156,20 +156,25 @@ Once::Attempt::~Attempt() {
     if (!own.empty()) own.mapped().ended->set();
 }
 
-Result<void> Once::Attempt::plan(std::span<CreateBox> commands) {
-    if (!state_) return {};
+void Once::Attempt::follow(std::span<CreateBox> commands) {
+    if (!state_) return;
     for (CreateBox& command : commands) {
-        command.id = random_id();
-        record_.boxes.push_back(command.id);
+        command.on_id = [this](const std::string& id) { return write_down(id); };
     }
+}
+
+Result<void> Once::Attempt::write_down(const std::string& id) {
+    record_.boxes.push_back(id);
     TRY(state_->records.put_creation(record_));
-    state_->count(record_.customer, 1);
+    if (record_.boxes.size() == 1) state_->count(record_.customer, 1);
     return {};
 }
 
 Task<Result<void>> Once::Attempt::keep(std::vector<std::shared_ptr<Box>> boxes) {
     if (!state_) co_return Result<void>();
     record_.finished = true;
+    record_.boxes.clear();  // in their order, whichever was made first
+    for (const auto& box : boxes) record_.boxes.push_back(box->record.id);
     const auto kept = state_->records.put_creation(record_);
     if (kept.ok()) co_return kept;
     record_.finished = false;

@@ -40,12 +40,15 @@ class Once {
 
         /// Those that the first such call has made; empty for the first.
         std::vector<std::shared_ptr<Box>> made{};
-        /// Gives the boxes that are to be made their ids, and writes these down.
-        Result<void> plan(std::span<CreateBox> commands);
+        /// Writes the ids of the boxes that are to be made down, each as soon as there is one. Stays where it is until
+        /// they are made.
+        void follow(std::span<CreateBox> commands);
         /// They are made: whoever comes with the key is told of them. All of them are removed on an error.
         Task<Result<void>> keep(std::vector<std::shared_ptr<Box>> boxes);
 
       private:
+        Result<void> write_down(const std::string& id);
+
         std::shared_ptr<State> state_;
         CreationRecord record_;
     };

@@ -138,7 +138,7 @@ Answer create(Services& services, Exchange& exchange) {
     if (!fields.has("nesting")) command.nesting = snapshot.nesting;
     CO_TRY_LET(const Identity identity, decode_identity(fields));
     CO_TRY_LET(const auto agent, decode_agent(fields));
-    CO_TRY(attempt.plan({&command, 1}));
+    attempt.follow({&command, 1});
     CO_TRY_LET(const auto box, co_await services.boxes.create(std::move(command)));
     CO_TRY(co_await equip(services, std::vector(1, box), agent, snapshot.id));
     CO_TRY(co_await introduce(services, std::vector(1, box), identity));
@@ -187,7 +187,7 @@ Answer fork(Services& services, Exchange& exchange, const Params& params) {
         commands[i].name = model.name + "-" + std::to_string(i + 1);
         CO_TRY(check_name("name", commands[i].name));
     }
-    CO_TRY(attempt.plan(commands));
+    attempt.follow(commands);
     CO_TRY_LET(const auto forks, co_await services.snapshots.fork(box, std::move(commands)));
     CO_TRY(co_await introduce(services, forks, identity));
     CO_TRY(co_await equip(services, forks, agent, box->record.id));

@@ -257,7 +257,7 @@ Task<> Manager::drain() {
 }
 
 std::optional<Stock::Made> Manager::take_ready(const CreateBox& command) {
-    if (command.internal || command.nesting || !command.id.empty()) return std::nullopt;
+    if (command.internal || command.nesting) return std::nullopt;
     return stock_.take({command.customer, command.image.layers, command.size});
 }
 
@@ -272,8 +272,7 @@ Task<Result<std::shared_ptr<Box>>> Manager::create(CreateBox command) {
     }
     auto ahead = take_ready(command);
     const Undo replenish([this] { stock_.replenish(); });
-    if (command.id.empty()) command.id = ahead ? ahead->record.id : random_id();
-    BoxRecord record{.id = command.id,
+    BoxRecord record{.id = ahead ? ahead->record.id : random_id(),
                      .customer = command.customer,
                      .name = command.name,
                      .internal = command.internal,
@@ -302,7 +301,8 @@ Task<Result<std::shared_ptr<Box>>> Manager::create(CreateBox command) {
     box->place = std::move(command.admission->place);
     box->memory = std::move(command.admission->memory);
     Lap lap;
-    const auto intent = save(*box);  // before the kernel is touched
+    auto intent = command.on_id ? command.on_id(box->record.id) : Result<void>();
+    if (intent.ok()) intent = save(*box);  // before the kernel is touched
     if (!intent.ok()) {
         if (ahead) {
             stock_.give_up(std::move(*ahead));

@@ -27,7 +27,6 @@ struct Admission {
 };
 
 struct CreateBox {
-    std::string id{};  ///< where somebody had to know it before; else a new one is made
     std::string customer = kLocalCustomer;
     std::string name;
     std::string size = "small";
@@ -41,8 +40,9 @@ struct CreateBox {
     bool nesting = false;
     bool keep_alive = false;
     std::string init_command;
-    int64_t idle_timeout = -1;               ///< seconds; 0: never, -1: as the daemon is set
-    int64_t ttl = 0;                         ///< seconds; 0: not ephemeral
+    int64_t idle_timeout = -1;                                   ///< seconds; 0: never, -1: as the daemon is set
+    int64_t ttl = 0;                                             ///< seconds; 0: not ephemeral
+    std::function<Result<void>(const std::string& id)> on_id{};  ///< told it before it is on record; may refuse
     std::shared_ptr<Admission> admission{};  ///< of Manager::admit, for who makes several; else create() asks for it
 };
 

@@ -43,6 +43,16 @@ leakless(daemon, 'what is asked for once is made once, what is asked for again i
   assert.equal(await wasMadeAhead(box), true);
 });
 
+leakless(daemon, 'a create with an Idempotency-Key gets one too, and the same one again', async () => {
+  const [first] = await warm();
+  const make = async () => (await daemon.ask('POST', '/v2/box', { body: {}, headers: { 'idempotency-key': 'ahead' } })).json.id;
+  assert.equal(await make(), first);
+  assert.equal(await make(), first);
+  await daemon.end('SIGKILL');
+  await daemon.launch();
+  assert.equal(await make(), first);
+});
+
 leakless(daemon, 'in one that was made ahead everything is as in one that was not', async () => {
   await stale();
   const body = { name: 'web', labels: ['a'], env_vars: { COLOUR: 'blue' }, network_policy: { mode: 'deny-all' } };
