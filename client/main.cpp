@@ -22,7 +22,7 @@ void group_commands(CLI::App& app) {
         {"Work in boxes", {"exec", "shell", "code", "cp", "runs", "attach", "cancel", "schedule", "agent", "git"}},
         {"Snapshots", {"snapshot", "rollback", "diff"}},
         {"Settings", {"image", "label", "env", "network", "url"}},
-        {"What happens", {"logs", "events", "top", "usage", "df"}},
+        {"What happens", {"logs", "events", "top", "usage", "df", "bench"}},
         {"Hosts and keys", {"key", "doctor", "version", "context", "completion", "help"}},
     };
     for (const auto& [group, commands] : groups) {
@@ -78,6 +78,7 @@ void add_commands(CLI::App& app, Program& program) {
     add_top_command(app, program);
     add_usage_command(app, program);
     add_df_command(app, program);
+    add_bench_command(app, program);
     add_key_commands(app, program);
     add_host_commands(app, program);
     add_context_commands(app, program);

@@ -72,6 +72,7 @@ void add_runs_commands(CLI::App& app, Program& program);
 void add_schedule_commands(CLI::App& app, Program& program);
 void add_usage_command(CLI::App& app, Program& program);
 void add_df_command(CLI::App& app, Program& program);
+void add_bench_command(CLI::App& app, Program& program);
 void add_agent_command(CLI::App& app, Program& program);
 void add_snapshot_commands(CLI::App& app, Program& program);
 void add_event_command(CLI::App& app, Program& program);

@@ -308,6 +308,19 @@ leakless(daemon, 'snapshots are listed with the names of their boxes, and an ini
   await daemon.json('DELETE', '/v2/box/snapshots', {});
 });
 
+leakless(daemon, 'bench: what boxes take to their first command, and none is left', async () => {
+  const lines = (await run('bench', '-n', '3', '--only', 'sequential', '--only', 'burst')).trimEnd().split('\n');
+  assert.match(lines[0], /^BOXES +COUNT +FAILED +MIN +MEDIAN +P95 +P99 +MAX +SCORE$/);
+  assert.deepEqual(lines.slice(1).map((line) => line.split(/ +/).slice(0, 3)), [['sequential', '3', '0'], ['burst', '3', '0']]);
+  const { results: [burst, ...others] } = await json(daemon, ['bench', '-n', '2', '--only', 'burst', '--json']);
+  assert.deepEqual([burst.mode, burst.successRate, burst.concurrency, burst.iterations.length, others], ['burst', 1, 2, 2, []]);
+  assert.ok(burst.iterations.every(({ ttiMs }) => ttiMs > 0 && ttiMs <= burst.wallClockMs));
+  await complains(daemon, 1, /sequential: --command: "echo no >&2; exit 4" ended with 4: no/, ['bench', '-n', '1', '--command', 'echo no >&2; exit 4']);
+  await complains(daemon, 1, /no image is called "none"/, ['bench', '-n', '1', '--image', 'none']);
+  await complains(daemon, 2, /--count/, ['bench', '-n', '0']);
+  assert.deepEqual(await daemon.json('GET', '/v2/box'), []);
+});
+
 leakless(daemon, 'df of a box tells what it has written, and of how much', async () => {
   const box = await daemon.box({ name: 'web' });
   assert.match(await run('df', 'web'), /^BOX +SIZE +USED +AVAILABLE +USE%\nweb +(not limited|\d\S* .iB) /);

@@ -7,6 +7,7 @@
 #include "client/format.h"
 #include "client/frames.h"
 #include "client/host.h"
+#include "client/latencies.h"
 #include "client/place.h"
 #include "client/server_events.h"
 #include "client/table.h"
@@ -354,6 +355,29 @@ TEST(Wording, KnowsWhatMayHaveBeenMeant) {
     EXPECT_EQ(meant_by("frobnicate", known), "");
     EXPECT_EQ(meant_by("x", known), "") << "one letter is not a slip of two others";
     EXPECT_EQ(meant_by(std::string(100'000, 'x'), known), "");
+}
+
+TEST(Latencies, PercentilesAreValuesThatWereMeasured) {
+    std::vector<double> ms;
+    for (int i = 100; i > 0; --i) ms.push_back(i);
+    const Latencies all = latencies_of(ms);
+    EXPECT_EQ(all.min, 1);
+    EXPECT_EQ(all.median, 50);
+    EXPECT_EQ(all.p95, 95);
+    EXPECT_EQ(all.p99, 99);
+    EXPECT_EQ(all.max, 100);
+    EXPECT_EQ(latencies_of({7}).p99, 7);
+    EXPECT_EQ(latencies_of({}).median, 0);
+}
+
+TEST(Latencies, TheScoreIsTheLeaderboards) {
+    EXPECT_DOUBLE_EQ(leaderboard_score({200, 200}, 2), 98);
+    EXPECT_DOUBLE_EQ(leaderboard_score({200, 200}, 4), 49);  // half of them failed
+    EXPECT_DOUBLE_EQ(leaderboard_score({20'000}, 1), 0);
+    EXPECT_DOUBLE_EQ(leaderboard_score({}, 3), 0);
+    std::vector<double> ms(20, 100);
+    ms[3] = 9'000;  // the slowest twentieth
+    EXPECT_DOUBLE_EQ(leaderboard_score(ms, 20), 99);
 }
 
 }  // namespace
