@@ -153,6 +153,7 @@ class Conversation : public std::enable_shared_from_this<Conversation> {
     std::deque<std::optional<std::string>> waiting_;  ///< nothing: the end of stdin
     size_t waiting_bytes_ = 0;
     Rate controls_{kMostControls};
+    std::optional<Millis> early_;  ///< the last one was, by so much
     size_t faults_ = 0;
 };
 
@@ -226,8 +227,13 @@ Task<> Conversation::listen(std::shared_ptr<Conversation> self) {
     }
 }
 
-// While much waits, the client's next frames stay with the kernel, and it is held back.
+// While much waits, or much was asked, the client's next frames stay with the kernel, and it is held back.
 Task<bool> Conversation::may_go_on() {
+    if (const auto early = std::exchange(early_, std::nullopt)) {
+        asio::steady_timer pause(executor_, *early);
+        const auto ended = co_await (pause.async_wait(kAwait) || over_.wait() || socket_->hung_up());
+        if (ended.index() == 2) co_return false;
+    }
     while (waiting_bytes_ >= kMostWaiting && !over_.is_set()) {
         const auto ended = co_await (moved_.wait() || socket_->hung_up());
         if (ended.index() == 1) co_return false;
@@ -265,10 +271,7 @@ Task<Result<void>> Conversation::take(Message message) {
         give(std::move(message.data));
         co_return Result<void>();
     }
-    if (const auto early = controls_.take("", Clock::now())) {
-        asio::steady_timer pause(executor_, *early);
-        co_await (pause.async_wait(kAwait) || over_.wait());
-    }
+    early_ = controls_.take("", Clock::now());
     co_return co_await control(message);
 }
 

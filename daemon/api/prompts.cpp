@@ -18,6 +18,7 @@ constexpr size_t kMostFiles = 10;
 constexpr size_t kMostFile = 10 << 20;                              // bytes
 constexpr size_t kMostPromptBody = kMostFiles * kMostFile * 3 / 2;  // as base64, and the words around it
 constexpr size_t kMostPrompt = 1 << 20;
+constexpr size_t kMostSettings = 128 << 10;  // bytes of JSON that the agent's program is given as an argument
 
 // What decode_prompt() and decode_surroundings() read.
 constexpr std::initializer_list<const char*> kRead = {"prompt", "json_schema", "agent_options", "folder",
@@ -97,6 +98,16 @@ Result<AskedPrompt> decode_form(Multipart multipart, const std::string& body) {
     return AskedPrompt{TRY(decode_texts(std::move(texts))), std::move(files)};
 }
 
+// Here, since who has to wait is looked at on the loop when its turn has come.
+Result<void> check_settings(const Fields& fields) {
+    for (const char* name : {"json_schema", "agent_options"}) {
+        if (dump(TRY(fields.any_object(name))).size() > kMostSettings) {
+            return Error{ErrorKind::kTooLarge, 0, std::string(name) + ": longer than 128 KiB"};
+        }
+    }
+    return {};
+}
+
 Task<Result<AskedPrompt>> read_prompt(Exchange& exchange) {
     CO_TRY_LET(std::string body, co_await exchange.read_body(kMostPromptBody));
     const size_t size = body.size();
@@ -106,6 +117,7 @@ Task<Result<AskedPrompt>> read_prompt(Exchange& exchange) {
         const std::string type = exchange.request().header("content-type");
         AskedPrompt asked =
             TRY(!type.starts_with("multipart/") ? decode_json(text) : decode_form(TRY(Multipart::open(type)), text));
+        TRY(check_settings(asked.fields));
         asked.words = asked.fields.dump_only(kRead);
         return asked;
     };

@@ -7,11 +7,16 @@
 
 #include "base/undo.h"
 #include "daemon/api/command_input.h"
+#include "daemon/api/rate.h"
 #include "daemon/api/resources.h"
 #include "daemon/spawn.h"
 
 namespace hutch::daemon {
 namespace {
+
+constexpr JsonBounds kOpeningBounds{.bytes = 1 << 20, .values = 20'000, .depth = 8};
+constexpr JsonBounds kControlBounds{.bytes = 1024, .values = 16, .depth = 4};
+constexpr uint32_t kMostControls = 6'000;  // a minute; more are read later
 
 struct Opening {
     Command command;
@@ -19,8 +24,13 @@ struct Opening {
     bool apart = false;  ///< its errors are
 };
 
-Result<Opening> decode_opening(const Services& services, const Box& box, const std::string& text) {
-    const Fields fields = TRY(Fields::parse(text));
+Result<Fields> read_frame(const std::string& text, const JsonBounds& bounds) {
+    Json json = TRY_IN("frame", parse_json(text, bounds));
+    if (!json.is_object()) return invalid("frame: must be a JSON object");
+    return Fields::of(std::move(json));
+}
+
+Result<Opening> decode_opening(const Services& services, const Box& box, const Fields& fields) {
     Opening opening;
     opening.command = TRY(decode_command(services, box, fields));
     opening.tty = TRY(fields.flag("tty")).value_or(false);
@@ -35,29 +45,12 @@ Result<Opening> decode_opening(const Services& services, const Box& box, const s
     return opening;
 }
 
-Result<void> resize(const CommandInput& input, const std::string& text) {
-    const Fields fields = TRY(Fields::parse(text));
-    const auto size = TRY(fields.object("resize"));
-    return size ? input.resize(TRY(decode_screen(*size))) : Result<void>();
-}
-
-bool says_eof(const std::string& text) {
-    const auto fields = Fields::parse(text);
-    if (!fields.ok()) return false;
-    const auto eof = fields.value().flag("eof");
-    return eof.ok() && eof.value().value_or(false);
-}
-
-std::optional<Signalled> signal_in(const std::string& text) {
-    const auto fields = Fields::parse(text);
-    const auto signalled = fields.ok() ? decode_signal(fields.value()) : fields.error();
-    return signalled.ok() ? std::optional(signalled.value()) : std::nullopt;
-}
-
 // A session owns what its two directions share; the input side may end after the command has.
 struct Session {
+    explicit Session(asio::any_io_executor its_executor) : executor(std::move(its_executor)), left(executor) {}
+    asio::any_io_executor executor;
     std::unique_ptr<Socket> socket;
-    explicit Session(const asio::any_io_executor& executor) : left(executor) {}
+    Rate controls{kMostControls};
     Event left;  ///< its client has, or has said that it does
     CommandInput input;
     bool tty = false;
@@ -65,19 +58,40 @@ struct Session {
     std::function<void(Signalled)> signal;
 };
 
-Task<> carry_input(std::shared_ptr<Session> session, asio::any_io_executor executor) {
-    for (;;) {
+// What cannot be read is nothing.
+void control(Session& session, const std::string& text) {
+    const auto fields = read_frame(text, kControlBounds);
+    if (!fields.ok()) return;
+    const auto eof = fields.value().flag("eof");
+    if (eof.ok() && eof.value().value_or(false)) return session.input.finish();
+    const auto signalled = decode_signal(fields.value());
+    if (signalled.ok() && session.signal) session.signal(signalled.value());
+    const auto size = fields.value().object("resize");
+    if (!size.ok() || !size.value()) return;
+    const auto screen = decode_screen(*size.value());
+    if (screen.ok()) (void)session.input.resize(screen.value());
+}
+
+Task<> pause_for(std::shared_ptr<Session> session, Millis time) {
+    asio::steady_timer timer(session->executor, time);
+    co_await timer.async_wait(kAwait);
+}
+
+// A client that leaves is noticed while its command takes nothing, too.
+Task<> carry_input(std::shared_ptr<Session> session) {
+    for (bool there = true; there;) {
         auto frame = co_await session->socket->read();
         if (!frame.ok()) break;
         if (!frame.value().text) {
-            co_await session->input.feed(executor, frame.value().data);
-        } else if (says_eof(frame.value().data)) {
-            session->input.finish();
-        } else if (const auto signal = signal_in(frame.value().data)) {
-            if (session->signal) session->signal(*signal);
-        } else {
-            (void)resize(session->input, frame.value().data);
+            auto feeding = session->input.feed(session->executor, frame.value().data);
+            there = co_await ends_before(std::move(feeding), session->socket->hung_up());
+            continue;
         }
+        const auto early = session->controls.take("", std::chrono::steady_clock::now());
+        control(*session, frame.value().data);
+        if (!early) continue;
+        auto pause = pause_for(session, *early);
+        there = co_await ends_before(std::move(pause), session->socket->hung_up());
     }
 }
 
@@ -95,7 +109,7 @@ Task<Result<Outcome>> converse(Services& services, const std::shared_ptr<Session
     session->tty = opening.tty;
     CO_TRY_LET(const auto run, co_await services.runs.start(box, std::move(opening.command), std::move(its_end)));
     CO_TRY(session->input.attach(*run));
-    spawn(box->executor(), "carrying the input of run " + run->record().id, carry_input(session, box->executor()),
+    spawn(box->executor(), "carrying the input of run " + run->record().id, carry_input(session),
           [session](const Result<void>&) { end_input(*session); });
     const auto forward = [&session, apart = opening.apart](char stream) -> Sink {
         if (!apart) return [&session](std::string_view piece) { return session->socket->write(false, piece); };
@@ -123,7 +137,10 @@ Task<Result<std::optional<Response>>> terminal(Services& services, Exchange& exc
     const auto session = std::make_shared<Session>(box->executor());
     CO_TRY_LET(session->socket, co_await exchange.upgrade());
     CO_TRY_LET(const auto first, co_await session->socket->read());
-    const auto outcome = co_await converse(services, session, box, decode_opening(services, *box, first.data));
+    const auto read = [&first] { return read_frame(first.data, kOpeningBounds); };
+    const auto fields = co_await exchange.decode(first.data.size(), read);
+    auto opening = fields.ok() ? decode_opening(services, *box, fields.value()) : Result<Opening>(fields.error());
+    const auto outcome = co_await converse(services, session, box, std::move(opening));
     if (session->left.is_set()) co_return client_left();
     const Json last = outcome.ok() ? outcome_json(outcome.value()) : error_json(outcome.error());
     (void)co_await session->socket->write(true, dump(last));

@@ -9,6 +9,7 @@ import net from 'node:net';
 import { leakless, needs, suite } from './lib/suite.mjs';
 import { hardLink, link, pax, tar } from './lib/tar.mjs';
 import { until } from './lib/until.mjs';
+import { Session } from './lib/websocket.mjs';
 
 needs();
 const kMiB = 1 << 20;
@@ -115,6 +116,37 @@ withCustomers('commands that print control bytes', async (alice, bob) => {
   }
   const alone = await print();
   for (const { status, size } of [alone, ...answers.filter((answer) => answer.status === 200)]) assert.deepEqual([status, size > 6 * 31_000_000], [200, true]);
+});
+
+// A turn of the loop that takes long ends the daemon in this suite.
+withCustomers('frames for terminals that are large, first and later', async (alice, bob) => {
+  const members = (count) => JSON.stringify(Object.fromEntries(Array.from({ length: count }, (_, i) => [i.toString(36), 0])));
+  const large = [`{"resize":${members(85_000)}}`, `{"command":["sleep","1000"],"tty":true,"env":${members(85_000)}}`];
+  const flood = async () => {
+    const session = await Session.open(undefined, alice.path('exec-tty'), { command: ['sleep', '1000'], tty: true }, { url: daemon.url, headers: { 'x-box-api-key': alice.key } });
+    for (let i = 0; i < 20; ++i) session.raw(large[0]) || await once(session.socket, 'drain');
+    session.abandon();
+    const first = await Session.open(undefined, alice.path('exec-tty'), undefined, { url: daemon.url, headers: { 'x-box-api-key': alice.key } });
+    first.raw(large[1]);
+    assert.match((await first.finish()).error, /^frame: JSON of more than 20000 values/);
+  };
+  await bob.worksBeside(Promise.all(Array.from({ length: 4 }, flood)));
+});
+
+withCustomers('schemas that are large, of prompts that wait', async (alice, bob) => {
+  await daemon.json('PUT', `/v2/box/${alice.box}/config/custom-runner`, { custom_runner: { command: '/bin/sh', args: ['-c', 'sleep 1000'], protocol: 'box-sse-v1' } });
+  const webhook = { url: 'http://127.0.0.1:9/' };
+  const schema = (count) => ({ type: 'object', properties: Object.fromEntries(Array.from({ length: count }, (_, i) => [i.toString(36), {}])) });
+  const ask = (count) => alice.ask('POST', alice.path('run'), { prompt: 'x', webhook, ...(count > 0 && { json_schema: schema(count) }) });
+  assert.equal((await ask(0)).status, 200);
+  const refusal = await ask(84_000);
+  assert.deepEqual([refusal.status, refusal.json], [413, { error: 'json_schema: longer than 128 KiB' }]);
+  const waiting = [];
+  for (let i = 0; i < 16; ++i) waiting.push(await ask(9_000));
+  assert.ok(waiting.every(({ status }) => status === 200), JSON.stringify(waiting));
+  await bob.worksBeside((async () => {
+    for (const { json } of waiting) await alice.ask('POST', alice.path(`runs/${json.run_id}/cancel`));
+  })());
 });
 
 const kHead = (customer, size) => `POST ${customer.path('files/write')} HTTP/1.1\r\nHost: x\r\nX-Box-Api-Key: ${customer.key}\r\nContent-Length: ${size}\r\n\r\n`;

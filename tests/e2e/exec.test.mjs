@@ -407,6 +407,17 @@ leakless(daemon, 'the box adds up the CPU time of its commands, and its cost', a
   assert.ok(Math.abs(total_compute_cost_usd - total_cpu_ns / 3.6e12 * 0.1) < 1e-12, `${total_compute_cost_usd}`);
 });
 
+leakless(daemon, 'a client that leaves a terminal ends its command, also one that does not read', async () => {
+  const box = await daemon.box();
+  for (const flood of [(session) => session.input('a\n'.repeat(1000)), (session) => session.text({ resize: { rows: 30, cols: 90 } })]) {
+    const session = await box.session({ command: ['sh', '-c', 'echo up; exec sleep 3131'], tty: true });
+    await session.until(/up/);
+    for (let i = 0; i < 20_000; ++i) flood(session);
+    session.abandon();
+    await until('it has ended', async () => (await daemon.json('GET', `${box.path}/runs`)).runs.every(({ status }) => status !== 'running'), 20_000);
+  }
+});
+
 leakless(daemon, 'what a command leaves in the background counts for the box', async () => {
   const box = await daemon.box();
   await box.sh('mkfifo /tmp/burnt');

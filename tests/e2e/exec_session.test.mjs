@@ -156,6 +156,15 @@ leakless(daemon, 'closing the socket kills the whole tree, also of one that does
   }
 });
 
+leakless(daemon, 'one that asks for more than is done in a minute leaves all the same', async () => {
+  const box = await daemon.box();
+  const talk = await Talk.open(box, { argv: ['sleep', '3131'], tty: true });
+  const { execId } = await talk.started();
+  for (let i = 0; i < 20_000; ++i) talk.send('resize', { rows: 30, cols: 90 });
+  talk.leave();
+  await until('it has ended', async () => (await runOf(box, execId)).status !== 'running', 20_000);
+});
+
 leakless(daemon, 'a signal comes through though the command does not read its input; what it reads is whole', async () => {
   const box = await daemon.box();
   const talk = await Talk.open(box, { argv: ['sleep', '1000'] });
