@@ -106,25 +106,31 @@ struct Row {
     bool deleted = true;
 };
 
-// By name, then id.
-Task<Result<std::vector<Row>>> rows_of(Services& services, const Exchange& exchange, std::string period) {
-    std::map<std::string, Row> by_box;
-    CO_TRY_LET(auto booked, services.boxes.records().usage_during(period));
+constexpr size_t kRowBytes = 2048;  // of what one is while its answer is made
+
+// By name, then id. What was folded has no box, and is one for each customer.
+Task<Result<std::vector<Row>>> rows_of(Services& services, Exchange& exchange, std::string period) {
+    using Key = std::pair<std::string, std::string>;  // box, customer
+    std::map<Key, Row> by_box;
+    const Caller& caller = exchange.request().caller;
+    std::optional<std::string> customer = caller.customer;
+    if (is_listed(exchange, "")) customer.reset();
+    CO_TRY_LET(auto booked, services.boxes.records().usage_during(period, customer));
+    CO_TRY(exchange.memory().grow(booked.size() * kRowBytes));
     for (UsageRecord& usage : booked) {
-        if (!is_listed(exchange, usage.customer)) continue;
-        const std::string box = usage.box;
-        by_box[box].usage = std::move(usage);
+        const Key key(usage.box, usage.customer);
+        by_box[key].usage = std::move(usage);
     }
     const auto add_pending = [&](const UsageRecord& pending) {
         if (pending.period != period || !is_listed(exchange, pending.customer)) return;
-        const auto [row, is_new] = by_box.try_emplace(pending.box, Row{pending});
+        const auto [row, is_new] = by_box.try_emplace(Key(pending.box, pending.customer), Row{pending});
         if (!is_new) join(row->second.usage, pending);
     };
     for (const UsageRecord& held : services.snapshots.pending()) add_pending(held);
     const auto there = services.boxes.list();
     for (size_t i = 0; i < there.size(); ++i) {
         add_pending(services.meter.pending(*there[i]));
-        const auto row = by_box.find(there[i]->record.id);
+        const auto row = by_box.find(Key(there[i]->record.id, there[i]->record.customer));
         if (row != by_box.end()) row->second.deleted = false;
         co_await give_way(services, i);
     }
@@ -142,7 +148,9 @@ Answer of_all(Services& services, Exchange& exchange) {
     CO_TRY_LET(const auto rows, co_await rows_of(services, exchange, period));
     Sum total;
     Json boxes = Json::array();
-    for (const Row& row : rows) {
+    for (size_t i = 0; i < rows.size(); ++i) {
+        const Row& row = rows[i];
+        co_await give_way(services, i);
         total.add(row.usage);
         Json json = sum_json(services.config, row.usage);
         json["box_id"] = row.usage.box;

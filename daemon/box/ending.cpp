@@ -114,7 +114,10 @@ Task<> Manager::finish_removal(std::shared_ptr<Box> box, std::shared_ptr<Removal
         lap.to(times.record);
         CO_TRY(co_await workers_.run([&] { return leave_kernel(*box); }));
         lap.to(times.kill);
-        const auto dropped = records_.drop_box(box->record.id);
+        const auto dropped = records_.together([&]() -> Result<void> {
+            TRY(records_.drop_box(box->record.id));
+            return records_.fold_usage(box->record.id);
+        });
         lap.to(times.record);
         co_return dropped;
     };

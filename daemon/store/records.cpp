@@ -217,6 +217,9 @@ CREATE TABLE creations (
 CREATE INDEX creations_by_time ON creations (created_at);
 CREATE INDEX creations_unfinished ON creations (finished) WHERE finished = 0;
 )sql",
+    R"sql(
+CREATE INDEX usage_of_customer ON usage (customer, period);
+)sql",
 };
 
 Result<std::optional<std::string>> meta(Database& database, const char* key) {

@@ -449,8 +449,14 @@ class Records {
     // usage_records.cpp
     /// Adds it to what is there of this box and period.
     Result<void> add_usage(const UsageRecord& usage);
-    Result<std::vector<UsageRecord>> usage_of(const std::string& box);         ///< oldest first
-    Result<std::vector<UsageRecord>> usage_during(const std::string& period);  ///< by name, then id
+    Result<std::vector<UsageRecord>> usage_of(const std::string& box);  ///< oldest first
+    /// By name, then id. `customer`: nothing means all.
+    Result<std::vector<UsageRecord>> usage_during(const std::string& period,
+                                                  const std::optional<std::string>& customer);
+    /// Of a box that is gone. Beyond so many boxes of one customer in one month, what this one used joins a row without
+    /// a box, or who makes and deletes boxes all day would fill the disk.
+    Result<void> fold_usage(const std::string& box);
+    static constexpr int64_t kMostUsageRows = 1000;
 
     // Lists as text, for those who write rows. Layers and labels hold no line feed, and a NUL cannot be in a variable.
     static std::string join(const std::vector<std::string>& items);

@@ -5,11 +5,17 @@
 namespace hutch::daemon {
 namespace {
 
+// In the place of a box's id, which no such text is.
+std::string folded_key(const std::string& customer) {
+    return "/" + customer;
+}
+
 // The columns in the order of the schema.
 Result<std::vector<UsageRecord>> read_usage(Query& query) {
     std::vector<UsageRecord> usage;
     while (TRY(query.step())) {
-        usage.push_back({.box = query.text(0),
+        const std::string box = query.text(0);
+        usage.push_back({.box = box.starts_with('/') ? "" : box,
                          .customer = query.text(8),
                          .name = query.text(2),
                          .period = query.text(1),
@@ -64,10 +70,26 @@ Result<std::vector<UsageRecord>> Records::usage_of(const std::string& box) {
     return read_usage(query);
 }
 
-Result<std::vector<UsageRecord>> Records::usage_during(const std::string& period) {
-    Query query = database_.query("SELECT * FROM usage WHERE period = ? ORDER BY name, box");
+Result<std::vector<UsageRecord>> Records::usage_during(const std::string& period,
+                                                       const std::optional<std::string>& customer) {
+    Query query = database_.query(customer ? "SELECT * FROM usage WHERE period = ? AND customer = ? ORDER BY name, box"
+                                           : "SELECT * FROM usage WHERE period = ? ORDER BY name, box");
     query.bind(period);
+    if (customer) query.bind(*customer);
     return read_usage(query);
+}
+
+Result<void> Records::fold_usage(const std::string& box) {
+    for (UsageRecord& usage : TRY(usage_of(box))) {
+        Query count = database_.query("SELECT COUNT(*) FROM usage WHERE customer = ? AND period = ?");
+        count.bind(usage.customer).bind(usage.period);
+        if (!TRY(count.step()) || count.number(0) <= kMostUsageRows) continue;
+        TRY(database_.query("DELETE FROM usage WHERE box = ? AND period = ?").bind(box).bind(usage.period).run());
+        usage.box = folded_key(usage.customer);
+        usage.name.clear();
+        TRY(add_usage(usage));
+    }
+    return {};
 }
 
 }  // namespace hutch::daemon

@@ -260,8 +260,27 @@ TEST_F(RecordsTest, UsageAddsUpAndOutlivesItsBox) {
     EXPECT_EQ(months.value()[0].memory_peak_bytes, 50) << "a peak does not add up";
     EXPECT_EQ(months.value()[0].storage_byte_seconds, 1001);
     EXPECT_EQ(months.value()[0].name, "dev") << "a box gives its name up before its last booking";
-    EXPECT_EQ(records.value().usage_during("2026-12").value().size(), 1U);
-    EXPECT_TRUE(records.value().usage_during("2027-01").value().empty());
+    EXPECT_EQ(records.value().usage_during("2026-12", std::nullopt).value().size(), 1U);
+    EXPECT_TRUE(records.value().usage_during("2027-01", std::nullopt).value().empty());
+}
+
+TEST_F(RecordsTest, UsageOfManyDeletedBoxesOfOneCustomerIsOneRow) {
+    auto records = open();
+    const auto gone = [&](const std::string& box, const std::string& customer) {
+        ASSERT_TRUE(records.value().add_usage({box, customer, "dev", "2026-11", {100, 1, 2}, 50, 10}).ok());
+        ASSERT_TRUE(records.value().fold_usage(box).ok());
+    };
+    for (int64_t i = 0; i < Records::kMostUsageRows + 3; ++i) gone("a" + std::to_string(i), "alice");
+    gone("b", "bob");
+    const auto rows = records.value().usage_during("2026-11", "alice");
+    ASSERT_EQ(rows.value().size(), static_cast<size_t>(Records::kMostUsageRows) + 1);
+    EXPECT_EQ(rows.value()[0].box, "");
+    EXPECT_EQ(rows.value()[0].name, "");
+    EXPECT_EQ(rows.value()[0].counters, (Counters{300, 3, 6}));
+    EXPECT_EQ(rows.value()[0].storage_byte_seconds, 30);
+    EXPECT_TRUE(records.value().usage_of("a1002").value().empty());
+    EXPECT_EQ(records.value().usage_during("2026-11", "bob").value().size(), 1U);
+    EXPECT_EQ(records.value().usage_during("2026-11", std::nullopt).value().size(), rows.value().size() + 1);
 }
 
 TEST_F(RecordsTest, NamesAreUniqueButMayBeAbsent) {
