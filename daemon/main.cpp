@@ -19,6 +19,7 @@
 #include "daemon/check_config.h"
 #include "daemon/clock.h"
 #include "daemon/doctor.h"
+#include "daemon/egress/relay.h"
 #include "daemon/fd_thread.h"
 #include "daemon/firewall_keeper.h"
 #include "daemon/host.h"
@@ -230,6 +231,8 @@ Result<void> serve(const Config& config) {
     UniqueFd gateway = TRY_IN("starting the models' gateway",
                               netns::gateway_socket(SOCK_STREAM, mechanisms.network.gateway(), kModelPort));
     TRY(server.listen_apart(std::move(gateway), model_gateway(models, {limits, spend}, fetcher)));
+    const auto relay = TRY(Relay::start(
+        mechanisms.network, *mechanisms.policies, [](const Flow&) { return Verdict::kPass; }, nullptr));
     // Boxes' names must not wait for what requests do on the loop.
     const auto dns_thread = TRY(FdThread::start("the DNS forwarder", dns->fd(), [&dns] {
         dns->on_ready();

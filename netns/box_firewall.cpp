@@ -103,7 +103,7 @@ NftBatch replacement(const std::string& table, NftBatch with) {
 }
 
 Result<void> replace_policy(nl_sock* socket, const Config& config, const Policy& policy) {
-    NftBatch with = policy.is_default() ? NftBatch(policy_table(config)) : table_of(config, policy).batch;
+    NftBatch with = policy.admits_all() ? NftBatch(policy_table(config)) : table_of(config, policy).batch;
     TRY_IN("setting a policy inside its box",
            nft_commit(socket, replacement(policy_table(config), std::move(with)).messages()));
     return {};
@@ -112,7 +112,7 @@ Result<void> replace_policy(nl_sock* socket, const Config& config, const Policy&
 Result<void> set_on_this_thread(const Config& config, const Policy& policy) {
     const NftSocket socket = TRY(nft_socket());
     // Without anything to remove, the kernel has nothing to wait for.
-    if (!policy.is_default() && nft_commit(socket.get(), table_of(config, policy).batch.messages()).ok()) return {};
+    if (!policy.admits_all() && nft_commit(socket.get(), table_of(config, policy).batch.messages()).ok()) return {};
     return replace_policy(socket.get(), config, policy);
 }
 
@@ -124,7 +124,7 @@ Result<void> mend_on_this_thread(const Config& config, std::optional<Ipv4> host,
         TRY_IN("mending a box's own firewall", nft_commit(socket.get(), batch.messages()));
     }
     const std::string table = policy_table(config);
-    const bool right = policy.is_default() ? !TRY(nft_has_table(socket.get(), table))
+    const bool right = policy.admits_all() ? !TRY(nft_has_table(socket.get(), table))
                                            : TRY(nft_has_counter(socket.get(), table, table_of(config, policy).mark));
     return right ? Result<void>() : replace_policy(socket.get(), config, policy);
 }

@@ -17,7 +17,7 @@ namespace hutch::netns {
 ///     to the box:    from the host                                                      -> accepted
 ///                    from a private network, or a TCP connection from anywhere else     -> dropped
 ///
-/// Another is there if the box has a policy that is not the default; it drops what that refuses, in both directions.
+/// Another is there if the box has a policy that refuses something; it drops that, in both directions.
 ///
 /// They need no conntrack: who answers, and who begins, is told by TCP's flags. Hence the host's datagrams reach a box,
 /// but are not answered. Of the host's public addresses that of its way out is closed, others by the host's table alone

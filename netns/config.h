@@ -18,6 +18,8 @@ struct Config {
     std::string resolv_conf = "/etc/resolv.conf";
     uint16_t service = 0;  ///< a TCP port of the gateway that boxes may reach beside DNS; 0: none
 
+    uint16_t relay = 8734;  ///< a TCP port of the gateway, where boxes' connections arrive that the host passes on
+
     uint32_t packets_per_second = 20'000;  ///< that a box may send; a packet holds up to 64 KiB of TCP
 
     /// The host's address on every veth, and the boxes' name server.

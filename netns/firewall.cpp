@@ -9,7 +9,7 @@ namespace hutch::netns {
 namespace {
 
 // Placeholders: $table, $links (the wildcard of our links' names), $range, $gateway, $ports, $blocked,
-// $flows.
+// $flows, $relay.
 //
 // - prerouting runs before conntrack, so spoofed packets make no entries in it. A source that is the host's own
 //   address has no link of its own in the fib either ("missing").
@@ -21,6 +21,10 @@ namespace {
 // - `flows`: a box has so many entries in the kernel's table of connections, which is one for the host. DNS over UDP,
 // where each
 //   query may come from another port, makes none: nothing here asks for their state.
+// - `relayed`: box and TCP port. What goes there is turned to the gateway, so that the chains of forwarded packets do not
+//   see it: what they ask is asked before (`relay`, behind conntrack and ahead of NAT: there each packet of the box's
+//   still has the destination that the box gave it) and, of what comes back, after (`relay_back`, behind NAT). A
+//   connection that was there before its port was relayed ends.
 // - A named counter beside each drop says which rule it was.
 constexpr std::string_view kTemplate = R"(table inet $table
 delete table inet $table
@@ -34,6 +38,7 @@ table inet $table {
     counter to_host {}
     counter outsider {}
     counter flows {}
+    counter around_relay {}
 
     set blocked {
         type ipv4_addr
@@ -52,6 +57,9 @@ table inet $table {
         type ipv4_addr . ipv4_addr
         flags interval
     }
+    set relayed {
+        type ipv4_addr . inet_service
+    }
     set flows {
         type ipv4_addr
         size 65536
@@ -69,6 +77,25 @@ table inet $table {
         oifname "$links" ip saddr $gateway udp sport 53 notrack
     }
 
+    chain relay {
+        type filter hook prerouting priority mangle; policy accept;
+        iifname "$links" ct direction original ct status dnat goto to_relay
+        iifname "$links" ip daddr != $gateway ip saddr . tcp dport @relayed goto to_relay
+    }
+    chain to_relay {
+        fib daddr type != unicast counter name to_host drop
+        ip daddr @blocked counter name blocked drop
+        ip saddr @policed jump from_policed
+    }
+    chain relay_nat {
+        type nat hook prerouting priority dstnat; policy accept;
+        iifname "$links" ip daddr != $gateway ip saddr . tcp dport @relayed dnat ip to $gateway:$relay
+    }
+    chain relay_back {
+        type filter hook postrouting priority srcnat + 10; policy accept;
+        oifname "$links" ip daddr @policed ct status dnat jump to_policed
+    }
+
     chain forward {
         type filter hook forward priority filter; policy accept;
         iifname "$links" goto from_box
@@ -78,6 +105,8 @@ table inet $table {
         oifname "$links" counter name box_to_box drop
         ip daddr @blocked counter name blocked drop
         ip saddr @policed jump from_policed
+        ip saddr . tcp dport @relayed counter name around_relay reject with tcp reset
+        ip saddr . udp dport @relayed counter name around_relay reject with icmp type port-unreachable
         ct state new add @flows { ip saddr ct count over $flows } counter name flows drop
     }
     chain from_policed {
@@ -107,6 +136,7 @@ table inet $table {
         ct state established,related accept
         ip daddr $gateway udp dport 53 accept
         ip daddr $gateway tcp dport { $ports } goto to_service
+        ip daddr $gateway tcp dport $relay ct status dnat goto to_service
         counter name to_host drop
     }
     chain to_service {
@@ -152,6 +182,7 @@ std::string ruleset(const Config& config) {
     replace_all(text, "$flows", std::to_string(kFlowsPerBox));
     replace_all(text, "$range", to_string(config.range));
     replace_all(text, "$gateway", to_string(config.gateway()));
+    replace_all(text, "$relay", std::to_string(config.relay));
     replace_all(text, "$ports", config.service == 0 ? "53" : "53, " + std::to_string(config.service));
     return text;
 }

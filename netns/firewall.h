@@ -19,6 +19,8 @@ namespace hutch::netns {
 ///                  to what its policy refuses                -> dropped
 ///                  more connections than kFlowsPerBox        -> dropped
 ///                  to the Internet                           -> masqueraded
+///                  to a port that is relayed for it          -> over TCP to the host's relay, if all this accepts
+///                                                            it; refused over UDP, and what goes around the relay
 ///     to a box:    from what its policy refuses              -> dropped
 ///                  answers                                   -> accepted, everything else dropped
 ///                  (the host's own connections to a box are open)

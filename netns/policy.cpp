@@ -13,9 +13,9 @@
 namespace hutch::netns {
 namespace {
 
-constexpr const char* kSets[] = {"policed", "allowed", "denied"};
+constexpr const char* kSets[] = {"policed", "allowed", "denied", "relayed"};
 
-// Of a set: as nft(8) writes it, and as the kernel keeps it; one of `policed` is no range.
+// Of a set: as nft(8) writes it, and as the kernel keeps it; those of `policed` and `relayed` are no ranges.
 struct Element {
     std::string text;
     std::string first, last;
@@ -26,11 +26,18 @@ Element element_of(Ipv4 box, const std::string& network, Ipv4 first, Ipv4 last) 
     return {to_string(box) + " . " + network, wire(box) + wire(first), wire(box) + wire(last)};
 }
 
+// A field of a concatenation fills whole words (nft_set.h).
+Element element_of(Ipv4 box, uint16_t port) {
+    const char bytes[] = {static_cast<char>(port >> 8), static_cast<char>(port & 0xff), 0, 0};
+    return {to_string(box) + " . " + std::to_string(port), wire(box) + std::string(bytes, sizeof(bytes)), ""};
+}
+
 using Elements = std::map<std::string, std::set<Element>>;  // by set
 
 Elements elements_of(Ipv4 box, const Policy& policy) {
     Elements elements;
-    if (policy.is_default()) return elements;
+    for (const uint16_t port : policy.relayed) elements["relayed"].insert(element_of(box, port));
+    if (policy.admits_all()) return elements;
     elements["policed"].insert({to_string(box), wire(box), ""});
     const auto insert = [&](const char* set, const std::vector<Prefix>& networks) {
         for (const Prefix& network : outermost(networks)) {
@@ -67,6 +74,16 @@ std::vector<Step> steps_between(Elements before, Elements after) {
 }
 
 }  // namespace
+
+bool Policy::admits(Ipv4 address) const {
+    const auto holds = [address](const Prefix& network) { return network.contains(address); };
+    return std::none_of(denied.begin(), denied.end(), holds) &&
+           (open || std::any_of(allowed.begin(), allowed.end(), holds));
+}
+
+bool Policy::relays(uint16_t port) const {
+    return std::find(relayed.begin(), relayed.end(), port) != relayed.end();
+}
 
 Result<std::vector<Prefix>> parse_network(const std::string& text) {
     if (text == "0.0.0.0/0") return std::vector<Prefix>{{{0}, 1}, {{0x80000000}, 1}};
@@ -130,12 +147,17 @@ Result<void> Policies::set(Ipv4 box, const Policy& policy) {
                load(whole() + policy_commands(config_, box, old, policy)));
         ++restored_;
     }
-    const std::lock_guard books(mutex_);
-    if (policy.is_default()) {
-        policies_.erase(box);
-    } else {
-        policies_[box] = policy;
+    std::function<void(Ipv4)> heard;
+    {
+        const std::lock_guard books(mutex_);
+        heard = heard_;
+        if (policy.is_default()) {
+            policies_.erase(box);
+        } else {
+            policies_[box] = policy;
+        }
     }
+    if (heard) heard(box);
     return {};
 }
 
@@ -187,6 +209,11 @@ Result<void> Policies::restore() {
     TRY_IN("restoring the firewall", load(whole()));
     ++restored_;
     return {};
+}
+
+void Policies::on_change(std::function<void(Ipv4)> heard) {
+    const std::lock_guard lock(mutex_);
+    heard_ = std::move(heard);
 }
 
 Policy Policies::of(Ipv4 box) const {

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -21,8 +22,15 @@ struct Policy {
     bool open = true;  ///< to all that is not denied; else to `allowed` alone
     std::vector<Prefix> allowed;
     std::vector<Prefix> denied;
+    /// TCP ports: connections to them, wherever they go, come to Config::relay, with nobody there being refused. By UDP
+    /// nothing goes to them.
+    std::vector<uint16_t> relayed = {};
 
-    [[nodiscard]] bool is_default() const { return open && denied.empty(); }
+    [[nodiscard]] bool is_default() const { return admits_all() && relayed.empty(); }
+    /// Nothing is refused by its address.
+    [[nodiscard]] bool admits_all() const { return open && denied.empty(); }
+    [[nodiscard]] bool admits(Ipv4 address) const;
+    [[nodiscard]] bool relays(uint16_t port) const;
     bool operator==(const Policy&) const = default;
 };
 
@@ -48,6 +56,8 @@ class Policies {
     /// What load() found: whether the table was there before, and the boxes it was loaded for.
     [[nodiscard]] bool found_table() const { return found_table_; }
     [[nodiscard]] const std::vector<Ipv4>& loaded_with() const { return loaded_with_; }
+    /// `heard` is told of each change, from the thread that makes it, when it is in force.
+    void on_change(std::function<void(Ipv4 box)> heard);
     /// The one in force.
     [[nodiscard]] Policy of(Ipv4 box) const;
     /// In one transaction; on failure the old one holds. Where others have removed the table, it is put back with all
@@ -92,8 +102,9 @@ class Policies {
     mutable std::mutex transaction_;  ///< held while there is one
     std::deque<Commit> commits_;      ///< the last ones
     std::atomic<uint64_t> restored_ = 0;
-    mutable std::mutex mutex_;         ///< of `policies_`; taken after `transaction_`, never held over a transaction
+    mutable std::mutex mutex_;         ///< of what follows; taken after `transaction_`, never held over a transaction
     std::map<Ipv4, Policy> policies_;  ///< those that are not the default
+    std::function<void(Ipv4)> heard_;
 };
 
 }  // namespace hutch::netns

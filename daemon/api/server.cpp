@@ -1,7 +1,6 @@
 #include "daemon/api/server.h"
 
 #include <linux/filter.h>
-#include <netinet/tcp.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -32,17 +31,6 @@ static size_t connection_limit() {
 }
 
 using Socket_ = Wire::Socket;
-
-void set_tcp_options(Socket_& socket) {
-    boost::system::error_code ignored;
-    // A stream's small pieces must not wait for the client's delayed acknowledgement: 40 ms each.
-    socket.set_option(asio::ip::tcp::no_delay(true), ignored);
-    // Who has vanished without a word is noticed, in about two minutes, though there is nothing to be said to it.
-    socket.set_option(asio::socket_base::keep_alive(true), ignored);
-    for (const auto& [option, value] : {std::pair(TCP_KEEPIDLE, 60), {TCP_KEEPINTVL, 15}, {TCP_KEEPCNT, 4}}) {
-        (void)setsockopt(socket.native_handle(), IPPROTO_TCP, option, &value, sizeof(value));
-    }
-}
 
 std::optional<asio::ip::address> peer_of(const Socket_& socket) {
     boost::system::error_code failed;

@@ -1,8 +1,10 @@
 #include "daemon/api/wire.h"
 
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <sys/epoll.h>
 
+#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/ssl/error.hpp>
 #include <boost/asio/ssl/stream.hpp>
@@ -17,6 +19,17 @@ namespace hutch::daemon {
 
 namespace ssl = asio::ssl;
 using boost::system::error_code;
+
+void set_tcp_options(Wire::Socket& socket) {
+    error_code ignored;
+    // A stream's small pieces must not wait for the client's delayed acknowledgement: 40 ms each.
+    socket.set_option(asio::ip::tcp::no_delay(true), ignored);
+    // Who has vanished without a word is noticed, in about two minutes, though there is nothing to be said to it.
+    socket.set_option(asio::socket_base::keep_alive(true), ignored);
+    for (const auto& [option, value] : {std::pair(TCP_KEEPIDLE, 60), {TCP_KEEPINTVL, 15}, {TCP_KEEPCNT, 4}}) {
+        (void)setsockopt(socket.native_handle(), IPPROTO_TCP, option, &value, sizeof(value));
+    }
+}
 
 struct Wire::State : std::enable_shared_from_this<Wire::State> {
     State(Socket its_socket, std::shared_ptr<ssl::context> its_tls)
@@ -171,6 +184,16 @@ Task<> Wire::hung_up() {
     }
     FdWatch watch(get_executor(), poll.get());
     co_await watch.readable();
+}
+
+void Wire::end_writing() {
+    error_code ignored;
+    state_->socket.shutdown(asio::socket_base::shutdown_send, ignored);
+}
+
+void Wire::reset_at_end(bool resets) {
+    error_code ignored;
+    state_->socket.set_option(asio::socket_base::linger(resets, 0), ignored);
 }
 
 void Wire::break_off() {

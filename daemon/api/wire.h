@@ -51,6 +51,10 @@ class Wire {
     void hear_no_more();
     /// Done when the client has closed its side, though there is more to read before that.
     Task<> hung_up();
+    /// In clear: nothing more will be written; what comes can still be read.
+    void end_writing();
+    /// Whether the end of this connection resets it, which the other side cannot take for the end of what was sent.
+    void reset_at_end(bool resets);
     /// Ends every wait with an error.
     void break_off();
 
@@ -87,5 +91,8 @@ class Wire {
     struct State;
     std::shared_ptr<State> state_;
 };
+
+/// Of a TCP connection: its small pieces go at once, and who has vanished at the other end is noticed.
+void set_tcp_options(Wire::Socket& socket);
 
 }  // namespace hutch::daemon

@@ -10,6 +10,7 @@
 #include "daemon/api/head_bytes.h"
 #include "daemon/event.h"
 #include "daemon/log.h"
+#include "daemon/proxy/carry.h"
 #include "daemon/spawn.h"
 
 namespace hutch::daemon {
@@ -21,9 +22,7 @@ constexpr std::chrono::seconds kPortPatience{30};
 constexpr size_t kBoxBufferLimit = 256 * 1024;  // of an answer that is not parsed yet
 constexpr size_t kMostAnswerHead = 64 * 1024;
 constexpr size_t kAnswerHeadPiece = 4 * 1024;
-constexpr size_t kMostInterim = 16;  // answers that only say that another follows
-constexpr size_t kIdleRoom = 1024;   // bytes that a quiet WebSocket holds for each direction
-constexpr size_t kMostRoom = 64 * 1024;
+constexpr size_t kMostInterim = 16;         // answers that only say that another follows
 constexpr size_t kWorthAPipe = 256 * 1024;  // of an answer that is still to come
 constexpr size_t kPipeBytes = 512 * 1024;
 
@@ -275,30 +274,25 @@ Task<Passage::End> Passage::go_by_web_socket() {
     std::string to_box = text_of(ends_.unread);
     answer_.reset();
     begun_ = true;
-    co_await ends_before(carry(*box_, ends_.client, std::move(to_client), false),
-                         carry(ends_.client, *box_, std::move(to_box), true));
+    co_await ends_before(carry_out(std::move(to_client)), carry_in(std::move(to_box)));
     co_return End();
 }
 
-// An end that is quiet keeps little. What passes is activity; that the connection is there is none.
-Task<> Passage::carry(Wire& from, Wire& to, std::string begin, bool into_box) {
-    std::string_view data = begin;
-    std::unique_ptr<char[]> piece;
-    for (size_t room = kIdleRoom;;) {
-        if (!data.empty() && into_box && !(co_await put(data)).ok()) co_return;
-        if (!data.empty() && !into_box) {
-            if (!(co_await to.write(data, ends_.patience.answer)).ok()) co_return;
-            ends_.previews.count(*found_.box, 0, data.size());
-        }
-        const bool full = data.size() == room;
-        const size_t wanted = full ? std::min(4 * room, kMostRoom) : data.size() < room / 4 ? kIdleRoom : room;
-        if (!piece || wanted != room) piece = std::make_unique_for_overwrite<char[]>(wanted);
-        if (!begin.empty()) std::string().swap(begin);
-        room = wanted;
-        const auto came = co_await from.read_some(piece.get(), room, Wire::kForever);
-        if (!came.ok() || came.value() == 0) co_return;
-        data = std::string_view(piece.get(), came.value());
-    }
+// What passes is activity; that the connection is there is none.
+Task<> Passage::carry_in(std::string begin) {
+    Put put_in = [this](std::string_view bytes) { return put(bytes); };
+    (void)co_await carry(ends_.client, std::move(begin), std::move(put_in));
+}
+
+Task<> Passage::carry_out(std::string begin) {
+    Put put_out = [this](std::string_view bytes) { return give(bytes); };
+    (void)co_await carry(*box_, std::move(begin), std::move(put_out));
+}
+
+Task<Result<void>> Passage::give(std::string_view bytes) {
+    CO_TRY(co_await ends_.client.write(bytes, ends_.patience.answer));
+    ends_.previews.count(*found_.box, 0, bytes.size());
+    co_return Result<void>();
 }
 
 }  // namespace hutch::daemon

@@ -67,7 +67,9 @@ class Passage {
     Task<Result<void>> answer();
     Task<Result<void>> send_answer();
     Task<Result<void>> pass_on(Body<false>& body, Wire::Pipe pipe);
-    Task<> carry(Wire& from, Wire& to, std::string begin, bool into_box);
+    Task<> carry_in(std::string begin);
+    Task<> carry_out(std::string begin);
+    Task<Result<void>> give(std::string_view bytes);
     [[nodiscard]] End end_of(const std::optional<Result<void>>& answered) const;
 
     std::function<void()> untied_;
