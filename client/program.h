@@ -63,6 +63,7 @@ void run_on(CLI::App* command, Program& program, std::shared_ptr<Options> option
 // Each adds its commands to the tree. `program` must outlive `app`.
 void add_box_commands(CLI::App& app, Program& program);
 void add_env_commands(CLI::App& app, Program& program);
+void add_headers_commands(CLI::App& app, Program& program);
 void add_git_commands(CLI::App& app, Program& program);
 void add_network_command(CLI::App& app, Program& program);
 void add_url_commands(CLI::App& app, Program& program);

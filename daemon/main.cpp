@@ -19,6 +19,7 @@
 #include "daemon/check_config.h"
 #include "daemon/clock.h"
 #include "daemon/doctor.h"
+#include "daemon/egress/intercept.h"
 #include "daemon/egress/relay.h"
 #include "daemon/fd_thread.h"
 #include "daemon/firewall_keeper.h"
@@ -172,12 +173,15 @@ Result<void> serve(const Config& config) {
     Timings timings;
     PipedWorkers unpackers(loop.get_executor(), kUnpackers, kUnpackersEach);
     Previews previews(boxes, meter);
-    Services services{boxes,  runs,    images, snapshots, agents, schedules, models,  meter,   events,
-                      limits, fetcher, once,   unpackers, config, lag,       *memory, timings, previews};
+    Attached attached(boxes, runs);
+    TRY(attached.load());
+    Services services{boxes,   runs, images,    snapshots, agents, schedules, models,  meter,    events,  limits,
+                      fetcher, once, unpackers, config,    lag,    *memory,   timings, previews, attached};
     Router router;
     add_box_routes(router, services);
     add_log_routes(router, services);
     add_env_routes(router, services);
+    add_attached_routes(router, services);
     add_label_routes(router, services);
     add_network_routes(router, services);
     add_preview_routes(router, services);
@@ -231,8 +235,15 @@ Result<void> serve(const Config& config) {
     UniqueFd gateway = TRY_IN("starting the models' gateway",
                               netns::gateway_socket(SOCK_STREAM, mechanisms.network.gateway(), kModelPort));
     TRY(server.listen_apart(std::move(gateway), model_gateway(models, {limits, spend}, fetcher)));
+    const auto intercept = TRY(Intercept::make(attached));
     const auto relay = TRY(Relay::start(
-        mechanisms.network, *mechanisms.policies, [](const Flow&) { return Verdict::kPass; }, nullptr));
+        mechanisms.network, *mechanisms.policies,
+        [&intercept](const Flow& flow) { return intercept->wants(flow) ? Verdict::kIntercept : Verdict::kPass; },
+        [&intercept](Wire wire, std::string begun, Flow flow) {
+            return intercept->serve(std::move(wire), std::move(begun), std::move(flow));
+        }));
+    attached.on_change([&relay](netns::Ipv4 box) { relay->reconsider(box); });
+    const Undo forget_relay([&attached] { attached.on_change(nullptr); });
     // Boxes' names must not wait for what requests do on the loop.
     const auto dns_thread = TRY(FdThread::start("the DNS forwarder", dns->fd(), [&dns] {
         dns->on_ready();

@@ -73,11 +73,8 @@ Response answer_box(const Services& services, const Exchange& exchange, const Bo
 
 // Silently dropping what a caller asked for would be a lie.
 Result<void> refuse_unsupported(const Fields& fields) {
-    const bool browser = TRY(fields.flag("browser")).value_or(false);
-    if (!browser && !fields.has("attach_headers")) return {};
-    return Error{ErrorKind::kUnsupported, 0,
-                 std::string(browser ? "browser" : "attach_headers") +
-                     ": not supported by this version of hutchd; leave it out"};
+    if (!TRY(fields.flag("browser")).value_or(false)) return {};
+    return Error{ErrorKind::kUnsupported, 0, "browser: not supported by this version of hutchd; leave it out"};
 }
 
 Result<ImageRecord> decode_runtime(const Services& services, const Fields& fields) {
@@ -255,10 +252,12 @@ void add_box_routes(Router& router, Services& services) {
         CO_TRY_LET(const Fields fields, co_await parse_fields(exchange, std::move(body)));
         CO_TRY_LET(ImageRecord image, decode_runtime(services, fields));
         CO_TRY_LET(CreateBox command, decode_create(exchange, fields, std::move(image), "small"));
+        CO_TRY_LET(auto attached, decode_attached(services, fields, command));
         CO_TRY_LET(const Identity identity, decode_identity(fields));
         CO_TRY_LET(const auto agent, decode_agent(fields));
         attempt.follow({&command, 1});
         CO_TRY_LET(const auto box, co_await services.boxes.create(std::move(command)));
+        CO_TRY(co_await attach(services, std::vector(1, box), std::move(attached)));
         CO_TRY(co_await equip(services, std::vector(1, box), agent));
         CO_TRY(co_await introduce(services, std::vector(1, box), identity));
         CO_TRY(co_await attempt.keep(std::vector(1, box)));

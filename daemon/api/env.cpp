@@ -134,6 +134,10 @@ Result<Pairs> environment_of(const Services& services, const Box& box, const Pai
     Pairs env = given;
     const Pairs shared = TRY(services.boxes.records().env_of(box.record.customer));
     env.insert(env.end(), shared.begin(), shared.end());
+    if (box.record.attaches) {
+        const Pairs authorities = Attached::environment();
+        env.insert(env.begin(), authorities.begin(), authorities.end());
+    }
     for (const auto& variable : box.record.env) {  // which its image's are part of since its creation
         if (std::find(given.begin(), given.end(), variable) == given.end()) env.push_back(variable);
     }

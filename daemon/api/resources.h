@@ -8,6 +8,7 @@
 #include "daemon/api/key_ring.h"
 #include "daemon/api/once.h"
 #include "daemon/api/router.h"
+#include "daemon/attached/attached.h"
 #include "daemon/box/manager.h"
 #include "daemon/event_log.h"
 #include "daemon/fetch.h"
@@ -42,6 +43,7 @@ struct Services {
     const MemoryBudget& memory;  ///< of requests
     Timings& timings;
     Previews& previews;
+    Attached& attached;
 };
 
 /// The handler of a route from a function that answers it.
@@ -54,6 +56,7 @@ inline Handler with(Services& services,
 void add_key_routes(Router& router, KeyRing& keys, CustomerLimits& limits);
 void add_box_routes(Router& router, Services& services);
 void add_env_routes(Router& router, Services& services);
+void add_attached_routes(Router& router, Services& services);
 void add_label_routes(Router& router, Services& services);
 void add_network_routes(Router& router, Services& services);
 void add_preview_routes(Router& router, Services& services);
@@ -189,6 +192,20 @@ Task<Result<void>> learn(Services& services, std::shared_ptr<Box> box, std::vect
 /// snapshot. All of them are removed if one cannot be told.
 Task<Result<void>> equip(Services& services, std::vector<std::shared_ptr<Box>> boxes, AgentChoice choice,
                          std::string like = "");
+/// What a create call says of headers for its boxes' requests, and what waits until they are attached.
+struct AttachedChoice {
+    HeaderRules headers{};
+    bool any = false;  ///< of these boxes, or of their customer
+    std::string init_command{};
+};
+/// `attach_headers`. Takes the init command out of the command where it has to wait.
+Result<AttachedChoice> decode_attached(const Services& services, const Fields& fields, CreateBox& command);
+/// Attaches them to these boxes, which were just made; all of them are removed if that fails for one.
+Task<Result<void>> attach(Services& services, std::vector<std::shared_ptr<Box>> boxes, AttachedChoice choice);
+/// Patterns and names, with their values masked.
+Json attached_json(const HeaderRules& rules);
+/// Runs it, if there is one, as if somebody had asked for it by exec.
+void start_init_command(Services& services, const std::shared_ptr<Box>& box);
 Result<NetworkPolicy> decode_network(const Fields& fields);
 Json network_json(const NetworkPolicy& policy);
 /// The object of the contract.

@@ -32,7 +32,18 @@ Result<std::string> checked_init_command(std::string text) {
     return text;
 }
 
-// As if somebody had asked for it by exec: same user and environment.
+Response answer_init_command(const Box& box) {
+    return answer(Json{{"init_command", box.record.init_command}});
+}
+
+// Run from its next start on; empty for none.
+Result<std::optional<Response>> set_init_command(Services& services, Box& box, const std::string& text) {
+    TRY(services.boxes.change(box, [&text](BoxRecord& record) { record.init_command = text; }));
+    return std::optional(answer_init_command(box));
+}
+
+}  // namespace
+
 void start_init_command(Services& services, const std::shared_ptr<Box>& box) {
     if (box->record.init_command.empty()) return;
     Json body{{"command", Json::array({"/bin/sh", "-c", box->record.init_command})}};
@@ -50,17 +61,17 @@ void start_init_command(Services& services, const std::shared_ptr<Box>& box) {
           });
 }
 
-Response answer_init_command(const Box& box) {
-    return answer(Json{{"init_command", box.record.init_command}});
+// Files of its own may have taken the place of those that trusted its authority.
+static Task<> begin_attached(Services& services, std::shared_ptr<Box> box) {
+    co_await services.attached.make_trusted(box);
+    start_init_command(services, box);
 }
 
-// Run from its next start on; empty for none.
-Result<std::optional<Response>> set_init_command(Services& services, Box& box, const std::string& text) {
-    TRY(services.boxes.change(box, [&text](BoxRecord& record) { record.init_command = text; }));
-    return std::optional(answer_init_command(box));
+static void begin_life(Services& services, const std::shared_ptr<Box>& box) {
+    if (!box->record.attaches) return start_init_command(services, box);
+    services.attached.begin(*box);
+    spawn(box->executor(), "the attached headers of box " + box->record.id, begin_attached(services, box));
 }
-
-}  // namespace
 
 Result<void> decode_lifetime(const Fields& fields, CreateBox& command) {
     command.keep_alive = TRY(fields.flag("keep_alive")).value_or(false);
@@ -93,7 +104,7 @@ Json sleep_json(const Services& services, const Box& box) {
 }
 
 void add_sleep_routes(Router& router, Services& services) {
-    services.boxes.on_started([&services](const std::shared_ptr<Box>& box) { start_init_command(services, box); });
+    services.boxes.on_started([&services](const std::shared_ptr<Box>& box) { begin_life(services, box); });
     router.add("POST", "/v2/box/{id}/pause", [&services](Exchange& exchange, const Params& params) -> Answer {
         CO_TRY_LET(const auto box, find_box(services, exchange, params));
         CO_TRY(co_await services.boxes.pause(box));

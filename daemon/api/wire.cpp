@@ -96,6 +96,36 @@ Task<Result<void>> Wire::shake_hands(Millis patience) {
     co_return Result<void>();
 }
 
+Task<Result<void>> Wire::accept_tls(std::shared_ptr<ssl::context> context, std::string begun, Millis patience) {
+    const auto state = state_;
+    state->context = std::move(context);
+    state->tls.emplace(state->socket, *state->context);
+    const auto deadline = state->arm(&State::reading, patience);
+    const auto [failed, used] =
+        co_await state->tls->async_handshake(ssl::stream_base::server, asio::buffer(begun), kAwait);
+    if (failed) co_return State::failure(state->reading, failed);
+    co_return Result<void>();
+}
+
+Task<Result<void>> Wire::connect_tls(std::shared_ptr<ssl::context> context, std::string host, Millis patience) {
+    const auto state = state_;
+    state->context = std::move(context);
+    state->tls.emplace(state->socket, *state->context);
+    SSL* const native = state->tls->native_handle();
+    SSL_set_hostflags(native, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    if (SSL_set1_host(native, host.c_str()) != 1 || SSL_set_tlsext_host_name(native, host.c_str()) != 1) {
+        co_return errno_error("TLS with " + host, ENOMEM);
+    }
+    const auto deadline = state->arm(&State::reading, patience);
+    const auto [failed] = co_await state->tls->async_handshake(ssl::stream_base::client, kAwait);
+    const long verified = SSL_get_verify_result(native);
+    if (failed && verified != X509_V_OK) {
+        co_return Error{ErrorKind::kSystem, EPROTO, X509_verify_cert_error_string(verified)};
+    }
+    if (failed) co_return State::failure(state->reading, failed);
+    co_return Result<void>();
+}
+
 Task<Result<size_t>> Wire::read_some(void* into, size_t room, Millis patience) {
     const auto state = state_;
     const auto deadline = state->arm(&State::reading, patience);
@@ -192,8 +222,15 @@ void Wire::end_writing() {
 }
 
 void Wire::reset_at_end(bool resets) {
+    // Not by Asio, whose sockets take it back at their end.
+    const linger how{.l_onoff = resets ? 1 : 0, .l_linger = 0};
+    (void)setsockopt(state_->socket.native_handle(), SOL_SOCKET, SO_LINGER, &how, sizeof(how));
+}
+
+void Wire::reset() {
     error_code ignored;
-    state_->socket.set_option(asio::socket_base::linger(resets, 0), ignored);
+    reset_at_end(true);
+    state_->socket.close(ignored);
 }
 
 void Wire::break_off() {

@@ -3,6 +3,7 @@
 #include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -28,6 +29,10 @@ class Wire {
 
     /// Of TLS; nothing to do in clear.
     Task<Result<void>> shake_hands(Millis patience);
+    /// A connection in clear goes on by TLS: as the server, with what was read of the client's words already, or as the
+    /// client of a host whose certificate must be its own by what `context` trusts.
+    Task<Result<void>> accept_tls(std::shared_ptr<asio::ssl::context> context, std::string begun, Millis patience);
+    Task<Result<void>> connect_tls(std::shared_ptr<asio::ssl::context> context, std::string host, Millis patience);
     /// What has come, at least a byte; 0 at the end of the client's stream. kTimeout.
     Task<Result<size_t>> read_some(void* into, size_t room, Millis patience);
     /// All of it. kTimeout when the client takes nothing for that long: from then on nothing can be written.
@@ -55,6 +60,8 @@ class Wire {
     void end_writing();
     /// Whether the end of this connection resets it, which the other side cannot take for the end of what was sent.
     void reset_at_end(bool resets);
+    /// Ends the connection so, now, and every wait with an error.
+    void reset();
     /// Ends every wait with an error.
     void break_off();
 

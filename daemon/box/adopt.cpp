@@ -52,7 +52,7 @@ Result<void> sweep(Mechanisms& mechanisms, const std::set<std::string>& boxes, c
 
 // The last daemon may have ended between the two firewalls, or have known of one alone.
 void mend_firewall(const Mechanisms& mechanisms, const Life& life, const BoxRecord& box) {
-    const auto mended = netns::mend_box_firewall(life.pidfd.get(), mechanisms.network, firewall_policy(box.network));
+    const auto mended = netns::mend_box_firewall(life.pidfd.get(), mechanisms.network, firewall_policy(box));
     if (!mended.ok()) log_error("box {}: {}; the host's firewall alone holds it", box.id, mended.error().message);
 }
 

@@ -152,24 +152,48 @@ void Manager::take_back(BoxRecord& record, const Edit& edit, const Edit& back) {
 
 // The record first, and safe from a power cut: what was closed must not be open again because the host went down. With
 // a disk that fails it is closed all the same.
-Task<Result<void>> Manager::set_network(std::shared_ptr<Box> box, NetworkPolicy policy) {
+Task<Result<void>> Manager::change_network(std::shared_ptr<Box> box, std::function<Result<void>()> make,
+                                           std::function<void()> take_back) {
     CO_TRY_LET(auto claim, co_await this->claim(box));
-    NetworkPolicy old = std::exchange(box->record.network, policy);
+    const netns::Policy old = firewall_policy(box->record);
     bool recorded = false;
-    const Result<void> safe = co_await records_.durably([&] { return save(*box); }, [&] { recorded = true; });
+    std::function<void()> follow = [&] { recorded = true; };
+    const Result<void> safe = co_await records_.durably(std::move(make), std::move(follow));
     Result<void> done = recorded ? Result<void>() : safe;
-    if (done.ok() && box->alive()) {
+    const netns::Policy policy = firewall_policy(box->record);
+    if (done.ok() && box->alive() && policy != old) {
         const netns::Ipv4 address = box->life().address;  // the life may end meanwhile
         const UniqueFd init(fcntl(box->life().pidfd.get(), F_DUPFD_CLOEXEC, 0));
-        done = co_await workers_.run(
-            [&] { return set_policy(mechanisms_, init.get(), address, firewall_policy(policy)); });
+        done = co_await workers_.run([&] { return set_policy(mechanisms_, init.get(), address, policy); });
     }
-    if (!done.ok()) {
-        box->record.network = std::move(old);
-        (void)save(*box);
-    }
+    if (!done.ok()) take_back();
     release(box, std::move(claim), false);
     co_return done.ok() ? safe : done;
+}
+
+Task<Result<void>> Manager::set_network(std::shared_ptr<Box> box, NetworkPolicy policy) {
+    const auto old = std::make_shared<NetworkPolicy>();
+    std::function<Result<void>()> make = [this, box, policy, old] {
+        *old = std::exchange(box->record.network, policy);
+        return save(*box);
+    };
+    std::function<void()> take_back = [this, box, old] {
+        box->record.network = *old;
+        (void)save(*box);
+    };
+    co_return co_await change_network(box, std::move(make), std::move(take_back));
+}
+
+Task<Result<void>> Manager::set_attached(std::shared_ptr<Box> box, AttachedRecord wanted, AttachedRecord old) {
+    std::function<Result<void>()> make = [this, box, wanted] {
+        box->record.attaches = wanted.active;
+        return records_.put_attached(wanted);
+    };
+    std::function<void()> take_back = [this, box, old] {
+        box->record.attaches = old.active;
+        (void)records_.put_attached(old);
+    };
+    co_return co_await change_network(box, std::move(make), std::move(take_back));
 }
 
 std::vector<std::shared_ptr<Box>> Manager::list() {

@@ -114,6 +114,8 @@ class Manager {
     Result<void> change(Box& box, const Edit& edit);
     /// What it may talk to, from the moment this answers, and at every start.
     Task<Result<void>> set_network(std::shared_ptr<Box> box, NetworkPolicy policy);
+    /// Whether HTTPS of it is relayed, and the record that tells why; `old`: as that was.
+    Task<Result<void>> set_attached(std::shared_ptr<Box> box, AttachedRecord wanted, AttachedRecord old);
     /// Looks at what the box has written, and, where the file system counts that, all boxes of its customer: what was
     /// last measured may be an hour old.
     Task<> look_at_disk(std::shared_ptr<Box> box);
@@ -148,6 +150,8 @@ class Manager {
 
   private:
     std::optional<Moment> look_at_clock(Moment now);
+    Task<Result<void>> change_network(std::shared_ptr<Box> box, std::function<Result<void>()> make,
+                                      std::function<void()> take_back);
     Task<> act(Due due, std::shared_ptr<Box> box);
     void watch(const Box& box);
     Task<Result<void>> carry_out(Action action, std::shared_ptr<Box> box);

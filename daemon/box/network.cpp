@@ -15,9 +15,7 @@ std::vector<netns::Prefix> networks_of(const std::vector<std::string>& texts) {
     return networks;
 }
 
-}  // namespace
-
-netns::Policy firewall_policy(const NetworkPolicy& policy) {
+netns::Policy policy_of(const NetworkPolicy& policy) {
     switch (policy.mode) {
         case NetworkMode::kAllowAll:
             return {};
@@ -33,10 +31,19 @@ netns::Policy firewall_policy(const NetworkPolicy& policy) {
     return {.open = false, .allowed = {}, .denied = {}};
 }
 
+}  // namespace
+
+netns::Policy firewall_policy(const BoxRecord& box) {
+    constexpr uint16_t kHttps = 443;
+    netns::Policy policy = policy_of(box.network);
+    if (box.attaches) policy.relayed.push_back(kHttps);
+    return policy;
+}
+
 std::map<netns::Ipv4, netns::Policy> firewall_policies(const std::vector<BoxRecord>& boxes) {
     std::map<netns::Ipv4, netns::Policy> policies;
     for (const BoxRecord& box : boxes) {
-        if (box.address != 0 && box.init_pid != 0) policies[netns::Ipv4{box.address}] = firewall_policy(box.network);
+        if (box.address != 0 && box.init_pid != 0) policies[netns::Ipv4{box.address}] = firewall_policy(box);
     }
     return policies;
 }

@@ -9,7 +9,8 @@
 namespace hutch::daemon {
 
 /// What the firewall makes of a box's policy. Without an allow list a custom one is open to all that is not denied.
-netns::Policy firewall_policy(const NetworkPolicy& policy);
+/// Where headers are attached, HTTPS is relayed.
+netns::Policy firewall_policy(const BoxRecord& box);
 
 /// Those of the boxes that may be alive, by their address.
 std::map<netns::Ipv4, netns::Policy> firewall_policies(const std::vector<BoxRecord>& boxes);

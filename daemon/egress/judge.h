@@ -29,7 +29,7 @@ enum class Verdict {
 /// which it must not keep waiting.
 using Judge = std::function<Verdict(const Flow& flow)>;
 
-/// Takes a connection over. `begun`: what was read of it already. The wire is cut (Wire::break_off) when the connection
+/// Takes a connection over. `begun`: what was read of it already. The wire is cut (Wire::reset) when the connection
 /// is to end. On the relay's thread, as a task of its loop.
 using Interceptor = std::function<Task<>(Wire box, std::string begun, Flow flow)>;
 

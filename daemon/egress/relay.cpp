@@ -11,6 +11,7 @@
 #include <optional>
 #include <thread>
 
+#include "daemon/egress/dial.h"
 #include "daemon/event.h"
 #include "daemon/log.h"
 #include "daemon/proxy/carry.h"
@@ -25,7 +26,6 @@ namespace {
 using Tcp = asio::ip::tcp;
 
 constexpr std::chrono::seconds kOpeningPatience{10};  // whose server speaks first waits so long for it
-constexpr std::chrono::seconds kConnectPatience{30};
 constexpr std::chrono::milliseconds kAcceptPause{100};
 const Patience kPatience{};
 
@@ -65,7 +65,6 @@ struct Relay::State {
     void admit(Tcp::socket socket, const Tcp::endpoint& peer);
     Task<> serve(std::unique_ptr<Connection> connection);
     Task<> pass_on(Connection& connection, std::string begun);
-    Task<Result<Wire>> connect(const Flow& flow);
     [[nodiscard]] bool admits(const Flow& flow) const;
     void reconsider(netns::Ipv4 box);
     void judge_again(netns::Ipv4 box);
@@ -89,8 +88,8 @@ struct Relay::State::Connection {
     ~Connection() { books.erase(entry); }
 
     void cut() {
-        box.break_off();
-        if (server) server->break_off();
+        box.reset();
+        if (server) server->reset();
         is_cut = true;
     }
 
@@ -248,22 +247,9 @@ Task<> Relay::State::serve(std::unique_ptr<Connection> connection) {
     co_await pass_on(*connection, std::move(begun));
 }
 
-Task<Result<Wire>> Relay::State::connect(const Flow& flow) {
-    Wire::Socket socket(loop);
-    const Tcp::endpoint to(asio::ip::address_v4(flow.address.value), flow.port);
-    boost::system::error_code failed = asio::error::timed_out;
-    const auto connecting = [&]() -> Task<> { std::tie(failed) = co_await socket.async_connect(to, kAwait); };
-    co_await ends_before(connecting(), wait_until(asio::steady_timer::clock_type::now() + kConnectPatience));
-    if (failed) co_return errno_error("connecting for a box", failed.value());
-    set_tcp_options(socket);
-    Wire wire(std::move(socket), nullptr);
-    wire.reset_at_end(true);
-    co_return wire;
-}
-
 // Each direction ends by itself, as between the two if nobody were in between; an error ends both.
 Task<> Relay::State::pass_on(Connection& connection, std::string begun) {
-    auto server = co_await connect(connection.flow);
+    auto server = co_await connect_for_box(connection.flow.address, connection.flow.port);
     if (!server.ok() || connection.is_cut) co_return;
     connection.server.emplace(std::move(server).value());
     const auto one_way = [&connection](Wire& from, Wire& to, std::string begin) -> Task<> {

@@ -94,6 +94,23 @@ std::string head_to_box(const http::header<true>& request, const Arrival& arriva
     return head + "\r\n";
 }
 
+std::string head_to_host(const http::header<true>& request, const Pairs& attached, bool web_socket,
+                         const BodyFraming& body) {
+    const FieldNames named = named_by_connection(request);
+    FieldNames ours;
+    for (const auto& [name, value] : attached) ours.insert(lower(name));
+    std::string head = fmt::format("{} {} HTTP/1.1\r\n", view_of(request.method_string()), view_of(request.target()));
+    for (const auto& field : request) {
+        const std::string name = lower(view_of(field.name_string()));
+        if (ends_here(name, named) || ours.contains(name)) continue;
+        head += field_line(view_of(field.name_string()), view_of(field.value()));
+    }
+    for (const auto& [name, value] : attached) head += field_line(name, value);
+    head += framing_of(body);
+    head += web_socket ? kToWebSocket : "Connection: close\r\n";
+    return head + "\r\n";
+}
+
 std::string head_to_client(const http::header<false>& answer, const BodyFraming& body, unsigned version, bool stays) {
     const FieldNames named = named_by_connection(answer);
     const bool changes = is_web_socket_answer(answer);

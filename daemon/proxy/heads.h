@@ -6,6 +6,8 @@
 #include <optional>
 #include <string>
 
+#include "daemon/store/records.h"
+
 namespace hutch::daemon {
 
 /// How the end of a body is told, by who writes it.
@@ -33,6 +35,11 @@ bool is_web_socket_answer(const boost::beast::http::header<false>& answer);
 /// answer, however it is framed, is taken for that of another.
 std::string head_to_box(const boost::beast::http::header<true>& request, const Arrival& arrival,
                         const BodyFraming& body);
+
+/// The head of a request of a box's as a server outside gets it: written anew likewise, with `attached` in place of
+/// what the box has sent by the same names.
+std::string head_to_host(const boost::beast::http::header<true>& request, const Pairs& attached, bool web_socket,
+                         const BodyFraming& body);
 
 /// The head of an answer as the client gets it. `version`: the client's, 10 or 11.
 std::string head_to_client(const boost::beast::http::header<false>& answer, const BodyFraming& body, unsigned version,

@@ -18,8 +18,7 @@ namespace {
 
 namespace http = boost::beast::http;
 
-constexpr std::chrono::seconds kPortPatience{30};
-constexpr size_t kBoxBufferLimit = 256 * 1024;  // of an answer that is not parsed yet
+constexpr size_t kServerBufferLimit = 256 * 1024;  // of an answer that is not parsed yet
 constexpr size_t kMostAnswerHead = 64 * 1024;
 constexpr size_t kAnswerHeadPiece = 4 * 1024;
 constexpr size_t kMostInterim = 16;         // answers that only say that another follows
@@ -31,26 +30,6 @@ BodyFraming framing_of_request(const Passage::RequestParser& request) {
     const auto length = request.content_length();
     if (!length) return {};
     return {*length == 0 ? BodyFraming::Kind::kNone : BodyFraming::Kind::kLength, *length, true};
-}
-
-Error no_answer(const std::string& what) {
-    return {ErrorKind::kSystem, EPROTO, "The server in the box " + what + "."};
-}
-
-// Why a box cannot be reached, in words for strangers.
-Refused refusal_of(const Error& error) {
-    switch (error.kind) {
-        case ErrorKind::kNotFound:
-            return {404, "There is nothing here: the box has been deleted."};
-        case ErrorKind::kTimeout:
-            return {503, error.message, kRetryLater};
-        case ErrorKind::kLimit:
-        case ErrorKind::kConflict:
-            return {503, "This box cannot take a request now.", kRetryLater};
-        default:
-            log_warning("a request by a public URL: {}", error.message);
-            return {503, "This box cannot be reached now.", kRetryLater};
-    }
 }
 
 // None where there is no descriptor left: then bytes come by here.
@@ -70,25 +49,36 @@ std::string chunk_of(std::string_view piece) {
     return chunk.append(piece).append("\r\n");
 }
 
-Passage::Passage(Ends ends, Previews::Found found, Arrival arrival)
+std::string refusal_text(const Refused& refused, unsigned version, bool head, bool stays) {
+    const auto reason = http::obsolete_reason(static_cast<http::status>(refused.status));
+    const std::string body = refused.sentence + "\n";
+    return fmt::format(
+        "HTTP/1.{} {} {}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\nCache-Control: "
+        "no-store\r\n"
+        "X-Content-Type-Options: nosniff\r\n{}Connection: {}\r\n\r\n{}",
+        version < 11 ? 0 : 1, refused.status, std::string_view(reason.data(), reason.size()), body.size(),
+        refused.fields, stays ? "keep-alive" : "close", head ? "" : body);
+}
+
+Passage::Passage(Ends ends, bool web_socket)
     : ends_(ends),
-      found_(std::move(found)),
-      arrival_(std::move(arrival)),
+      web_socket_(web_socket),
       framing_(framing_of_request(ends_.request)),
       body_(ends_.client, ends_.unread, ends_.request, framing_),
-      from_box_(kBoxBufferLimit) {}
+      from_server_(kServerBufferLimit) {}
 
-// The box has the head of the request, or this is the end.
+Error Passage::no_answer(const std::string& what) const {
+    return {ErrorKind::kSystem, EPROTO, ends_.far.name() + " " + what + "."};
+}
+
+// The server has the head of the request, or this is the end.
 Task<std::optional<Passage::End>> Passage::enter() {
-    use_.emplace(found_.box);
-    auto connected =
-        co_await unless(until_gone(ends_.client, ends_.unread),
-                        ends_.dialer.dial(found_.box, found_.preview.port, Moment::clock::now() + kPortPatience));
+    auto connected = co_await unless(until_gone(ends_.client, ends_.unread), ends_.far.connect());
     if (!connected) co_return End::with_client_gone();
-    if (!connected->ok()) co_return End(refusal_of(connected->error()));
-    box_.emplace(std::move(*connected).value(), nullptr);
-    const auto sent = co_await put(head_to_box(ends_.request.get(), arrival_, framing_));
-    if (!sent.ok()) co_return End(Refused(502, "The server in the box took no request."));
+    if (!connected->ok()) co_return End(ends_.far.refusal_of(connected->error()));
+    server_.emplace(std::move(*connected).value());
+    const auto sent = co_await put(ends_.far.head_of(ends_.request.get(), framing_));
+    if (!sent.ok()) co_return End(Refused(502, ends_.far.name() + " took no request."));
     const auto& head = ends_.request.get();
     if (!body_.done() && head.version() == 11 && !head[http::field::expect].empty()) {
         (void)co_await ends_.client.write("HTTP/1.1 100 Continue\r\n\r\n", ends_.patience.answer);
@@ -100,7 +90,7 @@ Task<Passage::End> Passage::go(std::function<void()> untied) {
     untied_ = std::move(untied);
     auto end = co_await enter();
     if (end) co_return *std::move(end);
-    if (arrival_.web_socket) co_return co_await go_by_web_socket();
+    if (web_socket_) co_return co_await go_by_web_socket();
     const auto answered = co_await unless(upload(), answer());
     co_return end_of(answered);
 }
@@ -116,13 +106,12 @@ Passage::End Passage::end_of(const std::optional<Result<void>>& answered) const 
     return End::with_client_gone();
 }
 
-// --- into the box ---
+// --- to the server ---
 
-// What comes for a box that has fallen asleep meanwhile wakes it.
 Task<Result<void>> Passage::put(std::string_view bytes) {
-    CO_TRY(co_await ends_.dialer.wake(found_.box));
-    CO_TRY(co_await box_->write(bytes, ends_.patience.answer));
-    ends_.previews.count(*found_.box, bytes.size(), 0);
+    CO_TRY(co_await ends_.far.ready());
+    CO_TRY(co_await server_->write(bytes, ends_.patience.answer));
+    ends_.far.count(bytes.size(), 0);
     co_return Result<void>();
 }
 
@@ -144,7 +133,7 @@ Task<> Passage::upload() {
     co_await until_gone(ends_.client, ends_.unread);
 }
 
-// --- out of the box ---
+// --- and back ---
 
 Task<Result<void>> Passage::read_head() {
     for (size_t heads = 0; heads < kMostInterim; ++heads) {
@@ -152,14 +141,14 @@ Task<Result<void>> Passage::read_head() {
         answer_->header_limit(kMostAnswerHead);
         answer_->body_limit(boost::none);
         answer_->skip(ends_.request.get().method() == http::verb::head);
-        bool starved = from_box_.size() == 0;
+        bool starved = from_server_.size() == 0;
         while (!answer_->is_header_done()) {
             if (starved) {
-                const auto came = co_await receive(*box_, from_box_, kAnswerHeadPiece, Wire::kForever);
+                const auto came = co_await receive(*server_, from_server_, kAnswerHeadPiece, Wire::kForever);
                 if (!came.ok() || came.value() == 0) co_return no_answer("ended the connection without an answer");
             }
             boost::beast::error_code failed;
-            from_box_.consume(answer_->put(from_box_.data(), failed));
+            from_server_.consume(answer_->put(from_server_.data(), failed));
             starved = true;
             if (failed && failed != http::error::need_more) co_return no_answer("answered with what is no HTTP");
         }
@@ -177,7 +166,7 @@ Result<void> Passage::understand_head() {
                   lower(std::string_view(head[http::field::transfer_encoding])) != "chunked")) {
         return no_answer("answered in a Transfer-Encoding that is not chunked");
     }
-    if (head.result() == http::status::switching_protocols && !arrival_.web_socket) {
+    if (head.result() == http::status::switching_protocols && !web_socket_) {
         return no_answer("changed to a protocol that nobody asked for");
     }
     const auto length = answer_->content_length();
@@ -203,10 +192,10 @@ Task<Result<void>> Passage::answer() {
 }
 
 Task<Result<void>> Passage::send_answer() {
-    use_.reset();
+    ends_.far.answers();
     if (answer_->get()[http::field::content_type].starts_with("text/event-stream")) untied_();
     const unsigned version = ends_.request.get().version();
-    Body<false> body(*box_, from_box_, *answer_, answer_framing_);
+    Body<false> body(*server_, from_server_, *answer_, answer_framing_);
     BodyFraming out = answer_framing_;
     const bool framed = out.kind == BodyFraming::Kind::kChunked || out.kind == BodyFraming::Kind::kToEnd;
     if (framed) out.kind = version < 11 ? BodyFraming::Kind::kToEnd : BodyFraming::Kind::kChunked;
@@ -218,7 +207,7 @@ Task<Result<void>> Passage::send_answer() {
     }
     begun_ = true;
     CO_TRY(co_await ends_.client.write(bytes, ends_.patience.answer));
-    ends_.previews.count(*found_.box, 0, bytes.size());
+    ends_.far.count(0, bytes.size());
     const bool clear = ends_.client.is_clear() && body.to_come() >= kWorthAPipe;
     std::optional<std::array<UniqueFd, 2>> pipe;
     if (clear) pipe = open_pipe();
@@ -234,7 +223,7 @@ Task<Result<void>> Passage::send_answer() {
         } else {
             CO_TRY(co_await ends_.client.write(piece, ends_.patience.answer));
         }
-        ends_.previews.count(*found_.box, 0, piece.size());
+        ends_.far.count(0, piece.size());
     }
     if (chunked) CO_TRY(co_await ends_.client.write(kLastChunk, ends_.patience.answer));
     finished_ = true;
@@ -245,10 +234,10 @@ Task<Result<void>> Passage::send_answer() {
 Task<Result<void>> Passage::pass_on(Body<false>& body, Wire::Pipe pipe) {
     while (body.to_come() > 0) {
         const auto most = static_cast<size_t>(std::min<uint64_t>(kPipeBytes, body.to_come()));
-        CO_TRY_LET(const size_t size, co_await box_->pass_on(ends_.client, pipe, most, ends_.patience.answer));
+        CO_TRY_LET(const size_t size, co_await server_->pass_on(ends_.client, pipe, most, ends_.patience.answer));
         if (size == 0) co_return no_answer("ended its answer before its length");
         body.taken(size);
-        ends_.previews.count(*found_.box, 0, size);
+        ends_.far.count(0, size);
     }
     co_return Result<void>();
 }
@@ -262,7 +251,7 @@ Task<Passage::End> Passage::go_by_web_socket() {
         const auto answered = co_await unless(until_gone(ends_.client, ends_.unread), send_answer());
         co_return end_of(answered);
     }
-    use_.reset();
+    ends_.far.answers();
     untied_();
     const std::string reply = head_to_client(answer_->get(), {}, 11, true);
     const auto text_of = [](boost::beast::flat_buffer& buffer) {
@@ -270,28 +259,27 @@ Task<Passage::End> Passage::go_by_web_socket() {
         buffer = boost::beast::flat_buffer(buffer.max_size());  // gives its memory back
         return text;
     };
-    std::string to_client = reply + text_of(from_box_);
-    std::string to_box = text_of(ends_.unread);
+    std::string to_client = reply + text_of(from_server_);
+    std::string to_server = text_of(ends_.unread);
     answer_.reset();
     begun_ = true;
-    co_await ends_before(carry_out(std::move(to_client)), carry_in(std::move(to_box)));
+    co_await ends_before(carry_back(std::move(to_client)), carry_there(std::move(to_server)));
     co_return End();
 }
 
-// What passes is activity; that the connection is there is none.
-Task<> Passage::carry_in(std::string begin) {
-    Put put_in = [this](std::string_view bytes) { return put(bytes); };
-    (void)co_await carry(ends_.client, std::move(begin), std::move(put_in));
+Task<> Passage::carry_there(std::string begin) {
+    Put put_there = [this](std::string_view bytes) { return put(bytes); };
+    (void)co_await carry(ends_.client, std::move(begin), std::move(put_there));
 }
 
-Task<> Passage::carry_out(std::string begin) {
-    Put put_out = [this](std::string_view bytes) { return give(bytes); };
-    (void)co_await carry(*box_, std::move(begin), std::move(put_out));
+Task<> Passage::carry_back(std::string begin) {
+    Put put_back = [this](std::string_view bytes) { return give(bytes); };
+    (void)co_await carry(*server_, std::move(begin), std::move(put_back));
 }
 
 Task<Result<void>> Passage::give(std::string_view bytes) {
     CO_TRY(co_await ends_.client.write(bytes, ends_.patience.answer));
-    ends_.previews.count(*found_.box, 0, bytes.size());
+    ends_.far.count(0, bytes.size());
     co_return Result<void>();
 }
 

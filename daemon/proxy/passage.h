@@ -4,27 +4,13 @@
 #include <optional>
 
 #include "daemon/api/patience.h"
-#include "daemon/preview/dial.h"
-#include "daemon/preview/previews.h"
 #include "daemon/proxy/body.h"
+#include "daemon/proxy/far.h"
 
 namespace hutch::daemon {
 
-/// In what a client is told that may come again.
-inline constexpr const char* kRetryLater = "Retry-After: 5\r\n";
-
-/// What a client is told in place of an answer of the box.
-struct Refused {
-    Refused() = default;
-    Refused(int its_status, std::string its_sentence, std::string more = "")
-        : status(its_status), sentence(std::move(its_sentence)), fields(std::move(more)) {}
-    int status = 503;
-    std::string sentence;
-    std::string fields;  ///< more of the head, whole lines
-};
-
-/// One request on its way into a box, and its answer on the way out: wakes the box, waits for the port, and carries
-/// both, each as fast as the slower side takes it.
+/// One request on its way to a server, and its answer on the way back: carries both, each as fast as the slower side
+/// takes it. On a connection of its own, so that no answer, however it is framed, is taken for that of another.
 class Passage {
   public:
     using RequestParser = boost::beast::http::request_parser<boost::beast::http::buffer_body>;
@@ -32,11 +18,11 @@ class Passage {
         Wire& client;
         boost::beast::flat_buffer& unread;  ///< of the client
         RequestParser& request;             ///< its head, parsed
-        Previews& previews;
-        Dialer& dialer;
+        Far& far;
         const Patience& patience;
     };
-    Passage(Ends ends, Previews::Found found, Arrival arrival);
+    /// `web_socket`: the request asks for one.
+    Passage(Ends ends, bool web_socket);
 
     /// How it went: the connection stays for another request, or ends; nothing was answered yet, and this is to be.
     struct End {
@@ -67,20 +53,19 @@ class Passage {
     Task<Result<void>> answer();
     Task<Result<void>> send_answer();
     Task<Result<void>> pass_on(Body<false>& body, Wire::Pipe pipe);
-    Task<> carry_in(std::string begin);
-    Task<> carry_out(std::string begin);
+    Task<> carry_there(std::string begin);
+    Task<> carry_back(std::string begin);
     Task<Result<void>> give(std::string_view bytes);
+    [[nodiscard]] Error no_answer(const std::string& what) const;
     [[nodiscard]] End end_of(const std::optional<Result<void>>& answered) const;
 
     std::function<void()> untied_;
     Ends ends_;
-    Previews::Found found_;
-    Arrival arrival_;
+    bool web_socket_;
     BodyFraming framing_;
     Body<true> body_;
-    std::optional<Box::Use> use_;  ///< until the head of the answer is there
-    std::optional<Wire> box_;
-    boost::beast::flat_buffer from_box_;
+    std::optional<Wire> server_;
+    boost::beast::flat_buffer from_server_;
     std::optional<AnswerParser> answer_;
     BodyFraming answer_framing_;
     std::optional<Error> bad_body_;  ///< of the request

@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "daemon/api/head_bytes.h"
 #include "daemon/log.h"
+#include "daemon/proxy/box_server.h"
 #include "daemon/proxy/passage.h"
 #include "daemon/wire/preview_host.h"
 
@@ -32,17 +33,6 @@ bool is_key_of_api(const Auth& auth, const std::string& credential) {
     constexpr std::string_view kScheme = "bearer ";
     return lower(credential.substr(0, kScheme.size())) == kScheme &&
            auth.by_key(credential.substr(kScheme.size())).ok();
-}
-
-std::string refusal_text(const Refused& refused, unsigned version, bool head, bool stays) {
-    const auto reason = http::obsolete_reason(static_cast<http::status>(refused.status));
-    const std::string body = refused.sentence + "\n";
-    return fmt::format(
-        "HTTP/1.{} {} {}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\nCache-Control: "
-        "no-store\r\n"
-        "X-Content-Type-Options: nosniff\r\n{}Connection: {}\r\n\r\n{}",
-        version < 11 ? 0 : 1, refused.status, std::string_view(reason.data(), reason.size()), body.size(),
-        refused.fields, stays ? "keep-alive" : "close", head ? "" : body);
 }
 
 }  // namespace
@@ -113,9 +103,10 @@ Task<bool> Proxy::serve_one(Connection& connection, size_t head_size, const std:
         if (way.found) {
             const PreviewRecord& preview = way.found->preview;
             const bool checked = !preview.token_hash.empty() || !preview.basic_hash.empty();
-            const Passage::Ends ends{connection.wire, connection.unread, request, previews_, dialer_, patience_};
-            Passage passage(ends, *std::move(way.found),
-                            connection.arrival_of(request, !checked && !is_key_of_api(auth_, credential)));
+            const Arrival arrival = connection.arrival_of(request, !checked && !is_key_of_api(auth_, credential));
+            BoxServer server(previews_, dialer_, *std::move(way.found), arrival);
+            const Passage::Ends ends{connection.wire, connection.unread, request, server, patience_};
+            Passage passage(ends, arrival.web_socket);
             end = co_await passage.go([&on_busy] { on_busy(false); });
             unread = passage.unread();
         }

@@ -220,6 +220,13 @@ CREATE INDEX creations_unfinished ON creations (finished) WHERE finished = 0;
     R"sql(
 CREATE INDEX usage_of_customer ON usage (customer, period);
 )sql",
+    R"sql(
+CREATE TABLE attached (
+    box TEXT PRIMARY KEY, headers TEXT NOT NULL, key TEXT NOT NULL, certificate TEXT NOT NULL, active INTEGER NOT NULL)
+    STRICT, WITHOUT ROWID;
+CREATE TRIGGER attached_goes_with_box AFTER DELETE ON boxes BEGIN DELETE FROM attached WHERE box = OLD.id; END;
+CREATE TABLE customer_headers (customer TEXT PRIMARY KEY, headers TEXT NOT NULL) STRICT, WITHOUT ROWID;
+)sql",
 };
 
 Result<std::optional<std::string>> meta(Database& database, const char* key) {
@@ -439,6 +446,11 @@ Result<std::vector<BoxRecord>> Records::boxes() {
         box.git_token = TRY(unseal(query.text(36), "boxes.git_token", box.id));
         box.nesting = query.number(37) != 0;
         boxes.push_back(std::move(box));
+    }
+    for (BoxRecord& box : boxes) {
+        Query attached = database_.query("SELECT active FROM attached WHERE box = ?");
+        attached.bind(box.id);
+        box.attaches = TRY(attached.step()) && attached.number(0) != 0;
     }
     return boxes;
 }

@@ -126,6 +126,7 @@ struct BoxRecord {
     std::string clone_repo{};  ///< what was last cloned into it, as it was asked for
     std::string git_token{};   ///< for its git steps; never shown, never in its files
     bool nesting = false;      ///< programs in it may make namespaces of their own
+    bool attaches = false;     ///< some of its requests get headers on their way out; as AttachedRecord::active
 };
 
 struct ImageRecord {
@@ -232,6 +233,18 @@ struct PreviewRecord {
     int64_t created_at = 0;
     std::string token_hash{};  ///< of the bearer token, of which only this is kept; empty: none opens it
     std::string basic_hash{};  ///< of "user:password" in base64, as it is sent; empty: none opens it
+};
+
+/// Headers for requests of boxes to hosts, by the pattern of those: "api.example.com" or "*.example.com".
+using HeaderRules = std::map<std::string, Pairs>;
+
+/// What a box, which need have no headers any more, has for them.
+struct AttachedRecord {
+    std::string box;
+    HeaderRules headers{};      ///< its own, not its customer's; their values are never shown, and not in it
+    std::string key{};          ///< PEM: of the authority that it trusts; never in it either
+    std::string certificate{};  ///< PEM
+    bool active = false;        ///< there are some for it, its own or its customer's
 };
 
 struct LogRecord {
@@ -417,6 +430,13 @@ class Records {
     Result<void> add_webhook(const WebhookRecord& webhook);  ///< goes with its run
     Result<void> drop_webhook(const std::string& run);
     Result<std::vector<WebhookRecord>> webhooks();
+
+    // attached_records.cpp
+    Result<void> put_attached(const AttachedRecord& attached);  ///< inserts or replaces; goes with its box
+    Result<std::optional<AttachedRecord>> attached(const std::string& box);
+    Result<std::vector<AttachedRecord>> all_attached();
+    Result<HeaderRules> headers_of(const std::string& customer);  ///< for all its boxes
+    Result<void> put_headers(const std::string& customer, const HeaderRules& headers);
 
     // layer_records.cpp
     Result<void> put_layer(const LayerRecord& layer);  ///< inserts or replaces

@@ -141,6 +141,10 @@ Opening OpeningScan::look(string_view received) {
     const char first = received.front();
     if (first == kHandshakeRecord) return look_at_tls(received);
     if (first < 'A' || first > 'Z') return {Opening::Kind::kOther, ""};
+    // Other protocols begin with words, too, and their servers would be waited for.
+    const size_t line = received.find("\r\n");
+    const bool request = line != string_view::npos && received.substr(0, line).find(" HTTP/1.") != string_view::npos;
+    if (line != string_view::npos && !request) return {Opening::Kind::kOther, ""};
     if (head_.look(received)) return {Opening::Kind::kOther, ""};
     if (head_.size() == 0) return {};
     return {Opening::Kind::kHttp, host_of(received.substr(0, head_.size()))};

@@ -8,8 +8,8 @@ import { baseImage } from './image.mjs';
 const run = (...command) => execFileSync(command[0], command.slice(1), { encoding: 'utf8' });
 export const gitCore = () => run('git', '--exec-path').trim();
 
-/// Makes the archive in `directory` and tells its path.
-export function gitImage(directory, { node = false } = {}) {
+/// Makes the archive in `directory` and tells its path. `also`: more programs of this host.
+export function gitImage(directory, { node = false, also = [] } = {}) {
   const root = path.join(directory, 'git-root');
   fs.mkdirSync(root);
   run('tar', '-C', root, '-xf', baseImage(directory));
@@ -17,7 +17,7 @@ export function gitImage(directory, { node = false } = {}) {
     fs.mkdirSync(path.join(root, path.dirname(file)), { recursive: true });
     fs.copyFileSync(file, path.join(root, file));
   };
-  const programs = ['/usr/bin/git', `${gitCore()}/git-remote-http`];
+  const programs = ['/usr/bin/git', `${gitCore()}/git-remote-http`, ...also];
   const libraries = programs.flatMap((program) => run('ldd', program).match(/\/\S+/g).filter((file) => file !== `${program}:`));
   for (const file of new Set([...programs, ...libraries])) put(file);
   if (node) {

@@ -1,0 +1,247 @@
+#include "daemon/attached/attached.h"
+
+#include <algorithm>
+#include <set>
+
+#include "base/text.h"
+#include "base/undo.h"
+#include "daemon/log.h"
+#include "daemon/run/collector.h"
+#include "daemon/wire/attached_header.h"
+
+namespace hutch::daemon {
+namespace {
+
+constexpr const char* kOwnFile = "/usr/local/share/ca-certificates/hutch-attached-headers.crt";
+constexpr const char* kBundle = "/usr/local/share/hutch/authorities.pem";
+
+// Of the places where distributions keep their authorities, the first that is there; with the file of its own beside
+// them, from where update-ca-certificates(8) and its kin take it again. What an earlier authority has left, of the box
+// that these files are copied from, goes. $AUTHORITY and $HASH are given.
+constexpr const char* kTrust = R"(
+set -eu
+own=/usr/local/share/ca-certificates/hutch-attached-headers.crt
+link=/usr/local/share/hutch/authorities.pem
+bundle=
+for file in /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/ca-bundle.pem /etc/ssl/cert.pem; do
+    if [ -f "$file" ]; then bundle=$file; break; fi
+done
+mkdir -p "${own%/*}" "${link%/*}" /etc/ssl/certs
+if [ -z "$bundle" ]; then
+    bundle=/etc/ssl/certs/ca-certificates.crt
+    : > "$bundle"
+fi
+old=
+if [ -f "$own" ]; then old=$(cat "$own"); fi
+all=$(cat "$bundle")
+case $all in
+*"$AUTHORITY"*) ;;
+*)
+    if [ -n "$old" ]; then
+        case $all in *"$old"*) printf '%s%s\n' "${all%%"$old"*}" "${all#*"$old"}" > "$bundle" ;; esac
+    fi
+    printf '\n%s\n' "$AUTHORITY" >> "$bundle"
+    ;;
+esac
+if [ "$old" != "$AUTHORITY" ]; then printf '%s\n' "$AUTHORITY" > "$own"; fi
+chmod 644 "$own"
+ln -sf "$own" "/etc/ssl/certs/$HASH.0"
+ln -sf "$bundle" "$link"
+if [ -d /etc/pki/ca-trust/source/anchors ]; then cp "$own" /etc/pki/ca-trust/source/anchors/; fi
+if [ "$old" != "$AUTHORITY" ] && command -v keytool > /dev/null; then
+    keytool -delete -cacerts -storepass changeit -alias hutch-attached-headers > /dev/null 2>&1 || true
+    keytool -importcert -noprompt -cacerts -storepass changeit -alias hutch-attached-headers -file "$own"
+fi
+)";
+
+HeaderRules merged(HeaderRules own, const HeaderRules& shared) {
+    for (const auto& [pattern, headers] : shared) {
+        Pairs& mine = own[pattern];
+        for (const auto& [name, value] : headers) {
+            const auto same = [&name = name](const auto& header) { return lower(header.first) == lower(name); };
+            if (std::none_of(mine.begin(), mine.end(), same)) mine.emplace_back(name, value);
+        }
+    }
+    return own;
+}
+
+std::string trimmed_end(std::string text) {
+    while (text.ends_with('\n')) text.pop_back();
+    return text;
+}
+
+}  // namespace
+
+Result<void> Attached::check(const std::string& field, const HeaderRules& rules) {
+    size_t bytes = 0;
+    if (rules.size() > kMostPatterns) return invalid(field + ": at most 100 patterns");
+    for (const auto& [pattern, headers] : rules) {
+        TRY_IN(field, check_host_pattern(pattern));
+        const std::string there = field + ": " + pattern;
+        if (headers.empty()) return invalid(there + ": names no header; leave it out");
+        if (headers.size() > kMostHeaders) return invalid(there + ": at most 20 headers");
+        std::set<std::string> names;
+        for (const auto& [name, value] : headers) {
+            TRY_IN(there, check_attached_header(name, value));
+            if (!names.insert(lower(name)).second) return invalid(there + ": " + name + ": is there twice");
+            bytes += pattern.size() + name.size() + value.size();
+        }
+    }
+    if (bytes > kMostBytes) return invalid(field + ": longer than 64 KiB together");
+    return {};
+}
+
+const Pairs* headers_for(const HeaderRules& rules, const std::string& host) {
+    const Pairs* best = nullptr;
+    size_t longest = 0;
+    for (const auto& [pattern, headers] : rules) {
+        if (!matches_host(pattern, host)) continue;
+        const size_t weight = pattern == host ? SIZE_MAX : pattern.size();
+        if (best != nullptr && weight <= longest) continue;
+        best = &headers;
+        longest = weight;
+    }
+    return best;
+}
+
+Pairs Attached::environment() {
+    Pairs variables{{"NODE_EXTRA_CA_CERTS", kOwnFile}};
+    for (const char* name : {"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "AWS_CA_BUNDLE",
+                             "CARGO_HTTP_CAINFO"}) {
+        variables.emplace_back(name, kBundle);
+    }
+    return variables;
+}
+
+Result<void> Attached::publish(const Box& box, const AttachedRecord& record, const HeaderRules& shared) {
+    auto found = std::make_shared<Found>();
+    found->box = box.record.id;
+    found->rules = merged(record.headers, shared);
+    if (record.active) found->authority = TRY(Authority::open({record.key, record.certificate}));
+    const netns::Ipv4 address = box.alive() ? box.life().address : netns::Ipv4{};
+    {
+        const std::lock_guard lock(mutex_);
+        std::erase_if(found_, [&](const auto& entry) {
+            return entry.second->box == box.record.id || !boxes_.find_of_any(entry.second->box).ok();
+        });
+        if (record.active && box.alive()) found_[address] = std::move(found);
+    }
+    if (changed_ && box.alive()) changed_(address);
+    return {};
+}
+
+std::shared_ptr<const Attached::Found> Attached::find(netns::Ipv4 box) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = found_.find(box);
+    return found == found_.end() ? nullptr : found->second;
+}
+
+Result<void> Attached::load() {
+    for (const auto& box : boxes_.list()) {
+        if (box->alive() && box->record.attaches) begin(*box);
+    }
+    return {};
+}
+
+// Without its rules it is refused what it could otherwise reach with them; it never gets others'.
+void Attached::begin(const Box& box) {
+    const auto told = [&]() -> Result<void> {
+        const auto record = TRY(boxes_.records().attached(box.record.id));
+        const HeaderRules shared = TRY(boxes_.records().headers_of(box.record.customer));
+        return publish(box, record.value_or(AttachedRecord{.box = box.record.id}), shared);
+    }();
+    if (!told.ok()) log_error("box {}: its attached headers: {}", box.record.id, told.error().message);
+}
+
+Result<HeaderRules> Attached::of(const Box& box) const {
+    const auto record = TRY(boxes_.records().attached(box.record.id));
+    return record ? record->headers : HeaderRules();
+}
+
+Result<HeaderRules> Attached::of_customer(const std::string& customer) const {
+    return boxes_.records().headers_of(customer);
+}
+
+// Without `own`, those that it has.
+Task<Result<void>> Attached::apply(std::shared_ptr<Box> box, std::optional<HeaderRules> own) {
+    const std::string id = box->record.id;
+    while (changing_.contains(id)) {
+        co_await changed_one_.wait();
+    }
+    changing_.insert(id);
+    const Undo done([this, &id] {
+        changing_.erase(id);
+        changed_one_.notify();
+    });
+    co_return co_await change(box, std::move(own));
+}
+
+Task<Result<void>> Attached::change(std::shared_ptr<Box> box, std::optional<HeaderRules> own) {
+    CO_TRY_LET(const HeaderRules shared, boxes_.records().headers_of(box->record.customer));
+    CO_TRY_LET(const auto known, boxes_.records().attached(box->record.id));
+    const AttachedRecord old = known.value_or(AttachedRecord{.box = box->record.id});
+    AttachedRecord wanted = old;
+    if (own) wanted.headers = *std::move(own);
+    wanted.active = !wanted.headers.empty() || !shared.empty();
+    if (!known && !wanted.active) co_return Result<void>();
+    if (wanted.key.empty()) {
+        CO_TRY_LET(AuthorityFiles made, make_authority("Hutch box " + box->record.id));
+        wanted.key = std::move(made.key);
+        wanted.certificate = std::move(made.certificate);
+    }
+    // Published first: from the moment that it is relayed, it is known by what.
+    CO_TRY(publish(*box, wanted, shared));
+    const auto done = co_await boxes_.set_attached(box, wanted, old);
+    if (!done.ok()) (void)publish(*box, old, shared);
+    if (done.ok() && wanted.active && !old.active) co_await make_trusted(box);
+    co_return done;
+}
+
+Task<Result<void>> Attached::set(std::shared_ptr<Box> box, HeaderRules rules) {
+    std::optional<HeaderRules> own(std::move(rules));
+    co_return co_await apply(box, std::move(own));
+}
+
+// What fails for one box is in its log, and holds from its next start on.
+Task<Result<void>> Attached::set_for_customer(std::string customer, HeaderRules rules) {
+    Records& records = boxes_.records();
+    std::function<Result<void>()> work = [&records, customer, rules] { return records.put_headers(customer, rules); };
+    CO_TRY(co_await records.durably(std::move(work)));
+    for (const auto& box : boxes_.list()) {
+        if (box->record.customer != customer || !boxes_.find_of_any(box->record.id).ok()) continue;
+        std::optional<HeaderRules> as_it_has;
+        const auto done = co_await apply(box, std::move(as_it_has));
+        if (!done.ok()) boxes_.note(*box, "error", "attached headers: " + done.error().message);
+    }
+    co_return Result<void>();
+}
+
+Task<> Attached::make_trusted(std::shared_ptr<Box> box) {
+    const Box::Use use(box);
+    const auto work = [&]() -> Task<Result<void>> {
+        CO_TRY_LET(const auto record, boxes_.records().attached(box->record.id));
+        if (!record || record->certificate.empty()) co_return Result<void>();
+        CO_TRY(co_await boxes_.wake(box));
+        Command command;
+        command.argv = {"sh", "-c", kTrust};
+        command.prompt = "trust the authority of attached headers";
+        command.work_dir = "/";
+        CO_TRY_LET(std::string hash, subject_hash(record->certificate));
+        command.env = {{"AUTHORITY", trimmed_end(record->certificate)}, {"HASH", std::move(hash)}};
+        CO_TRY_LET(command.user, find_user("root"));
+        command.recorded = false;
+        UniqueFd nothing;
+        CO_TRY_LET(const auto run, co_await runs_.start(box, std::move(command), std::move(nothing)));
+        Collector out{nullptr};
+        Collector err{nullptr};
+        CO_TRY_LET(const Outcome outcome, co_await run->follow(out.sink(), err.sink()));
+        if (outcome.exit_code != 0) co_return Error{ErrorKind::kConflict, 0, trimmed_end(out.kept + err.kept)};
+        co_return Result<void>();
+    };
+    const auto done = co_await work();
+    if (!done.ok()) {
+        boxes_.note(*box, "error", "attached headers: the box does not trust their authority: " + done.error().message);
+    }
+}
+
+}  // namespace hutch::daemon

@@ -1,0 +1,75 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+
+#include "daemon/attached/authority.h"
+#include "daemon/box/manager.h"
+#include "daemon/run/runs.h"
+
+namespace hutch::daemon {
+
+/// Headers that requests of boxes get outside of them (egress/intercept.h): which, for which box, and the authority by
+/// which it takes the daemon for those hosts. A customer's rules are beneath a box's own: of one pattern and header,
+/// the box's value counts. Of all patterns that fit a host, the most specific one alone does. Event loop thread only,
+/// but for find().
+class Attached {
+  public:
+    static constexpr size_t kMostPatterns = 100;
+    static constexpr size_t kMostHeaders = 20;       ///< of a pattern
+    static constexpr size_t kMostBytes = 64 * 1024;  ///< of all patterns, names and values
+
+    Attached(Manager& boxes, Runs& runs) : boxes_(boxes), runs_(runs), changed_one_(boxes.executor()) {}
+
+    /// kInvalid, naming `field`, for rules that are none, or too many.
+    static Result<void> check(const std::string& field, const HeaderRules& rules);
+
+    /// Those of a living box are in force from then on. After the boxes were taken over.
+    Result<void> load();
+    /// A box has a new life: its address is another one.
+    void begin(const Box& box);
+    /// Its files may not be those that trusted its authority.
+    Task<> make_trusted(std::shared_ptr<Box> box);
+
+    [[nodiscard]] Result<HeaderRules> of(const Box& box) const;  ///< its own
+    [[nodiscard]] Result<HeaderRules> of_customer(const std::string& customer) const;
+    /// In force, and safe from a power cut, when this answers; the box then trusts its authority, as far as its image
+    /// lets it: what does not work is in its log.
+    Task<Result<void>> set(std::shared_ptr<Box> box, HeaderRules rules);
+    Task<Result<void>> set_for_customer(std::string customer, HeaderRules rules);
+
+    /// What the box at that address has. From any thread.
+    struct Found {
+        std::string box;
+        HeaderRules rules;  ///< its own and its customer's
+        std::shared_ptr<Authority> authority;
+    };
+    [[nodiscard]] std::shared_ptr<const Found> find(netns::Ipv4 box) const;
+    /// Told of each box whose rules are others now.
+    void on_change(std::function<void(netns::Ipv4 box)> call) { changed_ = std::move(call); }
+
+    /// Variables for who looks for authorities elsewhere than in the system's store.
+    static Pairs environment();
+
+  private:
+    Task<Result<void>> apply(std::shared_ptr<Box> box, std::optional<HeaderRules> own);
+    Task<Result<void>> change(std::shared_ptr<Box> box, std::optional<HeaderRules> own);
+    Result<void> publish(const Box& box, const AttachedRecord& record, const HeaderRules& shared);
+
+    Manager& boxes_;
+    Runs& runs_;
+    std::function<void(netns::Ipv4)> changed_;
+    std::set<std::string> changing_;  ///< boxes, one change of each at a time
+    Signal changed_one_;
+    mutable std::mutex mutex_;
+    std::map<netns::Ipv4, std::shared_ptr<const Found>> found_;
+};
+
+/// The headers for requests to a host; null for a host that no pattern fits.
+const Pairs* headers_for(const HeaderRules& rules, const std::string& host);
+
+}  // namespace hutch::daemon
