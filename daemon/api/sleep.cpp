@@ -63,7 +63,7 @@ void start_init_command(Services& services, const std::shared_ptr<Box>& box) {
 
 // Files of its own may have taken the place of those that trusted its authority.
 static Task<> begin_attached(Services& services, std::shared_ptr<Box> box) {
-    co_await services.attached.make_trusted(box);
+    co_await services.attached.renew_trust(box);
     start_init_command(services, box);
 }
 

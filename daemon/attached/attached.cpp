@@ -189,11 +189,12 @@ Task<Result<void>> Attached::change(std::shared_ptr<Box> box, std::optional<Head
         wanted.key = std::move(made.key);
         wanted.certificate = std::move(made.certificate);
     }
-    // Published first: from the moment that it is relayed, it is known by what.
+    // Trusted and published first: from the moment that it is relayed, all is there, and a daemon that is killed before
+    // leaves a box that trusts what nobody has the key of any more.
+    if (wanted.active && !old.active) co_await make_trusted(box, wanted.certificate);
     CO_TRY(publish(*box, wanted, shared));
     const auto done = co_await boxes_.set_attached(box, wanted, old);
     if (!done.ok()) (void)publish(*box, old, shared);
-    if (done.ok() && wanted.active && !old.active) co_await make_trusted(box);
     co_return done;
 }
 
@@ -216,18 +217,21 @@ Task<Result<void>> Attached::set_for_customer(std::string customer, HeaderRules 
     co_return Result<void>();
 }
 
-Task<> Attached::make_trusted(std::shared_ptr<Box> box) {
+Task<> Attached::renew_trust(std::shared_ptr<Box> box) {
+    const auto record = boxes_.records().attached(box->record.id);
+    if (record.ok() && record.value()) co_await make_trusted(box, record.value()->certificate);
+}
+
+Task<> Attached::make_trusted(std::shared_ptr<Box> box, std::string certificate) {
     const Box::Use use(box);
     const auto work = [&]() -> Task<Result<void>> {
-        CO_TRY_LET(const auto record, boxes_.records().attached(box->record.id));
-        if (!record || record->certificate.empty()) co_return Result<void>();
         CO_TRY(co_await boxes_.wake(box));
         Command command;
         command.argv = {"sh", "-c", kTrust};
         command.prompt = "trust the authority of attached headers";
         command.work_dir = "/";
-        CO_TRY_LET(std::string hash, subject_hash(record->certificate));
-        command.env = {{"AUTHORITY", trimmed_end(record->certificate)}, {"HASH", std::move(hash)}};
+        CO_TRY_LET(std::string hash, subject_hash(certificate));
+        command.env = {{"AUTHORITY", trimmed_end(certificate)}, {"HASH", std::move(hash)}};
         CO_TRY_LET(command.user, find_user("root"));
         command.recorded = false;
         UniqueFd nothing;

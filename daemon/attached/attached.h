@@ -33,7 +33,7 @@ class Attached {
     /// A box has a new life: its address is another one.
     void begin(const Box& box);
     /// Its files may not be those that trusted its authority.
-    Task<> make_trusted(std::shared_ptr<Box> box);
+    Task<> renew_trust(std::shared_ptr<Box> box);
 
     [[nodiscard]] Result<HeaderRules> of(const Box& box) const;  ///< its own
     [[nodiscard]] Result<HeaderRules> of_customer(const std::string& customer) const;
@@ -58,6 +58,7 @@ class Attached {
   private:
     Task<Result<void>> apply(std::shared_ptr<Box> box, std::optional<HeaderRules> own);
     Task<Result<void>> change(std::shared_ptr<Box> box, std::optional<HeaderRules> own);
+    Task<> make_trusted(std::shared_ptr<Box> box, std::string certificate);
     Result<void> publish(const Box& box, const AttachedRecord& record, const HeaderRules& shared);
 
     Manager& boxes_;

@@ -17,7 +17,7 @@ namespace http = boost::beast::http;
 namespace ssl = asio::ssl;
 
 constexpr uint16_t kHttpsPort = 443;
-constexpr size_t kMostUnread = 64 * 1024;  // of what is not parsed yet
+constexpr size_t kMostUnread = 256 * 1024;  // of what is not parsed yet
 const Patience kBoxPatience{};
 
 // The name that was told when TLS began, and no other, with the port or without it.

@@ -4,62 +4,35 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
-import path from 'node:path';
 import { after, before } from 'node:test';
-import { Certificate } from './lib/certificate.mjs';
 import { complains, output } from './lib/command.mjs';
 import { gitImage } from './lib/git-image.mjs';
-import { Outside } from './lib/outside.mjs';
 import { pids } from './lib/processes.mjs';
 import { leakless, needs, suite } from './lib/suite.mjs';
+import { TlsHosts } from './lib/tls-hosts.mjs';
 import { until } from './lib/until.mjs';
 
 needs('curl', 'git', 'ldd', 'openssl');
 
-const kDirectory = fs.mkdtempSync('/var/tmp/hutch-e2e-attached-');
-const [kHere, kThere, kAlso] = ['192.0.2.1', '192.0.2.2', '192.0.2.3'];
+const kThere = '203.0.113.194';
 const kSecret = 'secret-a7c1e90b44';
-const kNames = ['api.hosts.test', 'deep.sub.hosts.test', 'plain.elsewhere.test', 'forged.hosts.test'];
-const make = (name, options) => {
-  const directory = path.join(kDirectory, name);
-  fs.mkdirSync(directory);
-  return new Certificate(directory, name, { names: `DNS:${name}`, ...options });
-};
-const issuer = make('authority-of-the-test');
-for (const name of kNames) make(name, name.startsWith('forged') ? {} : { issuer });
-
-const kHeard = path.join(kDirectory, 'heard');
-const heard = () => fs.readFileSync(kHeard, 'utf8').trim().split('\n').filter(Boolean).map((line) => JSON.parse(line));
-const forget = () => fs.writeFileSync(kHeard, '');
-/// The values of a header, of the last request.
-const valuesOf = (name, { headers } = heard().at(-1)) => headers.filter((value, i) => i % 2 === 1 && headers[i - 1].toLowerCase() === name);
-
-const outside = new Outside([process.execPath, new URL('lib/tls-servers.mjs', import.meta.url).pathname, kDirectory, ...kNames],
-  { name: 'attached-e2e', link: 'attached0', here: kHere, there: [kThere, kAlso] });
-before(async () => {
-  forget();
-  outside.open();
-  await until('the servers listen', () => fs.readFileSync(kHeard, 'utf8').includes('listening'));
-  forget();
-});
-after(() => {
-  outside.close();
-  fs.rmSync(kDirectory, { recursive: true });
-});
+const hosts = new TlsHosts(['api.hosts.test', 'deep.sub.hosts.test', 'plain.elsewhere.test', 'forged.hosts.test'],
+  { name: 'attached-e2e', link: 'attached0', here: '203.0.113.193', there: [kThere, '203.0.113.195'], prefix: 28 });
+const { heard, forget, valuesOf } = hosts;
+before(() => hosts.open());
+after(() => hosts.close());
 const kImages = fs.mkdtempSync('/var/tmp/hutch-e2e-attached-image-');
 after(() => fs.rmSync(kImages, { recursive: true }));
-const daemon = suite({ env: { SSL_CERT_FILE: issuer.certificate }, import: { tools: gitImage(kImages, { node: true, also: ['/usr/bin/curl'] }) } });
+const daemon = suite({ env: { SSL_CERT_FILE: hosts.issuer.certificate }, import: { tools: gitImage(kImages, { node: true, also: ['/usr/bin/curl'] }) } });
 
 const kRules = { 'api.hosts.test': { 'X-Token': kSecret } };
 const of = (box) => `${box.path}/config/attach-headers`;
 const asRoot = (box, script) => daemon.json('POST', `${box.path}/exec`, { command: ['sh', '-c', script], user: 'root' });
 
-/// A box whose hosts are known by name, and which trusts the test's own authority as the Internet's.
+/// A box whose hosts are known by name.
 async function boxWith(rules = kRules, body = {}) {
   const box = await daemon.box({ runtime: 'tools', ...(rules && { attach_headers: rules }), ...body });
-  const lines = kNames.map((name) => `${kThere} ${name}`).join('\n');
-  const { exit_code: code, output: said, error } = await asRoot(box, `mkdir -p /etc/ssl/certs; echo '${lines}' >> /etc/hosts; cat >> /etc/ssl/certs/ca-certificates.crt << EOF\n${issuer.pem}EOF`);
-  assert.equal(code, 0, said + error);
+  await hosts.makeKnown(box);
   return box;
 }
 
@@ -132,7 +105,7 @@ leakless(daemon, 'a host that cannot prove to be one is told nothing', async () 
   forget();
   assert.match(await box.sh(curl('forged.hosts.test/')), /Headers are attached for forged\.hosts\.test, but its certificate is not trusted/);
   // Another host's address, in the name of one that has headers.
-  assert.match(await box.sh(curl('nobody.hosts.test/', `--resolve nobody.hosts.test:443:${kAlso}`)), /not trusted/);
+  assert.match(await box.sh(curl('nobody.hosts.test/', `--resolve nobody.hosts.test:443:203.0.113.195`)), /not trusted/);
   assert.deepEqual(heard(), []);
 });
 
@@ -150,23 +123,23 @@ socket.on('close', () => console.log(all));
 EOF
 node raw.mjs ${Buffer.from(text).toString('base64')}`);
   forget();
-  assert.match(await raw('GET / HTTP/1.1\r\nHost: other.hosts.test\r\n\r\n'), /^HTTP\/1\.1 421 /);
+  assert.match(await raw('GET / HTTP/1.1\r\nHost: other.hosts.test\r\nConnection: close\r\n\r\n'), /^HTTP\/1\.1 421 /);
   assert.match(await raw('TRACE / HTTP/1.1\r\nHost: api.hosts.test\r\nConnection: close\r\n\r\n'), /^HTTP\/1\.1 405 /);
   assert.match(await raw('GET / HTTP/1.1\r\nHost: api.hosts.test\r\nHost: api.hosts.test\r\n\r\n'), /^HTTP\/1\.1 400 /);
   assert.match(await raw('POST / HTTP/1.1\r\nHost: api.hosts.test\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'), /^HTTP\/1\.1 400 /);
   assert.match(await raw('GET https://other.hosts.test/ HTTP/1.1\r\nHost: api.hosts.test\r\n\r\n'), /^HTTP\/1\.1 400 /);
   assert.deepEqual(heard(), []);
   const two = await raw('POST /first HTTP/1.1\r\nHost: API.hosts.test:443\r\nContent-Length: 4\r\n\r\nbodyGET /second HTTP/1.1\r\nHost: api.hosts.test\r\nConnection: close\r\n\r\n');
-  assert.match(two, /^HTTP\/1\.1 200 [^]*\/first\nHTTP\/1\.1 200 [^]*\/second\n/);
+  assert.match(two, /^HTTP\/1\.1 200 [^]*\/first\nHTTP\/1\.1 200 [^]*\/second$/);
   assert.deepEqual(heard().map(({ url, body, headers }) => [url, body, valuesOf('x-token', { headers })]), [['/first', 'body', [kSecret]], ['/second', '', [kSecret]]]);
 });
 
 leakless(daemon, 'bodies, large answers and WebSockets pass', async () => {
   const box = await boxWith();
   await box.sh('head -c 300000 /dev/zero | tr "\\0" x > large');
-  await box.sh(curl('api.hosts.test/upload', '-T large -H "Transfer-Encoding: chunked" -H "Expect: 100-continue"'));
+  assert.equal(await box.sh(curl('api.hosts.test/upload', '-T large -H "Transfer-Encoding: chunked" -H "Expect: 100-continue"')), '/upload');
   assert.equal(heard().at(-1).body.length, 300000);
-  await box.sh(curl('api.hosts.test/upload', '--data-binary @large'));
+  assert.equal(await box.sh(curl('api.hosts.test/upload', '--data-binary @large')), '/upload');
   assert.equal(heard().at(-1).body.length, 300000);
   assert.equal(await box.sh(`${curl('api.hosts.test/large')} | wc -c`), String(4 << 20));
   assert.equal(await box.sh(curl('api.hosts.test/chunks')), 'one,two');
@@ -243,10 +216,10 @@ leakless(daemon, 'a policy holds for what is relayed', async () => {
   const box = await boxWith();
   await box.sh(curl('api.hosts.test/'));
   forget();
-  await daemon.json('PUT', `${box.path}/config/network-policy`, { mode: 'custom', denied_cidrs: ['192.0.2.0/24'] });
+  await daemon.json('PUT', `${box.path}/config/network-policy`, { mode: 'custom', denied_cidrs: ['203.0.113.192/28'] });
   assert.notEqual(await box.fails(curl('api.hosts.test/', '--connect-timeout 2')), 0);
   assert.deepEqual(heard(), []);
-  assert.notEqual(await box.fails(curl('api.hosts.test/', `--connect-timeout 2 --resolve api.hosts.test:443:${kHere}`)), 0);
+  assert.notEqual(await box.fails(curl('api.hosts.test/', `--connect-timeout 2 --resolve api.hosts.test:443:203.0.113.193`)), 0);
   assert.deepEqual(heard(), []);
 });
 
@@ -254,7 +227,7 @@ leakless(daemon, 'what is no pattern and no header is refused, without its value
   const box = await boxWith(null);
   const refused = [
     [{ 'Api.hosts.test': { A: 'x' } }, /lower case/], [{ 'https://a.b': { A: 'x' } }, /must be a host's name/], [{ '*': { A: 'x' } }, /must be a host's name/],
-    [{ '192.0.2.2': { A: 'x' } }, /must be a host's name/], [{ 'a.*.b': { A: 'x' } }, /must be a host's name/], [{ 'a.b:8443': { A: 'x' } }, /must be a host's name/],
+    [{ '203.0.113.2': { A: 'x' } }, /must be a host's name/], [{ 'a.*.b': { A: 'x' } }, /must be a host's name/], [{ 'a.b:8443': { A: 'x' } }, /must be a host's name/],
     [{ 'a.b': { 'A B': 'x' } }, /no name of a header/], [{ 'a.b': { A: `${kSecret}\r\nB: y` } }, /control character/], [{ 'a.b': { A: '' } }, /empty/],
     ...['Host', 'content-length', 'Transfer-Encoding', 'Connection', 'Upgrade', 'Proxy-Authorization'].map((name) => [{ 'a.b': { [name]: 'x' } }, /cannot be attached/]),
     [{ 'a.b': { A: 'x', a: 'y' } }, /twice/], [{ 'a.b': {} }, /names no header/], [{ 'a.b': { A: 'x'.repeat(8193) } }, /longer than 8192/], [{ 'a.b': 'x' }, /object of strings/],

@@ -13,11 +13,15 @@ const contexts = Object.fromEntries(names.map((name) => [name, tls.createSecureC
 const hear = (what) => fs.appendFileSync(`${directory}/heard`, `${JSON.stringify(what)}\n`);
 
 const server = https.createServer({
-  ...read(names[0]), ALPNProtocols: ['h2', 'http/1.1'],
+  ...read(names[0]),
   SNICallback: (name, done) => done(null, contexts[name] ?? contexts[names[0]]),
 }, async (request, response) => {
   let body = '';
-  for await (const piece of request) body += piece;
+  try {
+    for await (const piece of request) body += piece;
+  } catch {
+    return; // its client has left
+  }
   hear({ name: request.socket.servername, protocol: request.socket.alpnProtocol, method: request.method, url: request.url, headers: request.rawHeaders, body });
   if (request.url === '/large') return response.end('x'.repeat(4 << 20));
   if (request.url === '/chunks') {
