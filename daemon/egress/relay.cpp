@@ -5,6 +5,7 @@
 
 #include <linux/netfilter_ipv4.h>  // which leaves out what netinet/in.h has defined
 
+#include <algorithm>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <map>
@@ -175,7 +176,10 @@ void Relay::State::admit(Tcp::socket socket, const Tcp::endpoint& peer) {
     set_tcp_options(generic);
     Wire wire(std::move(generic), nullptr);
     wire.reset_at_end(true);
-    if (!destination.ok() || connections.size() >= kMostOfAll || connections.count(box) >= kMostOfBox) return;
+    if (!destination.ok() || connections.size() >= kMostOfAll) return;
+    // However many boxes take all that they can, the next one finds it open.
+    const size_t most = std::clamp<size_t>((kMostOfAll - connections.size()) / 8, 1, kMostOfBox);
+    if (connections.count(box) >= most) return;
     const auto [address, port] = destination.value();
     const Flow flow{.box = box, .address = address, .port = port, .tls = false, .name = ""};
     if (!admits(flow)) return;

@@ -21,7 +21,7 @@ namespace hutch::daemon {
 /// On a thread of its own: what boxes send and receive must not keep the API waiting.
 class Relay {
   public:
-    static constexpr size_t kMostOfBox = 512;  ///< connections
+    static constexpr size_t kMostOfBox = 400;  ///< connections; fewer when there are many: an eighth of what is left
     static constexpr size_t kMostOfAll = 4096;
 
     /// Listens at once. `policies` outlives it. It hears of changes by itself.
