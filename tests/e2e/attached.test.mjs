@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import { after, before } from 'node:test';
+import { Box } from './lib/box.mjs';
 import { complains, output } from './lib/command.mjs';
 import { gitImage } from './lib/git-image.mjs';
 import { pids } from './lib/processes.mjs';
@@ -81,6 +82,24 @@ leakless(daemon, 'git, Node and curl trust what they are shown, and the box keep
   assert.equal(JSON.stringify(await daemon.json('GET', '/v2/box/snapshots')).includes(kSecret), false);
   const copy = await daemon.json('POST', '/v2/box/from-snapshot', { snapshot_id: id }, 201);
   assert.deepEqual(await daemon.json('GET', `/v2/box/${copy.id}/config/attach-headers`), { attach_headers: {} }, 'a snapshot carries none');
+  await daemon.json('DELETE', '/v2/box/snapshots', { ids: [id] });
+});
+
+leakless(daemon, 'a box whose files are from before trusts its authority again, and a fork has one of its own', async () => {
+  const box = await boxWith(null);
+  const { id } = await daemon.json('POST', `${box.path}/snapshots`, { name: 'before' }, 201);
+  await daemon.json('PUT', of(box), { attach_headers: kRules });
+  await daemon.json('POST', `${box.path}/rollback`, { snapshot_id: id });
+  await until('it trusts it again', async () => await box.fails(curl('api.hosts.test/')) === 0);
+  assert.deepEqual(valuesOf('x-token'), [kSecret]);
+  const { boxes } = await daemon.json('POST', `${box.path}/fork`, { count: 1, attach_headers: { 'api.hosts.test': { 'X-Token': 'the fork' } } }, 201);
+  const fork = new Box(daemon, boxes[0]);
+  await fork.sh(curl('api.hosts.test/'));
+  assert.deepEqual(valuesOf('x-token'), ['the fork']);
+  const own = 'cat /usr/local/share/ca-certificates/hutch-attached-headers.crt';
+  const theirs = await box.sh(own);
+  assert.notEqual(await fork.sh(own), theirs);
+  assert.ok(!(await fork.sh('cat /etc/ssl/certs/ca-certificates.crt')).includes(theirs), 'the fork does not trust what the other trusts');
   await daemon.json('DELETE', '/v2/box/snapshots', { ids: [id] });
 });
 

@@ -12,7 +12,7 @@ needs();
 const daemon = suite({ args: ['--private_webhooks'] });
 
 const canary = (name) => `canary-${name}-4f1d9`;
-const kCanaries = ['box-env', 'customer-env', 'github-token', 'agent-key', 'model-key', 'mcp-header', 'hook-path', 'hook-query', 'hook-user', 'hook-header', 'schedule-path', 'schedule-header'].map(canary);
+const kCanaries = ['box-env', 'customer-env', 'github-token', 'agent-key', 'model-key', 'mcp-header', 'hook-path', 'hook-query', 'hook-user', 'hook-header', 'schedule-path', 'schedule-header', 'attached-header', 'shared-header'].map(canary);
 
 /// What of the canaries is in a file below the state directory, or in the log.
 function found() {
@@ -43,11 +43,12 @@ leakless(daemon, 'no secret is in a file of the daemon, nor in its log: at work,
   });
   const { port } = server.address();
   const box = await daemon.box({
-    env_vars: { SECRET: canary('box-env') }, github_token: canary('github-token'), agent: 'custom', model: 'openai/m', agent_api_key: canary('agent-key'),
+    env_vars: { SECRET: canary('box-env') }, attach_headers: { 'api.hosts.test': { 'X-Key': canary('attached-header') } }, github_token: canary('github-token'), agent: 'custom', model: 'openai/m', agent_api_key: canary('agent-key'),
     custom_runner: { command: '/bin/sh', args: ['-c', `printf 'event: done\\ndata: {"output":"x"}\\n\\n'`, 'agent'], protocol: 'box-sse-v1' },
     mcp_servers: [{ name: 'there', source: 'url', package_or_url: 'https://tools.example/mcp', headers: { Authorization: canary('mcp-header') } }],
   });
   await daemon.json('PUT', kEnv, { env_vars: { SHARED: canary('customer-env') } });
+  await daemon.json('PUT', '/v2/box/settings/attach-headers', { attach_headers: { '*.hosts.test': { 'X-Key': canary('shared-header') } } });
   await daemon.json('PUT', '/v2/box/settings/model-keys/openai', { key: canary('model-key') });
   const hook = `http://${canary('hook-user')}:x@127.0.0.1:${port}/${canary('hook-path')}?key=${canary('hook-query')}`;
   await daemon.json('POST', `${box.path}/run`, { prompt: 'x', webhook: { url: hook, headers: { 'X-Key': canary('hook-header') } } });
@@ -65,6 +66,7 @@ leakless(daemon, 'no secret is in a file of the daemon, nor in its log: at work,
 
   await daemon.json('PUT', kEnv, { env_vars: {} });
   await daemon.json('DELETE', '/v2/box/settings/model-keys/openai');
+  await daemon.json('PUT', '/v2/box/settings/attach-headers', { attach_headers: {} });
   await daemon.removeAll();
   assert.deepEqual(found(), []);
 });
