@@ -190,8 +190,8 @@ Task<Result<void>> Attached::change(std::shared_ptr<Box> box, std::optional<Head
         wanted.certificate = std::move(made.certificate);
     }
     // Trusted and published first: from the moment that it is relayed, all is there, and a daemon that is killed before
-    // leaves a box that trusts what nobody has the key of any more.
-    if (wanted.active && !old.active) co_await make_trusted(box, wanted.certificate);
+    // leaves a box that trusts what nobody has the key of any more. One that is not alive does so at its next start.
+    if (wanted.active && !old.active && box->alive()) co_await make_trusted(box, wanted.certificate);
     CO_TRY(publish(*box, wanted, shared));
     const auto done = co_await boxes_.set_attached(box, wanted, old);
     if (!done.ok()) (void)publish(*box, old, shared);
