@@ -22,12 +22,12 @@ constexpr size_t kLongestName = 255;
 constexpr unsigned kLinesOfBox = 10;
 constexpr unsigned kLinesOfAll = 300;
 
-std::string text_of(const Refusal& refusal) {
-    std::string text = refusal.protocol;
-    if (refusal.destination != netns::Ipv4{}) text += " " + netns::to_string(refusal.destination);
-    if (refusal.port != 0) text += ":" + std::to_string(refusal.port);
-    if (refusal.name.empty()) return text;
-    return text + (refusal.destination != netns::Ipv4{} ? " (" + refusal.name + ")" : " " + refusal.name);
+std::string text_of(const RefusedFlow& flow) {
+    std::string text = flow.protocol;
+    if (flow.destination != netns::Ipv4{}) text += " " + netns::to_string(flow.destination);
+    if (flow.port != 0) text += ":" + std::to_string(flow.port);
+    if (flow.name.empty()) return text;
+    return text + (flow.destination != netns::Ipv4{} ? " (" + flow.name + ")" : " " + flow.name);
 }
 
 }  // namespace
@@ -55,16 +55,16 @@ const char* sentence_of(RefusedBy rule) {
 Refusals::Refusals(asio::any_io_executor executor, Boxes boxes)
     : executor_(std::move(executor)), whose_(std::move(boxes)), grown_(executor_) {}
 
-void Refusals::note(Refusal refusal) {
-    if (refusal.name.size() > kLongestName) refusal.name.resize(kLongestName);
+void Refusals::note(RefusedFlow flow) {
+    if (flow.name.size() > kLongestName) flow.name.resize(kLongestName);
     const int64_t now = unix_now_ms();
     const std::lock_guard lock(mutex_);
-    auto found = waiting_.find(refusal);
+    auto found = waiting_.find(flow);
     if (found == waiting_.end()) {
-        size_t& of_box = waiting_of_[refusal.box];
+        size_t& of_box = waiting_of_[flow.box];
         if (waiting_.size() >= kMostWaiting || of_box >= kMostWaitingOfBox) return;
         ++of_box;
-        found = waiting_.emplace(refusal, RefusalEntry{refusal, now}).first;
+        found = waiting_.emplace(flow, RefusedEntry{flow, now}).first;
     }
     found->second.last_ms = now;
     ++found->second.times;
@@ -72,7 +72,7 @@ void Refusals::note(Refusal refusal) {
 }
 
 void Refusals::take_in() {
-    std::vector<RefusalEntry> entries;
+    std::vector<RefusedEntry> entries;
     {
         const std::lock_guard lock(mutex_);
         while (!waiting_.empty() && entries.size() < kMostAtOnce) {
@@ -86,16 +86,16 @@ void Refusals::take_in() {
         if (called_) asio::post(executor_, [this] { take_in(); });
     }
     std::stable_sort(entries.begin(), entries.end(),
-                     [](const RefusalEntry& a, const RefusalEntry& b) { return a.last_ms < b.last_ms; });
-    for (RefusalEntry& entry : entries) {
-        const std::string id = whose_.owner(entry.refusal.box);
+                     [](const RefusedEntry& a, const RefusedEntry& b) { return a.last_ms < b.last_ms; });
+    for (RefusedEntry& entry : entries) {
+        const std::string id = whose_.owner(entry.flow.box);
         if (!id.empty()) keep(id, std::move(entry));
     }
     grown_.notify();
 }
 
-void Refusals::keep(const std::string& id, RefusalEntry entry) {
-    noted_[static_cast<size_t>(entry.refusal.rule)] += entry.times;
+void Refusals::keep(const std::string& id, RefusedEntry entry) {
+    noted_[static_cast<size_t>(entry.flow.rule)] += entry.times;
     if (boxes_.find(id) == boxes_.end()) {
         std::erase_if(boxes_, [&](const auto& box) {
             if (whose_.is_there(box.first)) return false;
@@ -105,7 +105,7 @@ void Refusals::keep(const std::string& id, RefusalEntry entry) {
     }
     OfBox& box = boxes_[id];
     const auto found = std::find_if(box.entries.begin(), box.entries.end(),
-                                    [&](const RefusalEntry& known) { return known.refusal == entry.refusal; });
+                                    [&](const RefusedEntry& known) { return known.flow == entry.flow; });
     if (found != box.entries.end()) {
         entry.first_ms = found->first_ms;
         entry.times += found->times;
@@ -113,7 +113,7 @@ void Refusals::keep(const std::string& id, RefusalEntry entry) {
         --kept_;
     } else {
         say(id, box, entry);
-        make_room(box, entry.refusal.rule);
+        make_room(box, entry.flow.rule);
     }
     entry.change = ++changes_;
     box.entries.push_back(std::move(entry));
@@ -123,7 +123,7 @@ void Refusals::keep(const std::string& id, RefusalEntry entry) {
 // The oldest of the same rule gives way, so that noise about one rule leaves the others'; when all is full, the oldest
 // of the box that has most.
 void Refusals::make_room(OfBox& box, RefusedBy rule) {
-    const auto is_its = [rule](const RefusalEntry& entry) { return entry.refusal.rule == rule; };
+    const auto is_its = [rule](const RefusedEntry& entry) { return entry.flow.rule == rule; };
     const auto of_rule = std::count_if(box.entries.begin(), box.entries.end(), is_its);
     if (static_cast<size_t>(of_rule) >= kKeptOfRule) {
         return drop(box, std::find_if(box.entries.begin(), box.entries.end(), is_its));
@@ -135,13 +135,13 @@ void Refusals::make_room(OfBox& box, RefusedBy rule) {
     drop(most->second, most->second.entries.begin());
 }
 
-void Refusals::drop(OfBox& box, std::deque<RefusalEntry>::const_iterator entry) {
+void Refusals::drop(OfBox& box, std::deque<RefusedEntry>::const_iterator entry) {
     box.entries.erase(entry);
     ++box.dropped;
     --kept_;
 }
 
-void Refusals::say(const std::string& id, OfBox& box, const RefusalEntry& entry) {
+void Refusals::say(const std::string& id, OfBox& box, const RefusedEntry& entry) {
     const int64_t minute = entry.last_ms / 60'000;
     if (std::exchange(minute_, minute) != minute) lines_ = 0;
     if (std::exchange(box.minute, minute) != minute) box.lines = 0;
@@ -153,16 +153,16 @@ void Refusals::say(const std::string& id, OfBox& box, const RefusalEntry& entry)
     ++box.lines;
     const unsigned unsaid = std::exchange(box.unsaid, 0);
     const std::string others = unsaid == 0 ? "" : "; " + std::to_string(unsaid) + " others before it are not told here";
-    log_info("box {}: refused {}, by the rule {}{}", id, text_of(entry.refusal), name_of(entry.refusal.rule), others);
+    log_info("box {}: refused {}, by the rule {}{}", id, text_of(entry.flow), name_of(entry.flow.rule), others);
 }
 
-std::vector<RefusalEntry> Refusals::of(const std::string& box, uint64_t after) const {
+std::vector<RefusedEntry> Refusals::of(const std::string& box, uint64_t after) const {
     const auto found = boxes_.find(box);
     if (found == boxes_.end()) return {};
     const auto& entries = found->second.entries;
     const auto first =
         std::upper_bound(entries.begin(), entries.end(), after,
-                         [](uint64_t change, const RefusalEntry& entry) { return change < entry.change; });
+                         [](uint64_t change, const RefusedEntry& entry) { return change < entry.change; });
     return {first, entries.end()};
 }
 

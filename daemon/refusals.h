@@ -32,19 +32,19 @@ const char* name_of(RefusedBy rule);
 const char* sentence_of(RefusedBy rule);
 
 /// One flow of a box that was refused.
-struct Refusal {
+struct RefusedFlow {
     netns::Ipv4 box;
     RefusedBy rule = RefusedBy::kBlocked;
     std::string protocol;       ///< tcp, udp, icmp; dns for a name that was looked up
     netns::Ipv4 destination{};  ///< 0: it has none but the name
     uint16_t port = 0;          ///< 0: none
     std::string name{};         ///< of the destination, printable; empty: not known
-    auto operator<=>(const Refusal&) const = default;
+    auto operator<=>(const RefusedFlow&) const = default;
 };
 
 /// Refusals that are told apart by nothing but their time.
-struct RefusalEntry {
-    Refusal refusal;
+struct RefusedEntry {
+    RefusedFlow flow;
     int64_t first_ms = 0;  ///< Unix
     int64_t last_ms = 0;
     uint64_t times = 0;   ///< it was noted
@@ -65,10 +65,10 @@ class Refusals {
     };
     Refusals(asio::any_io_executor executor, Boxes boxes);
 
-    void note(Refusal refusal);
+    void note(RefusedFlow flow);
 
     /// Of a box, by its id: what was noted after that change, the oldest first.
-    [[nodiscard]] std::vector<RefusalEntry> of(const std::string& box, uint64_t after = 0) const;
+    [[nodiscard]] std::vector<RefusedEntry> of(const std::string& box, uint64_t after = 0) const;
     /// How many entries of it are no longer kept, since others took their place.
     [[nodiscard]] uint64_t dropped(const std::string& box) const;
     /// Until something is noted of any box.
@@ -78,7 +78,7 @@ class Refusals {
 
   private:
     struct OfBox {
-        std::deque<RefusalEntry> entries;  ///< by `change`
+        std::deque<RefusedEntry> entries;  ///< by `change`
         uint64_t dropped = 0;
         int64_t minute = 0;   ///< of what follows, since 1970
         unsigned lines = 0;   ///< written to the log in it
@@ -86,10 +86,10 @@ class Refusals {
     };
 
     void take_in();
-    void keep(const std::string& id, RefusalEntry entry);
+    void keep(const std::string& id, RefusedEntry entry);
     void make_room(OfBox& box, RefusedBy rule);
-    void drop(OfBox& box, std::deque<RefusalEntry>::const_iterator entry);
-    void say(const std::string& id, OfBox& box, const RefusalEntry& entry);
+    void drop(OfBox& box, std::deque<RefusedEntry>::const_iterator entry);
+    void say(const std::string& id, OfBox& box, const RefusedEntry& entry);
 
     asio::any_io_executor executor_;
     Boxes whose_;
@@ -102,7 +102,7 @@ class Refusals {
     Signal grown_;
 
     std::mutex mutex_;  ///< of what follows
-    std::map<Refusal, RefusalEntry> waiting_;
+    std::map<RefusedFlow, RefusedEntry> waiting_;
     std::map<netns::Ipv4, size_t> waiting_of_;
     bool called_ = false;  ///< take_in() will be
 };

@@ -31,7 +31,7 @@ class RefusalsTest : public testing::Test {
         loop_.restart();
         loop_.run();
     }
-    static Refusal to(uint32_t destination, netns::Ipv4 box = kBox, RefusedBy rule = RefusedBy::kBlocked) {
+    static RefusedFlow to(uint32_t destination, netns::Ipv4 box = kBox, RefusedBy rule = RefusedBy::kBlocked) {
         return {.box = box, .rule = rule, .protocol = "tcp", .destination = {destination}, .port = 443};
     }
 };
@@ -45,8 +45,8 @@ TEST_F(RefusalsTest, TheSameIsOneEntryThatCounts) {
     take_in();
     const auto all = refusals_.of("b-1");
     ASSERT_EQ(all.size(), 2U);
-    EXPECT_EQ(all[0].refusal, to(2));
-    EXPECT_EQ(all[1].refusal, to(1));
+    EXPECT_EQ(all[0].flow, to(2));
+    EXPECT_EQ(all[1].flow, to(1));
     EXPECT_EQ(all[1].times, 4U);
     EXPECT_LE(all[1].first_ms, all[1].last_ms);
     EXPECT_EQ(refusals_.of("b-1", all[0].change).size(), 1U);
@@ -66,7 +66,7 @@ TEST_F(RefusalsTest, NoiseOfOneBoxOrOneRuleHidesNoOther) {
     EXPECT_EQ(refusals_.of("b-2").size(), 1U);
     const auto all = refusals_.of("b-1");
     EXPECT_EQ(all.size(), Refusals::kKeptOfRule + 1);
-    EXPECT_EQ(all.front().refusal.rule, RefusedBy::kPolicy);
+    EXPECT_EQ(all.front().flow.rule, RefusedBy::kPolicy);
     EXPECT_GT(refusals_.dropped("b-1"), 0U);
     EXPECT_EQ(refusals_.dropped("b-2"), 0U);
 }
