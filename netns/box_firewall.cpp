@@ -28,23 +28,33 @@ Table marked(NftBatch batch) {
     return {std::move(batch), std::move(mark)};
 }
 
+constexpr const char* kTold = "told";  // of both tables, the flows that were
+
+// What comes to these rules, at the end of a chain, is dropped, counted, and told of.
+void add_refusal(NftBatch& table, const std::string& chain, const std::string& counter) {
+    for (const FlowKind kind : {FlowKind::kPort, FlowKind::kIcmp}) {
+        table.add_rule(chain, NftRule().tell_once(kTold, kind).count(counter).drop());
+    }
+    table.add_rule(chain, NftRule().count(counter).drop());
+}
+
 void add_output(NftBatch& table, const Config& config) {
     constexpr uint32_t kBurst = 5000;
     table.add_rule("output", NftRule().into("lo").accept());
-    table.add_rule("output", NftRule().more_than(config.packets_per_second, kBurst).count("too_many").drop());
+    table.add_rule("output", NftRule().more_than(config.packets_per_second, kBurst).go_to("too_many"));
     table.add_rule("output", NftRule().to(config.gateway()).go_to("to_host"));
-    table.add_rule("output", NftRule().to_any_of("blocked").count("blocked").drop());
+    table.add_rule("output", NftRule().to_any_of("blocked").go_to("blocked"));
     table.add_rule("output", NftRule().ipv4().accept());
 
     constexpr uint32_t kQueries = 1000;
-    table.add_rule("to_host", NftRule().udp(kDnsPort).more_than(kQueries, kQueries).count("too_many").drop());
+    table.add_rule("to_host", NftRule().udp(kDnsPort).more_than(kQueries, kQueries).go_to("too_many"));
     table.add_rule("to_host", NftRule().udp(kDnsPort).accept());
     table.add_rule("to_host", NftRule().tcp(kDnsPort).accept());
     if (config.service != 0) table.add_rule("to_host", NftRule().tcp(config.service).accept());
     table.add_rule("to_host", NftRule().tcp_going_on().accept());
     table.add_rule("to_host", NftRule().icmp(ICMP_ECHOREPLY).accept());
     table.add_rule("to_host", NftRule().icmp(ICMP_DEST_UNREACH).accept());
-    table.add_rule("to_host", NftRule().count("to_host").drop());
+    for (const char* chain : {"to_host", "blocked", "too_many"}) add_refusal(table, chain, chain);
 }
 
 void add_input(NftBatch& table, const Config& config) {
@@ -63,8 +73,9 @@ Table table_for_all(const Config& config, std::optional<Ipv4> host) {
     table.create_table();
     for (const char* name : {"blocked", "uninvited", "to_host", "too_many"}) table.add_counter(name);
     table.add_networks("blocked", blocked);
+    table.add_flows(kTold);
     table.add_chain_at("output", NF_INET_LOCAL_OUT, NF_DROP);
-    table.add_chain("to_host");
+    for (const char* chain : {"to_host", "blocked", "too_many"}) table.add_chain(chain);
     table.add_chain_at("input", NF_INET_LOCAL_IN, NF_DROP);
     add_output(table, config);
     add_input(table, config);
@@ -72,7 +83,7 @@ Table table_for_all(const Config& config, std::optional<Ipv4> host) {
 }
 
 std::string policy_table(const Config& config) {
-    return config.table + "_policy";
+    return policy_table_of(config.table);
 }
 
 Table table_of(const Config& config, const Policy& policy) {
@@ -81,11 +92,14 @@ Table table_of(const Config& config, const Policy& policy) {
     table.add_counter("refused");
     table.add_networks("denied", policy.denied);
     table.add_networks("allowed", policy.allowed);
+    table.add_flows(kTold);
+    table.add_chain("refused");
+    add_refusal(table, "refused", "refused");
     table.add_chain_at("output", NF_INET_LOCAL_OUT, NF_ACCEPT);
     table.add_rule("output", NftRule().into("lo").accept());
     table.add_rule("output", NftRule().to(config.gateway()).accept());
-    table.add_rule("output", NftRule().to_any_of("denied").count("refused").drop());
-    if (!policy.open) table.add_rule("output", NftRule().to_none_of("allowed").count("refused").drop());
+    table.add_rule("output", NftRule().to_any_of("denied").go_to("refused"));
+    if (!policy.open) table.add_rule("output", NftRule().to_none_of("allowed").go_to("refused"));
     table.add_chain_at("input", NF_INET_LOCAL_IN, NF_ACCEPT);
     table.add_rule("input", NftRule().out_of("lo").accept());
     table.add_rule("input", NftRule().from(config.gateway()).accept());
@@ -130,6 +144,10 @@ Result<void> mend_on_this_thread(const Config& config, std::optional<Ipv4> host,
 }
 
 }  // namespace
+
+std::string policy_table_of(const std::string& table) {
+    return table + "_policy";
+}
 
 Result<void> load_box_firewall(const Config& config, std::optional<Ipv4> host) {
     const NftSocket socket = TRY(nft_socket());

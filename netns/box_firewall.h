@@ -17,11 +17,16 @@ namespace hutch::netns {
 ///     to the box:    from the host                                                      -> accepted
 ///                    from a private network, or a TCP connection from anywhere else     -> dropped
 ///
+/// What of the box's they drop they tell of, within bounds: refused_packets.h.
+///
 /// Another is there if the box has a policy that refuses something; it drops that, in both directions.
 ///
 /// They need no conntrack: who answers, and who begins, is told by TCP's flags. Hence the host's datagrams reach a box,
 /// but are not answered. Of the host's public addresses that of its way out is closed, others by the host's table alone
 /// (firewall.h).
+
+/// What the second one is called, where the first is called so.
+std::string policy_table_of(const std::string& table);
 
 /// Puts the first table into the namespace of the calling thread, which has none. `host`: the host's own address on the
 /// way out, which is closed like a private network. 0.3 ms.

@@ -8,20 +8,21 @@
 
 namespace hutch::netns {
 
-DnsForwarder::DnsForwarder(Poller poller, UniqueFd timer, const Config& config,
-                           const std::function<bool(Ipv4)>& may_ask)
+DnsForwarder::DnsForwarder(Poller poller, UniqueFd timer, const Config& config, const DnsClients& clients)
     : poller_(std::move(poller)),
       timer_(std::move(timer)),
       upstreams_(config.resolv_conf),
-      udp_(poller_, upstreams_, {config.range, config.gateway(), may_ask}),
-      tcp_(poller_, upstreams_, {config.range, config.gateway(), may_ask}) {}
+      udp_(poller_, upstreams_, clients),
+      tcp_(poller_, upstreams_, clients) {}
 
-Result<std::unique_ptr<DnsForwarder>> DnsForwarder::open(const Config& config, std::function<bool(Ipv4)> may_ask) {
+Result<std::unique_ptr<DnsForwarder>> DnsForwarder::open(const Config& config, std::function<bool(Ipv4)> may_ask,
+                                                         DnsWatcher* watcher) {
     Poller poller = TRY(Poller::open());
     UniqueFd timer(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
     if (!timer) return errno_error("making the timer of the DNS forwarder");
     TRY(poller.add(timer.get(), EPOLLIN));
-    std::unique_ptr<DnsForwarder> forwarder(new DnsForwarder(std::move(poller), std::move(timer), config, may_ask));
+    const DnsClients clients{config.range, config.gateway(), std::move(may_ask), watcher};
+    std::unique_ptr<DnsForwarder> forwarder(new DnsForwarder(std::move(poller), std::move(timer), config, clients));
     TRY(forwarder->udp_.listen(kDnsPort));
     TRY(forwarder->tcp_.listen(kDnsPort));
     return forwarder;

@@ -20,7 +20,9 @@ class DnsForwarder {
   public:
     /// `may_ask` is called for each query; the others are refused. EADDRINUSE: another name server has taken port 53 of
     /// all addresses.
-    static Result<std::unique_ptr<DnsForwarder>> open(const Config& config, std::function<bool(Ipv4)> may_ask);
+    /// `watcher`, which may be none, outlives the forwarder.
+    static Result<std::unique_ptr<DnsForwarder>> open(const Config& config, std::function<bool(Ipv4)> may_ask,
+                                                      DnsWatcher* watcher = nullptr);
 
     /// Readable when there is work. Owned by the forwarder.
     [[nodiscard]] int fd() const { return poller_.fd(); }
@@ -28,7 +30,7 @@ class DnsForwarder {
     void on_ready();
 
   private:
-    DnsForwarder(Poller poller, UniqueFd timer, const Config& config, const std::function<bool(Ipv4)>& may_ask);
+    DnsForwarder(Poller poller, UniqueFd timer, const Config& config, const DnsClients& clients);
     void set_timer();
 
     Poller poller_;

@@ -1,5 +1,6 @@
 #include "netns/dns_socket.h"
 
+#include <sys/random.h>
 #include <sys/socket.h>
 
 namespace hutch::netns {
@@ -27,6 +28,12 @@ Result<UniqueFd> upstream_socket(int type, const Upstream& server) {
         return errno_error("connecting to a name server");
     }
     return socket;
+}
+
+std::optional<uint16_t> random_dns_id() {
+    uint16_t id = 0;
+    if (getrandom(&id, sizeof(id), GRND_NONBLOCK) != static_cast<ssize_t>(sizeof(id))) return std::nullopt;
+    return id;
 }
 
 }  // namespace hutch::netns

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <functional>
 #include <optional>
+#include <string_view>
 #include <unordered_map>
 
 #include "base/unique_fd.h"
@@ -25,11 +26,25 @@ Result<UniqueFd> gateway_socket(int type, Ipv4 gateway, uint16_t port);
 /// is under way when this returns.
 Result<UniqueFd> upstream_socket(int type, const Upstream& server);
 
+/// An unpredictable id of a query; without it (which does not happen after boot) there is no query.
+std::optional<uint16_t> random_dns_id();
+
+/// Is told what the name server does for boxes; on its thread, so it must not wait.
+class DnsWatcher {
+  public:
+    virtual ~DnsWatcher() = default;
+    /// `question`: as parse_query() gives it.
+    virtual void refused(Ipv4 box, std::string_view question) = 0;
+    /// A server's answer to that question, which is_answer() has accepted, goes to the box.
+    virtual void answered(Ipv4 box, std::string_view question, std::string_view packet) = 0;
+};
+
 /// Who may ask: boxes. Others reach the gateway address only past the firewall.
 struct DnsClients {
     Prefix range;
     Ipv4 gateway;
     std::function<bool(Ipv4)> may_ask;  ///< else its queries are refused
+    DnsWatcher* watcher = nullptr;      ///< may be none
     [[nodiscard]] bool contains(Ipv4 address) const { return range.contains(address) && address != gateway; }
 };
 

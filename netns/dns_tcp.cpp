@@ -127,11 +127,13 @@ void DnsTcp::take_queries(Connection& connection) {
             return;
         }
         if (unread.size() < kLengthBytes + size) return;
-        if (!parse_query(std::string_view(unread).substr(kLengthBytes, size))) {
+        const auto query = parse_query(std::string_view(unread).substr(kLengthBytes, size));
+        if (!query) {
             connection.broken = true;
             return;
         }
         if (!clients_.may_ask(connection.box)) {  // asked for each: the connection may be older than the answer
+            if (clients_.watcher != nullptr) clients_.watcher->refused(connection.box, query->question);
             const std::string refused = refusal(std::string_view(unread).substr(kLengthBytes, size));
             connection.to_client += {static_cast<char>(refused.size() >> 8), static_cast<char>(refused.size())};
             connection.to_client += refused;

@@ -1,6 +1,5 @@
 #include "netns/dns_udp.h"
 
-#include <sys/random.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -14,13 +13,6 @@ namespace {
 constexpr size_t kMaxDatagram = 65535;
 // At a time, so that one flood does not hold up the owner's event loop.
 constexpr int kQueriesAtOnce = 64;
-
-// An unpredictable one; without it (which does not happen after boot) there is no query.
-std::optional<uint16_t> random_dns_id() {
-    uint16_t id = 0;
-    if (getrandom(&id, sizeof(id), GRND_NONBLOCK) != static_cast<ssize_t>(sizeof(id))) return std::nullopt;
-    return id;
-}
 
 }  // namespace
 
@@ -61,7 +53,10 @@ void DnsUdp::accept_query(std::string_view packet, const sockaddr_in& client, Cl
     const Ipv4 box = address_of(client);
     const auto query = parse_query(packet);
     if (!query || !clients_.contains(box) || limit_.full(box)) return;
-    if (!clients_.may_ask(box)) return answer(client, refusal(packet));
+    if (!clients_.may_ask(box)) {
+        if (clients_.watcher != nullptr) clients_.watcher->refused(box, query->question);
+        return answer(client, refusal(packet));
+    }
     if (pending_.size() >= kMaxPending && !make_room_for(box)) return;
     limit_.enter(box);
     const size_t turn = upstreams_.best();
@@ -110,6 +105,9 @@ void DnsUdp::read_answers(Entry entry, Clock::time_point now) {
         if (!is_answer({packet.data(), static_cast<size_t>(size)}, entry->id, entry->question())) continue;
         packet.resize(static_cast<size_t>(size));
         upstreams_.answered(entry->turn);
+        if (clients_.watcher != nullptr) {
+            clients_.watcher->answered(address_of(entry->client), entry->question(), packet);
+        }
         return finish(entry, std::move(packet));
     }
 }

@@ -9,7 +9,7 @@ namespace hutch::netns {
 namespace {
 
 // Placeholders: $table, $links (the wildcard of our links' names), $range, $gateway, $ports, $blocked,
-// $flows, $relay.
+// $flows, $relay, $tell.
 //
 // - prerouting runs before conntrack, so spoofed packets make no entries in it. A source that is the host's own
 //   address has no link of its own in the fib either ("missing").
@@ -25,7 +25,8 @@ namespace {
 //   see it: what they ask is asked before (`relay`, behind conntrack and ahead of NAT: there each packet of the box's
 //   still has the destination that the box gave it) and, of what comes back, after (`relay_back`, behind NAT). A
 //   connection that was there before its port was relayed ends.
-// - A named counter beside each drop says which rule it was.
+// - A named counter beside each drop says which rule it was. What a box began and is dropped is told of
+//   (refused_packets.h), each flow once in some seconds and so many of each box in a second: `told` and `tellers`.
 constexpr std::string_view kTemplate = R"(table inet $table
 delete table inet $table
 table inet $table {
@@ -65,6 +66,18 @@ table inet $table {
         size 65536
         flags dynamic
     }
+    set told {
+        type ipv4_addr . ipv4_addr . inet_proto . inet_service
+        size 65536
+        flags dynamic, timeout
+        timeout 10s
+    }
+    set tellers {
+        type ipv4_addr
+        size 65536
+        flags dynamic, timeout
+        timeout 1m
+    }
 
     chain prerouting {
         type filter hook prerouting priority raw; policy accept;
@@ -83,8 +96,8 @@ table inet $table {
         iifname "$links" ip daddr != $gateway ip saddr . tcp dport @relayed goto to_relay
     }
     chain to_relay {
-        fib daddr type != unicast counter name to_host drop
-        ip daddr @blocked counter name blocked drop
+        fib daddr type != unicast jump to_host
+        ip daddr @blocked jump blocked
         ip saddr @policed jump from_policed
     }
     chain relay_nat {
@@ -102,17 +115,17 @@ table inet $table {
         oifname "$links" goto to_box
     }
     chain from_box {
-        oifname "$links" counter name box_to_box drop
-        ip daddr @blocked counter name blocked drop
+        oifname "$links" jump box_to_box
+        ip daddr @blocked jump blocked
         ip saddr @policed jump from_policed
         ip saddr . tcp dport @relayed counter name around_relay reject with tcp reset
         ip saddr . udp dport @relayed counter name around_relay reject with icmp type port-unreachable
-        ct state new add @flows { ip saddr ct count over $flows } counter name flows drop
+        ct state new add @flows { ip saddr ct count over $flows } jump flows
     }
     chain from_policed {
-        ip saddr . ip daddr @denied counter name refused drop
+        ip saddr . ip daddr @denied jump refused
         ip saddr . ip daddr @allowed return
-        counter name refused drop
+        jump refused
     }
     chain to_box {
         ip daddr @policed jump to_policed
@@ -137,11 +150,32 @@ table inet $table {
         ip daddr $gateway udp dport 53 accept
         ip daddr $gateway tcp dport { $ports } goto to_service
         ip daddr $gateway tcp dport $relay ct status dnat goto to_service
-        counter name to_host drop
+        jump to_host
     }
     chain to_service {
-        ct state new add @flows { ip saddr ct count over $flows } counter name flows drop
+        ct state new add @flows { ip saddr ct count over $flows } jump flows
         accept
+    }
+
+    chain box_to_box {
+        $tell counter name box_to_box drop
+        counter name box_to_box drop
+    }
+    chain blocked {
+        $tell counter name blocked drop
+        counter name blocked drop
+    }
+    chain refused {
+        $tell counter name refused drop
+        counter name refused drop
+    }
+    chain to_host {
+        $tell counter name to_host drop
+        counter name to_host drop
+    }
+    chain flows {
+        $tell counter name flows drop
+        counter name flows drop
     }
 
     chain postrouting {
@@ -150,6 +184,11 @@ table inet $table {
     }
 }
 )";
+
+constexpr std::string_view kTell =
+    "meta l4proto { tcp, udp } ip saddr . ip daddr . meta l4proto . th dport != @told "
+    "update @tellers { ip saddr limit rate 5/second burst 20 packets } "
+    "add @told { ip saddr . ip daddr . meta l4proto . th dport } meta nftrace set 1";
 
 void replace_all(std::string& text, std::string_view placeholder, const std::string& value) {
     for (size_t at = text.find(placeholder); at != std::string::npos; at = text.find(placeholder, at + value.size())) {
@@ -177,6 +216,7 @@ std::string list_of(const std::vector<Prefix>& networks) {
 std::string ruleset(const Config& config) {
     std::string text(kTemplate);
     replace_all(text, "$blocked", list_of(blocked_networks(config)));
+    replace_all(text, "$tell", std::string(kTell));
     replace_all(text, "$table", config.table);
     replace_all(text, "$links", config.link_prefix + "-*");
     replace_all(text, "$flows", std::to_string(kFlowsPerBox));

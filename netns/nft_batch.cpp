@@ -10,7 +10,11 @@ namespace hutch::netns {
 
 namespace {
 
-constexpr uint32_t kIpv4Address = 7;  // of nft(8)'s numbers of types; the kernel only keeps it
+// nft(8)'s numbers of types; the kernel only keeps them.
+constexpr uint32_t kIpv4Address = 7;
+constexpr uint32_t kProtocol = 12;
+constexpr uint32_t kService = 13;
+constexpr uint32_t kFlow = kIpv4Address << 12 | kProtocol << 6 | kService;  // one after the other
 
 }  // namespace
 
@@ -81,6 +85,20 @@ void NftBatch::add_networks(const std::string& set, const std::vector<Prefix>& n
         }
     });
     add("filling the set " + set, std::move(elements));
+}
+
+// The kernel wakes for each such set, full or empty, to throw away what has had its time: not once a second, which is
+// what it does unless it is told.
+void NftBatch::add_flows(const std::string& set) {
+    constexpr uint32_t kSweepMs = 30'000;
+    constexpr uint32_t kWords = 3;  // a field takes a whole one
+    NftMessage message(NFT_MSG_NEWSET, NLM_F_CREATE);
+    message.name(NFTA_SET_TABLE, table_).name(NFTA_SET_NAME, set).number(NFTA_SET_ID, ++sets_);
+    message.number(NFTA_SET_FLAGS, NFT_SET_EVAL | NFT_SET_TIMEOUT).number(NFTA_SET_KEY_TYPE, kFlow);
+    message.number(NFTA_SET_KEY_LEN, kWords * sizeof(uint32_t)).long_number(NFTA_SET_TIMEOUT, kFlowToldMs);
+    message.number(NFTA_SET_GC_INTERVAL, kSweepMs);
+    message.nest(NFTA_SET_DESC, [&] { message.number(NFTA_SET_DESC_SIZE, kMostFlows); });
+    add("adding the set " + set, std::move(message));
 }
 
 void NftBatch::add_rule(const std::string& chain, const NftRule& rule) {

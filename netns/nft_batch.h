@@ -25,6 +25,10 @@ class NftBatch {
     void add_chain_at(const std::string& name, uint32_t hook, uint32_t otherwise);
     /// A set of addresses: those of these networks, which may overlap.
     void add_networks(const std::string& set, const std::vector<Prefix>& networks);
+    /// A set of flows that packets come into (NftRule::tell_once), each for kFlowToldMs; kMostFlows at most.
+    void add_flows(const std::string& set);
+    static constexpr uint64_t kFlowToldMs = 10'000;
+    static constexpr uint32_t kMostFlows = 256;
     /// To the end of a chain.
     void add_rule(const std::string& chain, const NftRule& rule);
 

@@ -13,8 +13,11 @@ namespace hutch::netns {
 
 namespace {
 
-// All values go through the one register, as in what nft(8) makes of its text.
+// Values go through the first register, as in what nft(8) makes of its text; those that follow one another in a key,
+// through its next quarters.
 constexpr uint32_t kRegister = NFT_REG_1;
+constexpr uint32_t kSecondQuarter = NFT_REG32_01;
+constexpr uint32_t kThirdQuarter = NFT_REG32_02;
 
 std::string byte(uint8_t value) {
     return {static_cast<char>(value)};
@@ -44,13 +47,13 @@ NftRule& NftRule::expression(const char* name, Body body) {
     return *this;
 }
 
-NftRule& NftRule::load(uint32_t meta) {
-    return expression("meta", [&] { message_.number(NFTA_META_KEY, meta).number(NFTA_META_DREG, kRegister); });
+NftRule& NftRule::load(uint32_t meta, uint32_t into) {
+    return expression("meta", [&] { message_.number(NFTA_META_KEY, meta).number(NFTA_META_DREG, into); });
 }
 
-NftRule& NftRule::load(uint32_t base, uint32_t offset, uint32_t length) {
+NftRule& NftRule::load(uint32_t base, uint32_t offset, uint32_t length, uint32_t into) {
     return expression("payload", [&] {
-        message_.number(NFTA_PAYLOAD_DREG, kRegister).number(NFTA_PAYLOAD_BASE, base);
+        message_.number(NFTA_PAYLOAD_DREG, into).number(NFTA_PAYLOAD_BASE, base);
         message_.number(NFTA_PAYLOAD_OFFSET, offset).number(NFTA_PAYLOAD_LEN, length);
     });
 }
@@ -145,12 +148,35 @@ NftRule& NftRule::icmp(uint8_t type) {
     return ipv4().protocol(IPPROTO_ICMP).load(NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1).compare(NFT_CMP_EQ, byte(type));
 }
 
-NftRule& NftRule::more_than(uint64_t packets, uint32_t burst) {
+NftRule& NftRule::limit(uint64_t packets, uint32_t burst, uint32_t flags) {
     return expression("limit", [&] {
         message_.long_number(NFTA_LIMIT_RATE, packets).long_number(NFTA_LIMIT_UNIT, 1);
         message_.number(NFTA_LIMIT_BURST, burst).number(NFTA_LIMIT_TYPE, NFT_LIMIT_PKTS);
-        message_.number(NFTA_LIMIT_FLAGS, NFT_LIMIT_F_INV);
+        message_.number(NFTA_LIMIT_FLAGS, flags);
     });
+}
+
+NftRule& NftRule::more_than(uint64_t packets, uint32_t burst) {
+    return limit(packets, burst, NFT_LIMIT_F_INV);
+}
+
+// A flow that is in the set takes none of what the limit lets through: one that makes much noise hides no other.
+NftRule& NftRule::tell_once(const std::string& flows, FlowKind kind) {
+    const bool icmp = kind == FlowKind::kIcmp;
+    load(NFT_META_L4PROTO).compare(icmp ? NFT_CMP_EQ : NFT_CMP_NEQ, byte(IPPROTO_ICMP));
+    address(offsetof(iphdr, daddr)).load(NFT_META_L4PROTO, kSecondQuarter);
+    load(NFT_PAYLOAD_TRANSPORT_HEADER, icmp ? 0 : 2, 2, kThirdQuarter).look_up(flows, NFT_LOOKUP_F_INV);
+    limit(kTold, kToldAtOnce, 0);
+    expression("dynset", [&] {
+        message_.name(NFTA_DYNSET_SET_NAME, flows).number(NFTA_DYNSET_OP, NFT_DYNSET_OP_ADD);
+        message_.number(NFTA_DYNSET_SREG_KEY, kRegister);
+    });
+    expression("immediate", [&] {
+        message_.number(NFTA_IMMEDIATE_DREG, kRegister);
+        message_.nest(NFTA_IMMEDIATE_DATA, [&] { message_.bytes(NFTA_DATA_VALUE, byte(1)); });
+    });
+    return expression("meta",
+                      [&] { message_.number(NFTA_META_KEY, NFT_META_NFTRACE).number(NFTA_META_SREG, kRegister); });
 }
 
 NftRule& NftRule::count(const std::string& counter) {

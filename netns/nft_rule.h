@@ -7,6 +7,9 @@
 
 namespace hutch::netns {
 
+/// What a packet's flow is known by beside its destination.
+enum class FlowKind { kPort, kIcmp };
+
 /// A rule of nf_tables: what a packet is asked, in this order, until something does not fit, and what becomes of it.
 ///     NftRule().to(gateway).udp(53).accept()
 class NftRule {
@@ -30,6 +33,9 @@ class NftRule {
     /// More than so many packets in a second, after the first `burst`.
     NftRule& more_than(uint64_t packets, uint32_t burst);
     NftRule& count(const std::string& counter);
+    /// That its flow (destination, protocol, and port or kind of ICMP) is none of the set, which it comes into, and
+    /// that no more such packets come than kTold in a second: then it is told of (refused_packets.h). At the beginning.
+    NftRule& tell_once(const std::string& flows, FlowKind kind);
 
     NftRule& accept();
     NftRule& drop();
@@ -38,12 +44,17 @@ class NftRule {
     /// The attributes of its expressions, for a message of NEWRULE.
     [[nodiscard]] std::string_view expressions() const;
 
+    /// Of tell_once, in a second and at once.
+    static constexpr uint64_t kTold = 5;
+    static constexpr uint32_t kToldAtOnce = 20;
+
   private:
     template <typename Body>
     NftRule& expression(const char* name, Body body);
-    NftRule& load(uint32_t meta);
-    NftRule& load(uint32_t base, uint32_t offset, uint32_t length);
+    NftRule& load(uint32_t meta, uint32_t into = NFT_REG_1);
+    NftRule& load(uint32_t base, uint32_t offset, uint32_t length, uint32_t into = NFT_REG_1);
     NftRule& compare(uint32_t operation, std::string_view with);
+    NftRule& limit(uint64_t packets, uint32_t burst, uint32_t flags);
     NftRule& look_up(const std::string& set, uint32_t flags);
     NftRule& address(uint32_t offset);
     NftRule& protocol(uint8_t number);

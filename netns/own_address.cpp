@@ -10,7 +10,7 @@ namespace hutch::netns {
 namespace {
 
 using Target = Handle<nl_addr, nl_addr_put>;
-using Way = Handle<rtnl_route, rtnl_route_put>;
+using Found = Handle<rtnl_route, rtnl_route_put>;
 
 Target target_of(const sockaddr& address) {
     if (address.sa_family == AF_INET6) {
@@ -23,12 +23,16 @@ Target target_of(const sockaddr& address) {
 
 }  // namespace
 
-Result<bool> is_own_address(const sockaddr& address) {
+Result<Way> way_to(const sockaddr& address) {
     const Netlink netlink = TRY(Netlink::open());
     rtnl_route* found = nullptr;
-    if (rtnl_route_lookup(netlink.get(), target_of(address).get(), &found) < 0) return false;
-    const Way way(found);
-    return rtnl_route_get_type(way.get()) == RTN_LOCAL;
+    if (rtnl_route_lookup(netlink.get(), target_of(address).get(), &found) < 0) return Way::kNone;
+    const Found way(found);
+    return rtnl_route_get_type(way.get()) == RTN_LOCAL ? Way::kHere : Way::kAway;
+}
+
+Result<bool> is_own_address(const sockaddr& address) {
+    return TRY(way_to(address)) == Way::kHere;
 }
 
 }  // namespace hutch::netns

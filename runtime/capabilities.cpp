@@ -19,6 +19,7 @@ constexpr Capability kDaemon[] = {
     {"cap_setuid", "id maps of user namespaces, and the child that joins one"},
     {"cap_net_bind_service", "the name server of boxes (53); a port of the API below 1024"},
     {"cap_net_admin", "links, routes, nftables, traffic control; buffers of control sockets"},
+    {"cap_net_broadcast", "hears of what is refused in network namespaces of boxes"},
     {"cap_sys_chroot", "joins mount namespaces (setns(2))"},
     {"cap_sys_ptrace", "takes descriptors and namespaces of inits that an earlier hutchd started (pidfd_getfd(2))"},
     {"cap_sys_admin", "mounts, namespaces, quotas, trusted.overlay attributes, seccomp without no_new_privs"},

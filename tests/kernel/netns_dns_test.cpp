@@ -52,7 +52,8 @@ class NetnsDnsTest : public NetnsTest {
         add_outside_address(outside_, kSecond);
         server_ = bound_socket(outside_.netns.get(), SOCK_DGRAM, kOutside, kDns);
         set_servers({kOutside});
-        forwarder_ = must(DnsForwarder::open(config_, [this](Ipv4 box) { return box != silenced_; }));
+        forwarder_ = must(DnsForwarder::open(
+            config_, [this](Ipv4 box) { return box != silenced_; }, &watcher_));
         client_ = plain_socket(box_.netns.get(), AF_INET, SOCK_DGRAM);
     }
     void TearDown() override {
@@ -112,7 +113,16 @@ class NetnsDnsTest : public NetnsTest {
         return pump(fd) && recv(fd.get(), &byte, 1, 0) <= 0;
     }
 
+    struct Watcher : DnsWatcher {
+        void refused(Ipv4 box, std::string_view question) override { heard.emplace_back(box, question); }
+        void answered(Ipv4 box, std::string_view question, std::string_view packet) override {
+            heard.emplace_back(box, std::string(question) + std::string(packet));
+        }
+        std::vector<std::pair<Ipv4, std::string>> heard;
+    };
+
     std::string resolv_conf_;
+    Watcher watcher_;
     Slot box_;
     Slot outside_;
     UniqueFd server_;
@@ -120,6 +130,25 @@ class NetnsDnsTest : public NetnsTest {
     std::unique_ptr<DnsForwarder> forwarder_;
     Ipv4 silenced_;  ///< may not ask
 };
+
+TEST_F(NetnsDnsTest, AWatcherIsToldWhatIsAnsweredAndRefusedToWhom) {
+    ask(query(0x1234));
+    const Datagram asked = pumped(server_);
+    reply(asked, answer(asked.text, "mark"));
+    pumped(client_);
+    const std::string question(parse_query(query(0))->question);
+    ASSERT_EQ(watcher_.heard.size(), 1U);
+    EXPECT_EQ(watcher_.heard[0], std::pair(box_.address, question + answer(asked.text, "mark")));
+    silenced_ = box_.address;
+    ask(query(0x1235));
+    pumped(client_);
+    ASSERT_EQ(watcher_.heard.size(), 2U);
+    EXPECT_EQ(watcher_.heard[1], std::pair(box_.address, question));
+    const UniqueFd stream = connect_tcp(box_);
+    ASSERT_TRUE(write_all(stream.get(), framed(query(0x1236))).ok());
+    read_tcp(stream, 2);
+    EXPECT_EQ(watcher_.heard.size(), 3U);
+}
 
 TEST_F(NetnsDnsTest, AnswersOverUdp) {
     ask(query(0x1234));

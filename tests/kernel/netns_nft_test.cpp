@@ -101,23 +101,42 @@ TEST_F(NetnsNftTest, ABoxsFirewallIsWhatItsTextWouldBe) {
         elements = { 0.0.0.0/8, 10.0.0.0/8, 100.64.0.0/10, 127.0.0.0/8, 169.254.0.0/16, 172.16.0.0/12, 192.168.0.0/16,
                      198.18.0.0/16, 198.51.100.1, 224.0.0.0/3 }
     }
+    set told {
+        type ipv4_addr . inet_proto . inet_service
+        size 256
+        flags dynamic, timeout
+        timeout 10s
+        gc-interval 30s
+    }
     chain output {
         type filter hook output priority filter; policy drop;
         oifname "lo" accept
-        limit rate over 20000/second burst 5000 packets counter name too_many drop
+        limit rate over 20000/second burst 5000 packets goto too_many
         ip daddr 198.18.0.1 goto to_host
-        ip daddr @blocked counter name blocked drop
+        ip daddr @blocked goto blocked
         meta nfproto ipv4 accept
     }
     chain to_host {
-        udp dport 53 limit rate over 1000/second burst 1000 packets counter name too_many drop
+        udp dport 53 limit rate over 1000/second burst 1000 packets goto too_many
         udp dport 53 accept
         tcp dport 53 accept
         tcp dport 8092 accept
         tcp flags & (syn | ack) != syn accept
         icmp type echo-reply accept
         icmp type destination-unreachable accept
+        meta l4proto != icmp ip daddr . meta l4proto . th dport != @told limit rate 5/second burst 20 packets add @told { ip daddr . meta l4proto . th dport } meta nftrace set 1 counter name to_host drop
+        meta l4proto icmp ip daddr . meta l4proto . th sport != @told limit rate 5/second burst 20 packets add @told { ip daddr . meta l4proto . th sport } meta nftrace set 1 counter name to_host drop
         counter name to_host drop
+    }
+    chain blocked {
+        meta l4proto != icmp ip daddr . meta l4proto . th dport != @told limit rate 5/second burst 20 packets add @told { ip daddr . meta l4proto . th dport } meta nftrace set 1 counter name blocked drop
+        meta l4proto icmp ip daddr . meta l4proto . th sport != @told limit rate 5/second burst 20 packets add @told { ip daddr . meta l4proto . th sport } meta nftrace set 1 counter name blocked drop
+        counter name blocked drop
+    }
+    chain too_many {
+        meta l4proto != icmp ip daddr . meta l4proto . th dport != @told limit rate 5/second burst 20 packets add @told { ip daddr . meta l4proto . th dport } meta nftrace set 1 counter name too_many drop
+        meta l4proto icmp ip daddr . meta l4proto . th sport != @told limit rate 5/second burst 20 packets add @told { ip daddr . meta l4proto . th sport } meta nftrace set 1 counter name too_many drop
+        counter name too_many drop
     }
     chain input {
         type filter hook input priority filter; policy drop;
@@ -142,12 +161,24 @@ table inet hutch_policy {
         flags interval
         elements = { 203.0.113.0/24, 255.0.0.0/8 }
     }
+    set told {
+        type ipv4_addr . inet_proto . inet_service
+        size 256
+        flags dynamic, timeout
+        timeout 10s
+        gc-interval 30s
+    }
+    chain refused {
+        meta l4proto != icmp ip daddr . meta l4proto . th dport != @told limit rate 5/second burst 20 packets add @told { ip daddr . meta l4proto . th dport } meta nftrace set 1 counter name refused drop
+        meta l4proto icmp ip daddr . meta l4proto . th sport != @told limit rate 5/second burst 20 packets add @told { ip daddr . meta l4proto . th sport } meta nftrace set 1 counter name refused drop
+        counter name refused drop
+    }
     chain output {
         type filter hook output priority filter; policy accept;
         oifname "lo" accept
         ip daddr 198.18.0.1 accept
-        ip daddr @denied counter name refused drop
-        ip daddr != @allowed counter name refused drop
+        ip daddr @denied goto refused
+        ip daddr != @allowed goto refused
     }
     chain input {
         type filter hook input priority filter; policy accept;
