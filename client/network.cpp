@@ -62,17 +62,26 @@ std::string describe_network(const Json& policy) {
 
 void add_network_command(CLI::App& app, Program& program) {
     const auto options = std::make_shared<ChangeOptions>();
-    CLI::App* command = add_command(app, "network",
-                                    "Say what a box may talk to, or show it\n\nIt holds at once, for connections that "
-                                    "are there too. Private networks, the\n"
-                                    "host and other boxes are closed in every mode. Names are looked up only\nfor "
-                                    "boxes that may talk to everybody.",
-                                    "hutch network web custom --allow 151.101.0.0/16");
-    add_box(*command, options->box);
+    CLI::App* command = add_command(
+        app, "network",
+        "Say what a box may talk to, or show it, or why it does not\n\nIt holds at once, for connections that "
+        "are there too. Private networks, the\n"
+        "host and other boxes are closed in every mode. Names are looked up only\nfor "
+        "boxes that may talk to everybody.",
+        "hutch network web custom --allow 151.101.0.0/16");
+    command->require_subcommand(0, 1);
+    add_box(*command, options->box)->required(false);
     check_mode(command->add_option("MODE", options->mode, "allow-all, deny-all or custom; none: show it"));
     add_networks(*command, *options);
     add_json_flag(*command, options->json);
-    run_on(command, program, options, change_network);
+    command->callback([&program, options, command] {
+        if (!command->get_subcommands().empty()) return;
+        program.action = [&program, options]() -> Result<int> {
+            if (options->box.empty()) return invalid("say BOX, or one of log and why");
+            return change_network(program, *options);
+        };
+    });
+    add_refusal_commands(*command, program);
 }
 
 }  // namespace hutch::client

@@ -16,6 +16,8 @@ void add_networks(CLI::App& command, NetworkOptions& options);
 CLI::Option* check_mode(CLI::Option* mode);
 /// The policy of the API. kInvalid for --allow or --deny without the mode custom.
 Result<Json> network_policy(const NetworkOptions& options);
+/// What it was refused, and why: commands of `network`.
+void add_refusal_commands(CLI::App& network, Program& program);
 /// Of the API's object, as one line.
 std::string describe_network(const Json& policy);
 

@@ -178,7 +178,8 @@ Result<Mechanisms> prepare_host(const Config& config, std::map<netns::Ipv4, netn
                       std::move(in_force),
                       nullptr,
                       nullptr,
-                      nullptr};
+                      nullptr,
+                      std::make_unique<netns::KnownNames>()};
 }
 
 }  // namespace hutch::daemon

@@ -26,7 +26,9 @@
 #include "daemon/host.h"
 #include "daemon/lag_meter.h"
 #include "daemon/log.h"
+#include "daemon/name_watcher.h"
 #include "daemon/proxy/proxy.h"
+#include "daemon/refusal_listener.h"
 #include "daemon/settings.h"
 #include "daemon/spawn.h"
 #include "daemon/systemd.h"
@@ -152,10 +154,16 @@ Result<void> serve(const Config& config) {
     TRY(layers.load());
     images.claim_layers();
     for (const auto& box : boxes.list()) meter.weigh(box);
+    Refusals refusals(loop.get_executor(),
+                      {.owner = [&boxes](netns::Ipv4 address) { return boxes.owner_of(address); },
+                       .is_there = [&boxes](const std::string& id) { return boxes.find_of_any(id).ok(); }});
+    const auto listener = RefusalListener::start(refusals, *mechanisms.names, mechanisms.network);
+    if (!listener.ok()) log_warning("what the firewalls refuse to boxes is not told: {}", listener.error().message);
+    Reacher reacher(boxes, refusals);
+    NameWatcher name_watcher(refusals, *mechanisms.names);
+    const auto may_resolve = [&mechanisms](netns::Ipv4 box) { return mechanisms.policies->may_resolve(box); };
     const auto dns = TRY_IN("starting the DNS forwarder",
-                            netns::DnsForwarder::open(mechanisms.network, [&mechanisms](netns::Ipv4 box) {
-                                return mechanisms.policies->may_resolve(box);
-                            }));
+                            netns::DnsForwarder::open(mechanisms.network, may_resolve, &name_watcher));
 
     Models models = TRY(Models::load(boxes, config));
     limits.add_measure(Resource::kModelTokens, [&spend](const std::string& customer) { return spend.today(customer); });
@@ -175,8 +183,9 @@ Result<void> serve(const Config& config) {
     Previews previews(boxes, meter);
     Attached attached(boxes, runs);
     TRY(attached.load());
-    Services services{boxes,   runs, images,    snapshots, agents, schedules, models,  meter,    events,  limits,
-                      fetcher, once, unpackers, config,    lag,    *memory,   timings, previews, attached};
+    Services services{boxes,    runs,    images,   snapshots, agents,  schedules, models,
+                      meter,    events,  limits,   fetcher,   once,    unpackers, config,
+                      lag,      *memory, timings,  previews,  attached, refusals, reacher};
     Router router;
     add_box_routes(router, services);
     add_log_routes(router, services);
@@ -184,6 +193,7 @@ Result<void> serve(const Config& config) {
     add_attached_routes(router, services);
     add_label_routes(router, services);
     add_network_routes(router, services);
+    add_refusal_routes(router, services);
     add_preview_routes(router, services);
     add_sleep_routes(router, services);
     add_exec_routes(router, services);

@@ -13,16 +13,16 @@ namespace hutch::daemon {
 namespace {
 
 // Between two turns of the event loop; what is beyond is not noted.
-constexpr size_t kMostWaiting = 4096;
-constexpr size_t kMostWaitingOfBox = 256;
-constexpr size_t kMostAtOnce = 256;  // that one turn takes in
+constexpr size_t kMostUntaken = 4096;
+constexpr size_t kMostUntakenOfBox = 256;
+constexpr size_t kMostTakenIn = 256;  // that one turn takes in
 
-constexpr size_t kLongestName = 255;
+constexpr size_t kLongestFlowName = 255;
 // In a minute, to the log.
 constexpr unsigned kLinesOfBox = 10;
 constexpr unsigned kLinesOfAll = 300;
 
-std::string text_of(const RefusedFlow& flow) {
+std::string words_of(const RefusedFlow& flow) {
     std::string text = flow.protocol;
     if (flow.destination != netns::Ipv4{}) text += " " + netns::to_string(flow.destination);
     if (flow.port != 0) text += ":" + std::to_string(flow.port);
@@ -56,13 +56,13 @@ Refusals::Refusals(asio::any_io_executor executor, Boxes boxes)
     : executor_(std::move(executor)), whose_(std::move(boxes)), grown_(executor_) {}
 
 void Refusals::note(RefusedFlow flow) {
-    if (flow.name.size() > kLongestName) flow.name.resize(kLongestName);
+    if (flow.name.size() > kLongestFlowName) flow.name.resize(kLongestFlowName);
     const int64_t now = unix_now_ms();
     const std::lock_guard lock(mutex_);
     auto found = waiting_.find(flow);
     if (found == waiting_.end()) {
         size_t& of_box = waiting_of_[flow.box];
-        if (waiting_.size() >= kMostWaiting || of_box >= kMostWaitingOfBox) return;
+        if (waiting_.size() >= kMostUntaken || of_box >= kMostUntakenOfBox) return;
         ++of_box;
         found = waiting_.emplace(flow, RefusedEntry{flow, now}).first;
     }
@@ -75,7 +75,7 @@ void Refusals::take_in() {
     std::vector<RefusedEntry> entries;
     {
         const std::lock_guard lock(mutex_);
-        while (!waiting_.empty() && entries.size() < kMostAtOnce) {
+        while (!waiting_.empty() && entries.size() < kMostTakenIn) {
             const auto next = waiting_.extract(waiting_.begin());
             const auto of_box = waiting_of_.find(next.key().box);
             if (--of_box->second == 0) waiting_of_.erase(of_box);
@@ -87,9 +87,11 @@ void Refusals::take_in() {
     }
     std::stable_sort(entries.begin(), entries.end(),
                      [](const RefusedEntry& a, const RefusedEntry& b) { return a.last_ms < b.last_ms; });
+    std::map<netns::Ipv4, std::string> owners;
     for (RefusedEntry& entry : entries) {
-        const std::string id = whose_.owner(entry.flow.box);
-        if (!id.empty()) keep(id, std::move(entry));
+        const auto [owner, is_new] = owners.try_emplace(entry.flow.box);
+        if (is_new) owner->second = whose_.owner(entry.flow.box);
+        if (!owner->second.empty()) keep(owner->second, std::move(entry));
     }
     grown_.notify();
 }
@@ -153,7 +155,7 @@ void Refusals::say(const std::string& id, OfBox& box, const RefusedEntry& entry)
     ++box.lines;
     const unsigned unsaid = std::exchange(box.unsaid, 0);
     const std::string others = unsaid == 0 ? "" : "; " + std::to_string(unsaid) + " others before it are not told here";
-    log_info("box {}: refused {}, by the rule {}{}", id, text_of(entry.flow), name_of(entry.flow.rule), others);
+    log_info("box {}: refused {}, by the rule {}{}", id, words_of(entry.flow), name_of(entry.flow.rule), others);
 }
 
 std::vector<RefusedEntry> Refusals::of(const std::string& box, uint64_t after) const {

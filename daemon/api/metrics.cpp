@@ -104,6 +104,15 @@ void add_schedules(Text& text, const Schedules& schedules) {
     add_histogram(text, "hutch_schedule_lag_seconds", "", figures.lag);
 }
 
+void add_refusals(Text& text, const Refusals& refusals) {
+    text.family("hutch_network_refused_total", "counter",
+                "Refused flows of boxes that were noted, each at most once in ten seconds, by the rule.");
+    for (size_t i = 0; i < kRefusers; ++i) {
+        const auto rule = static_cast<RefusedBy>(i);
+        text.value("hutch_network_refused_total", fmt::format("{{rule=\"{}\"}}", name_of(rule)), refusals.noted(rule));
+    }
+}
+
 struct BoxFigures {
     std::string label;
     Counters used;
@@ -168,6 +177,7 @@ Task<std::string> metrics(Services& services) {
     text.single("hutch_firewall_restored_total", "counter",
                 "Times the firewall was put back after others had changed or removed it.",
                 services.boxes.mechanisms().policies->restored());
+    add_refusals(text, services.refusals);
     add_schedules(text, services.schedules);
     co_await add_boxes(text, services, boxes);
     add_timings(text, services.timings);

@@ -10,6 +10,7 @@
 #include "daemon/api/router.h"
 #include "daemon/attached/attached.h"
 #include "daemon/box/manager.h"
+#include "daemon/box/reach.h"
 #include "daemon/event_log.h"
 #include "daemon/fetch.h"
 #include "daemon/git/git.h"
@@ -17,6 +18,7 @@
 #include "daemon/lag_meter.h"
 #include "daemon/memory_budget.h"
 #include "daemon/preview/previews.h"
+#include "daemon/refusals.h"
 #include "daemon/run/runs.h"
 #include "daemon/schedule/schedules.h"
 #include "daemon/snapshots/snapshots.h"
@@ -44,6 +46,8 @@ struct Services {
     Timings& timings;
     Previews& previews;
     Attached& attached;
+    Refusals& refusals;
+    Reacher& reacher;
 };
 
 /// The handler of a route from a function that answers it.
@@ -59,6 +63,7 @@ void add_env_routes(Router& router, Services& services);
 void add_attached_routes(Router& router, Services& services);
 void add_label_routes(Router& router, Services& services);
 void add_network_routes(Router& router, Services& services);
+void add_refusal_routes(Router& router, Services& services);
 void add_preview_routes(Router& router, Services& services);
 void add_sleep_routes(Router& router, Services& services);
 void add_exec_routes(Router& router, Services& services);

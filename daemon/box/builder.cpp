@@ -166,6 +166,7 @@ Result<Life> finish_life(Mechanisms& mechanisms, const BoxRecord& box, Prepared 
     Undo drop([&] { drop_prepared(mechanisms, box, std::move(prepared)); });
     Lap lap;
     const netns::Ipv4 address = prepared.slot.address;
+    mechanisms.names->forget(address);  // what another box with it found
     const netns::Policy policy = firewall_policy(box);
     if (policy.is_default()) {
         TRY(mechanisms.policies->set(address, policy));

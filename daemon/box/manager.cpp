@@ -124,6 +124,14 @@ Result<std::shared_ptr<Box>> Manager::find_of_any(const std::string& id) {
     return found->second;
 }
 
+std::string Manager::owner_of(netns::Ipv4 address) const {
+    const auto owner = std::find_if(boxes_.begin(), boxes_.end(), [address](const auto& entry) {
+        const Box& box = *entry.second;
+        return box.holds_address && !box.record.internal && box.record.address == address.value;
+    });
+    return owner == boxes_.end() ? "" : owner->first;
+}
+
 Result<void> Manager::change(Box& box, const Edit& edit) {
     BoxRecord old = box.record;
     edit(box.record);

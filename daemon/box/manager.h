@@ -68,6 +68,8 @@ class Manager {
     Result<void> admit(std::vector<CreateBox>& commands);
     /// A customer's, by id or name. kNotFound names what was asked for.
     Result<std::shared_ptr<Box>> find(const std::string& customer, const std::string& id_or_name);
+    /// The id of the one that has this address; empty: none has.
+    [[nodiscard]] std::string owner_of(netns::Ipv4 address) const;
     /// Whosever it is, by id.
     Result<std::shared_ptr<Box>> find_of_any(const std::string& id);
     /// Those that stand on this layer.

@@ -5,6 +5,7 @@
 #include "cgroups/hierarchy.h"
 #include "daemon/config.h"
 #include "daemon/uid_slots.h"
+#include "netns/known_names.h"
 #include "netns/policy.h"
 #include "netns/pool.h"
 #include "overlayfs/reaper.h"
@@ -28,6 +29,7 @@ struct Mechanisms {
     std::unique_ptr<netns::Pool> slots;
     std::unique_ptr<overlayfs::Spares> spares;  ///< none where they would gain nothing
     std::unique_ptr<overlayfs::Reaper> reaper;
+    std::unique_ptr<netns::KnownNames> names;
 };
 
 }  // namespace hutch::daemon

@@ -141,6 +141,8 @@ export const ofBoxes = {
   'DELETE /v2/box/{id}/preview/{port}': { prepare: withPreview, bad: [['port', { path: { port: 'x' } }], ['port', { path: { port: 70_000 } }]] },
   'PUT /v2/box/{id}/config/network-policy': { body: { mode: 'deny-all' }, says: /deny-all/, bad: [['mode', { body: {} }], ['mode', { body: { mode: 'custom' } }], ['allowed_cidrs', { body: { mode: 'custom', allowed_cidrs: ['300.0.0.0/8'] } }],
     ['denied_cidrs', { body: { mode: 'custom', denied_cidrs: ['fe80::/64'] } }]] },
+  'GET /v2/box/{id}/network/log': { says: /"refusals":\[\]/, bad: [['follow', query('follow=yes')]] },
+  'GET /v2/box/{id}/network/why': { query: 'host=10.1.2.3', says: /"rule":"blocked"/, bad: [['host', query('host=')], ['host', query('host=a%20b')], ['port', query('host=10.1.2.3&port=0')]] },
   'PUT /v2/box/{id}/config/model': { make: agent, body: { model: 'other' }, says: /"model":"other"/, bad: [['model', { body: {} }], ['model', { body: { model: kLong } }]] },
   'PUT /v2/box/{id}/config/custom-runner': { body: { custom_runner: runner }, says: /"agent":"custom"/, bad: [['custom_runner', { body: {} }], ['custom_runner.command', { body: { custom_runner: {} } }],
     ['custom_runner.protocol', { body: { custom_runner: { ...runner, protocol: 'mine' } } }], ['custom_runner.args', { body: { custom_runner: { ...runner, args: [kNul] } } }]] },
