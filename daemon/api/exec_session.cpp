@@ -6,7 +6,7 @@
 //
 //   frames -> listen() -> what waits for the command -> feed() -> its stdin
 //
-// listen() reads no further while kMostWaiting waits; a client that closes is noticed all the same (Socket::hung_up).
+// listen() reads no further while kMostUnsent waits; a client that closes is noticed all the same (Socket::hung_up).
 
 #include <signal.h>
 
@@ -27,7 +27,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr JsonBounds kFrameBounds{.bytes = 1 << 20, .values = 20'000, .depth = 8};
 constexpr std::chrono::seconds kStartWithin{30};
-constexpr size_t kMostWaiting = 1 << 20;   // bytes for a command that does not read them,
+constexpr size_t kMostUnsent = 1 << 20;   // bytes for a command that does not read them,
 constexpr size_t kEachWaiting = 64;        // and for each frame besides
 constexpr uint32_t kMostControls = 6'000;  // a minute, frames that are not stdin; more are read later
 constexpr size_t kMostFaults = 100;        // frames that are answered by an error; one more ends it
@@ -234,7 +234,7 @@ Task<bool> Conversation::may_go_on() {
         const auto ended = co_await (pause.async_wait(kAwait) || over_.wait() || socket_->hung_up());
         if (ended.index() == 2) co_return false;
     }
-    while (waiting_bytes_ >= kMostWaiting && !over_.is_set()) {
+    while (waiting_bytes_ >= kMostUnsent && !over_.is_set()) {
         const auto ended = co_await (moved_.wait() || socket_->hung_up());
         if (ended.index() == 1) co_return false;
     }

@@ -94,6 +94,7 @@ class Box : public std::enable_shared_from_this<Box> {
     [[nodiscard]] int64_t memory_bytes() const;
     int64_t ending_cpu_ns = 0;          ///< of a life that is over and has not joined the past yet
     Moment booked_at;                   ///< record.booked_ms by the monotonic clock
+    int64_t unbooked_bytes = 0;         ///< that passed by its public URLs, are in record.past, and in no row yet
     std::optional<Moment> measured_at;  ///< when its files were last added up
     int64_t upper_bytes = 0;            ///< of what it has written, as last looked at
     uint64_t disk_limit = 0;            ///< of that, as last set; 0: not known

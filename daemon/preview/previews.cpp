@@ -146,19 +146,17 @@ void Previews::count(Box& box, size_t received, size_t sent) {
     box.record.past.received_bytes += static_cast<int64_t>(received);
     box.record.past.sent_bytes += static_cast<int64_t>(sent);
     box.touch();
-    int64_t& unbooked = unbooked_[box.record.id];
-    unbooked += static_cast<int64_t>(received + sent);
-    if (unbooked < kBookedAtATime) return;
-    unbooked_.erase(box.record.id);
+    box.unbooked_bytes += static_cast<int64_t>(received + sent);
+    if (box.unbooked_bytes < kBookedAtATime) return;
+    box.unbooked_bytes = 0;
     if (const auto booked = meter_.book(box); !booked.ok()) {
         log_warning("box {}: {}", box.record.id, booked.error().message);
     }
 }
 
 void Previews::book() {
-    for (const auto& [id, bytes] : std::exchange(unbooked_, {})) {
-        const auto box = boxes_.find_of_any(id);
-        if (box.ok()) (void)meter_.book(*box.value());
+    for (const auto& box : boxes_.list()) {
+        if (std::exchange(box->unbooked_bytes, 0) > 0) (void)meter_.book(*box);
     }
 }
 

@@ -86,7 +86,6 @@ class Previews {
     Manager& boxes_;
     Meter& meter_;
     std::shared_ptr<Visits> visits_ = std::make_shared<Visits>();
-    std::map<std::string, int64_t> unbooked_;  ///< bytes, by the id of their box
 };
 
 /// Whether `credential`, the value of an Authorization field, opens a preview that asks for one.

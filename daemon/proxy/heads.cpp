@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/beast/http/rfc7230.hpp>
 #include <set>
 
@@ -17,12 +18,20 @@ std::string_view view_of(boost::beast::string_view text) {
     return {text.data(), text.size()};
 }
 
+// What reads fields into variables (CGI, WSGI, Rack, PHP) takes an underscore for a dash: "X_Forwarded_For" is one of
+// ours as well.
+std::string plain_name(std::string_view name) {
+    std::string plain = lower(name);
+    std::replace(plain.begin(), plain.end(), '_', '-');
+    return plain;
+}
+
 // What an end of a connection tells the other alone, by its fields Connection.
 FieldNames named_by_connection(const http::fields& fields) {
     FieldNames names;
     for (const auto& field : fields) {
         if (field.name() != http::field::connection) continue;
-        for (const auto& token : http::token_list(field.value())) names.insert(lower(view_of(token)));
+        for (const auto& token : http::token_list(field.value())) names.insert(plain_name(view_of(token)));
     }
     return names;
 }
@@ -37,9 +46,11 @@ bool ends_here(const std::string& name, const FieldNames& named) {
     return kAlways.contains(name) || (named.contains(name) && name != "host");
 }
 
-// A key of the API has no business in a box, whoever sent it here.
+// A key of the API has no business in a box, whoever sent it here; nor has a client which proxy the programs of a box
+// use, which is what CGI makes of Proxy (httpoxy.org).
 bool is_our_word(const std::string& name) {
-    return name.starts_with("x-forwarded-") || name == "forwarded" || name == "x-real-ip" || name == "x-box-api-key";
+    return name.starts_with("x-forwarded-") || name == "forwarded" || name == "x-real-ip" || name == "x-box-api-key" ||
+           name == "proxy";
 }
 
 std::string field_line(std::string_view name, std::string_view value) {
@@ -81,7 +92,7 @@ std::string head_to_box(const http::header<true>& request, const Arrival& arriva
     const FieldNames named = named_by_connection(request);
     std::string head = fmt::format("{} {} HTTP/1.1\r\n", view_of(request.method_string()), view_of(request.target()));
     for (const auto& field : request) {
-        const std::string name = lower(view_of(field.name_string()));
+        const std::string name = plain_name(view_of(field.name_string()));
         if (ends_here(name, named) || is_our_word(name)) continue;
         if (name == "authorization" && !arrival.keeps_credential) continue;
         head += field_line(view_of(field.name_string()), view_of(field.value()));
@@ -117,7 +128,7 @@ std::string head_to_client(const http::header<false>& answer, const BodyFraming&
     std::string head =
         fmt::format("HTTP/1.{} {:03} {}\r\n", version < 11 ? 0 : 1, answer.result_int(), view_of(answer.reason()));
     for (const auto& field : answer) {
-        if (ends_here(lower(view_of(field.name_string())), named)) continue;
+        if (ends_here(plain_name(view_of(field.name_string())), named)) continue;
         head += field_line(view_of(field.name_string()), view_of(field.value()));
     }
     if (changes) return head.append(kToWebSocket) + "\r\n";

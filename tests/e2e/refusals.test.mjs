@@ -7,6 +7,7 @@ import { complains, output } from './lib/command.mjs';
 import { withCustomers } from './lib/customer.mjs';
 import { open } from './lib/http.mjs';
 import { Outside } from './lib/outside.mjs';
+import { NameServer } from './lib/name-server.mjs';
 import { leakless, needs, suite } from './lib/suite.mjs';
 import { until } from './lib/until.mjs';
 
@@ -17,13 +18,22 @@ const kPort = 8080; // that the server outside listens on
 const kClosedPort = 8081;
 const kDroppedPort = 8082;
 
-needs();
+needs('unshare');
+const kNames = {
+  'good.example': [kThere], 'inside.example': ['10.1.2.3'], 'both.example': ['10.1.2.3', kThere], 'denied.example': [kDenied], 'six.example': [], 'broken.example': null,
+};
+const names = new NameServer('192.0.2.1', kNames);
 const outside = new Outside(undefined, { name: 'refused-e2e', link: 'refused0', here: '192.0.2.1', there: [kThere, kDenied] });
-before(() => {
+before(async () => {
   outside.open();
+  await names.open();
   execFileSync('ip', ['netns', 'exec', outside.name, 'nft', `add table inet closed; add chain inet closed input { type filter hook input priority 0; }; add rule inet closed input tcp dport ${kDroppedPort} drop`]);
 });
-after(() => outside.close());
+after(() => {
+  names.close();
+  outside.close();
+});
+process.env.HUTCHD = names.asServerOf(process.env.HUTCHD);
 const daemon = suite({ tcp: true });
 
 const kDenyAll = { mode: 'deny-all' };
@@ -61,6 +71,15 @@ leakless(daemon, 'a name that may not be asked for is told', async () => {
   const refused = await told(box, { rule: 'name', protocol: 'dns', name: 'secret.example.com' });
   assert.equal(refused.address, undefined);
   assert.match(refused.reason, /look this name up/);
+});
+
+leakless(daemon, 'the name is told by which the box found the address', async () => {
+  const [box, other] = [await daemon.box(), await daemon.box()];
+  await box.exec(['nslookup', 'Inside.Example']);
+  await connect(box, '10.1.2.3', 443);
+  await told(box, { rule: 'blocked', address: '10.1.2.3', port: 443, name: 'inside.example' });
+  await connect(other, '10.1.2.3', 443);
+  assert.equal((await told(other, { rule: 'blocked', address: '10.1.2.3' })).name, undefined, 'it is the box\'s own lookup');
 });
 
 leakless(daemon, 'one destination that is tried again and again is one entry', async () => {
@@ -165,6 +184,20 @@ leakless(daemon, 'why: the rules', async () => {
   await setPolicy(box, kDenyAll);
   await says(box, kThere, kPort, 'refused', 'policy', /nobody at all \(deny-all\)/);
   await says(box, '2001:db8::1', 443, 'no_route', undefined, /IPv6, which boxes do not have/);
+});
+
+leakless(daemon, 'why: names', async () => {
+  const box = await daemon.box();
+  await until('the server outside listens', async () => (await why(box, kThere, kPort)).verdict === 'answers');
+  const answer = await says(box, 'GOOD.example.', kPort, 'answers', undefined, /^The name good\.example resolves to 192\.0\.2\.2\. /);
+  assert.deepEqual(answer.addresses, [kThere]);
+  await says(box, 'inside.example', 443, 'refused', 'blocked', /^The name inside\.example resolves to 10\.1\.2\.3\. 10\.1\.2\.3 lies in 10\.0\.0\.0\/8, a private network/);
+  await says(box, 'both.example', kPort, 'answers', undefined, /resolves to 192\.0\.2\.2, 10\.1\.2\.3\. 10\.1\.2\.3 lies in/);
+  await says(box, 'six.example', 443, 'no_name', undefined, /has no address of IPv4/);
+  await says(box, 'nobody.example', 443, 'no_name', undefined, /There is no such name as nobody\.example/);
+  await says(box, 'broken.example', 443, 'no_name', undefined, /cannot be resolved/);
+  await setPolicy(box, { mode: 'custom', denied_cidrs: [kDenied] });
+  await says(box, 'denied.example', kPort, 'refused', 'policy', /denies/);
 });
 
 leakless(daemon, 'why: what it comes to when it is tried', async () => {

@@ -94,6 +94,17 @@ TEST(Heads, GoIntoABoxWithoutWhatEndsHere) {
     EXPECT_NE(kept.find("Content-Length: 5\r\n"), kept.npos);
 }
 
+// Programs that find fields in their environment cannot tell X_Forwarded_For from X-Forwarded-For.
+TEST(Heads, BringNoWordOfOursInAnotherSpelling) {
+    const auto request = head_of<true>(
+        "POST / HTTP/1.1\r\nHost: x\r\nX_Forwarded_For: 1.2.3.4\r\nx-forwarded_host: evil\r\nX_Real-IP: 1\r\n"
+        "X_Box_Api_Key: k\r\nTransfer_Encoding: chunked\r\nContent_Length: 3\r\nProxy: http://evil\r\nX_Own: "
+        "kept\r\n\r\n");
+    EXPECT_EQ(head_to_box(request, {.address = "192.0.2.1", .tls = true}, {}),
+              "POST / HTTP/1.1\r\nHost: x\r\nX_Own: kept\r\nX-Forwarded-For: 192.0.2.1\r\n"
+              "X-Forwarded-Proto: https\r\nX-Forwarded-Host: x\r\nConnection: close\r\n\r\n");
+}
+
 TEST(Heads, ChangeToAWebSocketAndToNothingElse) {
     const auto asks = [](const char* version, const char* connection, const char* upgrade) {
         return asks_for_web_socket(head_of<true>(std::string("GET / HTTP/") + version + "\r\nHost: x\r\nConnection: " +
