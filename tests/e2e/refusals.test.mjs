@@ -11,9 +11,11 @@ import { NameServer } from './lib/name-server.mjs';
 import { leakless, needs, suite } from './lib/suite.mjs';
 import { until } from './lib/until.mjs';
 
-const kThere = '192.0.2.2'; // a documentation network (RFC 5737): nobody's
-const kDenied = '192.0.2.130';
-const kNobody = '192.0.2.77';
+// 192.88.99.0/24 was public once, and is nobody's now (RFC 7526).
+const kHere = '192.88.99.129';
+const kThere = '192.88.99.130';
+const kDenied = '192.88.99.200';
+const kNobody = '192.88.99.177';
 const kPort = 8080; // that the server outside listens on
 const kClosedPort = 8081;
 const kDroppedPort = 8082;
@@ -22,8 +24,8 @@ needs('unshare');
 const kNames = {
   'good.example': [kThere], 'inside.example': ['10.1.2.3'], 'both.example': ['10.1.2.3', kThere], 'denied.example': [kDenied], 'six.example': [], 'broken.example': null,
 };
-const names = new NameServer('192.0.2.1', kNames);
-const outside = new Outside(undefined, { name: 'refused-e2e', link: 'refused0', here: '192.0.2.1', there: [kThere, kDenied] });
+const names = new NameServer(kHere, kNames);
+const outside = new Outside(undefined, { name: 'refused-e2e', link: 'refused0', here: kHere, there: [kThere, kDenied], prefix: 25 });
 before(async () => {
   outside.open();
   await names.open();
@@ -43,7 +45,7 @@ const why = (box, host, port) => daemon.json('GET', `${box.path}/network/why?hos
 const connect = (box, address, port) => box.fails(`nc -w 1 ${address} ${port} < /dev/null`);
 const matches = (refusal, wanted) => Object.entries(wanted).every(([field, value]) => refusal[field] === value);
 const told = (box, wanted) => until(`the log has ${JSON.stringify(wanted)}`, async () => (await log(box)).refusals.find((refusal) => matches(refusal, wanted)));
-const gatewayOf = (box) => box.sh('ip route show default | cut -d " " -f 3');
+const gatewayOf = (box) => box.sh('ip route show default | head -n 1 | cut -d " " -f 3');
 
 leakless(daemon, 'each rule is told by its name, with time, destination and a reason', async () => {
   const box = await daemon.box();
@@ -54,8 +56,6 @@ leakless(daemon, 'each rule is told by its name, with time, destination and a re
   assert.ok(blocked.time >= since - 1000 && blocked.time <= Date.now() + 1000, `${blocked.time}`);
   assert.ok(blocked.first_time <= blocked.time && blocked.times >= 1);
   assert.match(blocked.reason, /closed to all boxes\.$/);
-  await box.fails('ping -c 1 -W 1 169.254.169.254');
-  await told(box, { rule: 'blocked', protocol: 'icmp', address: '169.254.169.254' });
   const gateway = await gatewayOf(box);
   await connect(box, gateway, 22);
   await told(box, { rule: 'to_host', protocol: 'tcp', address: gateway, port: 22 });
@@ -84,9 +84,9 @@ leakless(daemon, 'the name is told by which the box found the address', async ()
 
 leakless(daemon, 'one destination that is tried again and again is one entry', async () => {
   const box = await daemon.box();
-  await box.sh('for i in $(seq 200); do echo x | nc -u -w 0 10.1.2.3 99; done; true');
+  await box.sh('for i in $(seq 100); do nc -w 1 10.1.2.3 99 < /dev/null & done; wait');
   await told(box, { address: '10.1.2.3' });
-  await box.sh('echo x | nc -u -w 0 10.9.9.9 99; true');
+  await connect(box, '10.9.9.9', 99);
   await told(box, { address: '10.9.9.9' });
   assert.equal((await log(box)).refusals.length, 2);
 });
@@ -96,10 +96,11 @@ leakless(daemon, 'a flood of one box is bounded, in the log of the daemon too, a
   await setPolicy(loud, { mode: 'custom', denied_cidrs: [kDenied] });
   await connect(loud, kDenied, kPort);
   await told(loud, { rule: 'policy' });
-  await loud.sh('for i in $(seq 250); do for j in 1 2 3 4; do echo x | nc -u -w 0 10.$j.0.$i 99 & done; wait; done; true');
+  await loud.sh('for j in 1 2 3 4; do for i in $(seq 100); do nc -w 1 10.$j.0.$i 99 < /dev/null & done; wait; done');
   await connect(quiet, '10.1.2.3', 443);
   await told(quiet, { rule: 'blocked', address: '10.1.2.3' });
   const { refusals } = await log(loud);
+  assert.ok(refusals.filter(({ rule }) => rule === 'blocked').length >= 20, `${refusals.length}`);
   assert.ok(refusals.filter(({ rule }) => rule === 'blocked').length <= 64, `${refusals.length}`);
   assert.ok(refusals.some(({ rule }) => rule === 'policy'), 'noise of one rule hides no other');
   const lines = daemon.log.filter((line) => line.includes(`box ${loud.id}: refused`));
@@ -172,14 +173,14 @@ leakless(daemon, 'why: the rules', async () => {
   assert.deepEqual([answer.host, answer.port, answer.addresses], ['10.1.2.3', 443, ['10.1.2.3']]);
   await says(box, '169.254.169.254', 80, 'refused', 'blocked', /metadata/);
   await says(box, await gatewayOf(box), 22, 'refused', 'to_host', /is this host/);
-  await says(box, '192.0.2.1', 22, 'refused', 'to_host', /is this host itself/);
+  await says(box, kHere, 22, 'refused', 'to_host', /is this host itself/);
   const other = await daemon.box();
   const address = (await other.sh('ip -4 -o addr show eth0')).match(/inet ([\d.]+)/)[1];
   await says(box, address, 80, 'refused', 'blocked', /network of the boxes themselves/);
-  await setPolicy(box, { mode: 'custom', denied_cidrs: ['192.0.2.128/25'] });
-  await says(box, kDenied, kPort, 'refused', 'policy', /lies in 192\.0\.2\.128\/25, which the box's network policy denies/);
+  await setPolicy(box, { mode: 'custom', denied_cidrs: ['192.88.99.192/26'] });
+  await says(box, kDenied, kPort, 'refused', 'policy', /lies in 192\.88\.99\.192\/26, which the box's network policy denies/);
   await setPolicy(box, { mode: 'custom', allowed_cidrs: [kThere] });
-  await says(box, kDenied, kPort, 'refused', 'policy', /may talk to 192\.0\.2\.2 alone/);
+  await says(box, kDenied, kPort, 'refused', 'policy', /may talk to 192\.88\.99\.130\/32 alone/);
   await says(box, 'example.com', 443, 'refused', 'name', /example\.com is not looked up for this box/);
   await setPolicy(box, kDenyAll);
   await says(box, kThere, kPort, 'refused', 'policy', /nobody at all \(deny-all\)/);
@@ -189,10 +190,10 @@ leakless(daemon, 'why: the rules', async () => {
 leakless(daemon, 'why: names', async () => {
   const box = await daemon.box();
   await until('the server outside listens', async () => (await why(box, kThere, kPort)).verdict === 'answers');
-  const answer = await says(box, 'GOOD.example.', kPort, 'answers', undefined, /^The name good\.example resolves to 192\.0\.2\.2\. /);
+  const answer = await says(box, 'GOOD.example.', kPort, 'answers', undefined, /^The name good\.example resolves to 192\.88\.99\.130\. /);
   assert.deepEqual(answer.addresses, [kThere]);
   await says(box, 'inside.example', 443, 'refused', 'blocked', /^The name inside\.example resolves to 10\.1\.2\.3\. 10\.1\.2\.3 lies in 10\.0\.0\.0\/8, a private network/);
-  await says(box, 'both.example', kPort, 'answers', undefined, /resolves to 192\.0\.2\.2, 10\.1\.2\.3\. 10\.1\.2\.3 lies in/);
+  await says(box, 'both.example', kPort, 'answers', undefined, /resolves to 192\.88\.99\.130, 10\.1\.2\.3\. 10\.1\.2\.3 lies in/);
   await says(box, 'six.example', 443, 'no_name', undefined, /has no address of IPv4/);
   await says(box, 'nobody.example', 443, 'no_name', undefined, /There is no such name as nobody\.example/);
   await says(box, 'broken.example', 443, 'no_name', undefined, /cannot be resolved/);
@@ -205,8 +206,8 @@ leakless(daemon, 'why: what it comes to when it is tried', async () => {
   await until('the server outside listens', async () => (await why(box, kThere, kPort)).verdict === 'answers');
   await says(box, kThere, kPort, 'answers', undefined, /has just taken a connection from the box's network/);
   await says(box, kThere, kClosedPort, 'closed', undefined, /takes no connections on that port/);
-  await says(box, kThere, kDroppedPort, 'silent', undefined, /^Nothing refuses it here, but 192\.0\.2\.2:8082 has not answered/);
-  await says(box, kNobody, kPort, 'no_route', undefined, /192\.0\.2\.77/);
+  await says(box, kThere, kDroppedPort, 'silent', undefined, /^Nothing refuses it here, but 192\.88\.99\.130:8082 has not answered/);
+  await says(box, kNobody, kPort, 'no_route', undefined, /192\.88\.99\.177/);
   await says(box, 'localhost', 1, 'closed', undefined, /the box itself/);
   assert.deepEqual((await log(box)).refusals, [], 'what is asked is not refused');
 });
@@ -236,7 +237,7 @@ leakless(daemon, 'hutch network log and why, and the metrics', async () => {
   await hutch('create', 'web');
   const box = { path: '/v2/box/web' };
   assert.equal(await hutch('network', 'log', 'web'), '');
-  await hutch('exec', 'web', 'sh', '-c', 'nc -w 1 10.1.2.3 443 < /dev/null; true');
+  await hutch('exec', 'web', 'sh', '-c', 'nc -w 1 10.1.2.3 443 < /dev/null 2> /dev/null; true');
   await told(box, { port: 443 });
   assert.match(await hutch('network', 'log', 'web'), /^[\d-]+ [\d:]+ {2}blocked {2}tcp 10\.1\.2\.3:443 {2}(\d+ times {2})?It is a private/);
   assert.equal(JSON.parse(await hutch('network', 'log', 'web', '--json')).refusals[0].rule, 'blocked');
