@@ -1,10 +1,12 @@
 #include "daemon/box/reach.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
 
 #include <algorithm>
 
+#include "base/text.h"
 #include "daemon/box/network.h"
 #include "daemon/clock.h"
 #include "daemon/fd_watch.h"
@@ -26,6 +28,7 @@ using netns::Prefix;
 // For the other side: the first packet is sent thrice in it, and a router has asked in vain for who is not there.
 constexpr std::chrono::seconds kReachPatience{4};
 constexpr uint32_t kLoopbackNetwork = 127;
+constexpr size_t kLongestHost = 253;
 
 struct Known {
     const char* network;
@@ -39,6 +42,11 @@ constexpr Known kKnown[] = {
     {"169.254.0.0/16", "the network of a link, where clouds have their metadata"},
     {"224.0.0.0/4", "the multicast addresses"},
 };
+
+bool is_ipv6(const std::string& host) {
+    in6_addr address{};
+    return inet_pton(AF_INET6, host.c_str(), &address) == 1;
+}
 
 bool is_loopback(Ipv4 address) {
     return address.value >> 24U == kLoopbackNetwork || address == Ipv4{};
@@ -195,7 +203,7 @@ Task<Result<Reach>> Reacher::reach(std::shared_ptr<Box> box, std::string host, u
 
 Task<Result<void>> Reacher::find_addresses(Asked& asked) {
     const std::string& host = asked.host;
-    if (host.find(':') != std::string::npos) {
+    if (is_ipv6(host)) {
         asked.end(Reach::Verdict::kNoRoute,
                   host +
                       " is an address of IPv6, which boxes do not have. Ask for its name, or for its "
@@ -207,6 +215,9 @@ Task<Result<void>> Reacher::find_addresses(Asked& asked) {
         co_return Result<void>();
     }
     const auto name = netns::host_name(host);
+    if (!name && (host.size() > kLongestHost || has_control(host))) {
+        co_return invalid("host: must be the name of a host or an address of IPv4");
+    }
     if (!name) co_return invalid("host: \"" + host + "\" is neither the name of a host nor an address of IPv4");
     asked.name = *name;
     if (*name == "localhost") {
@@ -330,6 +341,10 @@ Task<Result<void>> Reacher::ask_why_silent(Asked& asked) {
     });
     if (found != told.rend()) {
         asked.refuse(name_of(found->flow.rule), sentence_of(found->flow.rule));
+        co_return Result<void>();
+    }
+    if (!asked.box->alive()) {
+        asked.end(Reach::Verdict::kUntried, "The box has stopped while it was tried.");
         co_return Result<void>();
     }
     const auto look = [config = boxes_.mechanisms().network] { return netns::foreign_forward_drops(config); };

@@ -226,6 +226,11 @@ leakless(daemon, 'why: what is asked wrongly', async () => {
   const box = await daemon.box();
   await daemon.refuses(400, /^host: /, 'GET', `${box.path}/network/why`);
   await daemon.refuses(400, /^host: "a b" is neither/, 'GET', `${box.path}/network/why?host=a%20b`);
+  await daemon.refuses(400, /^host: must be/, 'GET', `${box.path}/network/why?host=a%0ab`);
+  await daemon.refuses(400, /^host: must be/, 'GET', `${box.path}/network/why?host=${'x'.repeat(254)}`);
+  for (const host of ['x:y', '127.1', '0x7f.0.0.1', '*.example.com', '10.1.2.3.', '..']) {
+    await daemon.refuses(400, /^host: ".*" is neither/, 'GET', `${box.path}/network/why?host=${encodeURIComponent(host)}`);
+  }
   await daemon.refuses(400, /^port: /, 'GET', `${box.path}/network/why?host=10.1.2.3&port=0`);
   await daemon.refuses(400, /^port: /, 'GET', `${box.path}/network/why?host=10.1.2.3&port=65536`);
   await daemon.refuses(400, /^port: /, 'GET', `${box.path}/network/why?host=10.1.2.3&port=x`);
