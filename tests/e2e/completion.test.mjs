@@ -25,6 +25,8 @@ const kTyped = {
   'hutch create --snapshot c→x': 'create --snapshot clean x',
   'hutch help image im→': 'help image import',
   'hutch network web deny→': 'network web deny-all',
+  'hutch network wh→': 'network why',
+  'hutch network log we→': 'network log web',
   'hutch cp web:/etc/hostn→.': 'cp web:/etc/hostname .',
   'hutch cp web:/works→ho→x .': 'cp web:/workspace/home/x .',
   'hutch cp we→/etc/hosts .': 'cp web:/etc/hosts .',
