@@ -9,13 +9,11 @@
 #include "client/run_output.h"
 #include "client/session.h"
 #include "client/settings.h"
+#include "client/shell_words.h"
 #include "client/tty.h"
 
 namespace hutch::client {
 namespace {
-
-/// The better of the two that images have.
-const std::vector<std::string> kShell = {"/bin/sh", "-c", "command -v bash >/dev/null 2>&1 && exec bash; exec /bin/sh"};
 
 Result<Json> run_of(const std::vector<std::string>& words, const ExecOptions& options) {
     Json run = {{"command", words}};
@@ -61,7 +59,7 @@ Result<int> shell(Program& program, ExecOptions options) {
     program.failure = kExecFailed;
     options.interactive = true;
     options.terminal = isatty(STDIN_FILENO) == 1;
-    return exec_in_box(TRY(program.api()), kShell, options);
+    return exec_in_box(TRY(program.api()), words_of_shell(), options);
 }
 
 void add_env(CLI::App& command, ExecOptions& options) {
@@ -95,7 +93,7 @@ void add_exec_options(CLI::App& command, ExecOptions& options) {
 Result<int> exec_in_box(const Api& api, const std::vector<std::string>& words, const ExecOptions& options) {
     const bool on_terminal = options.interactive && options.terminal;
     if (words.empty() && !on_terminal) return invalid("a COMMAND to run in " + options.box + " is missing");
-    const Json run = TRY(run_of(words.empty() ? kShell : words, options));
+    const Json run = TRY(run_of(words.empty() ? words_of_shell() : words, options));
     if (options.interactive || options.terminal) return run_interactive(api, run, options);
     return run_streaming(api, options.box, "exec-stream", run, words.front());
 }

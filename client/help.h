@@ -1,16 +1,12 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 
 namespace hutch::client {
-
-/// Help without the parser's jargon: no "TEXT", no "REQUIRED"; what may be left out stands in brackets.
-std::shared_ptr<CLI::FormatterBase> make_help_formatter();
 
 /// The help of the command that `words` name below `app`; none: of `app` itself. kInvalid, with what may have been
 /// meant.

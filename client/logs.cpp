@@ -20,7 +20,7 @@ Tone tone_of_level(const std::string& level) {
     return level == "warn" ? Tone::kWarning : Tone::kPlain;
 }
 
-std::string line_of(const Json& entry, Colour colour) {
+std::string line_of_log(const Json& entry, Colour colour) {
     const std::string level = printable(text_of(entry, "level"));
     return paint(format_time(integer_of(entry, "timestamp")), Tone::kDim, colour) + "  " +
            paint(level, tone_of_level(level), colour) + "  " + printable(text_of(entry, "source")) + "  " +
@@ -39,7 +39,7 @@ Result<int> follow(const Api& api, const LogOptions& options, size_t offset) {
         stream.feed(piece);
         std::string lines;
         while (const auto event = stream.next()) {
-            lines += options.json ? passed_on(event->data) + "\n" : line_of(parse_json(event->data), colour);
+            lines += options.json ? passed_on(event->data) + "\n" : line_of_log(parse_json(event->data), colour);
         }
         TRY(show(lines));
     }
@@ -57,7 +57,7 @@ Result<int> logs(const Program& program, const LogOptions& options) {
     answer["logs"] = entries;
     if (options.json) return show_json(answer);
     std::string lines;
-    for (const Json& entry : entries) lines += line_of(entry, colour_for(STDOUT_FILENO));
+    for (const Json& entry : entries) lines += line_of_log(entry, colour_for(STDOUT_FILENO));
     return show(lines);
 }
 

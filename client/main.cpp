@@ -9,6 +9,7 @@
 #include "client/arguments.h"
 #include "client/completion.h"
 #include "client/help.h"
+#include "client/help_format.h"
 #include "client/program.h"
 #include "client/wording.h"
 

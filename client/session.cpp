@@ -8,42 +8,20 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/websocket.hpp>
 #include <csignal>
 #include <deque>
 #include <optional>
 
 #include "base/file.h"
 #include "client/api.h"
-#include "client/connect.h"
 #include "client/interrupts.h"
 #include "client/tty.h"
+#include "client/web_socket.h"
 
 namespace hutch::client {
 namespace asio = boost::asio;
-namespace http = boost::beast::http;
-namespace websocket = boost::beast::websocket;
-
-// How Beast ends a stream it does not know.
-void beast_close_socket(Connection& connection) {
-    connection.break_off();
-}
-
-void teardown(boost::beast::role_type, Connection& connection, ErrorCode& code) {
-    connection.break_off();
-    code = {};
-}
-
-template <typename Handler>
-void async_teardown(boost::beast::role_type, Connection& connection, Handler&& handler) {
-    connection.break_off();
-    asio::post(connection.get_executor(),
-               boost::beast::bind_front_handler(std::forward<Handler>(handler), ErrorCode()));
-}
 
 namespace {
-
-using WebSocket = websocket::stream<Connection>;
 
 Error broken(const ErrorCode& code) {
     return Error{ErrorKind::kSystem, 0, "the session with the daemon broke off: " + code.message()};
@@ -235,30 +213,11 @@ class Session {
     bool closed_ = false;  ///< nobody reads what is passed on
 };
 
-Result<void> shake_hands(WebSocket& socket, const Endpoint& endpoint, const std::string& target) {
-    socket.set_option(websocket::stream_base::decorator([&endpoint](websocket::request_type& request) {
-        request.set(http::field::user_agent, "hutch/" HUTCH_VERSION);
-        if (endpoint.host.kind == Host::Kind::kTcp && !endpoint.api_key.empty()) {
-            request.set("X-Box-Api-Key", endpoint.api_key);
-        }
-    }));
-    socket.read_message_max(0);
-    websocket::response_type answer;
-    ErrorCode code;
-    socket.handshake(answer, host_header(endpoint.host), target, code);
-    if (code == websocket::error::upgrade_declined) {
-        return api_error(static_cast<int>(answer.result_int()), answer.body());
-    }
-    if (code) return broken_off(endpoint.host, code);
-    return {};
-}
-
 }  // namespace
 
 Result<SessionEnd> run_session(const Endpoint& endpoint, const SessionPlan& plan) {
     asio::io_context io;
-    WebSocket socket(TRY(connect(io, endpoint)));
-    TRY(shake_hands(socket, endpoint, plan.target));
+    WebSocket socket = TRY(open_web_socket(io, endpoint, plan.target));
     (void)std::signal(SIGPIPE, SIG_IGN);
     return Session(io, socket).run(plan);
 }

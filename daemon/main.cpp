@@ -181,11 +181,13 @@ Result<void> serve(const Config& config) {
     Timings timings;
     PipedWorkers unpackers(loop.get_executor(), kUnpackers, kUnpackersEach);
     Previews previews(boxes, meter);
+    Dialer dialer(boxes);
     Attached attached(boxes, runs);
     TRY(attached.load());
     Services services{boxes,    runs,    images,   snapshots, agents,  schedules, models,
                       meter,    events,  limits,   fetcher,   once,    unpackers, config,
-                      lag,      *memory, timings,  previews,  attached, refusals, reacher};
+                      lag,      *memory, timings,  previews,  attached, refusals, reacher,
+                      dialer};
     Router router;
     add_box_routes(router, services);
     add_log_routes(router, services);
@@ -195,6 +197,7 @@ Result<void> serve(const Config& config) {
     add_network_routes(router, services);
     add_refusal_routes(router, services);
     add_preview_routes(router, services);
+    add_port_session_routes(router, services);
     add_sleep_routes(router, services);
     add_exec_routes(router, services);
     add_run_routes(router, services);
@@ -222,7 +225,7 @@ Result<void> serve(const Config& config) {
     add_key_routes(router, keys, limits);
     const Auth auth = TRY(Auth::load(config.api_key_file, config.socket_group, keys));
     Server server(loop.get_executor(), router, auth, limits, config, memory, decoders, timings);
-    Proxy proxy(boxes, previews, auth, config.preview_domain);
+    Proxy proxy(dialer, previews, auth, config.preview_domain);
     if (!config.preview_listen.empty()) {
         const bool secure = preview_tls != nullptr;
         const auto serve = [&proxy, secure](Wire wire, std::string address, std::function<void(bool)> on_busy) {

@@ -17,6 +17,7 @@
 #include "daemon/images/images.h"
 #include "daemon/lag_meter.h"
 #include "daemon/memory_budget.h"
+#include "daemon/preview/dial.h"
 #include "daemon/preview/previews.h"
 #include "daemon/refusals.h"
 #include "daemon/run/runs.h"
@@ -48,6 +49,7 @@ struct Services {
     Attached& attached;
     Refusals& refusals;
     Reacher& reacher;
+    Dialer& dialer;
 };
 
 /// The handler of a route from a function that answers it.
@@ -65,6 +67,7 @@ void add_label_routes(Router& router, Services& services);
 void add_network_routes(Router& router, Services& services);
 void add_refusal_routes(Router& router, Services& services);
 void add_preview_routes(Router& router, Services& services);
+void add_port_session_routes(Router& router, Services& services);
 void add_sleep_routes(Router& router, Services& services);
 void add_exec_routes(Router& router, Services& services);
 void add_log_routes(Router& router, Services& services);

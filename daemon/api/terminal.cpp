@@ -3,6 +3,7 @@
 //           binary input     text {"resize": {"rows", "cols"}}     text {"eof": true}
 //           text {"signal": "INT"}, for the command
 //   server: binary output    text {"exit_code", "cpu_ns"} or {"error"}                    last
+//   text {"run_id"}, first, if asked for by "tell_run": true
 // Without a terminal and with "errors": "separate", the first byte of each output tells the stream: 1, or 2 for errors.
 
 #include "base/undo.h"
@@ -21,7 +22,8 @@ constexpr uint32_t kMostControls = 6'000;  // a minute; more are read later
 struct Opening {
     Command command;
     bool tty = false;
-    bool apart = false;  ///< its errors are
+    bool apart = false;     ///< its errors are
+    bool tell_run = false;  ///< which run it is
 };
 
 Result<Fields> read_frame(const std::string& text, const JsonBounds& bounds) {
@@ -38,6 +40,7 @@ Result<Opening> decode_opening(const Services& services, const Box& box, const F
     if (errors != "separate" && errors != "merged") return invalid("errors: must be separate or merged");
     opening.apart = errors == "separate" && !opening.tty;
     if (opening.apart) opening.command.errors = Errors::kSeparate;
+    opening.tell_run = TRY(fields.flag("tell_run")).value_or(false);
     if (opening.tty) {
         opening.command.terminal = TRY(decode_screen(fields));
         opening.command.env.emplace_back("TERM", TRY(fields.text("term")).value_or("xterm-256color"));
@@ -107,8 +110,13 @@ Task<Result<Outcome>> converse(Services& services, const std::shared_ptr<Session
     CO_TRY_LET(Opening opening, std::move(decoded));
     CO_TRY_LET(UniqueFd its_end, session->input.open(*box, opening.command));
     session->tty = opening.tty;
+    const bool tell_run = opening.tell_run;
     CO_TRY_LET(const auto run, co_await services.runs.start(box, std::move(opening.command), std::move(its_end)));
     CO_TRY(session->input.attach(*run));
+    if (tell_run) {
+        const std::string text = dump(Json{{"run_id", run->record().id}});
+        CO_TRY(co_await session->socket->write(true, text));
+    }
     spawn(box->executor(), "carrying the input of run " + run->record().id, carry_input(session),
           [session](const Result<void>&) { end_input(*session); });
     const auto forward = [&session, apart = opening.apart](char stream) -> Sink {

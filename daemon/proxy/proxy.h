@@ -13,8 +13,8 @@ namespace hutch::daemon {
 /// Event loop thread only; outlives its connections.
 class Proxy {
   public:
-    Proxy(Manager& boxes, Previews& previews, const Auth& auth, std::string domain)
-        : previews_(previews), auth_(auth), domain_(std::move(domain)), dialer_(boxes) {}
+    Proxy(Dialer& dialer, Previews& previews, const Auth& auth, std::string domain)
+        : dialer_(dialer), previews_(previews), auth_(auth), domain_(std::move(domain)) {}
 
     /// Serves one connection, of a client at that address, until either side is done with it. `on_busy(true/false)`
     /// brackets each request that ends by itself.
@@ -26,11 +26,11 @@ class Proxy {
     Way way_of(Connection& connection, const std::string& host, const std::string& credential);
     Task<bool> serve_one(Connection& connection, size_t head_size, const std::function<void(bool)>& on_busy);
 
+    Dialer& dialer_;
     Previews& previews_;
     const Auth& auth_;
     const std::string domain_;
     const Patience patience_{};
-    Dialer dialer_;
 };
 
 }  // namespace hutch::daemon
