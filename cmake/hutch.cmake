@@ -47,3 +47,14 @@ function(hutch_program name)
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_LINKS} hutch_flags hutch_sanitize)
 endfunction()
+
+# install_unit(NAME COMPONENT): systemd/NAME.service.in, which names the program where it is installed; and
+# `cmake --install --prefix` says where that is.
+function(install_unit name component)
+  install(CODE "
+    set(CMAKE_INSTALL_BINDIR \"${CMAKE_INSTALL_BINDIR}\")
+    cmake_path(ABSOLUTE_PATH CMAKE_INSTALL_BINDIR BASE_DIRECTORY \"\${CMAKE_INSTALL_PREFIX}\" OUTPUT_VARIABLE CMAKE_INSTALL_FULL_BINDIR)
+    configure_file(\"${PROJECT_SOURCE_DIR}/systemd/${name}.service.in\" \"${CMAKE_CURRENT_BINARY_DIR}/${name}.service\" @ONLY)
+  " COMPONENT ${component})
+  install(FILES ${CMAKE_CURRENT_BINARY_DIR}/${name}.service DESTINATION lib/systemd/system COMPONENT ${component})
+endfunction()

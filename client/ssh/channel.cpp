@@ -37,18 +37,35 @@ Channel::~Channel() {
     ssh_channel_free(channel_);
 }
 
-Result<void> Channel::open(const std::string& target) {
-    socket_.emplace(TRY(open_web_socket(line_.io, line_.guest.endpoint, target)));
-    socket_->read_message_max(kMostMessage);
-    return {};
+void Channel::open(const std::string& target) {
+    opening_ = true;
+    asio::post(line_.openers, [self = shared_from_this(), target, busy = asio::make_work_guard(line_.io)]() mutable {
+        auto opened = open_web_socket(self->line_.io, self->line_.guest.endpoint, target);
+        // With `self`, so that the last one is let go of by the loop's thread, which libssh wants.
+        asio::io_context& io = self->line_.io;
+        asio::post(
+            io, [self = std::move(self), opened = std::move(opened)]() mutable { self->take_over(std::move(opened)); });
+    });
 }
 
-Result<void> Channel::say(const std::string& text) {
-    ErrorCode code;
+void Channel::take_over(Result<WebSocket> opened) {
+    opening_ = false;
+    if (opened.ok() && !gone_) {
+        socket_.emplace(std::move(opened).value());
+        socket_->read_message_max(kMostMessage);
+        on_open();
+    } else {
+        if (!opened.ok() && !gone_) on_refused(opened.error().message);
+        box_done_ = broken_ = true;
+    }
+    line_.turn();
+}
+
+// What does not arrive is noticed by the side that reads.
+void Channel::say(const std::string& text) {
+    ErrorCode ignored;
     socket_->text(true);
-    socket_->write(asio::buffer(text), code);
-    if (code) return broken_off(line_.guest.endpoint.host, code);
-    return {};
+    socket_->write(asio::buffer(text), ignored);
 }
 
 void Channel::complain(const std::string& sentence) {
@@ -79,6 +96,11 @@ bool Channel::move() {
         moved = ended_ = true;
     }
     return moved;
+}
+
+void Channel::stay() {
+    if (!socket_ || reading_ || broken_ || std::exchange(pinging_, true)) return;
+    socket_->async_ping({}, [self = shared_from_this()](const ErrorCode&) { self->pinging_ = false; });
 }
 
 // --- out of the box ---

@@ -3,6 +3,7 @@
 #include <libssh/callbacks.h>
 #include <libssh/libssh.h>
 
+#include <boost/asio/thread_pool.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <functional>
 #include <memory>
@@ -18,6 +19,7 @@ namespace hutch::client {
 /// What the channels of a connection share.
 struct Line {
     boost::asio::io_context& io;
+    boost::asio::thread_pool& openers;  ///< of WebSockets
     ssh_session session;
     const Guest& guest;
     std::function<void()> turn;       ///< something can be moved now; for handlers of `io` alone
@@ -40,11 +42,17 @@ class Channel : public std::enable_shared_from_this<Channel> {
     /// Moves what can be moved without a wait. Whether something went to the guest.
     bool move();
     /// Nothing is to be moved any more, on either side.
-    [[nodiscard]] bool over() const { return ended_ || (gone_ && box_done_); }
+    [[nodiscard]] bool over() const { return !opening_ && (ended_ || (gone_ && box_done_)); }
+    /// To be called from time to time: a guest who does not read, so that nobody reads the daemon's pings, is there.
+    void stay();
     /// The guest, or its connection, has gone: libssh is not asked for anything any more.
     void lose_guest();
 
   protected:
+    /// The WebSocket is there: nothing has gone over it yet.
+    virtual void on_open() {}
+    /// It is not, and the channel ends.
+    virtual void on_refused(const std::string& why) = 0;
     /// Something of the daemon's that is no bytes for the guest.
     virtual void on_text(const std::string& text) = 0;
     /// The WebSocket has ended.
@@ -58,11 +66,12 @@ class Channel : public std::enable_shared_from_this<Channel> {
     /// Of a frame of output, where its bytes begin, and whether they are errors.
     virtual std::pair<size_t, bool> part(std::string_view) { return {0, false}; }
 
-    Result<void> open(const std::string& target);
+    /// By another thread, since the box may have to be woken, and others of the guest's channels go on meanwhile.
+    void open(const std::string& target);
     [[nodiscard]] bool is_open() const { return socket_.has_value(); }
-    Result<void> say(const std::string& text);  ///< before anything else goes to the daemon
-    void finish() { box_done_ = true; }         ///< the box's side is
-    void cut();                                 ///< the same, and the daemon is told no more
+    void say(const std::string& text);   ///< in on_open
+    void finish() { box_done_ = true; }  ///< the box's side is
+    void cut();                          ///< the same, and the daemon is told no more
     void complain(const std::string& sentence);
 
     const Line& line_;
@@ -70,6 +79,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
     ssh_channel_callbacks_struct callbacks_{};
 
   private:
+    void take_over(Result<WebSocket> opened);
     bool send_out();
     bool send(std::string_view& bytes, bool errors);
     void take_in();
@@ -85,8 +95,10 @@ class Channel : public std::enable_shared_from_this<Channel> {
     std::string_view unsent_sentence_;
     std::string outgoing_;
     size_t unread_ = 0;  ///< bytes of the guest that libssh holds
+    bool opening_ = false;
     bool reading_ = false;
     bool writing_ = false;
+    bool pinging_ = false;
     bool broken_ = false;      ///< nothing more goes to the daemon
     bool guest_done_ = false;  ///< it has said eof
     bool eof_said_ = false;    ///< that is on its way to the daemon

@@ -67,14 +67,18 @@ bool CommandChannel::add_variable(const char* name, const char* value) {
 bool CommandChannel::start(const std::vector<std::string>& words) {
     if (started_ || words.empty()) return false;
     started_ = true;
-    if (const auto begun = start_in_box(words); !begun.ok()) {
-        complain(begun.error().message);
+    auto hello = hello_of(words);
+    if (hello.ok()) {
+        hello_ = std::move(hello).value();
+        open(box_target(line_.guest.box, "/exec-tty"));
+    } else {
+        complain(hello.error().message);
         cut();
     }
     return true;
 }
 
-Result<void> CommandChannel::start_in_box(const std::vector<std::string>& words) {
+Result<std::string> CommandChannel::hello_of(const std::vector<std::string>& words) const {
     Json hello{{"command", words}, {"env", env_}, {"tell_run", true}};
     if (terminal_) {
         hello["tty"] = true;
@@ -84,9 +88,7 @@ Result<void> CommandChannel::start_in_box(const std::vector<std::string>& words)
     } else {
         hello["errors"] = "separate";
     }
-    const std::string text = TRY(dump_json(hello));
-    TRY(open(box_target(line_.guest.box, "/exec-tty")));
-    return say(text);
+    return dump_json(hello);
 }
 
 std::string CommandChannel::next_text() {

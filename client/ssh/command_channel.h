@@ -17,6 +17,8 @@ class CommandChannel final : public Channel {
     CommandChannel(const Line& line, ssh_channel channel);
 
   private:
+    void on_open() override { say(hello_); }
+    void on_refused(const std::string& why) override { complain(why); }
     void on_text(const std::string& text) override;
     void on_broken(const std::string& why) override;
     void on_lost() override;
@@ -27,15 +29,16 @@ class CommandChannel final : public Channel {
     bool set_terminal(const char* term, int columns, int rows);
     void resize(int columns, int rows);
     bool add_variable(const char* name, const char* value);
-    /// Whether there may be such a command here; whether the daemon starts it is told to the guest as its errors.
+    /// Whether there may be such a command here; why the daemon does not start it is told to the guest as its errors.
     bool start(const std::vector<std::string>& words);
-    Result<void> start_in_box(const std::vector<std::string>& words);
+    [[nodiscard]] Result<std::string> hello_of(const std::vector<std::string>& words) const;
     void hang_up();
     void send_signal(const std::string& name, int cancel_after_ms);
 
     bool started_ = false;
     bool terminal_ = false;
     bool resized_ = false;
+    std::string hello_;  ///< to the daemon
     std::string term_;
     int rows_ = 0, columns_ = 0;
     Json env_ = Json::object();

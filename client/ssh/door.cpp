@@ -53,6 +53,14 @@ void settle_in() {
     (void)prctl(PR_SET_DUMPABLE, 0);
 }
 
+// Each guest costs the door one descriptor.
+void make_room() {
+    rlimit files{};
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+    files.rlim_cur = std::min<rlim_t>(files.rlim_max, 2 * Guests::kMost);
+    (void)setrlimit(RLIMIT_NOFILE, &files);
+}
+
 void set_option(int socket, int level, int name, int value) {
     (void)setsockopt(socket, level, name, &value, sizeof(value));
 }
@@ -209,6 +217,7 @@ Result<void> keep_door(UniqueFd listening, ssh_bind bind, const Endpoint& daemon
     UniqueFd signals(signalfd(-1, &ending, SFD_CLOEXEC));
     if (!signals) return errno_error("watching for signals");
     (void)std::signal(SIGPIPE, SIG_IGN);
+    make_room();
     return Door(std::move(listening), std::move(signals), before, bind, daemon).keep();
 }
 

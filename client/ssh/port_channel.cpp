@@ -11,8 +11,13 @@ bool is_box_itself(const std::string& host, const Guest& guest) {
     return host == guest.box || host == guest.name;
 }
 
-Result<void> PortChannel::dial(int port) {
-    return open(box_target(line_.guest.box, "/port-session?port=" + std::to_string(port)));
+void PortChannel::dial(int port) {
+    open(box_target(line_.guest.box, "/port-session?port=" + std::to_string(port)));
+}
+
+// ssh -v shows it.
+void PortChannel::on_refused(const std::string& why) {
+    ssh_send_debug(line_.session, why.c_str(), 1);
 }
 
 // The daemon closes when it has heard the same of the guest.

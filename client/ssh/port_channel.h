@@ -8,10 +8,11 @@ namespace hutch::client {
 class PortChannel final : public Channel {
   public:
     using Channel::Channel;
-    /// Whether something listens there; the error says what is wrong.
-    Result<void> dial(int port);
+    /// Where nothing listens the channel ends at once: by when that is known, libssh has answered the guest.
+    void dial(int port);
 
   private:
+    void on_refused(const std::string& why) override;
     void on_text(const std::string& text) override;
     void on_broken(const std::string&) override {}
     void on_lost() override { cut(); }

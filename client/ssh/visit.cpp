@@ -4,6 +4,7 @@
 
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <csignal>
 #include <list>
 
@@ -18,6 +19,7 @@ namespace {
 
 constexpr unsigned kLoginSeconds = 20;
 constexpr size_t kMostChannels = 128;
+constexpr size_t kOpeners = 4;                 // threads
 constexpr std::chrono::seconds kFarewell{10};  // for commands to end whose guest has gone
 
 /// The connection of a guest who has logged in: its channels, and libssh, turned by one loop.
@@ -28,9 +30,10 @@ class Connected {
           session_(session),
           event_(event),
           guest_(std::move(guest)),
-          line_{io, session, guest_, [this] { turn(); }, [this] { ended_ = true; }},
+          line_{io, openers_, session, guest_, [this] { turn(); }, [this] { ended_ = true; }},
           socket_(io, watched.release()),
-          stop_(io, SIGTERM) {
+          stop_(io, SIGTERM),
+          minute_(io) {
         ssh_callbacks_init(&callbacks_);
         callbacks_.userdata = this;
         callbacks_.channel_open_request_session_function = [](ssh_session, void* self) {
@@ -55,6 +58,7 @@ class Connected {
         stop_.async_wait([this](const ErrorCode& code, int) {
             if (!code) end();
         });
+        stay();
         turn();
         if (!left_) io_.run();
         io_.restart();
@@ -88,6 +92,15 @@ class Connected {
                 if (!code) turn();
             });
         }
+    }
+
+    // hutchd gives a connection up that says nothing for five minutes.
+    void stay() {
+        for (const auto& channel : channels_) channel->stay();
+        minute_.expires_after(std::chrono::minutes(1));
+        minute_.async_wait([this](const ErrorCode& code) {
+            if (!code) stay();
+        });
     }
 
     void end() {
@@ -128,9 +141,9 @@ class Connected {
         ssh_channel channel = ssh_channel_new(session_);
         if (channel == nullptr) return errno_error("opening a channel", ENOMEM);
         const auto port = std::make_shared<PortChannel>(line_, channel);
-        TRY(port->dial(ssh_message_channel_request_open_destination_port(message)));
-        if (ssh_message_channel_request_open_reply_accept_channel(message, channel) == SSH_OK)
-            channels_.push_back(port);
+        if (ssh_message_channel_request_open_reply_accept_channel(message, channel) != SSH_OK) return {};
+        port->dial(ssh_message_channel_request_open_destination_port(message));
+        channels_.push_back(port);
         return {};
     }
 
@@ -138,9 +151,11 @@ class Connected {
     ssh_session session_;
     ssh_event event_;
     const Guest guest_;
+    asio::thread_pool openers_{kOpeners};
     const Line line_;
     asio::posix::stream_descriptor socket_;
     asio::signal_set stop_;
+    asio::steady_timer minute_;
     ssh_server_callbacks_struct callbacks_{};
     std::list<std::shared_ptr<Channel>> channels_;
     bool reads_ = false;

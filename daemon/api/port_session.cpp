@@ -14,6 +14,7 @@ namespace hutch::daemon {
 namespace {
 
 constexpr size_t kPortPiece = size_t{64} << 10;
+constexpr std::chrono::seconds kQueuePatience{10};  // of a server that accepts nobody now
 
 Result<uint16_t> port_in_query(const Request& request) {
     const int64_t port = TRY(query_number(request, "port", 0, UINT16_MAX));
@@ -84,8 +85,8 @@ Task<> carry_out_of_box(Tunnel& tunnel) {
 Task<Result<std::optional<Response>>> port_session(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const uint16_t port, port_in_query(exchange.request()));
     CO_TRY_LET(auto box, co_await awake_box(services, exchange, params));
-    const auto now = Moment::clock::now();
-    auto connected = co_await services.dialer.dial(box, port, now);
+    const auto deadline = Moment::clock::now() + kQueuePatience;
+    auto connected = co_await services.dialer.dial(box, port, deadline, Dialer::Silence::kRefused);
     if (!connected.ok() && connected.error().kind == ErrorKind::kTimeout)
         co_return Error{ErrorKind::kConflict, 0, connected.error().message};
     CO_TRY_LET(auto inside, std::move(connected));

@@ -19,8 +19,8 @@ namespace {
 constexpr std::chrono::milliseconds kFirstPause{10};
 constexpr std::chrono::milliseconds kLongestPause{500};
 
-// To an address of the host's own the handshake is over when connect(2) returns; where it is not, since as many wait
-// to be accepted as may, this is as good as nobody listening yet.
+// To an address of the host's own the handshake is over when connect(2) returns; where it is not, as many wait to be
+// accepted as may: EAGAIN.
 Result<UniqueFd> connect_now(in_addr_t address, uint16_t port) {
     UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!fd) return errno_error("making a socket inside a box");
@@ -35,7 +35,7 @@ Result<UniqueFd> connect_now(in_addr_t address, uint16_t port) {
         pollfd done{fd.get(), POLLOUT, 0};
         socklen_t size = sizeof(failure);
         if (poll(&done, 1, 0) != 1)
-            failure = ECONNREFUSED;
+            failure = EAGAIN;
         else if (getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &failure, &size) != 0)
             failure = errno;
     }
@@ -89,7 +89,7 @@ Result<Dialer::Socket> Dialer::take_over(UniqueFd connection) {
     return socket;
 }
 
-Task<Result<Dialer::Socket>> Dialer::dial(std::shared_ptr<Box> box, uint16_t port, Moment deadline) {
+Task<Result<Dialer::Socket>> Dialer::dial(std::shared_ptr<Box> box, uint16_t port, Moment deadline, Silence silence) {
     const std::string id = box->record.id;
     bool waits = false;
     const Undo leave([&waits, &id, waiting = waiting_] {
@@ -100,7 +100,9 @@ Task<Result<Dialer::Socket>> Dialer::dial(std::shared_ptr<Box> box, uint16_t por
         CO_TRY(co_await wake(box));
         auto connected = co_await connect_inside(*box, port);
         if (connected.ok()) co_return take_over(std::move(connected).value());
-        if (connected.error().code != ECONNREFUSED) co_return std::move(connected).error();
+        const bool silent = connected.error().code == ECONNREFUSED;
+        if (!silent && connected.error().code != EAGAIN) co_return std::move(connected).error();
+        if (silent && silence == Silence::kRefused) co_return nobody_listens(port);
         if (!waits && (*waiting_)[id] >= kMostWaiting) {
             co_return Error{ErrorKind::kLimit, 0, "Too many wait for a port of this box on which nothing listens yet."};
         }

@@ -18,9 +18,12 @@ class Dialer {
 
     explicit Dialer(Manager& boxes) : boxes_(boxes) {}
 
+    /// Whether one waits for a port on which nothing listens yet; for one with a full queue one does.
+    enum class Silence { kAwaited, kRefused };
     /// Wakes the box, and waits until something listens on the port of 127.0.0.1, or of the box's own address. kTimeout
     /// when nothing has until `deadline`; kLimit when too many wait for ports of the box already. May be cancelled.
-    Task<Result<Socket>> dial(std::shared_ptr<Box> box, uint16_t port, Moment deadline);
+    Task<Result<Socket>> dial(std::shared_ptr<Box> box, uint16_t port, Moment deadline,
+                              Silence silence = Silence::kAwaited);
     /// Sees to it that the box is awake, as Manager::wake, which must not be cancelled; this may be.
     Task<Result<void>> wake(std::shared_ptr<Box> box);
 

@@ -75,7 +75,8 @@ class Call {
   /// An answer that is due: its status, and its text, which may be that of a session.
   async answered(what, status) {
     if (this.row.opening && status === 101) {
-      const session = await what.box.session(this.row.opening, this.route.split('/').at(-1));
+      const query = this.row.query ? `?${this.row.query}` : '';
+      const session = await what.box.session(this.row.opening, this.route.split('/').at(-1) + query);
       return JSON.stringify(await session.finish());
     }
     const answer = await this.send(what);

@@ -16,6 +16,7 @@ const fileIn = (name) => fs.readFileSync(new URL(name, kRoot), 'utf8');
 const run = (program, ...args) => execFileSync(program, args, { encoding: 'utf8', maxBuffer: 64 << 20, env: { ...process.env, LC_ALL: 'C.UTF-8' } });
 let client;
 let daemon;
+let ssh;
 
 /// A package, unpacked: its files, and its control files in DEBIAN.
 function unpacked(file) {
@@ -28,8 +29,8 @@ function unpacked(file) {
 
 before(() => {
   const made = packages();
-  assert.deepEqual(made.map((file) => path.basename(file).split('_')[0]), ['hutch-client', 'hutch-daemon']);
-  [client, daemon] = made.map(unpacked);
+  assert.deepEqual(made.map((file) => path.basename(file).split('_')[0]), ['hutch-client', 'hutch-daemon', 'hutch-ssh']);
+  [client, daemon, ssh] = made.map(unpacked);
 }, { timeout: 60_000 });
 
 after(() => fs.rmSync(directory, { recursive: true, force: true }));
@@ -59,8 +60,19 @@ test('the daemon: its program, its units, its configuration, its manual', () => 
   assert.match(daemon.fields.Recommends, /\bbtrfs-progs\b/);
 });
 
+test('SSH: its program, its unit, its manual', () => {
+  assert.deepEqual(ssh.files, ['/usr/bin/hutch-ssh', '/usr/lib/systemd/system/hutch-ssh.service', ...docs('hutch-ssh'), '/usr/share/man/man8/hutch-ssh.8.gz'].sort());
+  assert.equal(ssh.text('usr/lib/systemd/system/hutch-ssh.service'), fileIn('systemd/hutch-ssh.service.in').replace('@CMAKE_INSTALL_FULL_BINDIR@', '/usr/bin'));
+  assert.match(ssh.fields.Depends, /\blibssh-4\b/);
+  const page = manual(ssh, 8, 'hutch-ssh');
+  const help = run(process.env.HUTCH_SSH, '--help');
+  const options = help.match(/^  --.*\n(?:   .*\n)*/gm).map((option) => words(option).trim());
+  assert.ok(options.length >= 5);
+  for (const option of options) assert.ok(page.includes(option), option);
+});
+
 test('all is of root, and nothing may be written by others', () => {
-  for (const { file } of [client, daemon]) {
+  for (const { file } of [client, daemon, ssh]) {
     for (const line of run('dpkg-deb', '-c', file).trim().split('\n')) assert.match(line, /^[-d]r[w-][x-]r-[x-]r-[x-] root\/root /);
   }
 });
@@ -108,7 +120,7 @@ test('the manuals of hutchd say all that its help and its example say', () => {
 });
 
 test('the manuals are pages that man lays out without a complaint', { skip: spawnSync('man', ['--version']).status === 0 ? false : 'needs man' }, () => {
-  for (const [its, page] of [[client, 'man1/hutch.1'], [daemon, 'man8/hutchd.8'], [daemon, 'man5/hutchd.toml.5']]) {
+  for (const [its, page] of [[client, 'man1/hutch.1'], [daemon, 'man8/hutchd.8'], [daemon, 'man5/hutchd.toml.5'], [ssh, 'man8/hutch-ssh.8']]) {
     const { status, stdout, stderr } = spawnSync('man', ['--warnings=w', '-l', path.join(its.root, `usr/share/man/${page}.gz`)], { encoding: 'utf8', env: { ...process.env, LC_ALL: 'C.UTF-8', MANWIDTH: '100' } });
     assert.deepEqual([status, stderr], [0, ''], page);
     assert.match(stdout, /^NAME$/m);
@@ -117,6 +129,6 @@ test('the manuals are pages that man lays out without a complaint', { skip: spaw
 
 test('lintian finds no error', { skip: spawnSync('lintian', ['--version']).status === 0 ? false : 'needs lintian' }, () => {
   // Who packs it says by DEBEMAIL who that is.
-  const { stdout } = spawnSync('lintian', ['--suppress-tags', 'bogus-mail-host,bogus-mail-host-in-debian-changelog,root-in-contact', client.file, daemon.file], { encoding: 'utf8' });
+  const { stdout } = spawnSync('lintian', ['--suppress-tags', 'bogus-mail-host,bogus-mail-host-in-debian-changelog,root-in-contact', client.file, daemon.file, ssh.file], { encoding: 'utf8' });
   assert.doesNotMatch(stdout, /^E:/m);
 });

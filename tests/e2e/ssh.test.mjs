@@ -3,16 +3,15 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import crypto from 'node:crypto';
-import { once } from 'node:events';
 import fs from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
-import { after, before, test } from 'node:test';
-import { Customer, withCustomers } from './lib/customer.mjs';
+import { after, test } from 'node:test';
+import { withCustomers } from './lib/customer.mjs';
 import { freePort } from './lib/daemon.mjs';
-import { leakless, needs, skip, suite } from './lib/suite.mjs';
-import { SshDoor, scratch } from './lib/ssh.mjs';
+import { leakless, needs, skip } from './lib/suite.mjs';
+import { scratch, sshSuite } from './lib/ssh.mjs';
 import { sshImage } from './lib/ssh-image.mjs';
 import { until } from './lib/until.mjs';
 
@@ -20,15 +19,15 @@ needs('ssh', 'sshpass', 'rsync', 'scp', 'sftp', 'bash');
 if (!fs.existsSync('/usr/lib/openssh/sftp-server')) skip('needs openssh-sftp-server');
 const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'hutch-ssh-'));
 // More connections than one address may guess with, all of them from one address here.
-const daemon = suite({ tcp: true, args: ['--wrong_keys_per_minute', '0'], import: { ssh: sshImage(directory) } });
-const door = new SshDoor(daemon);
-before(() => door.launch());
-after(async () => {
-  await door.close();
-  fs.rmSync(directory, { recursive: true });
-});
+const { daemon, door } = sshSuite({ args: ['--wrong_keys_per_minute', '0'], import: { ssh: sshImage(directory) } });
+after(() => fs.rmSync(directory, { recursive: true }));
 
 const hash = (bytes) => crypto.createHash('sha256').update(bytes).digest('hex');
+const running = async (box, words) => Number(await box.sh(`ps -o args | grep -c '^${words}' || true`));
+/// Without a word: its ssh is gone, which sshpass started.
+const abandon = (run) => spawnSync('pkill', ['-KILL', '-P', String(run.child.pid)]);
+/// However it is closed.
+const closed = (socket) => new Promise((resolve) => socket.on('error', () => {}).on('close', resolve));
 const nothingRuns = (box) => until('nothing runs', async () => (await box.status()) === 'idle');
 
 test('a host key is made once, for its owner alone, and told by its fingerprint', async () => {
@@ -54,7 +53,8 @@ test('what it cannot be started with is said, and ends it', () => {
   const key = path.join(directory, 'key');
   complains(['--listen', '127.0.0.1', '--host-key', key], /--listen: "127\.0\.0\.1" must be ADDRESS:PORT/);
   complains(['--listen', '127.0.0.1:0', '--host', `unix://${daemon.socket}`, '--host-key', key], /--host: must be http.* no API keys are asked for/);
-  fs.writeFileSync(key, 'x', { mode: 0o644 });
+  fs.writeFileSync(key, 'x');
+  fs.chmodSync(key, 0o644);
   complains(['--listen', '127.0.0.1:0', '--host-key', key], /others may read .*; run: chmod 600/);
   fs.chmodSync(key, 0o600);
   complains(['--listen', '127.0.0.1:0', '--host-key', key], /is no private key/);
@@ -87,14 +87,17 @@ leakless(daemon, '10 MB through cat, and back, by hash; an empty input ends', as
   const there = await door.run(box.id, ['cat'], { input: bytes });
   assert.deepEqual([there.code, there.bytes.length, hash(there.bytes)], [0, bytes.length, hash(bytes)]);
   assert.equal(await door.output(box.id, 'wc -c'), '0\n');
+  const often = await door.run(box.id, ['cat'], { input: bytes, more: ['-o', 'RekeyLimit=1M'] });
+  assert.deepEqual([often.code, hash(often.bytes)], [0, hash(bytes)]);
 });
 
 leakless(daemon, 'a reader that does not read holds its command back, and gets all of it in the end', async () => {
   const box = await daemon.box();
   const slow = door.ssh(box.id, ['head -c 30000000 /dev/zero; echo end']);
   slow.child.stdout.pause();
-  await until('the command waits for its reader', async () => /1/.test(await box.sh('pgrep -c head || true')));
+  await until('it runs', async () => (await box.status()) === 'running');
   assert.equal(await door.output(box.id, 'echo beside'), 'beside\n');
+  assert.equal(await box.status(), 'running');
   slow.child.stdout.resume();
   const { code, bytes } = await slow.ended;
   assert.deepEqual([code, bytes.length, bytes.subarray(-4).toString()], [0, 30_000_004, 'end\n']);
@@ -102,14 +105,12 @@ leakless(daemon, 'a reader that does not read holds its command back, and gets a
 
 leakless(daemon, 'a terminal: its size and kind from the start, Ctrl-C, an interactive shell', async () => {
   const box = await daemon.box({ runtime: 'ssh' });
-  // script(1) has a terminal for ssh, whose size is told on.
-  const words = ['ssh', ...door.options, '-p', String(door.port), '-tt', `${box.id}@127.0.0.1`];
-  const terminal = door.start(['script', '-qefc', `stty rows 33 cols 101; ${words.join(' ')}`, '/dev/null'], { open: true });
+  const terminal = door.ssh(box.id, [], { more: ['-tt'], open: true, terminal: 'stty rows 33 cols 101' });
   terminal.child.stdin.write('stty size; echo "$TERM" $((6 * 7))\n');
   await terminal.said('33 101');
   await terminal.said('vt220 42');
   terminal.child.stdin.write('sleep 1000\n');
-  await until('it sleeps', async () => (await box.sh('pgrep -x sleep || true')) !== '');
+  await until('it sleeps', async () => (await running(box, 'sleep')) > 0);
   terminal.child.stdin.write('\x03');
   terminal.child.stdin.write('echo code $?; exit 3\n');
   await terminal.said('code 130');
@@ -118,8 +119,8 @@ leakless(daemon, 'a terminal: its size and kind from the start, Ctrl-C, an inter
 
 leakless(daemon, 'variables go along; one that is reserved is refused by its name', async () => {
   const box = await daemon.box();
-  const set = (name) => ({ more: ['-o', `SetEnv=${name}=b c`] });
-  assert.equal(await door.output(box.id, 'echo "$FOO"', set('FOO')), 'b c\n');
+  const set = (name) => ({ more: ['-o', `SetEnv=${name}=b=c`] });
+  assert.equal(await door.output(box.id, 'echo "$FOO"', set('FOO')), 'b=c\n');
   const { code, stderr } = await door.run(box.id, ['true'], set('LD_PRELOAD'));
   assert.equal(code, 255);
   assert.match(stderr, /^hutch-ssh: env: LD_PRELOAD is reserved/);
@@ -128,13 +129,12 @@ leakless(daemon, 'variables go along; one that is reserved is refused by its nam
 leakless(daemon, 'who leaves hangs up: the command ends, and what a shell left in the background lives on', async () => {
   const box = await daemon.box();
   for (const more of [[], ['-tt']]) {
-    const run = door.ssh(box.id, ['setsid sleep 2000 < /dev/null > /dev/null 2>&1 & echo up; sleep 1000; true'], { more, open: true });
+    const run = door.ssh(box.id, ['mkfifo f; setsid sh -c "echo > f; exec sleep 2000" < /dev/null > /dev/null 2>&1 & read x < f; rm f; echo up; sleep 1000; true'], { more, open: true });
     await run.said('up');
-    run.child.kill('SIGKILL');
-    spawnSync('pkill', ['-KILL', '-P', String(run.child.pid)]);
+    abandon(run);
     await nothingRuns(box);
-    assert.deepEqual([await box.sh('pgrep -f "^sleep 1000" || true'), (await box.sh('pgrep -f "^sleep 2000"')) !== ''], ['', true], `${more}`);
-    await box.sh('pkill -f "^sleep 2000"');
+    assert.deepEqual([await running(box, 'sleep 1000'), await running(box, 'sleep 2000')], [0, 1], `${more}`);
+    await box.sh('kill $(ps -o pid,args | awk \'/[s]leep 2000/ { print $1 }\')');
   }
 });
 
@@ -142,7 +142,7 @@ leakless(daemon, 'a command that takes no input ends too when its client leaves'
   const box = await daemon.box();
   const run = door.ssh(box.id, ['echo up; sleep 1000'], { input: Buffer.alloc(4_000_000), open: true });
   await run.said('up');
-  spawnSync('pkill', ['-KILL', '-P', String(run.child.pid)]);
+  abandon(run);
   await nothingRuns(box);
 });
 
@@ -174,6 +174,17 @@ leakless(daemon, 'scp, sftp and rsync, where the box has their servers', async (
   assert.equal(fs.readFileSync(path.join(files, 'again/deep/leaf'), 'utf8'), 'leaf\n');
 });
 
+leakless(daemon, 'one connection carries several commands, each by itself', async () => {
+  const box = await daemon.box();
+  const more = ['-o', 'ControlMaster=auto', '-o', `ControlPath=${path.join(directory, 'control')}`];
+  const first = door.ssh(box.id, ['echo first; cat'], { more, open: true });
+  await first.said('first');
+  const others = await Promise.all([1, 2, 3, 4, 5].map((i) => door.run(box.id, [`cat; echo err >&2; exit ${i}`], { more, input: `input ${i}`, password: 'not asked for, since it is open' })));
+  assert.deepEqual(others.map(({ code, stdout, stderr }) => [code, stdout, stderr]), [1, 2, 3, 4, 5].map((i) => [i, `input ${i}`, 'err\n']));
+  first.child.stdin.end(' last');
+  assert.equal((await first.ended).stdout, 'first\n last');
+});
+
 leakless(daemon, 'a box without an sftp-server says so', async () => {
   const box = await daemon.box();
   const { code, stderr } = await door.start(['scp', ...door.options, '-P', String(door.port), door.key, `${box.id}@127.0.0.1:x`]).ended;
@@ -186,26 +197,26 @@ const kServe = 'echo hello from the box > index.html; httpd -f -p 127.0.0.1:8000
 leakless(daemon, '-L and -D lead to ports of the box itself, as many at once as one likes', async () => {
   const box = await daemon.box({ name: 'web' });
   const [port, none] = [await freePort(), await freePort()];
-  const tunnel = door.ssh('web', ['true; cat'], { more: ['-L', `${port}:localhost:8000`, '-L', `${none}:127.0.0.1:8001`], open: true });
+  const tunnel = door.ssh('web', ['true; cat'], { more: ['-o', 'LogLevel=DEBUG1', '-L', `${port}:localhost:8000`, '-L', `${none}:127.0.0.1:8001`], open: true });
   const server = door.ssh('web', [kServe]);
   const get = async () => (await fetch(`http://127.0.0.1:${port}/`, { headers: { connection: 'close' } })).text();
   await until('it serves', () => get().catch(() => null));
   const answers = await Promise.all(Array.from({ length: 20 }, get));
   assert.deepEqual(answers, Array(20).fill('hello from the box\n'));
   const refused = net.connect(none, '127.0.0.1');
-  refused.on('error', () => {});
-  await once(refused, 'close'); // nothing listens there
-  await tunnel.complained('open failed');
+  await closed(refused); // nothing listens there
+  await tunnel.complained('Nothing listens on port 8001');
   tunnel.child.stdin.end();
   await tunnel.ended;
-  spawnSync('pkill', ['-KILL', '-P', String(server.child.pid)]);
+  abandon(server);
   await nothingRuns(box);
 });
 
 leakless(daemon, 'a forward carries bytes both ways and each end of them by itself', async () => {
   const box = await daemon.box();
   const port = await freePort();
-  await box.sh('nc -lk -s 127.0.0.1 -p 9000 -e sh -c "cat; echo that was all" > /dev/null 2>&1 &');
+  await box.sh('setsid nc -ll -p 9000 -e /bin/sh -c "cat; echo that was all" > /dev/null 2>&1 < /dev/null &');
+  await until('it listens', async () => (await box.sh('cat /proc/net/tcp* | grep -c ":2328 " || true')) !== '0');
   const tunnel = door.ssh(box.id, ['echo up; cat'], { more: ['-L', `${port}:localhost:9000`], open: true });
   await tunnel.said('up');
   const bytes = crypto.randomBytes(5_000_000);
@@ -223,11 +234,10 @@ leakless(daemon, 'a forward carries bytes both ways and each end of them by itse
 leakless(daemon, 'forwards to elsewhere, from the box, of X11 and of an agent are refused', async () => {
   const box = await daemon.box();
   const port = await freePort();
-  const tunnel = door.ssh(box.id, ['echo up; cat'], { more: ['-v', '-L', `${port}:${new URL(daemon.url).host}`.replace('127.0.0.1', '127.0.0.2')], open: true });
+  const tunnel = door.ssh(box.id, ['echo up; cat'], { more: ['-o', 'LogLevel=DEBUG1', '-L', `${port}:${new URL(daemon.url).host}`.replace('127.0.0.1', '127.0.0.2')], open: true });
   await tunnel.said('up');
   const socket = net.connect(port, '127.0.0.1');
-  socket.on('error', () => {});
-  await once(socket, 'close');
+  await closed(socket);
   await tunnel.complained('administratively prohibited');
   await tunnel.complained('forwards lead to ports of the box itself: use localhost');
   tunnel.child.stdin.end();
@@ -272,21 +282,20 @@ leakless(daemon, 'hostile bytes before the handshake end their connection alone'
     Buffer.concat([Buffer.from('SSH-2.0-x\r\n'), crypto.randomBytes(70_000)]), Buffer.from('SSH-1.5-old\r\n')];
   for (const bytes of kinds) {
     const socket = net.connect(door.port, '127.0.0.1');
-    socket.on('error', () => {}).resume();
-    socket.end(bytes);
-    await once(socket, 'close');
+    socket.resume().end(bytes);
+    await closed(socket);
   }
   beside.child.stdin.end('still here');
   assert.equal((await beside.ended).stdout, 'up\nstill here');
 });
 
-leakless(daemon, '50 connections at once', async () => {
+leakless(daemon, '50 connections at once', { timeout: 240_000 }, async () => {
   const box = await daemon.box();
   const runs = Array.from({ length: 50 }, (_, i) => door.ssh(box.id, [`echo ${i}; cat`], { open: true }));
   for (const [i, run] of runs.entries()) await run.said(`${i}\n`);
   for (const run of runs) run.child.stdin.end();
   for (const run of runs) assert.equal((await run.ended).code, 0);
-}, { timeout: 240_000 });
+});
 
 leakless(daemon, 'a paused box is woken, and one that is deleted ends what runs in it', async () => {
   const box = await daemon.box();
@@ -305,12 +314,12 @@ leakless(daemon, 'a restart of hutchd ends sessions with a sentence; the next on
   const run = door.ssh(box.id, ['echo up; cat'], { open: true });
   await run.said('up');
   await daemon.end('SIGKILL');
-  const { code, stderr } = await run.ended;
-  assert.equal(code, 255);
-  assert.match(stderr, /^hutch-ssh: the daemon broke off/);
-  const { code: denied } = await door.run(box.id, ['true'], { more: ['-o', 'NumberOfPasswordPrompts=1'] });
-  assert.equal(denied, 255);
+  const ended = await run.ended;
+  const meanwhile = await door.run(box.id, ['true'], { more: ['-o', 'NumberOfPasswordPrompts=1'] });
   await daemon.launch();
+  assert.equal(ended.code, 255);
+  assert.match(ended.stderr, /^hutch-ssh: the daemon broke off/);
+  assert.notEqual(meanwhile.code, 0);
   assert.equal(await door.output(box.id, 'echo again'), 'again\n');
   for (const { id } of (await daemon.json('GET', `${box.path}/runs`)).runs) await daemon.ask('POST', `${box.path}/runs/${id}/cancel`);
 });

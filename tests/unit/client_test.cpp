@@ -10,6 +10,8 @@
 #include "client/latencies.h"
 #include "client/place.h"
 #include "client/server_events.h"
+#include "client/shell_words.h"
+#include "client/ssh/guests.h"
 #include "client/table.h"
 #include "client/wording.h"
 
@@ -378,6 +380,45 @@ TEST(Latencies, TheScoreIsTheLeaderboards) {
     std::vector<double> ms(20, 100);
     ms[3] = 9'000;  // the slowest twentieth
     EXPECT_DOUBLE_EQ(leaderboard_score(ms, 20), 99);
+}
+
+TEST(Guests, AsManyAsMayComeFromAnAddressAndInAll) {
+    Guests guests;
+    const Guests::Moment now{};
+    for (size_t i = 0; i < Guests::kMostOfAddress; ++i) {
+        ASSERT_TRUE(guests.may_enter("a", now));
+        guests.enter("a");
+    }
+    EXPECT_FALSE(guests.may_enter("a", now));
+    EXPECT_TRUE(guests.may_enter("b", now));
+    guests.leave("a", false);
+    EXPECT_TRUE(guests.may_enter("a", now));
+    for (size_t i = guests.inside(); i < Guests::kMostUnknown; ++i) guests.enter("b" + std::to_string(i));
+    EXPECT_FALSE(guests.may_enter("c", now)) << "as many have shown no key as may";
+    guests.become_known();
+    EXPECT_TRUE(guests.may_enter("c", now));
+}
+
+TEST(Guests, WhoGuessesIsKeptOutForTheRestOfItsMinute) {
+    Guests guests;
+    const Guests::Moment now{};
+    for (size_t i = 0; i < Guests::kMostWrongKeys; ++i) {
+        EXPECT_TRUE(guests.may_enter("a", now));
+        guests.note_wrong_key("a", now);
+    }
+    EXPECT_FALSE(guests.may_enter("a", now + Guests::kWithin - std::chrono::seconds(1)));
+    EXPECT_TRUE(guests.may_enter("b", now));
+    EXPECT_TRUE(guests.may_enter("a", now + Guests::kWithin));
+    guests.note_wrong_key("a", now + Guests::kWithin);
+    EXPECT_TRUE(guests.may_enter("a", now + Guests::kWithin)) << "another minute, another count";
+}
+
+TEST(ShellWords, CommandsAreWordsOfTheirOwn) {
+    const auto words = words_of_command("echo \"$(id)\" '; x");
+    EXPECT_EQ(words.back(), "echo \"$(id)\" '; x");
+    EXPECT_EQ(words.size(), 5U);
+    EXPECT_TRUE(words_of_subsystem("netconf").empty());
+    EXPECT_FALSE(words_of_subsystem("sftp").empty());
 }
 
 }  // namespace

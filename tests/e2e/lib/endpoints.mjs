@@ -162,6 +162,10 @@ export const ofBoxes = {
   'POST /v2/box/{id}/code-stream': code(/event: exit/),
   'GET /v2/box/{id}/exec-tty': { opening: kTrue, says: /"exit_code":0/, paused: wakes, bad: [['this call is a WebSocket', {}]] },
   'GET /v2/box/{id}/exec-session': { opening: { type: 'start', argv: ['true'] }, says: /"code":0/, paused: wakes, bad: [['this call is a WebSocket', {}]] },
+  'GET /v2/box/{id}/port-session': {
+    prepare: (box) => box.sh('setsid nc -ll -p 8080 -e /bin/sh -c "echo hello; cat" > /dev/null 2>&1 < /dev/null & until cat /proc/net/tcp* | grep -q ":1F90 "; do :; done'),
+    query: 'port=8080', opening: { eof: true }, says: /"eof":true/, paused: wakes, bad: [['port', query('')], ['port', query('port=0')], ['port', query('port=x')], ['this call is a WebSocket', query('port=8080')]],
+  },
   'GET /v2/box/{id}/runs': { prepare: withRun, says: /echo said/ },
   'GET /v2/box/{id}/runs/{run}': { prepare: withRun, busy: { its: true } },
   'GET /v2/box/{id}/runs/{run}/output': { prepare: withRun, says: /^said/, busy: { its: true }, bad: [['offset', query('offset=99')], ['offset', query('offset=x')], ['follow', query('follow=yes')], ['stream', query('stream=x')],

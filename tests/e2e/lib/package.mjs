@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 
 const kRoot = fileURLToPath(new URL('../../../', import.meta.url));
 
-/// Makes them; the paths of hutch-client and hutch-daemon.
+/// Makes them; the paths of hutch-client, hutch-daemon and hutch-ssh.
 export function packages() {
   const build = path.join(path.dirname(process.env.HUTCHD), '..');
   const said = execFileSync(path.join(kRoot, 'scripts/package'), ['--build', build], { encoding: 'utf8' });

@@ -6,6 +6,8 @@ import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
 import readline from 'node:readline';
+import { after, before } from 'node:test';
+import { Daemon } from './daemon.mjs';
 
 export class SshDoor {
   /// Of that daemon, which listens on TCP.
@@ -40,9 +42,12 @@ export class SshDoor {
     return ['-F', '/dev/null', '-o', 'StrictHostKeyChecking=accept-new', '-o', `UserKnownHostsFile=${this.known}`, '-o', 'LogLevel=ERROR', '-o', 'PubkeyAuthentication=no'];
   }
 
-  /// Starts a program that asks for a password; `ended` is how it ends.
-  start(words, { input = '', open = false, password = this.daemon.key, env = {} } = {}) {
-    const child = spawn('sshpass', ['-e', ...words], { env: { ...process.env, SSHPASS: password, TERM: 'vt220', LC_ALL: 'C.UTF-8', ...env } });
+  /// Starts a program that asks for a password; `ended` is how it ends. `terminal`: on one of script(1)'s, after that
+  /// command.
+  start(words, { input = '', open = false, password = this.daemon.key, env = {}, terminal } = {}) {
+    const line = ['sshpass', '-e', ...words];
+    const [program, ...args] = terminal ? ['script', '-qefc', `${terminal}; exec ${line.map((word) => `'${word}'`).join(' ')}`, '/dev/null'] : line;
+    const child = spawn(program, args, { env: { ...process.env, SSHPASS: password, TERM: 'vt220', LC_ALL: 'C.UTF-8', ...env } });
     child.stdin.on('error', () => {}); // it may end before it has read all
     child.stdin.write(input);
     if (!open) child.stdin.end();
@@ -63,7 +68,8 @@ export class SshDoor {
   }
 
   ssh(user, words, options = {}) {
-    return this.start(['ssh', ...this.options, '-p', String(this.port), ...(options.more ?? []), `${user}@127.0.0.1`, ...words], options);
+    // Of two values of an option ssh takes the first.
+    return this.start(['ssh', ...(options.more ?? []), ...this.options, '-p', String(this.port), `${user}@127.0.0.1`, ...words], options);
   }
 
   run(user, words, options) {
@@ -81,6 +87,21 @@ export class SshDoor {
   get shell() {
     return ['ssh', ...this.options, '-p', String(this.port)].join(' ');
   }
+}
+
+/// A daemon and a door for all tests of the file.
+export function sshSuite(options) {
+  const daemon = new Daemon({ ...options, tcp: true });
+  const door = new SshDoor(daemon);
+  before(async () => {
+    await daemon.open();
+    await door.launch();
+  }, { timeout: 120_000 });
+  after(async () => {
+    await door.close();
+    await daemon.close();
+  }, { timeout: 60_000 });
+  return { daemon, door };
 }
 
 /// Its directory for files of a test, empty.
