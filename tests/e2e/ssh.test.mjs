@@ -30,6 +30,9 @@ const abandon = (run) => spawnSync('pkill', ['-KILL', '-P', String(run.child.pid
 const closed = (socket) => new Promise((resolve) => socket.on('error', () => {}).on('close', resolve));
 const nothingRuns = (box) => until('nothing runs', async () => (await box.status()) === 'idle');
 
+/// Says nothing, from here to the last test but one.
+let silent;
+
 test('a host key is made once, for its owner alone, and told by its fingerprint', async () => {
   assert.equal(fs.statSync(door.key).mode & 0o777, 0o600);
   const { stdout } = spawnSync('ssh-keygen', ['-lf', door.key], { encoding: 'utf8' });
@@ -264,6 +267,21 @@ withCustomers(daemon, 'a wrong key, a foreign one and no box are answered alike,
   for (const secret of [key, bob.key]) assert.ok(!log.includes(secret));
 }, '-of-ssh');
 
+leakless(daemon, 'an address that guesses is let in no more, and others are', async () => {
+  const box = await daemon.box();
+  silent = closed(net.connect(door.port, '127.0.0.1').resume());
+  const from = (address) => ['-o', `BindAddress=${address}`, '-o', 'NumberOfPasswordPrompts=1', '-o', 'PreferredAuthentications=password'];
+  for (let guess = 0; guess < 20; ++guess) {
+    const { code, stderr } = await door.run(box.id, ['true'], { password: `a-guess-of-some-length-${guess}`, more: from('127.0.0.2') });
+    assert.equal(code, 255);
+    assert.match(stderr, /Permission denied/);
+  }
+  const shut = await door.run(box.id, ['true'], { more: from('127.0.0.2') });
+  assert.equal(shut.code, 255);
+  assert.match(shut.stderr, /Connection (closed|reset)/);
+  assert.equal(await door.output(box.id, 'echo in', { more: from('127.0.0.3') }), 'in\n');
+});
+
 leakless(daemon, 'three passwords, and the connection ends', async () => {
   const box = await daemon.box();
   const askpass = path.join(directory, 'askpass');
@@ -323,6 +341,8 @@ leakless(daemon, 'a restart of hutchd ends sessions with a sentence; the next on
   assert.equal(await door.output(box.id, 'echo again'), 'again\n');
   for (const { id } of (await daemon.json('GET', `${box.path}/runs`)).runs) await daemon.ask('POST', `${box.path}/runs/${id}/cancel`);
 });
+
+test('who says nothing is shown the door', { timeout: 60_000 }, () => silent);
 
 leakless(daemon, 'a stop of hutch-ssh hangs all up', async () => {
   const box = await daemon.box();
