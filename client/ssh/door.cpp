@@ -25,7 +25,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr int kBacklog = 128;
-constexpr rlim_t kMostMemory = rlim_t{512} << 20;  // of one guest's process
+constexpr rlim_t kMostMemory = rlim_t{256} << 20;  // of one guest's process
 constexpr rlim_t kMostFiles = 512;
 
 struct Address {

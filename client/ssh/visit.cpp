@@ -62,7 +62,8 @@ class Connected {
         turn();
         if (!left_) io_.run();
         io_.restart();
-        if (!channels_.empty()) io_.run_for(kFarewell);
+        see_off();
+        io_.run_for(kFarewell);
     }
 
   private:
@@ -78,14 +79,15 @@ class Connected {
         wait();
     }
 
+    // While a guest takes nothing nothing is read of it: libssh keeps every answer, however many it asks for.
     void wait() {
-        if (!std::exchange(reads_, true)) {
+        const bool full = (ssh_get_poll_flags(session_) & SSH_WRITE_PENDING) != 0;
+        if (!full && !std::exchange(reads_, true)) {
             socket_.async_wait(asio::posix::descriptor_base::wait_read, [this](const ErrorCode& code) {
                 reads_ = false;
                 if (!code) turn();
             });
         }
-        const bool full = (ssh_get_poll_flags(session_) & SSH_WRITE_PENDING) != 0;
         if (full && !std::exchange(writes_, true)) {
             socket_.async_wait(asio::posix::descriptor_base::wait_write, [this](const ErrorCode& code) {
                 writes_ = false;
