@@ -16,6 +16,7 @@ import { sshImage } from './lib/ssh-image.mjs';
 import { until } from './lib/until.mjs';
 
 needs('ssh', 'sshpass', 'rsync', 'scp', 'sftp', 'bash');
+if (!fs.existsSync(process.env.HUTCH_SSH ?? '')) skip('needs HUTCH_SSH, the path of the program');
 if (!fs.existsSync('/usr/lib/openssh/sftp-server')) skip('needs openssh-sftp-server');
 const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'hutch-ssh-'));
 // More connections than one address may guess with, all of them from one address here.
