@@ -28,11 +28,10 @@ Refused ask_for_credential(const PreviewRecord& preview) {
     return refused;
 }
 
-// A key of the API that was sent to the wrong door must not go on to a box.
+// A key of the API that was sent to the wrong door must not go on to a box, under whatever scheme.
 bool is_key_of_api(const Auth& auth, const std::string& credential) {
-    constexpr std::string_view kScheme = "bearer ";
-    return lower(credential.substr(0, kScheme.size())) == kScheme &&
-           auth.by_key(credential.substr(kScheme.size())).ok();
+    const size_t blank = credential.find_last_of(" \t");
+    return auth.by_key(credential.substr(blank == std::string::npos ? 0 : blank + 1)).ok();
 }
 
 }  // namespace

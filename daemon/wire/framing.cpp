@@ -84,7 +84,7 @@ Verdict check_field(string_view line, Framing& framing) {
     static const std::set<std::string> kSingle = {
         "host",          "content-length", "transfer-encoding", "content-type",      "x-box-api-key",
         "origin",        "expect",         "upgrade",           "sec-websocket-key", "last-event-id",
-        "authorization", "x-api-key",      "content-encoding"};
+        "authorization", "x-api-key",      "content-encoding",  "idempotency-key"};
     const std::string name = lower(line.substr(0, colon));
     if (kSingle.contains(name) && !framing.once.insert(name).second) {
         return bad(std::string(line.substr(0, colon)) + ": is there twice");

@@ -272,6 +272,9 @@ leakless(daemon, 'an Authorization that is the application\'s own is passed on, 
   assert.equal(await shown('Basic eDp5'), true);
   assert.equal(await shown(`Bearer ${daemon.key}`), false);
   assert.equal(await shown(`bearer ${daemon.key}`), false);
+  assert.equal(await shown(`Bearer  ${daemon.key}`), false);
+  assert.equal(await shown(`Bearer\t${daemon.key}`), false);
+  assert.equal(await shown(daemon.key), false);
 });
 
 leakless(daemon, 'a second one for a port takes the place of the first, whose token and connections end', async () => {

@@ -73,6 +73,17 @@ TEST(HeadScan, RefusesAsSoonAsItCanBeKnown) {
     EXPECT_EQ(endless.look(std::string(HeadScan::kMostBytes + 1, 'a')).value().status, 431);
 }
 
+TEST(HeadScan, RefusesTwoOfWhatIsActedOn) {
+    for (const char* name : {"Idempotency-Key", "Authorization", "X-Box-Api-Key", "Content-Type"}) {
+        const std::string field = std::string(name) + ": a\r\n";
+        HeadScan once;
+        EXPECT_FALSE(once.look("GET / HTTP/1.1\r\nHost: x\r\n" + field + "\r\n")) << name;
+        HeadScan twice;
+        EXPECT_EQ(twice.look("GET / HTTP/1.1\r\nHost: x\r\n" + field + field + "\r\n").value().sentence,
+                  std::string(name) + ": is there twice");
+    }
+}
+
 TEST(Pace, IsAByteInAMillisecondWithPauses) {
     using namespace std::chrono_literals;
     Pace steady(10s);

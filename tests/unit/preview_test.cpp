@@ -84,6 +84,7 @@ TEST(Heads, GoIntoABoxWithoutWhatEndsHere) {
     const auto request = head_of<true>(
         "GET /a?b HTTP/1.1\r\nHost: x\r\nConnection: close, Cookie , X-Hop, Host\r\nCookie: a\r\nX-Hop: y\r\n"
         "X-Forwarded-For: 1.2.3.4\r\nX-FORWARDED-Anything: z\r\nForwarded: for=1\r\nX-Box-Api-Key: k\r\n"
+        "X_Forwarded_For: 1.2.3.4\r\nx-forwarded_proto: https\r\nX_Real-IP: 1.2.3.4\r\nX_Box_Api_Key: k\r\n"
         "Authorization: Bearer t\r\nTE: trailers\r\nUpgrade: h2c\r\nAccept: a\r\nAccept: b\r\n\r\n");
     EXPECT_EQ(head_to_box(request, {.address = "192.0.2.1", .tls = true}, {}),
               "GET /a?b HTTP/1.1\r\nHost: x\r\nAccept: a\r\nAccept: b\r\nX-Forwarded-For: 192.0.2.1\r\n"
