@@ -20,12 +20,19 @@ namespace hutch::daemon {
 namespace ssl = asio::ssl;
 using boost::system::error_code;
 
+// What the kernel holds of a connection for a client that reads no more, or faster than we do: it grows these to
+// megabytes of the host's memory, each, of which TCP has a share that all of it lives by (tcp(7), tcp_mem).
+constexpr int kSendBytes = 256 * 1024;
+constexpr int kReceiveBytes = 512 * 1024;
+
 void set_tcp_options(Wire::Socket& socket) {
     error_code ignored;
     // A stream's small pieces must not wait for the client's delayed acknowledgement: 40 ms each.
     socket.set_option(asio::ip::tcp::no_delay(true), ignored);
     // Who has vanished without a word is noticed, in about two minutes, though there is nothing to be said to it.
     socket.set_option(asio::socket_base::keep_alive(true), ignored);
+    socket.set_option(asio::socket_base::send_buffer_size(kSendBytes), ignored);
+    socket.set_option(asio::socket_base::receive_buffer_size(kReceiveBytes), ignored);
     for (const auto& [option, value] : {std::pair(TCP_KEEPIDLE, 60), {TCP_KEEPINTVL, 15}, {TCP_KEEPCNT, 4}}) {
         (void)setsockopt(socket.native_handle(), IPPROTO_TCP, option, &value, sizeof(value));
     }
