@@ -228,8 +228,8 @@ Result<void> serve(const Config& config) {
     Proxy proxy(dialer, previews, auth, config.preview_domain);
     if (!config.preview_listen.empty()) {
         const bool secure = preview_tls != nullptr;
-        const auto serve = [&proxy, secure](Wire wire, std::string address, std::function<void(bool)> on_busy) {
-            return proxy.serve(std::move(wire), std::move(address), secure, std::move(on_busy));
+        const auto serve = [&proxy, secure](Wire wire, Whence from, std::function<void(bool)> on_busy) {
+            return proxy.serve(std::move(wire), std::move(from), secure, std::move(on_busy));
         };
         TRY(server.listen_beside("preview_listen", config.preview_listen, preview_tls, serve));
         log_info("public URLs are served at {}{}", config.preview_listen, secure ? ", by TLS" : "");

@@ -4,8 +4,6 @@
 
 #include <algorithm>
 
-#include "daemon/event.h"
-
 namespace hutch::daemon {
 namespace {
 
@@ -57,7 +55,7 @@ Task<> until_gone(Wire& wire, boost::beast::flat_buffer& buffer) {
         if (cancellation.cancelled() != asio::cancellation_type::none) co_return;
         if (!came.ok() || came.value() == 0) co_return;
     }
-    co_await for_ever();
+    co_await wire.hung_up();
 }
 
 }  // namespace hutch::daemon

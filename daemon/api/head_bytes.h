@@ -21,8 +21,8 @@ Task<HeadBytes> read_head_bytes(
 /// More of what a client sends: how many bytes came, 0 at its end.
 Task<Result<size_t>> receive(Wire& wire, boost::beast::flat_buffer& buffer, size_t room, Millis patience);
 
-/// Done when the client has gone away. What it sends meanwhile is its next request, kept for then. More of it than is
-/// read for a request would hide its end: who sends that much unasked is taken to stay. May be cancelled.
+/// Done when the client has gone away. What it sends meanwhile is its next request, kept for then, but for what is
+/// more than a request's head: that stays with the kernel, and its end is seen all the same. May be cancelled.
 Task<> until_gone(Wire& wire, boost::beast::flat_buffer& buffer);
 
 }  // namespace hutch::daemon

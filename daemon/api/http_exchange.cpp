@@ -19,10 +19,6 @@ using Clock = std::chrono::steady_clock;
 constexpr size_t kBodyPiece = 64 * 1024;
 constexpr size_t kMostTogether = 64 * 1024;  // of a body that is copied behind its head, to be sent in one call
 
-Millis since(Clock::time_point begin) {
-    return std::chrono::duration_cast<Millis>(Clock::now() - begin);
-}
-
 }  // namespace
 
 HttpExchange::HttpExchange(Wire& wire, beast::flat_buffer& buffer, const Patience& patience, Workers& decoders)
@@ -61,17 +57,17 @@ Result<void> HttpExchange::understand() {
 
 Task<Result<void>> HttpExchange::receive_body() {
     if (buffer_.size() + kBodyPiece > buffer_.max_size()) co_return invalid("body: a line of a chunk has no end");
-    const auto begin = Clock::now();
-    const auto came = co_await receive(wire_, buffer_, kBodyPiece, pace_.left());
+    const auto space = buffer_.prepare(kBodyPiece);
+    const auto came = co_await wire_.read_some(space.data(), kBodyPiece, pace_);
     left_ = came.ok() ? came.value() == 0 : came.error().kind != ErrorKind::kTimeout;
     if (left_) co_return client_left("left within a body");
-    if (came.ok()) pace_.add(since(begin), came.value());
-    if (!came.ok() || pace_.left() == Millis::zero()) {
+    if (!came.ok()) {
         co_return Error{
             ErrorKind::kTimeout, 0,
             fmt::format("body: came too slowly; send 1 KiB a second at least, with pauses of at most {} seconds",
                         patience_.body.count() / 1000)};
     }
+    buffer_.commit(came.value());
     co_return Result<void>();
 }
 

@@ -48,7 +48,7 @@ std::string text_of_peer(const Socket_& socket) {
     return address ? address->to_string() : "";
 }
 
-// Whom a limit is for: of IPv6 the network, since a host has all of its addresses.
+// As Whence::network.
 std::string address_of(const Socket_& socket) {
     const auto address = peer_of(socket);
     if (!address) return "";
@@ -267,7 +267,7 @@ Task<> Server::State::serve(std::unique_ptr<Guest> guest, Socket_ socket) {
         if (stage != Stage::kIdle && !guest->awaited) guest->awaited.emplace(guest->server->requests.enter());
     };
     if (listener.serve) {
-        std::string from = text_of_peer(socket);
+        Whence from{text_of_peer(socket), guest->address};
         const auto on_busy = [&note](bool busy) { note(busy ? Stage::kBusy : Stage::kIdle); };
         co_await listener.serve(Wire(std::move(socket), context), std::move(from), on_busy);
         co_return;

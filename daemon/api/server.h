@@ -32,9 +32,9 @@ class Server {
     Result<void> listen_on(UniqueFd socket);
     /// "127.0.0.1:8080". Every request there needs an API key. `tls`: null for a port in clear.
     Result<void> listen_tcp(const std::string& address, std::shared_ptr<Tls> tls);
-    /// The same port for another door than the API's, each of whose connections goes to `serve`, with the address of
-    /// its client. `on_busy` brackets what an end of the daemon waits for.
-    using Serve = std::function<Task<>(Wire wire, std::string address, std::function<void(bool)> on_busy)>;
+    /// The same port for another door than the API's, each of whose connections goes to `serve`. `on_busy` brackets
+    /// what an end of the daemon waits for.
+    using Serve = std::function<Task<>(Wire wire, Whence from, std::function<void(bool)> on_busy)>;
     Result<void> listen_beside(const std::string& option, const std::string& address, std::shared_ptr<Tls> tls,
                                Serve serve);
     /// A listening TCP socket of another door, each of whose requests goes to `all`, which knows who may ask.

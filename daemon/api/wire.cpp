@@ -149,6 +149,16 @@ Task<Result<size_t>> Wire::read_some(void* into, size_t room, Millis patience) {
     co_return size;
 }
 
+Task<Result<size_t>> Wire::read_some(void* into, size_t room, Pace& pace) {
+    const auto begin = std::chrono::steady_clock::now();
+    CO_TRY_LET(const size_t size, co_await read_some(into, room, pace.left()));
+    pace.add(std::chrono::duration_cast<Millis>(std::chrono::steady_clock::now() - begin), size);
+    if (size > 0 && pace.left() == Millis::zero()) {
+        co_return Error{ErrorKind::kTimeout, ETIMEDOUT, "client: too slow"};
+    }
+    co_return size;
+}
+
 Task<Result<void>> Wire::write(std::string_view data, Millis patience) {
     const auto state = state_;
     while (!data.empty()) {

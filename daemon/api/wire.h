@@ -16,6 +16,12 @@ class context;
 
 namespace hutch::daemon {
 
+/// Where a connection over TCP comes from.
+struct Whence {
+    std::string address;
+    std::string network;  ///< whom a limit is for: the address, but of IPv6 its network, of which a host has all
+};
+
 /// One connection's bytes, in clear or by TLS, with a deadline for each wait. Event loop thread only.
 class Wire {
   public:
@@ -35,6 +41,8 @@ class Wire {
     Task<Result<void>> connect_tls(std::shared_ptr<asio::ssl::context> context, std::string host, Millis patience);
     /// What has come, at least a byte; 0 at the end of the client's stream. kTimeout.
     Task<Result<size_t>> read_some(void* into, size_t room, Millis patience);
+    /// The same of a body, which is to come at that pace.
+    Task<Result<size_t>> read_some(void* into, size_t room, Pace& pace);
     /// All of it. kTimeout when the client takes nothing for that long: from then on nothing can be written.
     Task<Result<void>> write(std::string_view data, Millis patience);
     /// Not by TLS.

@@ -97,10 +97,10 @@ Result<Dialer::Socket> Dialer::take_over(UniqueFd connection) {
 }
 
 Task<Result<Dialer::Socket>> Dialer::dial(std::shared_ptr<Box> box, uint16_t port, Moment deadline, Silence silence) {
-    const std::string id = box->record.id;
+    const auto place = std::make_pair(box->record.id, port);
     bool waits = false;
-    const Undo leave([&waits, &id, waiting = waiting_] {
-        if (waits && --(*waiting)[id] == 0) waiting->erase(id);
+    const Undo leave([&waits, &place, waiting = waiting_] {
+        if (waits && --(*waiting)[place] == 0) waiting->erase(place);
     });
     asio::steady_timer timer(boxes_.executor());
     for (auto pause = kFirstPause;; pause = std::min(2 * pause, kLongestPause)) {
@@ -110,10 +110,10 @@ Task<Result<Dialer::Socket>> Dialer::dial(std::shared_ptr<Box> box, uint16_t por
         const bool silent = connected.error().code == ECONNREFUSED;
         if (!silent && connected.error().code != EAGAIN) co_return std::move(connected).error();
         if (silent && silence == Silence::kRefused) co_return nobody_listens(port);
-        if (!waits && (*waiting_)[id] >= kMostWaiting) {
-            co_return Error{ErrorKind::kLimit, 0, "Too many wait for a port of this box on which nothing listens yet."};
+        if (!waits && (*waiting_)[place] >= kMostWaiting) {
+            co_return Error{ErrorKind::kLimit, 0, "Too many wait for this port of the box: nothing listens there yet."};
         }
-        if (!std::exchange(waits, true)) ++(*waiting_)[id];
+        if (!std::exchange(waits, true)) ++(*waiting_)[place];
         if (Moment::clock::now() >= deadline) co_return nobody_listens(port);
         timer.expires_at(std::min(deadline, Moment::clock::now() + pause));
         co_await timer.async_wait(kAwait);

@@ -14,14 +14,14 @@ namespace hutch::daemon {
 class Dialer {
   public:
     using Socket = asio::generic::stream_protocol::socket;
-    static constexpr size_t kMostWaiting = 64;  ///< of one box
+    static constexpr size_t kMostWaiting = 64;  ///< for one port of a box
 
     explicit Dialer(Manager& boxes) : boxes_(boxes) {}
 
     /// Whether one waits for a port on which nothing listens yet; for one with a full queue one does.
     enum class Silence { kAwaited, kRefused };
     /// Wakes the box, and waits until something listens on the port of 127.0.0.1, or of the box's own address. kTimeout
-    /// when nothing has until `deadline`; kLimit when too many wait for ports of the box already. May be cancelled.
+    /// when nothing has until `deadline`; kLimit when too many wait for that port already. May be cancelled.
     Task<Result<Socket>> dial(std::shared_ptr<Box> box, uint16_t port, Moment deadline,
                               Silence silence = Silence::kAwaited);
     /// Sees to it that the box is awake, as Manager::wake, which must not be cancelled; this may be.
@@ -33,9 +33,10 @@ class Dialer {
 
     Manager& boxes_;
     Workers threads_{2};  ///< not those of boxes' making, behind which a request would wait
-    /// How many wait, by the id of their box. Theirs too: a coroutine that is never resumed is destroyed with the event
-    /// loop, which may be after this.
-    std::shared_ptr<std::map<std::string, size_t>> waiting_ = std::make_shared<std::map<std::string, size_t>>();
+    /// How many wait, by the id of the box and the port. Theirs too: a coroutine that is never resumed is destroyed
+    /// with the event loop, which may be after this.
+    using Waiting = std::map<std::pair<std::string, uint16_t>, size_t>;
+    std::shared_ptr<Waiting> waiting_ = std::make_shared<Waiting>();
 };
 
 }  // namespace hutch::daemon

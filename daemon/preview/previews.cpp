@@ -22,6 +22,11 @@ Error unpublished(const Box& box, uint16_t port) {
     return {ErrorKind::kNotFound, 0, fmt::format("port {} of box {} has no public URL", port, box.record.id)};
 }
 
+size_t count_of(const Previews::VisitsOfBox& visits, const std::string& network) {
+    const auto found = visits.by_network.find(network);
+    return found == visits.by_network.end() ? 0 : found->second;
+}
+
 bool is_kept_as(const std::string& hash, std::string_view secret) {
     return !hash.empty() && is_same_secret(hash, secret_hash(std::string(secret)));
 }
@@ -104,40 +109,54 @@ Result<Previews::Found> Previews::find(const std::string& box, uint16_t port) co
     return Found{std::move(found).value(), *std::move(preview)};
 }
 
-Result<std::unique_ptr<Previews::Visit>> Previews::enter(const Found& found, std::function<void()> cut) {
+Result<std::unique_ptr<Previews::Visit>> Previews::enter(const Found& found, const std::string& network,
+                                                         std::function<void()> cut) {
     const BoxRecord& box = found.box->record;
-    if (visits_->count(box.id) >= kMostConnectionsOfBox) {
+    const auto here = visits_->find(box.id);
+    const size_t taken = here == visits_->end() ? 0 : here->second.all.size();
+    if (taken >= kMostVisitsOfBox) {
         return Error{
             ErrorKind::kConflict, 0,
-            fmt::format("This box has {} connections, which is all that one may have.", kMostConnectionsOfBox)};
+            fmt::format("This box is at work on {} requests, which is all that one may be.", kMostVisitsOfBox)};
+    }
+    const bool shared = boxes_.mechanisms().config.connections_per_address != 0;
+    const size_t share = std::max<size_t>((kMostVisitsOfBox - taken) / 4, 1);
+    if (shared && taken > 0 && count_of(here->second, network) >= share) {
+        return Error{ErrorKind::kLimit, 0, "This box is at work on as many requests from your address as it may be."};
     }
     auto place = boxes_.limits().take(box.customer, Resource::kPreviewConnections);
     if (!place.ok()) {
         return Error{ErrorKind::kLimit, 0,
                      "preview_connections: the owner of this box has as many connections to public URLs as it may."};
     }
-    return std::make_unique<Visit>(visits_, found.preview, std::move(place).value(), std::move(cut));
+    return std::make_unique<Visit>(visits_, found.preview, network, std::move(place).value(), std::move(cut));
 }
 
-Previews::Visit::Visit(std::shared_ptr<Visits> visits, const PreviewRecord& preview, CustomerLimits::Hold place,
-                       std::function<void()> cut)
+Previews::Visit::Visit(std::shared_ptr<Visits> visits, const PreviewRecord& preview, std::string network,
+                       CustomerLimits::Hold place, std::function<void()> cut)
     : visits_(std::move(visits)),
       box_(preview.box),
       preview_(preview.id),
+      network_(std::move(network)),
       place_(std::move(place)),
       cut_(std::move(cut)) {
-    visits_->emplace(box_, this);
+    VisitsOfBox& here = (*visits_)[box_];
+    here.all.insert(this);
+    ++here.by_network[network_];
 }
 
 Previews::Visit::~Visit() {
-    const auto [begin, end] = visits_->equal_range(box_);
-    const auto here = std::find_if(begin, end, [this](const auto& entry) { return entry.second == this; });
-    if (here != end) visits_->erase(here);
+    const auto here = visits_->find(box_);
+    here->second.all.erase(this);
+    if (--here->second.by_network[network_] == 0) here->second.by_network.erase(network_);
+    if (here->second.all.empty()) visits_->erase(here);
 }
 
 void Previews::cut(const std::string& preview) {
-    for (const auto& [box, visit] : *visits_) {
-        if (visit->preview_ == preview) visit->cut_();
+    for (const auto& [box, here] : *visits_) {
+        for (const Visit* visit : here.all) {
+            if (visit->preview_ == preview) visit->cut_();
+        }
     }
 }
 

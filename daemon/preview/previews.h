@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -16,8 +17,8 @@ namespace hutch::daemon {
 /// comes by a URL is the proxy's business. Event loop thread only.
 class Previews {
   public:
-    static constexpr size_t kMostOfBox = 100;              ///< published ports
-    static constexpr size_t kMostConnectionsOfBox = 1024;  ///< to all of them, at a time
+    static constexpr size_t kMostOfBox = 100;         ///< published ports
+    static constexpr size_t kMostVisitsOfBox = 1024;  ///< to all of them, at a time
 
     Previews(Manager& boxes, Meter& meter);
 
@@ -48,31 +49,38 @@ class Previews {
     [[nodiscard]] Result<Found> find(const std::string& box, uint16_t port) const;
 
     class Visit;
-    using Visits = std::multimap<std::string, Visit*>;  ///< by the id of their box
+    /// Those of one box, and how many of them each network has.
+    struct VisitsOfBox {
+        std::set<Visit*> all;
+        std::map<std::string, size_t> by_network;
+    };
+    using Visits = std::map<std::string, VisitsOfBox>;  ///< by the id of their box
 
-    /// A client's connection to what is published, counted as its box's and its customer's until this ends. Holds on to
-    /// the books: a coroutine that is never resumed is destroyed with the event loop, which may be after them.
+    /// A request to what is published, to the end of its answer or of its WebSocket, counted as its box's and its
+    /// customer's until then. Holds on to the books: a coroutine that is never resumed is destroyed with the event
+    /// loop, which may be after them.
     class Visit {
       public:
-        Visit(std::shared_ptr<Visits> visits, const PreviewRecord& preview, CustomerLimits::Hold place,
-              std::function<void()> cut);
+        Visit(std::shared_ptr<Visits> visits, const PreviewRecord& preview, std::string network,
+              CustomerLimits::Hold place, std::function<void()> cut);
         Visit(const Visit&) = delete;
         Visit& operator=(const Visit&) = delete;
         ~Visit();
-        /// Whether it is one to this.
-        [[nodiscard]] bool is_to(const PreviewRecord& preview) const { return preview_ == preview.id; }
 
       private:
         friend class Previews;
         std::shared_ptr<Visits> visits_;
         std::string box_;
         std::string preview_;
+        std::string network_;
         CustomerLimits::Hold place_;
         std::function<void()> cut_;
     };
-    /// `cut` ends the connection; it is called when the preview is taken back. What the errors say is for strangers:
-    /// kConflict where the box, kLimit where its customer has as many as it may.
-    Result<std::unique_ptr<Visit>> enter(const Found& found, std::function<void()> cut);
+    /// `network`: where it comes from. Where connections are limited by address, however many networks take all that
+    /// they can, the next one is let in. `cut` ends the connection; it is called when the preview is taken back. What
+    /// the errors say is for strangers: kConflict where the box, kLimit where its customer or the network has as many
+    /// as it may.
+    Result<std::unique_ptr<Visit>> enter(const Found& found, const std::string& network, std::function<void()> cut);
 
     /// So many bytes came to the box, and from it: activity, and use that is booked.
     void count(Box& box, size_t received, size_t sent);

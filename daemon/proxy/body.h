@@ -18,9 +18,10 @@ class Body {
     using Parser = boost::beast::http::parser<kIsRequest, boost::beast::http::buffer_body>;
     static constexpr size_t kPiece = 64 * 1024;
 
-    /// `buffer`: what has come and is not used yet. All of them outlive this.
-    Body(Wire& wire, boost::beast::flat_buffer& buffer, Parser& parser, const BodyFraming& framing)
-        : wire_(wire), buffer_(buffer), parser_(parser), framing_(framing), left_(framing.length) {}
+    /// `buffer`: what has come and is not used yet. `pace`: at which a client is to send it; null for a box, which may
+    /// take its time. All of them outlive this.
+    Body(Wire& wire, boost::beast::flat_buffer& buffer, Parser& parser, const BodyFraming& framing, Pace* pace)
+        : wire_(wire), buffer_(buffer), parser_(parser), framing_(framing), pace_(pace), left_(framing.length) {}
 
     [[nodiscard]] bool done() const {
         if (framing_.kind == BodyFraming::Kind::kChunked) return parser_.is_done();
@@ -37,10 +38,11 @@ class Body {
     void taken(size_t size) { left_ -= size; }
 
     /// The next piece, there until the next call; empty at the end. kInvalid for what is no body, kTimeout.
-    Task<Result<std::string_view>> next(Millis patience) {
+    Task<Result<std::string_view>> next() {
+        if (bad_) co_return *bad_;
         if (done() || over_) co_return std::string_view();
         if (!piece_) piece_ = std::make_unique_for_overwrite<char[]>(kPiece);
-        if (framing_.kind == BodyFraming::Kind::kChunked) co_return co_await next_of_chunks(patience);
+        if (framing_.kind == BodyFraming::Kind::kChunked) co_return co_await next_of_chunks();
         const bool known = framing_.kind == BodyFraming::Kind::kLength;
         const size_t room = known ? static_cast<size_t>(std::min<uint64_t>(kPiece, left_)) : kPiece;
         size_t size = std::min(room, buffer_.size());
@@ -48,7 +50,7 @@ class Body {
             memcpy(piece_.get(), buffer_.data().data(), size);
             buffer_.consume(size);
         } else {
-            CO_TRY_LET(size, co_await wire_.read_some(piece_.get(), room, patience));
+            CO_TRY_LET(size, co_await read_some(piece_.get(), room));
         }
         if (size == 0 && known) co_return Error{ErrorKind::kSystem, ECONNRESET, "body: ended before its length"};
         over_ = size == 0;
@@ -57,38 +59,48 @@ class Body {
     }
 
   private:
-    Task<Result<std::string_view>> next_of_chunks(Millis patience) {
+    Task<Result<size_t>> read_some(void* into, size_t room) {
+        if (pace_ == nullptr) co_return co_await wire_.read_some(into, room, Wire::kForever);
+        co_return co_await wire_.read_some(into, room, *pace_);
+    }
+
+    // All that has come: who sends a chunk for each byte must not have each passed on by itself.
+    Task<Result<std::string_view>> next_of_chunks() {
         namespace http = boost::beast::http;
+        size_t size = 0;
         bool starved = buffer_.size() == 0;
-        while (!parser_.is_done()) {
+        while (size < kPiece && !parser_.is_done() && !(starved && size > 0)) {
             if (starved) {
                 if (buffer_.size() + kPiece > buffer_.max_size()) co_return invalid("body: a chunk's line has no end");
                 const auto space = buffer_.prepare(kPiece);
-                CO_TRY_LET(const size_t came, co_await wire_.read_some(space.data(), kPiece, patience));
+                CO_TRY_LET(const size_t came, co_await read_some(space.data(), kPiece));
                 if (came == 0) co_return Error{ErrorKind::kSystem, ECONNRESET, "body: ended before its last chunk"};
                 buffer_.commit(came);
             }
             auto& body = parser_.get().body();
-            body.data = piece_.get();
-            body.size = kPiece;
+            body.data = piece_.get() + size;
+            body.size = kPiece - size;
             body.more = true;
             boost::beast::error_code failed;
             buffer_.consume(parser_.put(buffer_.data(), failed));
-            const size_t size = kPiece - body.size;
+            size = kPiece - body.size;
             starved = failed == http::error::need_more || buffer_.size() == 0;
             if (failed && failed != http::error::need_buffer && failed != http::error::need_more) {
-                co_return invalid("body: " + failed.message());
+                bad_ = invalid("body: " + failed.message());
+                if (size == 0) co_return *bad_;
+                break;  // what came before it is passed on
             }
-            if (size > 0) co_return std::string_view(piece_.get(), size);
         }
-        co_return std::string_view();
+        co_return std::string_view(piece_.get(), size);
     }
 
     Wire& wire_;
     boost::beast::flat_buffer& buffer_;
     Parser& parser_;
     BodyFraming framing_;
+    Pace* pace_;
     uint64_t left_;
+    std::optional<Error> bad_;
     bool over_ = false;
     std::unique_ptr<char[]> piece_;
 };

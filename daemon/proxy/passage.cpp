@@ -18,6 +18,7 @@ namespace {
 
 namespace http = boost::beast::http;
 
+constexpr std::chrono::hours kAnswerPatience{1};   // for the head of an answer: a use keeps a box awake
 constexpr size_t kServerBufferLimit = 256 * 1024;  // of an answer that is not parsed yet
 constexpr size_t kMostAnswerHead = 64 * 1024;
 constexpr size_t kAnswerHeadPiece = 4 * 1024;
@@ -64,7 +65,8 @@ Passage::Passage(Ends ends, bool web_socket)
     : ends_(ends),
       web_socket_(web_socket),
       framing_(framing_of_request(ends_.request)),
-      body_(ends_.client, ends_.unread, ends_.request, framing_),
+      pace_(ends_.patience.body),
+      body_(ends_.client, ends_.unread, ends_.request, framing_, &pace_),
       from_server_(kServerBufferLimit) {}
 
 Error Passage::no_answer(const std::string& what) const {
@@ -100,6 +102,7 @@ Passage::End Passage::end_of(const std::optional<Result<void>>& answered) const 
     end.stays = begun_ && stays_ && finished_;
     end.gone = begun_ && !finished_;
     if (begun_) return end;
+    if (late_) return End(Refused(504, ends_.far.name() + " began no answer within an hour."));
     if (answered && !answered->ok()) return End(Refused(502, answered->error().message));
     if (bad_body_ && bad_body_->kind == ErrorKind::kInvalid) return End(Refused(400, bad_body_->message));
     if (bad_body_ && bad_body_->kind == ErrorKind::kTimeout) return End(Refused(408, "body: came too slowly"));
@@ -115,22 +118,42 @@ Task<Result<void>> Passage::put(std::string_view bytes) {
     co_return Result<void>();
 }
 
-// Ends when the client has left. A server that takes no more may still answer.
+// Ends when the client has left, which is noticed though the server takes nothing of what it has sent, or when the
+// answer is not waited for any more. A server that takes no more may still answer.
 Task<> Passage::upload() {
+    if (!body_.done()) {
+        const auto passed = co_await unless(ends_.client.hung_up(), pass_in());
+        if (!passed || bad_body_) co_return;
+    }
+    co_await given_up();
+}
+
+Task<Result<void>> Passage::pass_in() {
     const bool chunked = framing_.kind == BodyFraming::Kind::kChunked;
     while (!body_.done()) {
-        const auto piece = co_await body_.next(ends_.patience.answer);
+        const auto piece = co_await body_.next();
         if (!piece.ok()) {
             bad_body_ = piece.error();
-            co_return;
+            co_return Result<void>();
         }
         if (piece.value().empty()) break;
         const std::string chunk = chunked ? chunk_of(piece.value()) : "";
-        const auto sent = co_await put(chunked ? chunk : piece.value());
-        if (!sent.ok()) co_return co_await for_ever();
+        const std::string_view bytes = chunked ? std::string_view(chunk) : piece.value();
+        CO_TRY(co_await put(bytes));
     }
-    if (chunked) (void)co_await put(kLastChunk);
-    co_await until_gone(ends_.client, ends_.unread);
+    if (chunked) CO_TRY(co_await put(kLastChunk));
+    co_return Result<void>();
+}
+
+// The client has left, or has said its last word so long ago and the head of the answer is not there.
+Task<> Passage::given_up() {
+    const auto too_late = [this]() -> Task<> {
+        asio::steady_timer limit(co_await asio::this_coro::executor, kAnswerPatience);
+        const auto [cancelled] = co_await limit.async_wait(kAwait);
+        late_ = !cancelled && !heard_;
+        if (!cancelled && !late_) co_await for_ever();
+    };
+    co_await ends_before(until_gone(ends_.client, ends_.unread), too_late());
 }
 
 // --- and back ---
@@ -192,17 +215,18 @@ Task<Result<void>> Passage::answer() {
 }
 
 Task<Result<void>> Passage::send_answer() {
+    heard_ = true;
     ends_.far.answers();
     if (answer_->get()[http::field::content_type].starts_with("text/event-stream")) untied_();
     const unsigned version = ends_.request.get().version();
-    Body<false> body(*server_, from_server_, *answer_, answer_framing_);
+    Body<false> body(*server_, from_server_, *answer_, answer_framing_, nullptr);
     BodyFraming out = answer_framing_;
     const bool framed = out.kind == BodyFraming::Kind::kChunked || out.kind == BodyFraming::Kind::kToEnd;
     if (framed) out.kind = version < 11 ? BodyFraming::Kind::kToEnd : BodyFraming::Kind::kChunked;
     const bool chunked = out.kind == BodyFraming::Kind::kChunked;
     std::string bytes = head_to_client(answer_->get(), out, version, stays_);
     if (body.waits()) {
-        CO_TRY_LET(const auto piece, co_await body.next(Wire::kForever));
+        CO_TRY_LET(const auto piece, co_await body.next());
         if (!piece.empty()) bytes += chunked ? chunk_of(piece) : std::string(piece);
     }
     begun_ = true;
@@ -216,7 +240,7 @@ Task<Result<void>> Passage::send_answer() {
         CO_TRY(co_await pass_on(body, through));
     }
     for (;;) {
-        CO_TRY_LET(const auto piece, co_await body.next(Wire::kForever));
+        CO_TRY_LET(const auto piece, co_await body.next());
         if (piece.empty()) break;
         if (chunked) {
             CO_TRY(co_await ends_.client.write(chunk_of(piece), ends_.patience.answer));
@@ -245,12 +269,13 @@ Task<Result<void>> Passage::pass_on(Body<false>& body, Wire::Pipe pipe) {
 // --- both ways ---
 
 Task<Passage::End> Passage::go_by_web_socket() {
-    const auto head = co_await unless(until_gone(ends_.client, ends_.unread), read_head());
+    const auto head = co_await unless(given_up(), read_head());
     if (!head || !head->ok()) co_return end_of(head);
     if (!is_web_socket_answer(answer_->get())) {
         const auto answered = co_await unless(until_gone(ends_.client, ends_.unread), send_answer());
         co_return end_of(answered);
     }
+    heard_ = true;
     ends_.far.answers();
     untied_();
     const std::string reply = head_to_client(answer_->get(), {}, 11, true);

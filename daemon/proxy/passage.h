@@ -47,6 +47,8 @@ class Passage {
     Task<std::optional<End>> enter();
     Task<End> go_by_web_socket();
     Task<> upload();
+    Task<Result<void>> pass_in();
+    Task<> given_up();
     Task<Result<void>> put(std::string_view bytes);
     Task<Result<void>> read_head();
     Result<void> understand_head();
@@ -63,12 +65,15 @@ class Passage {
     Ends ends_;
     bool web_socket_;
     BodyFraming framing_;
+    Pace pace_;
     Body<true> body_;
     std::optional<Wire> server_;
     boost::beast::flat_buffer from_server_;
     std::optional<AnswerParser> answer_;
     BodyFraming answer_framing_;
     std::optional<Error> bad_body_;  ///< of the request
+    bool late_ = false;              ///< the answer, so that it is not waited for any more
+    bool heard_ = false;             ///< the head of the answer is there
     bool begun_ = false;             ///< something of the answer is with the client
     bool stays_ = false;
     bool finished_ = false;

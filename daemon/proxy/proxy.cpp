@@ -38,17 +38,16 @@ bool is_key_of_api(const Auth& auth, const std::string& credential) {
 
 /// One of the door's connections.
 struct Proxy::Connection {
-    Connection(Wire its_wire, std::string its_address, bool by_tls)
-        : wire(std::move(its_wire)), address(std::move(its_address)), tls(by_tls), unread(kUnreadLimit) {}
+    Connection(Wire its_wire, Whence its_from, bool by_tls)
+        : wire(std::move(its_wire)), from(std::move(its_from)), tls(by_tls), unread(kUnreadLimit) {}
 
     Wire wire;
-    std::string address;
+    Whence from;
     bool tls;
     boost::beast::flat_buffer unread;
-    std::unique_ptr<Previews::Visit> visit;  ///< to what its last request was for
 
     [[nodiscard]] Arrival arrival_of(const Passage::RequestParser& request, bool keeps_credential) const {
-        return {.address = address,
+        return {.address = from.address,
                 .tls = tls,
                 .web_socket = asks_for_web_socket(request.get()) && request.is_done(),
                 .keeps_credential = keeps_credential};
@@ -58,6 +57,7 @@ struct Proxy::Connection {
 /// Where a request may go, or why not.
 struct Proxy::Way {
     std::optional<Previews::Found> found{};
+    std::unique_ptr<Previews::Visit> visit{};
     Refused refused{};
 };
 
@@ -69,16 +69,13 @@ Proxy::Way Proxy::way_of(Connection& connection, const std::string& host, const 
     if (!found.ok()) return {.refused = {404, found.error().message}};
     const PreviewRecord& preview = found.value().preview;
     if (!opens(preview, credential)) return {.refused = ask_for_credential(preview)};
-    if (!connection.visit || !connection.visit->is_to(preview)) {
-        connection.visit.reset();
-        auto visit = previews_.enter(found.value(), [wire = connection.wire]() mutable { wire.break_off(); });
-        if (!visit.ok()) {
-            const int status = visit.error().kind == ErrorKind::kLimit ? 429 : 503;
-            return {.refused = {status, visit.error().message, kRetryLater}};
-        }
-        connection.visit = std::move(visit).value();
+    auto visit = previews_.enter(found.value(), connection.from.network,
+                                 [wire = connection.wire]() mutable { wire.break_off(); });
+    if (!visit.ok()) {
+        const int status = visit.error().kind == ErrorKind::kLimit ? 429 : 503;
+        return {.refused = {status, visit.error().message, kRetryLater}};
     }
-    return {.found = std::move(found).value()};
+    return {.found = std::move(found).value(), .visit = std::move(visit).value()};
 }
 
 // Whether the connection stays for another request.
@@ -121,10 +118,10 @@ Task<bool> Proxy::serve_one(Connection& connection, size_t head_size, const std:
     co_return end.stays;
 }
 
-Task<> Proxy::serve(Wire wire, std::string address, bool tls, std::function<void(bool)> on_busy) {
+Task<> Proxy::serve(Wire wire, Whence from, bool tls, std::function<void(bool)> on_busy) {
     const auto greeted = co_await wire.shake_hands(patience_.head);
     if (!greeted.ok()) co_return;
-    Connection connection(std::move(wire), std::move(address), tls);
+    Connection connection(std::move(wire), std::move(from), tls);
     for (bool more = true; more;) {
         const HeadBytes head = co_await read_head_bytes(connection.wire, connection.unread, patience_);
         if (head.refusal) {

@@ -16,9 +16,9 @@ class Proxy {
     Proxy(Dialer& dialer, Previews& previews, const Auth& auth, std::string domain)
         : dialer_(dialer), previews_(previews), auth_(auth), domain_(std::move(domain)) {}
 
-    /// Serves one connection, of a client at that address, until either side is done with it. `on_busy(true/false)`
-    /// brackets each request that ends by itself.
-    Task<> serve(Wire wire, std::string address, bool tls, std::function<void(bool)> on_busy);
+    /// Serves one connection until either side is done with it. `on_busy(true/false)` brackets each request that ends
+    /// by itself.
+    Task<> serve(Wire wire, Whence from, bool tls, std::function<void(bool)> on_busy);
 
   private:
     struct Connection;
