@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "base/text.h"
 #include "daemon/api/head_bytes.h"
 #include "daemon/log.h"
 #include "daemon/proxy/box_server.h"

@@ -100,3 +100,13 @@ leakless(daemon, 'Node\'s fetch, and nobody else, is told that another call is w
     assert.match(text, /HTTP\/1\.1 409 /);
   }
 });
+
+leakless(daemon, 'a client that leaves is missed, however much it has sent behind its call', async () => {
+  const box = await daemon.box();
+  const socket = net.connect(daemon.socket);
+  const text = JSON.stringify({ command: ['sleep', '1000'] });
+  socket.write(`POST ${box.path}/exec HTTP/1.1\r\nHost: x\r\nContent-Length: ${text.length}\r\n\r\n${text}${'A'.repeat(20_000)}`);
+  await until('it runs', async () => await box.fails('pidof sleep') === 0);
+  socket.destroy();
+  await until('it is missed', async () => await box.status() && daemon.log.some((line) => line.includes(`POST ${box.path}/exec: its client left`)));
+});
