@@ -2,6 +2,7 @@
 // others.
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import net from 'node:net';
@@ -16,7 +17,7 @@ import { RawConnection } from './lib/raw.mjs';
 import { leakless, needs, suite } from './lib/suite.mjs';
 import { until } from './lib/until.mjs';
 
-needs('git', 'ldd');
+needs('git', 'ldd', 'nsenter', 'ss');
 const directory = fs.mkdtempSync('/var/tmp/hutch-previews-hostile-');
 after(() => fs.rmSync(directory, { recursive: true }));
 const clock = new Clock();
@@ -77,6 +78,22 @@ leakless(daemon, 'an answer that does not begin is not waited for beyond an hour
   }
   await poll;
   assert.ok(!await isUsed(box));
+});
+
+leakless(daemon, 'what the kernel buffers of a request is bounded, whatever it lets sockets have', async () => {
+  const kMost = 512 * 1024; // doubled by the kernel (socket(7))
+  const box = await daemon.box();
+  const url = await served(box);
+  const slow = await url.open('/zeros?bytes=200000000&how=length');
+  const { details: { init_pid: init } } = await daemon.json('GET', `${box.path}?details=1`);
+  const buffers = (which, ...where) => {
+    const told = execFileSync('nsenter', [...where, 'ss', '-Htmn', 'state', 'established', which], { encoding: 'utf8' });
+    return [...told.matchAll(/,rb(\d+),t\d+,tb(\d+),/g)].map(([, received, sent]) => [Number(received), Number(sent)]);
+  };
+  const [client, inside] = [buffers(`sport = :${port}`), buffers('dport = :3000', '-t', String(init), '-n')];
+  assert.ok(client.length === 1 && client[0][0] <= 2 * kMost && client[0][1] <= kMost, JSON.stringify(client));
+  assert.ok(inside.length === 1 && inside[0][0] <= kMost && inside[0][1] <= kMost, JSON.stringify(inside));
+  slow.destroy();
 });
 
 leakless(daemon, 'a chunk for each byte is not passed on by itself', async () => {
