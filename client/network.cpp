@@ -10,6 +10,11 @@ struct ChangeOptions : NetworkOptions {
     bool json = false;
 };
 
+// No name ends with a number.
+bool is_network(const std::string& text) {
+    return text.find_first_not_of("0123456789./") == std::string::npos || text.find(':') != std::string::npos;
+}
+
 // Without a mode it tells the policy there is.
 Result<int> change_network(const Program& program, const ChangeOptions& options) {
     Json policy;
@@ -29,8 +34,11 @@ Result<int> change_network(const Program& program, const ChangeOptions& options)
 }  // namespace
 
 void add_networks(CLI::App& command, NetworkOptions& options) {
-    command.add_option("--allow", options.allow, "With custom: talk to this network and to no other; may be repeated")
-        ->type_name("CIDR")
+    command
+        .add_option("--allow", options.allow,
+                    "With custom: talk to this network, host or all below a name (*.NAME), and to no other; may be "
+                    "repeated")
+        ->type_name("CIDR|NAME")
         ->allow_extra_args(false);
     command.add_option("--deny", options.deny, "With custom: never talk to this network; may be repeated")
         ->type_name("CIDR")
@@ -46,14 +54,18 @@ Result<Json> network_policy(const NetworkOptions& options) {
         return invalid("--allow and --deny are for the mode custom");
     }
     Json policy{{"mode", options.mode}};
-    if (!options.allow.empty()) policy["allowed_cidrs"] = options.allow;
+    for (const std::string& allowed : options.allow) {
+        policy[is_network(allowed) ? "allowed_cidrs" : "allowed_domains"].push_back(allowed);
+    }
     if (!options.deny.empty()) policy["denied_cidrs"] = options.deny;
     return policy;
 }
 
 std::string describe_network(const Json& policy) {
     std::string line = text_of(policy, "mode");
-    const std::string allowed = joined(array_of(policy, "allowed_cidrs"), " ");
+    Json both = array_of(policy, "allowed_domains");
+    for (const Json& network : array_of(policy, "allowed_cidrs")) both.push_back(network);
+    const std::string allowed = joined(both, " ");
     const std::string denied = joined(array_of(policy, "denied_cidrs"), " ");
     if (!allowed.empty()) line += ", allowed: " + allowed;
     if (!denied.empty()) line += ", denied: " + denied;
@@ -66,9 +78,11 @@ void add_network_command(CLI::App& app, Program& program) {
         app, "network",
         "Say what a box may talk to, or show it, or why it does not\n\nIt holds at once, for connections that "
         "are there too. Private networks, the\n"
-        "host and other boxes are closed in every mode. Names are looked up only\nfor "
-        "boxes that may talk to everybody.",
-        "hutch network web custom --allow 151.101.0.0/16");
+        "host and other boxes are closed in every mode. A box that may talk to some\n"
+        "names reaches them by TCP, and looks up no others; one that may talk to some\n"
+        "networks alone looks up none.",
+        "hutch network web custom --allow github.com --allow '*.npmjs.org'\n"
+        "  hutch network web custom --allow 151.101.0.0/16");
     command->require_subcommand(0, 1);
     add_box(*command, options->box)->required(false);
     check_mode(command->add_option("MODE", options->mode, "allow-all, deny-all or custom; none: show it"));

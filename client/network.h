@@ -6,8 +6,8 @@ namespace hutch::client {
 
 /// The options that say what a box may talk to.
 struct NetworkOptions {
-    std::string mode;  ///< empty: none was named
-    std::vector<std::string> allow, deny;
+    std::string mode;                      ///< empty: none was named
+    std::vector<std::string> allow, deny;  ///< networks; of `allow` also names
 };
 
 /// --allow and --deny, for a mode that is asked for elsewhere.

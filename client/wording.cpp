@@ -12,6 +12,7 @@ namespace {
 /// as their field, or not there: idle_timeout is --idle-timeout.
 const std::map<std::string, std::vector<std::string>, std::less<>> kOtherwise = {
     {"allowed_cidrs", {"--allow"}},
+    {"allowed_domains", {"--allow"}},
     {"attach_headers", {"HEADER"}},
     {"author_email", {"--author"}},
     {"author_name", {"--author"}},

@@ -34,6 +34,7 @@
 #include "daemon/systemd.h"
 #include "netns/dns.h"
 #include "netns/dns_socket.h"
+#include "netns/names.h"
 #include "runtime/capabilities.h"
 
 namespace hutch::daemon {
@@ -113,6 +114,14 @@ Task<> renew_certificates(Certificates certificates) {
     }
 }
 
+RefusedFlow refused_flow(const Flow& flow, netns::Egress rule) {
+    const bool by_name = rule == netns::Egress::kNoName || rule == netns::Egress::kOtherName;
+    const RefusedBy by = by_name                          ? RefusedBy::kServerName
+                         : rule == netns::Egress::kClosed ? RefusedBy::kBlocked
+                                                          : RefusedBy::kPolicy;
+    return {flow.box, by, "tcp", flow.address, flow.port, flow.name};
+}
+
 Result<void> serve(const Config& config) {
     come_before_boxes();
     TRY_IN("giving up power", runtime::keep_daemon_capabilities());  // before there is a second thread
@@ -161,9 +170,11 @@ Result<void> serve(const Config& config) {
     if (!listener.ok()) log_warning("what the firewalls refuse to boxes is not told: {}", listener.error().message);
     Reacher reacher(boxes, refusals);
     NameWatcher name_watcher(refusals, *mechanisms.names);
-    const auto may_resolve = [&mechanisms](netns::Ipv4 box) { return mechanisms.policies->may_resolve(box); };
-    const auto dns = TRY_IN("starting the DNS forwarder",
-                            netns::DnsForwarder::open(mechanisms.network, may_resolve, &name_watcher));
+    netns::Names names(mechanisms.network, *mechanisms.policies, [&refusals](netns::Ipv4 box, const std::string& name) {
+        refusals.note({.box = box, .rule = RefusedBy::kBlocked, .protocol = "dns", .name = name});
+    });
+    const auto dns =
+        TRY_IN("starting the DNS forwarder", netns::DnsForwarder::open(mechanisms.network, names, &name_watcher));
 
     Models models = TRY(Models::load(boxes, config));
     limits.add_measure(Resource::kModelTokens, [&spend](const std::string& customer) { return spend.today(customer); });
@@ -184,10 +195,9 @@ Result<void> serve(const Config& config) {
     Dialer dialer(boxes);
     Attached attached(boxes, runs);
     TRY(attached.load());
-    Services services{boxes,    runs,    images,   snapshots, agents,  schedules, models,
-                      meter,    events,  limits,   fetcher,   once,    unpackers, config,
-                      lag,      *memory, timings,  previews,  attached, refusals, reacher,
-                      dialer};
+    Services services{boxes,   runs,     images,   snapshots, agents,    schedules, models, meter,
+                      events,  limits,   fetcher,  once,      unpackers, config,    lag,    *memory,
+                      timings, previews, attached, refusals,  reacher,   dialer};
     Router router;
     add_box_routes(router, services);
     add_log_routes(router, services);
@@ -254,7 +264,8 @@ Result<void> serve(const Config& config) {
         [&intercept](const Flow& flow) { return intercept->wants(flow) ? Verdict::kIntercept : Verdict::kPass; },
         [&intercept](Wire wire, std::string begun, Flow flow) {
             return intercept->serve(std::move(wire), std::move(begun), std::move(flow));
-        }));
+        },
+        [&refusals](const Flow& flow, netns::Egress rule) { refusals.note(refused_flow(flow, rule)); }));
     attached.on_change([&relay](netns::Ipv4 box) { relay->reconsider(box); });
     const Undo forget_relay([&attached] { attached.on_change(nullptr); });
     // Boxes' names must not wait for what requests do on the loop.

@@ -99,12 +99,17 @@ Table table_of(const Config& config, const Policy& policy) {
     table.add_rule("output", NftRule().into("lo").accept());
     table.add_rule("output", NftRule().to(config.gateway()).accept());
     table.add_rule("output", NftRule().to_any_of("denied").go_to("refused"));
+    if (policy.by_name()) {
+        table.add_rule("output", NftRule().to_any_of("allowed").accept());
+        table.add_rule("output", NftRule().tcp().end_at_next_host().accept());
+    }
     if (!policy.open) table.add_rule("output", NftRule().to_none_of("allowed").go_to("refused"));
     table.add_chain_at("input", NF_INET_LOCAL_IN, NF_ACCEPT);
     table.add_rule("input", NftRule().out_of("lo").accept());
     table.add_rule("input", NftRule().from(config.gateway()).accept());
     for (const uint8_t error : kErrors) table.add_rule("input", NftRule().icmp(error).accept());
     table.add_rule("input", NftRule().from_any_of("denied").count("refused").drop());
+    if (policy.by_name()) table.add_rule("input", NftRule().tcp().accept());
     if (!policy.open) table.add_rule("input", NftRule().from_none_of("allowed").count("refused").drop());
     return marked(std::move(table));
 }

@@ -20,6 +20,8 @@ namespace hutch::netns {
 /// What of the box's they drop they tell of, within bounds: refused_packets.h.
 ///
 /// Another is there if the box has a policy that refuses something; it drops that, in both directions.
+/// What names a policy allows it cannot know: TCP of a box with such a policy gets the time to live 1, so that it comes
+/// to the host's relay or nowhere: a router drops what it would have to pass on (ip_forward() in ip_forward.c).
 ///
 /// They need no conntrack: who answers, and who begins, is told by TCP's flags. Hence the host's datagrams reach a box,
 /// but are not answered. Of the host's public addresses that of its way out is closed, others by the host's table alone

@@ -15,13 +15,12 @@ DnsForwarder::DnsForwarder(Poller poller, UniqueFd timer, const Config& config, 
       udp_(poller_, upstreams_, clients),
       tcp_(poller_, upstreams_, clients) {}
 
-Result<std::unique_ptr<DnsForwarder>> DnsForwarder::open(const Config& config, std::function<bool(Ipv4)> may_ask,
-                                                         DnsWatcher* watcher) {
+Result<std::unique_ptr<DnsForwarder>> DnsForwarder::open(const Config& config, DnsJudge& judge, DnsWatcher* watcher) {
     Poller poller = TRY(Poller::open());
     UniqueFd timer(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
     if (!timer) return errno_error("making the timer of the DNS forwarder");
     TRY(poller.add(timer.get(), EPOLLIN));
-    const DnsClients clients{config.range, config.gateway(), std::move(may_ask), watcher};
+    const DnsClients clients{config.range, config.gateway(), judge, watcher};
     std::unique_ptr<DnsForwarder> forwarder(new DnsForwarder(std::move(poller), std::move(timer), config, clients));
     TRY(forwarder->udp_.listen(kDnsPort));
     TRY(forwarder->tcp_.listen(kDnsPort));

@@ -16,12 +16,15 @@ namespace hutch::netns {
 /// A box may have 64 queries over UDP under way and 8 connections over TCP; when all boxes together have taken what
 /// there is, the one that holds most gives way. A server that does not answer within 1.5 s or refuses is passed over
 /// for the next; when all were tried, the box is told "server failure".
+///
+/// Of a box that may ask for some names alone the query is made anew from the name, and the answer from the addresses
+/// (dns_answer.h). It is asked for those alone: other types have no record, so that neither IPv6 nor what hides a name
+/// (HTTPS with encrypted hellos) is tried. It has UDP alone, where each answer fits.
 class DnsForwarder {
   public:
-    /// `may_ask` is called for each query; the others are refused. EADDRINUSE: another name server has taken port 53 of
-    /// all addresses.
-    /// `watcher`, which may be none, outlives the forwarder.
-    static Result<std::unique_ptr<DnsForwarder>> open(const Config& config, std::function<bool(Ipv4)> may_ask,
+    /// `judge` is asked about each query, `watcher`, which may be none, told what comes of it; both outlive the
+    /// forwarder. EADDRINUSE: another name server has taken port 53 of all addresses.
+    static Result<std::unique_ptr<DnsForwarder>> open(const Config& config, DnsJudge& judge,
                                                       DnsWatcher* watcher = nullptr);
 
     /// Readable when there is work. Owned by the forwarder.

@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <chrono>
-#include <functional>
 #include <optional>
 #include <string_view>
 #include <unordered_map>
 
 #include "base/unique_fd.h"
 #include "netns/address.h"
+#include "netns/dns_judge.h"
 #include "netns/upstreams.h"
 
 namespace hutch::netns {
@@ -43,8 +43,8 @@ class DnsWatcher {
 struct DnsClients {
     Prefix range;
     Ipv4 gateway;
-    std::function<bool(Ipv4)> may_ask;  ///< else its queries are refused
-    DnsWatcher* watcher = nullptr;      ///< may be none
+    DnsJudge& judge;
+    DnsWatcher* watcher = nullptr;  ///< may be none
     [[nodiscard]] bool contains(Ipv4 address) const { return range.contains(address) && address != gateway; }
 };
 

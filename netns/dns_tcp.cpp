@@ -132,7 +132,8 @@ void DnsTcp::take_queries(Connection& connection) {
             connection.broken = true;
             return;
         }
-        if (!clients_.may_ask(connection.box)) {  // asked for each: the connection may be older than the answer
+        // Asked for each: the connection may be older than the answer.
+        if (clients_.judge.may_ask(connection.box) != MayAsk::kEverything) {
             if (clients_.watcher != nullptr) clients_.watcher->refused(connection.box, query->question);
             const std::string refused = refusal(std::string_view(unread).substr(kLengthBytes, size));
             connection.to_client += {static_cast<char>(refused.size() >> 8), static_cast<char>(refused.size())};

@@ -53,16 +53,45 @@ void DnsUdp::accept_query(std::string_view packet, const sockaddr_in& client, Cl
     const Ipv4 box = address_of(client);
     const auto query = parse_query(packet);
     if (!query || !clients_.contains(box) || limit_.full(box)) return;
-    if (!clients_.may_ask(box)) {
-        if (clients_.watcher != nullptr) clients_.watcher->refused(box, query->question);
-        return answer(client, refusal(packet));
-    }
-    if (pending_.size() >= kMaxPending && !make_room_for(box)) return;
+    std::optional<Pending> pending = judge(*query, packet, client);
+    if (!pending || (pending_.size() >= kMaxPending && !make_room_for(box))) return;
     limit_.enter(box);
-    const size_t turn = upstreams_.best();
-    pending_.push_back(
-        {client, query->id, std::string(packet), 0, query->question.size(), turn, turn + upstreams_.count(), {}, {}});
+    pending->turn = upstreams_.best();
+    pending->last_turn = pending->turn + upstreams_.count();
+    pending_.push_back(std::move(*pending));
     forward(std::prev(pending_.end()), now);
+}
+
+std::optional<DnsUdp::Pending> DnsUdp::judge(const DnsQuery& query, std::string_view packet,
+                                             const sockaddr_in& client) {
+    const Ipv4 box = address_of(client);
+    Pending pending{client, query.id, std::string(packet), std::string(packet)};
+    pending.question_size = query.question.size();
+    const MayAsk may = clients_.judge.may_ask(box);
+    if (may == MayAsk::kEverything) return pending;
+    auto question = read_question(query.question);
+    if (may == MayAsk::kNothing || !question || !clients_.judge.lists(box, question->name)) {
+        if (clients_.watcher != nullptr) clients_.watcher->refused(box, query.question);
+        answer(client, refusal(packet));
+        return std::nullopt;
+    }
+    if (!question->address) {
+        answer(client, address_answer(packet, {}));
+        return std::nullopt;
+    }
+    pending.query = address_query(0, question->name);
+    pending.name = std::move(question->name);
+    return pending;
+}
+
+std::string DnsUdp::told_of(const Pending& pending, std::string_view packet) {
+    constexpr unsigned kNoSuchName = 3;
+    auto said = parse_answer(packet, *pending.name);
+    if (!said || (said->code != 0 && said->code != kNoSuchName)) return {};
+    if (said->code == kNoSuchName) return no_such_name(pending.asked);
+    if (said->addresses.empty()) return address_answer(pending.asked, {});
+    const auto told = clients_.judge.learn(address_of(pending.client), *pending.name, std::move(said->addresses));
+    return told.empty() ? refusal(pending.asked) : address_answer(pending.asked, told);
 }
 
 bool DnsUdp::make_room_for(Ipv4 box) {
@@ -70,7 +99,7 @@ bool DnsUdp::make_room_for(Ipv4 box) {
     if (!most) return false;
     const auto oldest = std::find_if(pending_.begin(), pending_.end(),
                                      [&](const Pending& pending) { return address_of(pending.client) == *most; });
-    finish(oldest, server_failure(oldest->query));
+    finish(oldest, server_failure(oldest->asked));
     return true;
 }
 
@@ -78,7 +107,7 @@ void DnsUdp::forward(Entry entry, Clock::time_point now) {
     for (; entry->turn != entry->last_turn; ++entry->turn) {
         if (send_query(entry, now)) return;
     }
-    finish(entry, server_failure(entry->query));
+    finish(entry, server_failure(entry->asked));
 }
 
 bool DnsUdp::send_query(Entry entry, Clock::time_point now) {
@@ -104,6 +133,10 @@ void DnsUdp::read_answers(Entry entry, Clock::time_point now) {
         if (size < 0) return next_server(entry, now);  // the server's host has refused (ICMP)
         if (!is_answer({packet.data(), static_cast<size_t>(size)}, entry->id, entry->question())) continue;
         packet.resize(static_cast<size_t>(size));
+        if (entry->name) {
+            packet = told_of(*entry, packet);
+            if (packet.empty()) return next_server(entry, now);
+        }
         upstreams_.answered(entry->turn);
         if (clients_.watcher != nullptr) {
             clients_.watcher->answered(address_of(entry->client), entry->question(), packet);

@@ -5,6 +5,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "netns/dns_message.h"
 #include "netns/dns_socket.h"
 #include "netns/poller.h"
 
@@ -31,13 +32,15 @@ class DnsUdp {
     struct Pending {
         sockaddr_in client;
         uint16_t client_id;
-        std::string query;  ///< with our id
+        std::string asked;  ///< by the box
+        std::string query;  ///< what is asked for it, with our id
         uint16_t id = 0;
-        size_t question_size;
-        size_t turn;       ///< which server has it now
-        size_t last_turn;  ///< and where to give up
-        UniqueFd socket;
-        Clock::time_point deadline;
+        size_t question_size = 0;
+        std::optional<std::string> name{};  ///< of a box that may ask for some
+        size_t turn = 0;                    ///< which server has it now
+        size_t last_turn = 0;               ///< and where to give up
+        UniqueFd socket{};
+        Clock::time_point deadline{};
 
         [[nodiscard]] std::string_view question() const;
     };
@@ -45,6 +48,11 @@ class DnsUdp {
 
     void read_queries(Clock::time_point now);
     void accept_query(std::string_view packet, const sockaddr_in& client, Clock::time_point now);
+    /// What is to be asked for a box; nothing when it is answered.
+    std::optional<Pending> judge(const DnsQuery& query, std::string_view packet, const sockaddr_in& client);
+    /// What a box that may ask for some names is told of a server's answer; empty: nothing, the server is to be passed
+    /// over.
+    std::string told_of(const Pending& pending, std::string_view packet);
     /// Refuses the query of the box that has most under way which waits longest. False when `box` has most.
     bool make_room_for(Ipv4 box);
     void read_answers(Entry entry, Clock::time_point now);

@@ -18,10 +18,13 @@ namespace {
 //   and in both directions, before conntrack is asked: else a flow that was there would live on, and what has no
 //   acknowledgements would still come in. Errors about a flow of the box come in whoever sent them: else it would never
 //   learn of a router's smaller MTU.
+// - `named`: boxes with a policy by name. All their TCP is relayed, but that to networks that are allowed whatever the
+//   name.
 // - `flows`: a box has so many entries in the kernel's table of connections, which is one for the host. DNS over UDP,
 // where each
 //   query may come from another port, makes none: nothing here asks for their state.
-// - `relayed`: box and TCP port. What goes there is turned to the gateway, so that the chains of forwarded packets do not
+// - `relayed`: box and TCP port. What goes there is turned to the gateway, so that the chains of forwarded packets do
+// not
 //   see it: what they ask is asked before (`relay`, behind conntrack and ahead of NAT: there each packet of the box's
 //   still has the destination that the box gave it) and, of what comes back, after (`relay_back`, behind NAT). A
 //   connection that was there before its port was relayed ends.
@@ -61,6 +64,9 @@ table inet $table {
     set relayed {
         type ipv4_addr . inet_service
     }
+    set named {
+        type ipv4_addr
+    }
     set flows {
         type ipv4_addr
         size 65536
@@ -94,19 +100,29 @@ table inet $table {
         type filter hook prerouting priority mangle; policy accept;
         iifname "$links" ct direction original ct status dnat goto to_relay
         iifname "$links" ip daddr != $gateway ip saddr . tcp dport @relayed goto to_relay
+        iifname "$links" ip daddr != $gateway meta l4proto tcp ip saddr @named goto to_relay
     }
     chain to_relay {
         fib daddr type != unicast jump to_host
         ip daddr @blocked jump blocked
+        ip saddr @named goto to_relay_by_name
         ip saddr @policed jump from_policed
+    }
+    chain to_relay_by_name {
+        ip saddr . ip daddr @denied jump refused
     }
     chain relay_nat {
         type nat hook prerouting priority dstnat; policy accept;
         iifname "$links" ip daddr != $gateway ip saddr . tcp dport @relayed dnat ip to $gateway:$relay
+        iifname "$links" ip daddr != $gateway meta l4proto tcp ip saddr @named ip saddr . ip daddr != @allowed dnat ip to $gateway:$relay
     }
     chain relay_back {
         type filter hook postrouting priority srcnat + 10; policy accept;
+        oifname "$links" ip daddr @named ct status dnat goto relay_back_by_name
         oifname "$links" ip daddr @policed ct status dnat jump to_policed
+    }
+    chain relay_back_by_name {
+        ip daddr . ip saddr @denied counter name refused drop
     }
 
     chain forward {

@@ -136,6 +136,10 @@ NftRule& NftRule::tcp(uint16_t port) {
     return protocol(IPPROTO_TCP).load(NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2).compare(NFT_CMP_EQ, wire(port));
 }
 
+NftRule& NftRule::tcp() {
+    return ipv4().protocol(IPPROTO_TCP);
+}
+
 NftRule& NftRule::tcp_beginning() {
     return tcp_flags(NFT_CMP_EQ);
 }
@@ -193,6 +197,20 @@ NftRule& NftRule::verdict(int code, const std::string& chain) {
     return expression("immediate", [&] {
         message_.number(NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT);
         message_.nest(NFTA_IMMEDIATE_DATA, [&] { message_.nest(NFTA_DATA_VERDICT, words); });
+    });
+}
+
+// Two bytes at once, as a checksum has them: the other one is the protocol.
+NftRule& NftRule::end_at_next_host() {
+    expression("immediate", [&] {
+        message_.number(NFTA_IMMEDIATE_DREG, kRegister);
+        message_.nest(NFTA_IMMEDIATE_DATA, [&] { message_.bytes(NFTA_DATA_VALUE, byte(1) + byte(IPPROTO_TCP)); });
+    });
+    return expression("payload", [&] {
+        message_.number(NFTA_PAYLOAD_SREG, kRegister).number(NFTA_PAYLOAD_BASE, NFT_PAYLOAD_NETWORK_HEADER);
+        message_.number(NFTA_PAYLOAD_OFFSET, offsetof(iphdr, ttl)).number(NFTA_PAYLOAD_LEN, 2);
+        message_.number(NFTA_PAYLOAD_CSUM_TYPE, NFT_PAYLOAD_CSUM_INET);
+        message_.number(NFTA_PAYLOAD_CSUM_OFFSET, offsetof(iphdr, check));
     });
 }
 

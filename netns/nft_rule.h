@@ -27,6 +27,7 @@ class NftRule {
     NftRule& from_none_of(const std::string& set);
     NftRule& udp(uint16_t port);  ///< it goes to
     NftRule& tcp(uint16_t port);
+    NftRule& tcp();
     NftRule& tcp_beginning();  ///< SYN without ACK
     NftRule& tcp_going_on();   ///< anything but that
     NftRule& icmp(uint8_t type);
@@ -36,6 +37,9 @@ class NftRule {
     /// That its flow (destination, protocol, and port or kind of ICMP) is none of the set, which it comes into, and
     /// that no more such packets come than kTold in a second: then it is told of (refused_packets.h). At the beginning.
     NftRule& tell_once(const std::string& flows, FlowKind kind);
+
+    /// Sets the time to live to 1, of a packet that is IPv4 and tcp().
+    NftRule& end_at_next_host();
 
     NftRule& accept();
     NftRule& drop();

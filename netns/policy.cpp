@@ -7,15 +7,16 @@
 #include <set>
 #include <tuple>
 
+#include "netns/domain.h"
 #include "netns/firewall.h"
 #include "netns/nft.h"
 
 namespace hutch::netns {
 namespace {
 
-constexpr const char* kSets[] = {"policed", "allowed", "denied", "relayed"};
+constexpr const char* kSets[] = {"policed", "allowed", "denied", "relayed", "named"};
 
-// Of a set: as nft(8) writes it, and as the kernel keeps it; those of `policed` and `relayed` are no ranges.
+// Of a set: as nft(8) writes it, and as the kernel keeps it; those of `policed`, `relayed` and `named` are no ranges.
 struct Element {
     std::string text;
     std::string first, last;
@@ -44,6 +45,7 @@ Elements elements_of(Ipv4 box, const Policy& policy) {
             elements[set].insert(element_of(box, to_string(network), network.base, network.last()));
         }
     };
+    if (policy.by_name()) elements["named"].insert({to_string(box), wire(box), ""});
     insert("denied", policy.denied);
     if (policy.open) {
         elements["allowed"].insert(element_of(box, "0.0.0.0/0", {0}, {UINT32_MAX}));
@@ -82,7 +84,7 @@ bool Policy::admits(Ipv4 address) const {
 }
 
 bool Policy::relays(uint16_t port) const {
-    return std::find(relayed.begin(), relayed.end(), port) != relayed.end();
+    return by_name() || std::find(relayed.begin(), relayed.end(), port) != relayed.end();
 }
 
 Result<std::vector<Prefix>> parse_network(const std::string& text) {
@@ -157,6 +159,7 @@ Result<void> Policies::set(Ipv4 box, const Policy& policy) {
             policies_[box] = policy;
         }
     }
+    if (!policy.by_name()) learned_.forget(box);
     if (heard) heard(box);
     return {};
 }
@@ -234,10 +237,17 @@ Result<void> Policies::keep_only(const std::vector<Ipv4>& boxes) {
     return {};
 }
 
-bool Policies::may_resolve(Ipv4 box) const {
+MayAsk Policies::may_ask(Ipv4 box) const {
     const std::lock_guard lock(mutex_);
     const auto found = policies_.find(box);
-    return found == policies_.end() || found->second.open;
+    if (found == policies_.end() || found->second.open) return MayAsk::kEverything;
+    return found->second.by_name() ? MayAsk::kListed : MayAsk::kNothing;
+}
+
+bool Policies::lists(Ipv4 box, std::string_view name) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = policies_.find(box);
+    return found != policies_.end() && found->second.by_name() && is_listed(found->second.domains, name);
 }
 
 }  // namespace hutch::netns

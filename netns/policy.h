@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "netns/config.h"
+#include "netns/dns_judge.h"
+#include "netns/learned.h"
 #include "netns/nft_batch.h"
 #include "netns/nft_events.h"
 #include "netns/nft_socket.h"
@@ -19,18 +21,22 @@ namespace hutch::netns {
 /// What one box may talk to, of what is not closed to all boxes (firewall.h). A denied network is closed though it be
 /// allowed.
 struct Policy {
-    bool open = true;  ///< to all that is not denied; else to `allowed` alone
+    bool open = true;  ///< to all that is not denied; else to `allowed` and `domains` alone
     std::vector<Prefix> allowed;
     std::vector<Prefix> denied;
     /// TCP ports: connections to them, wherever they go, come to Config::relay, with nobody there being refused. By UDP
     /// nothing goes to them.
     std::vector<uint16_t> relayed = {};
+    std::vector<std::string> domains = {};  ///< as parse_domain() gives them
 
     [[nodiscard]] bool is_default() const { return admits_all() && relayed.empty(); }
     /// Nothing is refused by its address.
     [[nodiscard]] bool admits_all() const { return open && denied.empty(); }
     [[nodiscard]] bool admits(Ipv4 address) const;
     [[nodiscard]] bool relays(uint16_t port) const;
+    /// All its TCP to other networks than `allowed` comes to Config::relay, too, which sees what it is for. DNS is
+    /// answered for `domains` alone.
+    [[nodiscard]] bool by_name() const { return !open && !domains.empty(); }
     bool operator==(const Policy&) const = default;
 };
 
@@ -67,9 +73,12 @@ class Policies {
     Result<void> lift(Ipv4 box) { return set(box, {}); }
     /// Lifts those of all others.
     Result<void> keep_only(const std::vector<Ipv4>& boxes);
-    /// Whether its name queries are passed on: a query tells whatever it is made to tell to whoever has that name's
-    /// server, so only a box that may talk to everybody may ask.
-    [[nodiscard]] bool may_resolve(Ipv4 box) const;
+    /// What of its name queries is passed on: all only of a box that may talk to everybody.
+    [[nodiscard]] MayAsk may_ask(Ipv4 box) const;
+    /// Whether its policy is by name, and this one of them.
+    [[nodiscard]] bool lists(Ipv4 box, std::string_view name) const;
+    /// What boxes were told for their names; that of a box goes with its last policy by name.
+    [[nodiscard]] Learned& learned() { return learned_; }
 
     /// Whether this transaction (of our table) was one of ours. It waits for one of ours that is under way. One that
     /// cannot be told apart, since others worked at the same time, may be taken for another's.
@@ -105,6 +114,7 @@ class Policies {
     mutable std::mutex mutex_;         ///< of what follows; taken after `transaction_`, never held over a transaction
     std::map<Ipv4, Policy> policies_;  ///< those that are not the default
     std::function<void(Ipv4)> heard_;
+    Learned learned_;
 };
 
 }  // namespace hutch::netns

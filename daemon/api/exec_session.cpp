@@ -27,7 +27,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr JsonBounds kFrameBounds{.bytes = 1 << 20, .values = 20'000, .depth = 8};
 constexpr std::chrono::seconds kStartWithin{30};
-constexpr size_t kMostUnsent = 1 << 20;   // bytes for a command that does not read them,
+constexpr size_t kMostUnsent = 1 << 20;    // bytes for a command that does not read them,
 constexpr size_t kEachWaiting = 64;        // and for each frame besides
 constexpr uint32_t kMostControls = 6'000;  // a minute, frames that are not stdin; more are read later
 constexpr size_t kMostFaults = 100;        // frames that are answered by an error; one more ends it

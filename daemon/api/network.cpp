@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "daemon/api/resources.h"
+#include "netns/domain.h"
 #include "netns/policy.h"
 
 namespace hutch::daemon {
@@ -11,6 +12,7 @@ namespace {
 using Answer = Task<Result<std::optional<Response>>>;
 
 constexpr size_t kMostNetworks = 256;
+constexpr size_t kMostDomains = 256;
 
 constexpr std::pair<const char*, NetworkMode> kModes[] = {
     {"allow-all", NetworkMode::kAllowAll}, {"deny-all", NetworkMode::kDenyAll}, {"custom", NetworkMode::kCustom}};
@@ -43,6 +45,18 @@ Result<std::vector<std::string>> decode_networks(const Fields& fields, const cha
     return networks;
 }
 
+Result<std::vector<std::string>> decode_domains(const Fields& fields) {
+    constexpr const char* kField = "allowed_domains";
+    const auto texts = TRY(fields.texts(kField));
+    if (texts.size() > kMostDomains) return invalid(std::string(kField) + ": at most 256 names");
+    std::vector<std::string> domains;
+    for (const std::string& text : texts) {
+        std::string domain = TRY_IN(kField, netns::parse_domain(text));
+        if (std::find(domains.begin(), domains.end(), domain) == domains.end()) domains.push_back(std::move(domain));
+    }
+    return domains;
+}
+
 Answer set(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
     CO_TRY_LET(const NetworkPolicy policy, decode_network(fields));
@@ -57,24 +71,24 @@ Answer set(Services& services, Exchange& exchange, const Params& params) {
 Result<NetworkPolicy> decode_network(const Fields& fields) {
     NetworkPolicy policy;
     policy.mode = TRY(decode_mode(fields));
-    if (!TRY(fields.texts("allowed_domains")).empty()) {
-        return Error{ErrorKind::kUnsupported, 0,
-                     "allowed_domains: not supported by this version of hutchd; name networks in allowed_cidrs"};
-    }
+    policy.allowed_domains = TRY(decode_domains(fields));
     policy.allowed_cidrs = TRY(decode_networks(fields, "allowed_cidrs"));
     policy.denied_cidrs = TRY(decode_networks(fields, "denied_cidrs"));
-    const bool lists = !policy.allowed_cidrs.empty() || !policy.denied_cidrs.empty();
+    const bool lists = !policy.allowed_domains.empty() || !policy.allowed_cidrs.empty() || !policy.denied_cidrs.empty();
     if (policy.mode == NetworkMode::kCustom && !lists) {
-        return invalid("mode: custom needs networks in allowed_cidrs or denied_cidrs; or use allow-all or deny-all");
+        return invalid(
+            "mode: custom needs networks in allowed_cidrs or denied_cidrs, or names in allowed_domains; or use "
+            "allow-all or deny-all");
     }
     if (policy.mode != NetworkMode::kCustom && lists) {
-        return invalid("mode: allowed_cidrs and denied_cidrs are for custom; leave them out");
+        return invalid("mode: allowed_domains, allowed_cidrs and denied_cidrs are for custom; leave them out");
     }
     return policy;
 }
 
 Json network_json(const NetworkPolicy& policy) {
     Json json{{"mode", name_of(policy.mode)}};
+    if (!policy.allowed_domains.empty()) json["allowed_domains"] = policy.allowed_domains;
     if (!policy.allowed_cidrs.empty()) json["allowed_cidrs"] = policy.allowed_cidrs;
     if (!policy.denied_cidrs.empty()) json["denied_cidrs"] = policy.denied_cidrs;
     return json;

@@ -21,9 +21,12 @@ netns::Policy policy_of(const NetworkPolicy& policy) {
             return {};
         case NetworkMode::kCustom: {
             const auto& allowed = policy.allowed_cidrs;
-            const bool open =
-                allowed.empty() || std::find(allowed.begin(), allowed.end(), "0.0.0.0/0") != allowed.end();
-            return {.open = open, .allowed = networks_of(allowed), .denied = networks_of(policy.denied_cidrs)};
+            const bool lists = !allowed.empty() || !policy.allowed_domains.empty();
+            const bool open = !lists || std::find(allowed.begin(), allowed.end(), "0.0.0.0/0") != allowed.end();
+            return {.open = open,
+                    .allowed = networks_of(allowed),
+                    .denied = networks_of(policy.denied_cidrs),
+                    .domains = policy.allowed_domains};
         }
         case NetworkMode::kDenyAll:
             break;

@@ -74,11 +74,13 @@ std::string listed(const std::vector<Ipv4>& addresses) {
 
 // What a policy that is not open lets through, for a sentence.
 std::string allowed_by(const netns::Policy& policy) {
-    if (policy.allowed.empty()) return "nobody at all (deny-all)";
+    if (policy.allowed.empty() && policy.domains.empty()) return "nobody at all (deny-all)";
     constexpr size_t kMostNamed = 8;
-    auto named = policy.allowed;
-    named.resize(std::min(named.size(), kMostNamed));
-    return netns::list_of(named) + (named.size() < policy.allowed.size() ? " and others" : "") + " alone";
+    std::vector<std::string> named = policy.domains;
+    for (const netns::Prefix& network : policy.allowed) named.push_back(netns::to_string(network));
+    std::string text;
+    for (size_t i = 0; i < std::min(named.size(), kMostNamed); ++i) text += (i == 0 ? "" : ", ") + named[i];
+    return text + (named.size() > kMostNamed ? " and others" : "") + " alone";
 }
 
 // Connects inside the namespace of `init`; an error, EINPROGRESS among them, or 0, comes with the socket.
@@ -180,7 +182,12 @@ struct Reacher::Asked {
         end(Reach::Verdict::kRefused, sentence);
     }
     [[nodiscard]] std::string there() const { return netns::to_string(reach.addresses.front()); }
-    [[nodiscard]] netns::Policy policy() const { return firewall_policy(box->record.network); }
+    /// What it is for this host: open where the policy allows its name.
+    [[nodiscard]] netns::Policy policy() const {
+        netns::Policy policy = firewall_policy(box->record);
+        if (policy.by_name() && netns::is_listed(policy.domains, name)) policy.open = true;
+        return policy;
+    }
     [[nodiscard]] netns::Ipv4 address() const { return box->alive() ? box->life().address : netns::Ipv4{}; }
 };
 
@@ -227,7 +234,7 @@ Task<Result<void>> Reacher::find_addresses(Asked& asked) {
     if (const netns::Policy policy = asked.policy(); !policy.open) {
         asked.refuse(name_of(RefusedBy::kName),
                      "The name " + *name + " is not looked up for this box: its network policy lets it talk to " +
-                         allowed_by(policy) + ", and only a box that may talk to everybody may ask for names.");
+                         allowed_by(policy) + ", and only a box that may talk to everybody may ask for other names.");
         co_return Result<void>();
     }
     const std::string servers = boxes_.mechanisms().network.resolv_conf;

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "daemon/api/wire.h"
 #include "netns/address.h"
@@ -15,7 +16,9 @@ struct Flow {
     netns::Ipv4 address;  ///< that the box has connected to, and its port
     uint16_t port = 0;
     bool tls = false;
-    std::string name;  ///< that it has told, as Opening::name; empty: none
+    std::string name;                ///< that it has told, as Opening::name; empty: none
+    std::vector<std::string> led{};  ///< names by which the box had found the address when it connected, if it must
+    bool opaque = false;             ///< neither TLS nor HTTP, so that it tells none
 };
 
 enum class Verdict {

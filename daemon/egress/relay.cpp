@@ -18,8 +18,9 @@
 #include "daemon/proxy/carry.h"
 #include "daemon/spawn.h"
 #include "daemon/wire/opening.h"
+#include "daemon/wire/request_hosts.h"
+#include "daemon/wire/tls_hellos.h"
 #include "netns/dns_socket.h"
-#include "netns/firewall.h"
 
 namespace hutch::daemon {
 namespace {
@@ -51,12 +52,14 @@ Task<> wait_until(asio::steady_timer::time_point when) {
 }  // namespace
 
 struct Relay::State {
-    State(const netns::Config& its_network, netns::Policies& its_policies, Judge its_judge, Interceptor its_interceptor)
+    State(const netns::Config& its_network, netns::Policies& its_policies, Judge its_judge, Interceptor its_interceptor,
+          OnRefused its_on_refused)
         : network(its_network),
-          blocked(netns::blocked_networks(its_network)),
           policies(its_policies),
+          names(its_network, its_policies),
           judge(std::move(its_judge)),
-          interceptor(std::move(its_interceptor)) {}
+          interceptor(std::move(its_interceptor)),
+          on_refused(std::move(its_on_refused)) {}
 
     struct Connection;
     using Connections = std::multimap<netns::Ipv4, Connection*>;
@@ -65,16 +68,26 @@ struct Relay::State {
     void run();
     void admit(Tcp::socket socket, const Tcp::endpoint& peer);
     Task<> serve(std::unique_ptr<Connection> connection);
-    Task<> pass_on(Connection& connection, std::string begun);
+    /// Reads what the box says first, and judges it; else it is told why not, where its protocol can.
+    Task<bool> hear(Connection& connection, std::string& begun, Millis patience);
+    Task<> pass_on(Connection& connection, std::optional<std::string> begun);
+    Task<> send(Connection& connection, std::optional<std::string> begun);
+    Task<> receive(Connection& connection);
     [[nodiscard]] bool admits(const Flow& flow) const;
+    [[nodiscard]] Verdict verdict_on(const Flow& flow) const;
+    /// By its box's policy.
+    [[nodiscard]] netns::Egress rule_for(const Flow& flow) const;
+    void refused(const Flow& flow, netns::Egress rule) const;
+    void follow(Connection& connection, const Opening& opening);
     void reconsider(netns::Ipv4 box);
     void judge_again(netns::Ipv4 box);
 
     const netns::Config network;
-    const std::vector<netns::Prefix> blocked;
     netns::Policies& policies;
+    const netns::Names names;
     const Judge judge;
     const Interceptor interceptor;
+    const OnRefused on_refused;
     Connections connections;
     asio::io_context loop{1};  // its connections go with it, before the books
     std::optional<Tcp::acceptor> acceptor;
@@ -99,6 +112,9 @@ struct Relay::State::Connection {
     Flow flow;
     std::optional<Verdict> verdict;
     std::optional<Wire> server;
+    std::optional<RequestHosts> requests;  ///< where each is judged
+    std::optional<TlsHellos> hellos;
+    bool server_spoke = false;
     bool is_cut = false;
     Connections::iterator entry;
 };
@@ -111,8 +127,9 @@ Relay::~Relay() {
 }
 
 Result<std::unique_ptr<Relay>> Relay::start(const netns::Config& network, netns::Policies& policies, Judge judge,
-                                            Interceptor interceptor) {
-    auto state = std::make_shared<State>(network, policies, std::move(judge), std::move(interceptor));
+                                            Interceptor interceptor, OnRefused on_refused) {
+    auto state =
+        std::make_shared<State>(network, policies, std::move(judge), std::move(interceptor), std::move(on_refused));
     UniqueFd socket = TRY_IN("starting the relay of boxes' connections",
                              netns::gateway_socket(SOCK_STREAM, network.gateway(), network.relay));
     boost::system::error_code failed;
@@ -181,8 +198,9 @@ void Relay::State::admit(Tcp::socket socket, const Tcp::endpoint& peer) {
     const size_t most = std::clamp<size_t>((kMostOfAll - connections.size()) / 8, 1, kMostOfBox);
     if (connections.count(box) >= most) return;
     const auto [address, port] = destination.value();
-    const Flow flow{.box = box, .address = address, .port = port, .tls = false, .name = ""};
-    if (!admits(flow)) return;
+    const Flow flow{
+        .box = box, .address = address, .port = port, .tls = false, .name = "", .led = names.led_to(box, address)};
+    if (!admits(flow)) return refused(flow, names.judge(box, address, flow.led));
     auto connection = std::make_unique<Connection>(connections, std::move(wire), flow);
     spawn(loop.get_executor(), "a connection of the box at " + to_string(box), serve(std::move(connection)));
 }
@@ -190,10 +208,21 @@ void Relay::State::admit(Tcp::socket socket, const Tcp::endpoint& peer) {
 // The firewall has asked the same of its first packet. Since then the policy may have changed, or the box have ended,
 // and from the host itself anything can be reached.
 bool Relay::State::admits(const Flow& flow) const {
-    const netns::Policy policy = policies.of(flow.box);
-    return network.range.contains(flow.box) && policy.relays(flow.port) && policy.admits(flow.address) &&
-           std::none_of(blocked.begin(), blocked.end(),
-                        [&flow](const netns::Prefix& closed) { return closed.contains(flow.address); });
+    return network.range.contains(flow.box) && policies.of(flow.box).relays(flow.port) &&
+           names.judge(flow.box, flow.address, flow.led) == netns::Egress::kPasses;
+}
+
+netns::Egress Relay::State::rule_for(const Flow& flow) const {
+    return flow.opaque ? names.judge(flow.box, flow.address, flow.led)
+                       : names.judge(flow.box, flow.address, flow.led, flow.name);
+}
+
+Verdict Relay::State::verdict_on(const Flow& flow) const {
+    return rule_for(flow) == netns::Egress::kPasses ? judge(flow) : Verdict::kRefuse;
+}
+
+void Relay::State::refused(const Flow& flow, netns::Egress rule) const {
+    if (on_refused && rule != netns::Egress::kPasses) on_refused(flow, rule);
 }
 
 void Relay::State::judge_again(netns::Ipv4 box) {
@@ -201,20 +230,21 @@ void Relay::State::judge_again(netns::Ipv4 box) {
     for (auto entry = begin; entry != end; ++entry) {
         Connection& connection = *entry->second;
         const bool stands =
-            admits(connection.flow) && (!connection.verdict || judge(connection.flow) == *connection.verdict);
+            admits(connection.flow) && (!connection.verdict || verdict_on(connection.flow) == *connection.verdict);
         if (!stands) connection.cut();
     }
 }
 
 // What was read by the time that it could be told, or could not be waited for any longer. Nothing for who has left.
-static Task<std::optional<Opening>> read_opening(Wire& box, std::string& begun) {
+static Task<std::optional<Opening>> read_opening(Wire& box, std::string& begun, Millis patience) {
     using Clock = std::chrono::steady_clock;
-    const auto deadline = Clock::now() + kOpeningPatience;
+    const auto begin = Clock::now();
     OpeningScan scan;
     for (;;) {
         Opening opening = scan.look(begun);
         if (opening.kind != Opening::Kind::kUnknown) co_return opening;
-        const auto left = std::chrono::duration_cast<Millis>(deadline - Clock::now());
+        const auto waited = std::chrono::duration_cast<Millis>(Clock::now() - begin);
+        const Millis left = patience == Wire::kForever ? patience : patience - waited;
         const size_t had = begun.size();
         if (had >= OpeningScan::kMostBytes || left <= Millis::zero()) break;
         begun.resize(OpeningScan::kMostBytes);
@@ -227,49 +257,112 @@ static Task<std::optional<Opening>> read_opening(Wire& box, std::string& begun) 
 }
 
 Task<> Relay::State::serve(std::unique_ptr<Connection> connection) {
+    const netns::Policy policy = policies.of(connection->flow.box);
+    const auto& ports = policy.relayed;
+    if (std::find(ports.begin(), ports.end(), connection->flow.port) == ports.end()) {
+        std::optional<std::string> nothing;
+        co_await pass_on(*connection, std::move(nothing));
+        co_return;
+    }
     std::string begun;
-    const auto opening = co_await read_opening(connection->box, begun);
-    if (!opening || connection->is_cut) co_return;
-    Flow& flow = connection->flow;
-    flow.tls = opening->kind == Opening::Kind::kTls;
-    flow.name = opening->name;
-    connection->verdict = judge(flow);
-    if (connection->verdict == Verdict::kRefuse) {
-        const bool http = opening->kind == Opening::Kind::kHttp;
-        const std::string_view words = flow.tls ? kTlsRefusal : http ? kHttpRefusal : std::string_view();
-        (void)co_await connection->box.write(words, kPatience.farewell);
-        if (!words.empty()) {
-            connection->box.reset_at_end(false);
-            co_await connection->box.say_farewell(kPatience.farewell);
-        }
-        co_return;
-    }
+    if (!co_await hear(*connection, begun, kOpeningPatience)) co_return;
     if (connection->verdict == Verdict::kIntercept) {
-        co_await interceptor(connection->box, std::move(begun), flow);
+        co_await interceptor(connection->box, std::move(begun), connection->flow);
         co_return;
     }
-    co_await pass_on(*connection, std::move(begun));
+    // Who has said nothing for so long has not told its name, either.
+    std::optional<std::string> heard;
+    if (!begun.empty() || !policy.by_name()) heard = std::move(begun);
+    if (!heard) connection->verdict.reset();
+    co_await pass_on(*connection, std::move(heard));
+}
+
+Task<bool> Relay::State::hear(Connection& connection, std::string& begun, Millis patience) {
+    const auto opening = co_await read_opening(connection.box, begun, patience);
+    if (!opening || connection.is_cut) co_return false;
+    const bool by_name = policies.of(connection.flow.box).by_name();
+    const bool http = opening->kind == Opening::Kind::kHttp;
+    Flow& flow = connection.flow;
+    flow.tls = opening->kind == Opening::Kind::kTls;
+    flow.opaque = opening->kind == Opening::Kind::kOther && !may_be_web(begun);
+    flow.name = by_name && opening->hides_name ? "" : opening->name;
+    connection.verdict = verdict_on(flow);
+    if (connection.verdict != Verdict::kRefuse) {
+        if (by_name) follow(connection, *opening);
+        co_return true;
+    }
+    refused(flow, rule_for(flow));
+    const std::string_view words = flow.tls ? kTlsRefusal : http ? kHttpRefusal : std::string_view();
+    if (connection.server_spoke || words.empty()) co_return false;
+    (void)co_await connection.box.write(words, kPatience.farewell);
+    connection.box.reset_at_end(false);
+    co_await connection.box.say_farewell(kPatience.farewell);
+    co_return false;
+}
+
+// What comes after the opening may tell another name.
+void Relay::State::follow(Connection& connection, const Opening& opening) {
+    const auto is_for = [this, &connection](const Opening& next) {
+        connection.flow.name = next.hides_name ? "" : next.name;
+        const bool passes = verdict_on(connection.flow) == connection.verdict;
+        if (!passes) refused(connection.flow, rule_for(connection.flow));
+        return passes;
+    };
+    if (opening.kind == Opening::Kind::kTls) connection.hellos.emplace(is_for);
+    if (opening.kind != Opening::Kind::kHttp) return;
+    connection.requests.emplace([is_for](std::string_view head) { return is_for(OpeningScan().look(head)); });
+}
+
+// Where nothing is heard of the box yet, nothing of it passes until it is.
+Task<> Relay::State::send(Connection& connection, std::optional<std::string> begun) {
+    if (!begun) {
+        begun.emplace();
+        const bool heard = co_await hear(connection, *begun, Wire::kForever);
+        if (!connection.verdict) {  // it has nothing to say, and may listen
+            connection.server->end_writing();
+            co_return;
+        }
+        if (!heard || connection.verdict != Verdict::kPass) {
+            connection.cut();
+            co_return;
+        }
+    }
+    Put put = [&connection](std::string_view bytes) -> Task<Result<void>> {
+        const bool passes = (!connection.requests || connection.requests->take(bytes)) &&
+                            (!connection.hellos || connection.hellos->take(bytes));
+        if (!passes) co_return errno_error("to another host", EACCES);
+        co_return co_await connection.server->write(bytes, Wire::kForever);
+    };
+    const bool ended = co_await carry(connection.box, std::move(*begun), std::move(put));
+    if (ended) connection.server->end_writing();
+    if (!ended) connection.cut();
+}
+
+Task<> Relay::State::receive(Connection& connection) {
+    Put put = [&connection](std::string_view bytes) {
+        connection.server_spoke = true;
+        if (connection.requests) connection.requests->answered(bytes);
+        return connection.box.write(bytes, Wire::kForever);
+    };
+    std::string nothing;
+    const bool ended = co_await carry(*connection.server, std::move(nothing), std::move(put));
+    if (ended) connection.box.end_writing();
+    if (!ended) connection.cut();
 }
 
 // Each direction ends by itself, as between the two if nobody were in between; an error ends both.
-Task<> Relay::State::pass_on(Connection& connection, std::string begun) {
+Task<> Relay::State::pass_on(Connection& connection, std::optional<std::string> begun) {
     auto server = co_await connect_for_box(connection.flow.address, connection.flow.port);
     if (!server.ok() || connection.is_cut) co_return;
     connection.server.emplace(std::move(server).value());
-    const auto one_way = [&connection](Wire& from, Wire& to, std::string begin) -> Task<> {
-        Put put = [&to](std::string_view bytes) { return to.write(bytes, Wire::kForever); };
-        const bool ended = co_await carry(from, std::move(begin), std::move(put));
-        if (ended) to.end_writing();
-        if (!ended) connection.cut();
-    };
     Event sent(loop.get_executor());
     const auto outwards = [&]() -> Task<> {
-        co_await one_way(connection.box, *connection.server, std::move(begun));
+        co_await send(connection, std::move(begun));
         sent.set();
         co_await for_ever();
     };
     const auto inwards = [&]() -> Task<> {
-        co_await one_way(*connection.server, connection.box, std::string());
+        co_await receive(connection);
         co_await sent.wait();
     };
     co_await ends_before(inwards(), outwards());

@@ -227,6 +227,9 @@ CREATE TABLE attached (
 CREATE TRIGGER attached_goes_with_box AFTER DELETE ON boxes BEGIN DELETE FROM attached WHERE box = OLD.id; END;
 CREATE TABLE customer_headers (customer TEXT PRIMARY KEY, headers TEXT NOT NULL) STRICT, WITHOUT ROWID;
 )sql",
+    R"sql(
+ALTER TABLE boxes ADD COLUMN allowed_domains TEXT NOT NULL DEFAULT '';
+)sql",
 };
 
 Result<std::optional<std::string>> meta(Database& database, const char* key) {
@@ -352,7 +355,7 @@ Result<void> Records::put_box(const BoxRecord& box) {
         .query(
             "INSERT INTO boxes VALUES (?1, NULLIF(?2, ''), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, "
             "?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, "
-            "?36, ?37, ?38) "
+            "?36, ?37, ?38, ?39) "
             "ON CONFLICT "
             "(id) DO "
             "UPDATE SET name "
@@ -362,7 +365,7 @@ Result<void> Records::put_box(const BoxRecord& box) {
             "past_cpu_ns = ?17, init_command = ?19, past_sent_bytes = ?22, past_received_bytes = ?23, "
             "booked_cpu_ns = ?24, booked_sent_bytes = ?25, booked_received_bytes = ?26, booked_ms = ?27, "
             "disk_bytes = ?28, change = ?29, change_layer = ?30, mounted = ?31, network_mode = ?33, allowed_cidrs = "
-            "?34, denied_cidrs = ?35, clone_repo = ?36, git_token = ?37")
+            "?34, denied_cidrs = ?35, clone_repo = ?36, git_token = ?37, allowed_domains = ?39")
         .bind(box.id)
         .bind(box.phase == Phase::kDeleting ? "" : box.name)  // its name is free at once, its row may stay for a while
         .bind(static_cast<int64_t>(box.phase))
@@ -401,6 +404,7 @@ Result<void> Records::put_box(const BoxRecord& box) {
         .bind(box.clone_repo)
         .bind(git_token)
         .bind(int64_t{box.nesting})
+        .bind(join(box.network.allowed_domains))
         .run();
 }
 
@@ -441,7 +445,8 @@ Result<std::vector<BoxRecord>> Records::boxes() {
         box.change_layer = query.text(29);
         box.mounted = split(query.text(30));
         box.customer = query.text(31);
-        box.network = {static_cast<NetworkMode>(query.number(32)), split(query.text(33)), split(query.text(34))};
+        box.network = {static_cast<NetworkMode>(query.number(32)), split(query.text(33)), split(query.text(34)),
+                       split(query.text(38))};
         box.clone_repo = query.text(35);
         box.git_token = TRY(unseal(query.text(36), "boxes.git_token", box.id));
         box.nesting = query.number(37) != 0;

@@ -87,8 +87,9 @@ enum class NetworkMode : int64_t { kAllowAll = 0, kDenyAll = 1, kCustom = 2 };
 /// What a box may talk to, in the words of its customer.
 struct NetworkPolicy {
     NetworkMode mode = NetworkMode::kAllowAll;
-    std::vector<std::string> allowed_cidrs{};  ///< custom only; none: all that is not denied
-    std::vector<std::string> denied_cidrs{};   ///< custom only
+    std::vector<std::string> allowed_cidrs{};    ///< custom only; none, and no domains: all that is not denied
+    std::vector<std::string> denied_cidrs{};     ///< custom only
+    std::vector<std::string> allowed_domains{};  ///< custom only; as netns::parse_domain() gives them
     bool operator==(const NetworkPolicy&) const = default;
 };
 

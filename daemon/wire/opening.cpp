@@ -69,9 +69,10 @@ std::string server_name(Bytes extension) {
 }
 
 // An extension that is there twice is one that two readers read differently.
-std::string name_of_hello(string_view hello) {
+Opening opening_of_hello(string_view hello) {
     constexpr size_t kVersionAndRandom = 34;
     constexpr size_t kServerName = 0;
+    constexpr size_t kEncryptedHello = 0xfe0d;
     Bytes bytes(hello);
     bytes.take(kVersionAndRandom);
     bytes.list(1);  // session
@@ -79,14 +80,17 @@ std::string name_of_hello(string_view hello) {
     bytes.list(1);  // compression
     Bytes extensions = bytes.list(2);
     std::optional<std::string> name;
+    bool hides = false;
     while (!extensions.empty()) {
         const size_t type = extensions.number(2);
         const Bytes extension = extensions.list(2);
+        hides = hides || type == kEncryptedHello;
         if (type != kServerName || extension.broken()) continue;
-        if (name) return "";
+        if (name) return {Opening::Kind::kTls, "", hides};
         name = server_name(extension);
     }
-    return extensions.broken() || bytes.broken() || !bytes.empty() ? "" : name.value_or("");
+    const bool broken = extensions.broken() || bytes.broken() || !bytes.empty();
+    return {Opening::Kind::kTls, broken ? "" : name.value_or(""), hides};
 }
 
 Opening look_at_tls(string_view received) {
@@ -100,7 +104,7 @@ Opening look_at_tls(string_view received) {
             if (head.take(1).front() != kClientHello) return {Opening::Kind::kOther, ""};
             const size_t size = head.number(3);
             if (size > OpeningScan::kMostBytes) return {Opening::Kind::kTls, ""};
-            if (head.rest().size() >= size) return {Opening::Kind::kTls, name_of_hello(head.rest().substr(0, size))};
+            if (head.rest().size() >= size) return opening_of_hello(head.rest().substr(0, size));
         }
         Bytes record = records;
         const string_view type = record.take(1);

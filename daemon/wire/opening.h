@@ -19,6 +19,7 @@ struct Opening {
     /// In lower case, without the dot or the port behind it; empty where none is told, or none that two readers must
     /// read alike. Of TLS the server name (RFC 6066, 3), of HTTP the field Host. It may be an address of IPv4.
     std::string name;
+    bool hides_name = false;  ///< of TLS: another may be in an encrypted hello (RFC 9849), or there is none
 };
 
 /// Looks at what arrives until it can tell.

@@ -180,7 +180,10 @@ const kWrong = {
   'IPv6': [400, { mode: 'custom', allowed_cidrs: ['2001:db8::/32'] }, /allowed_cidrs: .*IPv6/],
   'too many': [400, { mode: 'custom', denied_cidrs: Array(257).fill(kOutside) }, /denied_cidrs: at most 256/],
   'a number': [400, { mode: 'custom', denied_cidrs: [1] }, /denied_cidrs: must be an array of strings/],
-  'domains': [501, { mode: 'custom', allowed_domains: ['example.org'] }, /allowed_domains: not supported/],
+  'domains without custom': [400, { mode: 'deny-all', allowed_domains: ['example.org'] }, /mode: .*for custom/],
+  'no name': [400, { mode: 'custom', allowed_domains: ['example.org', 'https://example.org/'] }, /allowed_domains: "https:/],
+  'an address for a name': [400, { mode: 'custom', allowed_domains: [kOutside] }, /allowed_domains: /],
+  'too many names': [400, { mode: 'custom', allowed_domains: Array.from({ length: 257 }, (_, i) => `n${i}.example`) }, /allowed_domains: at most 256/],
 };
 for (const [what, [status, body, about]] of Object.entries(kWrong)) {
   leakless(daemon, `refused: ${what}`, async () => {

@@ -74,6 +74,30 @@ class NetnsBoxFirewallTest : public NetnsTest {
     Slot box_, outside_;
 };
 
+TEST_F(NetnsBoxFirewallTest, TcpByNameEndsAtTheHostButWhereAnAddressIsAllowed) {
+    const UniqueFd listener = bound_socket(outside_.netns.get(), SOCK_STREAM, {}, kPort);
+    Policy policy{.open = false, .allowed = {}, .denied = {}};
+    policy.domains = {"a.example"};
+    const auto connected = [&] {
+        must(set_box_policy(box_.netns.get(), config_, policy));
+        UniqueFd client = plain_socket(box_.netns.get(), AF_INET, SOCK_STREAM);
+        const int on = 1;
+        EXPECT_EQ(setsockopt(client.get(), IPPROTO_IP, IP_RECVERR, &on, sizeof(on)), 0);
+        connect_to(client, kOutside, kPort);
+        pollfd entry{client.get(), POLLOUT, 0};
+        EXPECT_EQ(poll(&entry, 1, kPatienceMs), 1);
+        int failure = 0;
+        socklen_t size = sizeof(failure);
+        EXPECT_EQ(getsockopt(client.get(), SOL_SOCKET, SO_ERROR, &failure, &size), 0);
+        return failure;
+    };
+    EXPECT_EQ(connected(), EHOSTUNREACH) << "time exceeded (ICMP)";
+    EXPECT_FALSE(readable(listener.get(), 0));
+    policy.allowed = {{kOutside, 32}};
+    EXPECT_EQ(connected(), 0);
+    EXPECT_TRUE(readable(listener.get()));
+}
+
 TEST_F(NetnsBoxFirewallTest, TheHostIsClosedButForDnsAndTheService) {
     const Ipv4 gateway = config_.gateway();
     const UniqueFd other = bound_socket(-1, SOCK_DGRAM, {}, kPort);

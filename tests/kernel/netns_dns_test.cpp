@@ -2,6 +2,7 @@
 
 #include "netns/dns.h"
 
+#include "netns/dns_answer.h"
 #include "netns/dns_message.h"
 #include "tests/kernel/netns_fixture.h"
 
@@ -39,6 +40,22 @@ std::string framed(const std::string& message) {
     return std::string(length, sizeof(length)) + message;
 }
 
+/// Boxes may ask for all names, but one for none, and one for "example" alone.
+struct Judge : DnsJudge {
+    Ipv4 silenced, limited;
+    std::vector<DnsAddress> learned;
+
+    MayAsk may_ask(Ipv4 box) const override {
+        if (box == silenced) return MayAsk::kNothing;
+        return box == limited ? MayAsk::kListed : MayAsk::kEverything;
+    }
+    bool lists(Ipv4, const std::string& name) const override { return name == "example"; }
+    std::vector<DnsAddress> learn(Ipv4, const std::string&, std::vector<DnsAddress> answered) override {
+        std::erase_if(answered, [](const DnsAddress& address) { return address.address == ip("10.0.0.1"); });
+        return learned = answered;
+    }
+};
+
 class NetnsDnsTest : public NetnsTest {
   protected:
     void SetUp() override {
@@ -52,8 +69,7 @@ class NetnsDnsTest : public NetnsTest {
         add_outside_address(outside_, kSecond);
         server_ = bound_socket(outside_.netns.get(), SOCK_DGRAM, kOutside, kDns);
         set_servers({kOutside});
-        forwarder_ = must(DnsForwarder::open(
-            config_, [this](Ipv4 box) { return box != silenced_; }, &watcher_));
+        forwarder_ = must(DnsForwarder::open(config_, judge_, &watcher_));
         client_ = plain_socket(box_.netns.get(), AF_INET, SOCK_DGRAM);
     }
     void TearDown() override {
@@ -128,7 +144,7 @@ class NetnsDnsTest : public NetnsTest {
     UniqueFd server_;
     UniqueFd client_;
     std::unique_ptr<DnsForwarder> forwarder_;
-    Ipv4 silenced_;  ///< may not ask
+    Judge judge_;
 };
 
 TEST_F(NetnsDnsTest, AWatcherIsToldWhatIsAnsweredAndRefusedToWhom) {
@@ -139,7 +155,7 @@ TEST_F(NetnsDnsTest, AWatcherIsToldWhatIsAnsweredAndRefusedToWhom) {
     const std::string question(parse_query(query(0))->question);
     ASSERT_EQ(watcher_.heard.size(), 1U);
     EXPECT_EQ(watcher_.heard[0], std::pair(box_.address, question + answer(asked.text, "mark")));
-    silenced_ = box_.address;
+    judge_.silenced = box_.address;
     ask(query(0x1235));
     pumped(client_);
     ASSERT_EQ(watcher_.heard.size(), 2U);
@@ -379,7 +395,7 @@ TEST_F(NetnsDnsTest, AnIdleConnectionIsClosed) {
     forwarder_.reset();
     Poller poller = must(Poller::open());
     Upstreams upstreams(config_.resolv_conf);
-    DnsTcp tcp(poller, upstreams, {config_.range, config_.gateway(), [](Ipv4) { return true; }});
+    DnsTcp tcp(poller, upstreams, {config_.range, config_.gateway(), judge_});
     must(tcp.listen(kDns));
     const UniqueFd client = connect_tcp(box_);
     ASSERT_TRUE(readable(poller.fd()));
@@ -421,7 +437,7 @@ TEST_F(NetnsDnsTest, WhatHappensToAClosedConnectionDoesNotHappenToTheNext) {
 }
 
 TEST_F(NetnsDnsTest, ASecondNameServerAtTheGatewayIsRefused) {
-    const auto second = DnsForwarder::open(config_, [this](Ipv4 box) { return box != silenced_; });
+    const auto second = DnsForwarder::open(config_, judge_);
     ASSERT_FALSE(second.ok());
     EXPECT_EQ(second.error().code, EADDRINUSE);
 }
@@ -431,7 +447,7 @@ TEST_F(NetnsDnsTest, WhoMayNotAskIsRefusedAtOnceAndNothingIsPassedOn) {
     const std::string first = framed(query(1));
     ASSERT_EQ(send(tcp.get(), first.data(), 5, 0), 5);
     pump();
-    silenced_ = box_.address;
+    judge_.silenced = box_.address;
     ask(query(7));
     const std::string refused = pumped(client_).text;
     EXPECT_EQ(refused.substr(0, 2), query(7).substr(0, 2));
@@ -441,9 +457,52 @@ TEST_F(NetnsDnsTest, WhoMayNotAskIsRefusedAtOnceAndNothingIsPassedOn) {
     ASSERT_GT(told.size(), 5U);
     EXPECT_EQ(told[5] & 0x0F, 5);
     EXPECT_FALSE(readable(server_.get(), 0));
-    silenced_ = {};
+    judge_.silenced = {};
     ask(query(8));
     EXPECT_TRUE(pump(server_));
+}
+
+TEST_F(NetnsDnsTest, ForSomeNamesQueryAndAnswerAreMadeAnew) {
+    judge_.limited = box_.address;
+    ask(query(7, "ExAmple") + "what the box wants to tell");
+    const Datagram asked = pumped(server_);
+    const uint16_t id = id_of(asked.text);
+    EXPECT_EQ(asked.text, address_query(id, "example"));
+    const std::string pointer = "\xc0\x0c\0\1\0\1\0\0\0\5\0\4"s;
+    std::string said = address_query(id, "example").substr(0, kDnsHeader + 13);
+    said[2] = static_cast<char>(0x81);
+    said[7] = 2;
+    reply(asked, said + pointer + "\xc0\0\2\1"s + pointer + "\x0a\0\0\1"s + "what the server wants to tell");
+    const std::string told = pumped(client_).text;
+    EXPECT_EQ(told, address_answer(query(7, "ExAmple"), {{ip("192.0.2.1"), 5}}));
+    EXPECT_EQ(judge_.learned, (std::vector<DnsAddress>{{ip("192.0.2.1"), 5}}));
+}
+
+TEST_F(NetnsDnsTest, OtherNamesAreRefusedAndOtherTypesAreNone) {
+    judge_.limited = box_.address;
+    ask(query(7, "other"));
+    EXPECT_EQ(pumped(client_).text, refusal(query(7, "other")));
+    ASSERT_EQ(watcher_.heard.size(), 1U);
+    EXPECT_EQ(watcher_.heard[0], std::pair(box_.address, std::string(parse_query(query(7, "other"))->question)));
+    std::string ipv6 = query(8);
+    ipv6[ipv6.size() - 3] = 28;
+    ask(ipv6);
+    EXPECT_EQ(pumped(client_).text, address_answer(ipv6, {}));
+    const UniqueFd tcp = connect_tcp(box_);
+    ASSERT_TRUE(write_all(tcp.get(), framed(query(9))).ok());
+    EXPECT_EQ(read_tcp(tcp, 4096), framed(refusal(query(9))));
+    EXPECT_FALSE(readable(server_.get(), 0));
+}
+
+TEST_F(NetnsDnsTest, AnAnswerThatIsNoneIsAFailure) {
+    judge_.limited = box_.address;
+    ask(query(7));
+    const Datagram asked = pumped(server_);
+    std::string said = address_query(id_of(asked.text), "example").substr(0, kDnsHeader + 13);
+    said[2] = static_cast<char>(0x81);
+    said[7] = 1;
+    reply(asked, said + "\xc0\x0c\0\1"s);
+    EXPECT_EQ(pumped(client_).text, server_failure(query(7)));
 }
 
 }  // namespace

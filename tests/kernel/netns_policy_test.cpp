@@ -1,6 +1,7 @@
 // What a box's own policy closes, on connections that are there as on new ones. Each protection is shown twice: with
 // the whole firewall, and, as the control, without the rule in question.
 
+#include "netns/names.h"
 #include "netns/policy.h"
 
 #include "tests/kernel/netns_fixture.h"
@@ -144,13 +145,43 @@ TEST_F(NetnsPolicyTest, TheFirewallIsLoadedWithThePolicies) {
     std::map<Ipv4, Policy> known{{box_.address, only({})}, {Ipv4{box_.address.value + 1}, all_but({"192.0.2.0/24"})}};
     policies_ = must(Policies::load(config_, known));
     EXPECT_FALSE(reaches(kOutside));
-    EXPECT_FALSE(policies_->may_resolve(box_.address));
+    EXPECT_EQ(policies_->may_ask(box_.address), MayAsk::kNothing);
     must(policies_->keep_only({box_.address}));
     EXPECT_FALSE(reaches(kOutside));
     must(policies_->lift(box_.address));
     EXPECT_TRUE(reaches(kOutside));
-    EXPECT_TRUE(policies_->may_resolve(box_.address));
+    EXPECT_EQ(policies_->may_ask(box_.address), MayAsk::kEverything);
     EXPECT_EQ(must(run_nft("list table inet " + config_.table)).find("192.0.2"), std::string::npos);
+}
+
+TEST_F(NetnsPolicyTest, NamesLeadWhereTheirAnswersMayLead) {
+    Policy policy = only({});
+    policy.domains = {"a.example"};
+    set(policy);
+    const Ipv4 box = box_.address;
+    Names names(config_, *policies_);
+    const std::vector<DnsAddress> answered{
+        {kOutside, 5}, {ip("10.0.0.1"), 5}, {ip("169.254.169.254"), 5}, {kOutsideGateway, 5}, {ip("127.0.0.1"), 5}};
+    EXPECT_EQ(names.learn(box, "a.example", answered), (std::vector<DnsAddress>{{kOutside, 5}}));
+    EXPECT_TRUE(names.learn(box, "b.example", answered).empty());
+    const auto led = names.led_to(box, kOutside);
+    EXPECT_EQ(led, std::vector<std::string>{"a.example"});
+    EXPECT_EQ(names.judge(box, kOutside, led), Egress::kPasses);
+    EXPECT_EQ(names.judge(box, kOutside, led, "A.example."), Egress::kPasses);
+    EXPECT_EQ(names.judge(box, kOutside, led, "b.example"), Egress::kOtherName);
+    EXPECT_EQ(names.judge(box, kOutside, led, ""), Egress::kNoName);
+    EXPECT_EQ(names.judge(box, kOther, names.led_to(box, kOther)), Egress::kNotAllowed);
+    EXPECT_EQ(names.judge(box, kOutsideGateway, led), Egress::kClosed);
+    policy.domains = {"b.example"};
+    set(policy);
+    EXPECT_EQ(names.judge(box, kOutside, led, "a.example"), Egress::kNotAllowed);
+    policy.denied = {{kOutside, 32}};
+    policy.domains = {"a.example"};
+    set(policy);
+    EXPECT_EQ(names.judge(box, kOutside, led, "a.example"), Egress::kDenied);
+    set({});
+    EXPECT_TRUE(names.led_to(box, kOutside).empty());
+    EXPECT_EQ(names.judge(box, kOutside, {}, "c.example"), Egress::kPasses);
 }
 
 TEST_F(NetnsPolicyTest, WhatCannotBeSetLeavesTheOldPolicyInForce) {
@@ -162,7 +193,7 @@ TEST_F(NetnsPolicyTest, WhatCannotBeSetLeavesTheOldPolicyInForce) {
     owned.name(NFTA_TABLE_NAME, config_.table).number(NFTA_TABLE_FLAGS, NFT_TABLE_F_OWNER);
     must(nft_commit(owner.get(), one(Request{"owning the table", std::move(owned).release()})));
     EXPECT_FALSE(policies_->set(box_.address, {}).ok());
-    EXPECT_FALSE(policies_->may_resolve(box_.address));
+    EXPECT_EQ(policies_->may_ask(box_.address), MayAsk::kNothing);
 }
 
 TEST_F(NetnsPolicyTest, WhatOthersChangeIsToldApartFromOurOwn) {

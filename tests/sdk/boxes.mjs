@@ -90,7 +90,13 @@ calls('network policies', async () => {
   await box.updateNetworkPolicy(custom);
   assert.deepEqual((await Box.get(box.id)).networkPolicy, { ...custom, allowedDomains: undefined });
   await refuses(400, /^denied_cidrs: /, () => box.updateNetworkPolicy({ mode: 'custom', deniedCidrs: ['all'] }));
-  await refuses(501, /^allowed_domains: /, () => box.updateNetworkPolicy({ mode: 'custom', allowedDomains: ['example.com'] }));
+  const byName = { mode: 'custom', allowedDomains: ['example.com', '*.example.net'], allowedCidrs: ['203.0.113.0/24'], deniedCidrs: ['203.0.113.7/32'] };
+  await box.updateNetworkPolicy({ ...byName, allowedDomains: ['Example.COM.', '*.example.net', 'example.com'] });
+  assert.deepEqual((await Box.get(box.id)).networkPolicy, byName);
+  const answered = async (name) => !(await box.exec.command(`nslookup ${name}`)).result.includes('REFUSED');
+  assert.deepEqual(await Promise.all(['example.com', 'a.example.net', 'example.net', 'example.org'].map(answered)), [true, true, false, false]);
+  await refuses(400, /^allowed_domains: "\*"/, () => box.updateNetworkPolicy({ mode: 'custom', allowedDomains: ['*'] }));
+  assert.deepEqual((await Box.create({ networkPolicy: { mode: 'custom', allowedDomains: ['a.example'] } })).networkPolicy, { mode: 'custom', allowedDomains: ['a.example'], allowedCidrs: undefined, deniedCidrs: undefined });
 });
 
 calls('boxes are deleted one by one and together', async () => {

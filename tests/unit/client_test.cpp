@@ -325,6 +325,7 @@ TEST(Wording, AnErrorNamesTheOptionThatWasTyped) {
     EXPECT_EQ(said("idle_timeout: too long", {"--idle-timeout"}), "--idle-timeout: too long");
     EXPECT_EQ(said("command: cannot run", {"COMMAND"}), "COMMAND: cannot run");
     EXPECT_EQ(said("network_policy: allowed_cidrs: bad", {"--network", "--allow"}), "--network: --allow: bad");
+    EXPECT_EQ(said("allowed_domains: bad", {"--allow"}), "--allow: bad");
     EXPECT_EQ(said("custom_runner.args: bad", {"--agent-command"}), "--agent-command: bad");
     EXPECT_EQ(said("mode: custom needs allowed_cidrs or denied_cidrs", {"MODE", "--allow", "--deny"}),
               "MODE: custom needs --allow or --deny");

@@ -52,6 +52,13 @@ TEST(Opening, TellsTheServerNameOfTls) {
     EXPECT_EQ(look(hello(server_name("a.b")) + "what follows").name, "a.b");
 }
 
+TEST(Opening, TellsThatAHelloMayHideAnotherName) {
+    const std::string encrypted = extension(0xfe0d, "x");
+    EXPECT_TRUE(look(hello(server_name("a.b") + encrypted)).hides_name);
+    EXPECT_TRUE(look(hello(encrypted + server_name("a.b"))).hides_name);
+    EXPECT_FALSE(look(hello(server_name("a.b"))).hides_name);
+}
+
 TEST(Opening, WaitsUntilAllOfAHelloIsThere) {
     const std::string handshake = handshake_of(server_name("one.example"));
     const std::string whole =
@@ -104,6 +111,7 @@ TEST(Opening, KnowsWhatIsNeither) {
     EXPECT_EQ(look(std::string("\x16\x03\x01\x00\x00", 5)).kind, Kind::kOther) << "an empty record";
     EXPECT_EQ(look(record("\x02" + list(3, "server hello"))).kind, Kind::kOther);
     EXPECT_EQ(look("SSH-2.0-OpenSSH_9.2\r\n").kind, Kind::kOther);
+    EXPECT_EQ(look("EHLO a\r\n").kind, Kind::kOther);
     EXPECT_EQ(look(std::string("\0\0", 2)).kind, Kind::kOther);
 }
 

@@ -36,7 +36,7 @@ BoxRecord sample(const std::string& id, const std::string& name) {
     box.init_command = "serve &";
     box.idle_timeout = 60;
     box.expires_at = 1'800'000'000;
-    box.network = {NetworkMode::kCustom, {"192.0.2.0/24", "192.0.2.7"}, {"203.0.113.0/24"}};
+    box.network = {NetworkMode::kCustom, {"192.0.2.0/24", "192.0.2.7"}, {"203.0.113.0/24"}, {"example.org"}};
     return box;
 }
 
