@@ -170,8 +170,8 @@ Result<void> serve(const Config& config) {
     if (!listener.ok()) log_warning("what the firewalls refuse to boxes is not told: {}", listener.error().message);
     Reacher reacher(boxes, refusals);
     NameWatcher name_watcher(refusals, *mechanisms.names);
-    netns::Names names(mechanisms.network, *mechanisms.policies, [&refusals](netns::Ipv4 box, const std::string& name) {
-        refusals.note({.box = box, .rule = RefusedBy::kBlocked, .protocol = "dns", .name = name});
+    netns::Names names(mechanisms.network, *mechanisms.policies, [&refusals](netns::Ipv4 box, const std::string& closed) {
+        refusals.note({.box = box, .rule = RefusedBy::kBlocked, .protocol = "dns", .name = closed});
     });
     const auto dns =
         TRY_IN("starting the DNS forwarder", netns::DnsForwarder::open(mechanisms.network, names, &name_watcher));

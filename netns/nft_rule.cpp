@@ -1,10 +1,9 @@
 #include "netns/nft_rule.h"
 
+#include <linux/ip.h>
 #include <linux/netfilter.h>
 #include <net/if.h>
 #include <netinet/in.h>
-#include <netinet/ip.h>
-#include <netinet/ip_icmp.h>
 #include <netinet/tcp.h>
 
 #include <cstddef>

@@ -13,6 +13,7 @@
 #include "daemon/spawn.h"
 #include "netns/dns_lookup.h"
 #include "netns/dns_message.h"
+#include "netns/dns_socket.h"
 #include "netns/domain.h"
 #include "netns/firewall.h"
 #include "netns/host.h"
@@ -76,11 +77,16 @@ std::string listed(const std::vector<Ipv4>& addresses) {
 std::string allowed_by(const netns::Policy& policy) {
     if (policy.allowed.empty() && policy.domains.empty()) return "nobody at all (deny-all)";
     constexpr size_t kMostNamed = 8;
-    std::vector<std::string> named = policy.domains;
-    for (const netns::Prefix& network : policy.allowed) named.push_back(netns::to_string(network));
+    std::vector<std::string> all = policy.domains;
+    for (const Prefix& network : policy.allowed) all.push_back(netns::to_string(network));
     std::string text;
-    for (size_t i = 0; i < std::min(named.size(), kMostNamed); ++i) text += (i == 0 ? "" : ", ") + named[i];
-    return text + (named.size() > kMostNamed ? " and others" : "") + " alone";
+    for (size_t i = 0; i < std::min(all.size(), kMostNamed); ++i) text += (i == 0 ? "" : ", ") + all[i];
+    return text + (all.size() > kMostNamed ? " and others" : "") + " alone";
+}
+
+// Whose TCP comes to the host's relay, which connects for it.
+bool is_relayed(const netns::Policy& policy, Ipv4 to, uint16_t port) {
+    return policy.relays(port) || (policy.by_name() && holder_of(policy.allowed, to) == nullptr);
 }
 
 // Connects inside the namespace of `init`; an error, EINPROGRESS among them, or 0, comes with the socket.
@@ -88,16 +94,15 @@ struct Dialed {
     UniqueFd socket;
     int failure = 0;
 };
+Result<Dialed> dial_here(Ipv4 address, uint16_t port) {
+    Dialed dialed{UniqueFd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0))};
+    if (!dialed.socket) return errno_error("making a socket to a box's host");
+    const sockaddr_in to = netns::socket_address(address, port);
+    if (connect(dialed.socket.get(), reinterpret_cast<const sockaddr*>(&to), sizeof(to)) != 0) dialed.failure = errno;
+    return dialed;
+}
 Result<Dialed> dial_inside(int init, Ipv4 address, uint16_t port) {
-    return netns::run_inside(init, [address, port]() -> Result<Dialed> {
-        Dialed dialed{UniqueFd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0))};
-        if (!dialed.socket) return errno_error("making a socket inside a box");
-        const sockaddr_in to = netns::socket_address(address, port);
-        if (connect(dialed.socket.get(), reinterpret_cast<const sockaddr*>(&to), sizeof(to)) != 0) {
-            dialed.failure = errno;
-        }
-        return dialed;
-    });
+    return netns::run_inside(init, [address, port] { return dial_here(address, port); });
 }
 
 // 0, or why not; ETIMEDOUT while nobody has answered.
@@ -167,7 +172,9 @@ struct Reacher::Asked {
     std::string host;
     uint16_t port;
     int64_t began_ms = unix_now_ms();
-    std::string name{};  ///< empty where `host` is an address
+    std::string name{};      ///< empty where `host` is an address
+    netns::Policy policy{};  ///< of the box
+    bool is_listed = false;  ///< the name, by the policy
     Reach reach{};
     bool done = false;  ///< the verdict is known
 
@@ -182,17 +189,13 @@ struct Reacher::Asked {
         end(Reach::Verdict::kRefused, sentence);
     }
     [[nodiscard]] std::string there() const { return netns::to_string(reach.addresses.front()); }
-    /// What it is for this host: open where the policy allows its name.
-    [[nodiscard]] netns::Policy policy() const {
-        netns::Policy policy = firewall_policy(box->record);
-        if (policy.by_name() && netns::is_listed(policy.domains, name)) policy.open = true;
-        return policy;
-    }
     [[nodiscard]] netns::Ipv4 address() const { return box->alive() ? box->life().address : netns::Ipv4{}; }
 };
 
 Task<Result<Reach>> Reacher::reach(std::shared_ptr<Box> box, std::string host, uint16_t port) {
     Asked asked{std::move(box), std::move(host), port};
+    asked.policy = asked.box->alive() ? boxes_.mechanisms().policies->of(asked.address())
+                                      : firewall_policy(asked.box->record);
     if (asked.box->sleep()) {
         asked.say("The box is paused: nothing in it talks to anybody until it is woken; what follows holds for then.");
     }
@@ -231,10 +234,11 @@ Task<Result<void>> Reacher::find_addresses(Asked& asked) {
         asked.reach.addresses = {{kLoopbackNetwork << 24U | 1}};
         co_return Result<void>();
     }
-    if (const netns::Policy policy = asked.policy(); !policy.open) {
+    asked.is_listed = asked.policy.by_name() && netns::is_listed(asked.policy.domains, *name);
+    if (!asked.policy.open && !asked.is_listed) {
         asked.refuse(name_of(RefusedBy::kName),
                      "The name " + *name + " is not looked up for this box: its network policy lets it talk to " +
-                         allowed_by(policy) + ", and only a box that may talk to everybody may ask for other names.");
+                         allowed_by(asked.policy) + ".");
         co_return Result<void>();
     }
     const std::string servers = boxes_.mechanisms().network.resolv_conf;
@@ -265,8 +269,19 @@ Task<Result<void>> Reacher::find_addresses(Asked& asked) {
 // Those that are closed go behind those that are not: clients try all that a name has.
 void Reacher::ask_rules(Asked& asked) const {
     const netns::Config& network = boxes_.mechanisms().network;
-    const netns::Policy policy = asked.policy();
+    netns::Policy policy = asked.policy;
     auto& addresses = asked.reach.addresses;
+    if (policy.by_name() && asked.name.empty()) {
+        auto names =
+            boxes_.mechanisms().policies->learned().names_of(asked.address(), addresses.front(), netns::Clock::now());
+        std::erase_if(names, [&](const std::string& name) { return !netns::is_listed(policy.domains, name); });
+        asked.is_listed = !names.empty();
+        if (asked.is_listed) {
+            asked.say("The box has found " + asked.there() + " by the name " + names.front() +
+                      ": a connection there must begin with that name, in TLS or HTTP.");
+        }
+    }
+    policy.open = policy.open || asked.is_listed;
     const auto obstacle = [&](Ipv4 to) { return obstacle_to(network, asked.address(), policy, to, asked.port); };
     const auto open_end =
         std::stable_partition(addresses.begin(), addresses.end(), [&](Ipv4 to) { return !obstacle(to).has_value(); });
@@ -316,7 +331,11 @@ Task<Result<void>> Reacher::try_it(Asked& asked) {
     const UniqueFd init(fcntl(asked.box->life().pidfd.get(), F_DUPFD_CLOEXEC, 0));  // the life may end meanwhile
     if (!init) co_return errno_error("keeping a handle of a box's init");
     const Ipv4 to = asked.reach.addresses.front();
-    const auto start = [&init, to, port = asked.port] { return dial_inside(init.get(), to, port); };
+    const bool relayed = is_relayed(asked.policy, to, asked.port) && !is_loopback(to) && to != asked.address() &&
+                         to != boxes_.mechanisms().network.gateway();
+    const auto start = [&init, relayed, to, port = asked.port] {
+        return relayed ? dial_here(to, port) : dial_inside(init.get(), to, port);
+    };
     const auto dialed = co_await threads_.run_for(asked.box->record.customer, start);
     if (!dialed.ok() && dialed.error().code == ESRCH) {
         asked.end(Reach::Verdict::kUntried, "The box has just stopped, before it could be tried.");
@@ -327,7 +346,8 @@ Task<Result<void>> Reacher::try_it(Asked& asked) {
     const std::string there = asked.there() + ":" + std::to_string(asked.port);
     if (failure == 0) {
         asked.end(Reach::Verdict::kAnswers,
-                  "Nothing refuses it: " + there + " has just taken a connection from the box's network.");
+                  "Nothing refuses it: " + there + " has just taken a connection from " +
+                      (relayed ? "this host, which connects for the box." : "the box's network."));
     } else if (failure == ECONNREFUSED) {
         asked.end(Reach::Verdict::kClosed,
                   "Nothing refuses it here: " + there + " answers that it takes no connections on that port.");

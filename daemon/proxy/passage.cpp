@@ -7,6 +7,7 @@
 #include <array>
 
 #include "base/text.h"
+#include "base/unique_fd.h"
 #include "daemon/api/head_bytes.h"
 #include "daemon/event.h"
 #include "daemon/log.h"

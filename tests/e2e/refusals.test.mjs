@@ -212,6 +212,34 @@ leakless(daemon, 'why: what it comes to when it is tried', async () => {
   assert.deepEqual((await log(box)).refusals, [], 'what is asked is not refused');
 });
 
+const byName = (...allowed_domains) => ({ mode: 'custom', allowed_domains });
+
+leakless(daemon, 'what a policy by name refuses is told', async () => {
+  const box = await daemon.box({ network_policy: byName('good.example', 'inside.example') });
+  await box.exec(['nslookup', 'bad.example']);
+  await told(box, { rule: 'name', protocol: 'dns', name: 'bad.example' });
+  await box.exec(['nslookup', 'inside.example']);
+  await told(box, { rule: 'blocked', protocol: 'dns', name: 'inside.example' });
+  await connect(box, kThere, kPort);
+  await told(box, { rule: 'policy', protocol: 'tcp', address: kThere, port: kPort });
+  await box.exec(['nslookup', 'good.example']);
+  await box.fails(`printf 'GET / HTTP/1.1\\r\\nHost: Evil.example\\r\\n\\r\\n' | nc -w 1 ${kThere} ${kPort}`);
+  const refused = await told(box, { rule: 'server_name', protocol: 'tcp', address: kThere, port: kPort, name: 'evil.example' });
+  assert.match(refused.reason, /does not allow the name that the connection began with/);
+});
+
+leakless(daemon, 'why: a policy by name', async () => {
+  const box = await daemon.box({ network_policy: byName('good.example', 'inside.example') });
+  await says(box, 'bad.example', 443, 'refused', 'name', /bad\.example is not looked up for this box: its network policy lets it talk to good\.example, inside\.example alone\.$/);
+  await says(box, 'inside.example', 443, 'refused', 'blocked', /private network/);
+  await says(box, kThere, kPort, 'refused', 'policy', /good\.example, inside\.example alone/);
+  await until('the server outside listens', async () => (await why(box, 'good.example', kPort)).verdict === 'answers');
+  await says(box, 'good.example', kPort, 'answers', undefined, /from this host, which connects for the box\.$/);
+  await says(box, 'good.example', kClosedPort, 'closed', undefined, /takes no connections/);
+  await box.exec(['nslookup', 'good.example']);
+  await says(box, kThere, kPort, 'answers', undefined, /has found 192\.88\.99\.130 by the name good\.example: a connection there must begin with that name/);
+});
+
 leakless(daemon, 'why: of a box that is paused, or has stopped', async () => {
   const box = await daemon.box();
   await until('the server outside listens', async () => (await why(box, kThere, kPort)).verdict === 'answers');
