@@ -215,12 +215,15 @@ leakless(daemon, 'without the daemon nothing goes around it; a new one knows all
   // It asks again and again, so that some of it is in the time without a daemon.
   const asks = ['api.hosts.test', 'plain.elsewhere.test'].map((host) => `${curl(`${host}/down`)}; echo $? >> ${host}`).join('; ');
   await box.sh(`(while ! test -e enough; do ${asks}; done) > /dev/null 2>&1 &`);
-  const file = (name) => `/proc/${pids(box)[0]}/root/workspace/home/${name}`;
+  const { init_pid: init } = (await daemon.json('GET', `${box.path}?details=1`)).details;
+  const refused = (host) => fs.readFileSync(`/proc/${init}/root/workspace/home/${host}`, 'utf8').split('7\n').length - 1;
+  const bothRefused = () => ['api.hosts.test', 'plain.elsewhere.test'].map(refused);
+  await until('it asks', async () => await box.fails('test -s plain.elsewhere.test') === 0);
   await daemon.end('SIGKILL');
-  forget();
-  for (const host of ['api.hosts.test', 'plain.elsewhere.test']) {
-    await until(`${host} is refused`, () => fs.readFileSync(file(host), 'utf8').includes('7\n'));
-  }
+  await until('both are refused', () => bothRefused().every((times) => times > 0));
+  forget(); // what was under way
+  const before = bothRefused();
+  await until('both are refused again', () => bothRefused().every((times, i) => times > before[i]));
   assert.deepEqual(heard(), [], 'none of them got through');
   await daemon.launch();
   await box.sh('touch enough');
