@@ -76,22 +76,25 @@ Task<Result<std::string>> HttpExchange::read_some() {
         CO_TRY(co_await put("HTTP/1.1 100 Continue\r\n\r\n"));
     }
     continued_ = true;
+    // All that has come: who sends a chunk for each byte must not have room made for each.
     std::string piece;
+    size_t size = 0;
     bool starved = buffer_.size() == 0;
-    while (piece.empty() && !parser_.is_done()) {
+    while (size < kBodyPiece && !parser_.is_done() && !(starved && size > 0)) {
         if (starved) CO_TRY(co_await receive_body());
         piece.resize(kBodyPiece);
         auto& body = parser_.get().body();
-        body.data = piece.data();
-        body.size = piece.size();
+        body.data = piece.data() + size;
+        body.size = piece.size() - size;
         beast::error_code failed;
         buffer_.consume(parser_.put(buffer_.data(), failed));
-        piece.resize(piece.size() - body.size);
+        size = piece.size() - body.size;
         starved = failed == http::error::need_more || buffer_.size() == 0;
         if (failed && failed != http::error::need_buffer && failed != http::error::need_more) {
             co_return invalid("body: " + failed.message());
         }
     }
+    piece.resize(size);
     co_return piece;
 }
 
