@@ -114,14 +114,6 @@ Task<> renew_certificates(Certificates certificates) {
     }
 }
 
-RefusedFlow refused_flow(const Flow& flow, netns::Egress rule) {
-    const bool by_name = rule == netns::Egress::kNoName || rule == netns::Egress::kOtherName;
-    const RefusedBy by = by_name                          ? RefusedBy::kServerName
-                         : rule == netns::Egress::kClosed ? RefusedBy::kBlocked
-                                                          : RefusedBy::kPolicy;
-    return {flow.box, by, "tcp", flow.address, flow.port, flow.name};
-}
-
 Result<void> serve(const Config& config) {
     come_before_boxes();
     TRY_IN("giving up power", runtime::keep_daemon_capabilities());  // before there is a second thread
@@ -170,9 +162,9 @@ Result<void> serve(const Config& config) {
     if (!listener.ok()) log_warning("what the firewalls refuse to boxes is not told: {}", listener.error().message);
     Reacher reacher(boxes, refusals);
     NameWatcher name_watcher(refusals, *mechanisms.names);
-    netns::Names names(mechanisms.network, *mechanisms.policies, [&refusals](netns::Ipv4 box, const std::string& closed) {
-        refusals.note({.box = box, .rule = RefusedBy::kBlocked, .protocol = "dns", .name = closed});
-    });
+    netns::Names names(
+        mechanisms.network, *mechanisms.policies,
+        [&name_watcher](netns::Ipv4 box, const std::string& closed) { name_watcher.closed(box, closed); });
     const auto dns =
         TRY_IN("starting the DNS forwarder", netns::DnsForwarder::open(mechanisms.network, names, &name_watcher));
 
@@ -265,7 +257,9 @@ Result<void> serve(const Config& config) {
         [&intercept](Wire wire, std::string begun, Flow flow) {
             return intercept->serve(std::move(wire), std::move(begun), std::move(flow));
         },
-        [&refusals](const Flow& flow, netns::Egress rule) { refusals.note(refused_flow(flow, rule)); }));
+        [&name_watcher](const Flow& flow, netns::Egress rule) {
+            name_watcher.refused(flow.box, flow.address, flow.port, flow.name, rule);
+        }));
     attached.on_change([&relay](netns::Ipv4 box) { relay->reconsider(box); });
     const Undo forget_relay([&attached] { attached.on_change(nullptr); });
     // Boxes' names must not wait for what requests do on the loop.

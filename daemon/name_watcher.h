@@ -3,10 +3,11 @@
 #include "daemon/refusals.h"
 #include "netns/dns_socket.h"
 #include "netns/known_names.h"
+#include "netns/names.h"
 
 namespace hutch::daemon {
 
-/// Hears of the boxes' name server which names they were refused, and by which name they found which address.
+/// Notes what is refused by name, and by which name boxes found which address.
 class NameWatcher : public netns::DnsWatcher {
   public:
     /// Both must live longer.
@@ -14,6 +15,10 @@ class NameWatcher : public netns::DnsWatcher {
 
     void refused(netns::Ipv4 box, std::string_view question) override;
     void answered(netns::Ipv4 box, std::string_view question, std::string_view packet) override;
+    /// Every address of that name is closed to boxes.
+    void closed(netns::Ipv4 box, const std::string& name);
+    /// A connection, by the name that it told, which may be any bytes.
+    void refused(netns::Ipv4 box, netns::Ipv4 address, uint16_t port, const std::string& told, netns::Egress rule);
 
   private:
     Refusals& refusals_;

@@ -194,8 +194,8 @@ struct Reacher::Asked {
 
 Task<Result<Reach>> Reacher::reach(std::shared_ptr<Box> box, std::string host, uint16_t port) {
     Asked asked{std::move(box), std::move(host), port};
-    asked.policy = asked.box->alive() ? boxes_.mechanisms().policies->of(asked.address())
-                                      : firewall_policy(asked.box->record);
+    asked.policy =
+        asked.box->alive() ? boxes_.mechanisms().policies->of(asked.address()) : firewall_policy(asked.box->record);
     if (asked.box->sleep()) {
         asked.say("The box is paused: nothing in it talks to anybody until it is woken; what follows holds for then.");
     }
@@ -242,13 +242,15 @@ Task<Result<void>> Reacher::find_addresses(Asked& asked) {
         co_return Result<void>();
     }
     const std::string servers = boxes_.mechanisms().network.resolv_conf;
-    const auto look = [servers, wanted = *name]() -> Result<netns::LookedUp> {
-        return netns::look_up(servers, wanted);
+    const auto found = std::make_shared<netns::LookedUp>();
+    const auto look = [found, servers, wanted = *name]() -> Result<void> {
+        *found = TRY(netns::look_up(servers, wanted));
+        return {};
     };
-    CO_TRY_LET(netns::LookedUp found, co_await threads_.run_for(asked.box->record.customer, look));
-    asked.reach.addresses = std::move(found.addresses);
+    CO_TRY(co_await threads_.run_for(asked.box->record.customer, look));
+    asked.reach.addresses = std::move(found->addresses);
     if (!asked.reach.addresses.empty()) co_return Result<void>();
-    switch (found.outcome) {
+    switch (found->outcome) {
         case netns::LookedUp::Outcome::kNoSuchName:
             asked.end(Reach::Verdict::kNoName,
                       "There is no such name as " + *name + ": the name servers of this host say so.");
