@@ -36,8 +36,7 @@ Result<int> change_network(const Program& program, const ChangeOptions& options)
 void add_networks(CLI::App& command, NetworkOptions& options) {
     command
         .add_option("--allow", options.allow,
-                    "With custom: talk to this network, host or all below a name (*.NAME), and to no other; may be "
-                    "repeated")
+                    "With custom: talk to this network, host, or all below\na name (*.NAME), and to no other; repeated")
         ->type_name("CIDR|NAME")
         ->allow_extra_args(false);
     command.add_option("--deny", options.deny, "With custom: never talk to this network; may be repeated")

@@ -55,7 +55,7 @@ std::string name_from(string_view text) {
         return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
     };
     const bool whole = !name.empty() && name.size() <= kLongestName && name.front() != '.' &&
-                       name.find("..") == std::string::npos && std::all_of(name.begin(), name.end(), fits);
+                       name.back() != '.' && name.find("..") == std::string::npos && std::all_of(name.begin(), name.end(), fits);
     return whole ? name : "";
 }
 

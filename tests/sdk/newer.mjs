@@ -193,6 +193,14 @@ newer('POST, GET preview', 'a second for a port replaces the first; a list tells
   assert.deepEqual(previews.map(({ id, created_at, ...rest }) => [Boolean(id && created_at), rest]), [[true, { port: 3000, url: first.url, basic_auth: false, bearer_token: true }]]);
 });
 
+newer('POST /v2/box `attach_headers`, `network_policy.allowed_domains`', 'write-only headers for hosts; a policy by name (`e2e/attached`, `e2e/network_names`)', async () => {
+  const box = await Wire.make({ attach_headers: { '*.example.org': { 'X-Key': 'secret' } }, network_policy: { mode: 'custom', allowed_domains: ['API.example.org.'] } });
+  const told = await wire('GET', `/v2/box/${box.id}`);
+  assert.deepEqual(told.network_policy, { mode: 'custom', allowed_domains: ['api.example.org'] });
+  assert.ok(!JSON.stringify(told).includes('secret'));
+  assert.deepEqual(await box.get('config/attach-headers'), { attach_headers: { '*.example.org': { 'X-Key': '********' } } });
+});
+
 newer('POST /v2/box', '`runtime` knows node, python, golang, ruby and rust, each also with `-alpine`', async () => {
   const { error } = await wire('POST', '/v2/box', { runtime: 'perl' }, 400);
   assert.match(error, /^runtime: no image is called "perl"/);
@@ -207,3 +215,4 @@ newer('browser/* (17 calls)', '501 and a sentence', async () => {
   for (const call of ['browser/goto', 'browser/screenshot']) assert.match((await box.post(call, {}, 501)).error, /browser/);
   assert.match((await wire('POST', '/v2/box', { browser: true }, 501)).error, /^browser/);
 }, 'answers 501');
+rows.push('| `ssh BOX@HOST`, password: an API key | commands, shells, files and `-L`, by [hutch-ssh](ssh.md) (`e2e/ssh`) | passes |');

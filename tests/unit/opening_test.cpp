@@ -88,6 +88,7 @@ TEST(Opening, TellsNoNameThatTwoWouldReadDifferently) {
 TEST(Opening, TellsTheHostOfHttp) {
     EXPECT_EQ(host_in("Host: One.Example"), "one.example");
     EXPECT_EQ(host_in("hOST:one.example.:8080 "), "one.example");
+    EXPECT_EQ(host_in("Host: one.example..:80"), "");
     EXPECT_EQ(host_in("Host: [::1]:80"), "");
     EXPECT_EQ(host_in("Host: one.example:80x"), "");
     EXPECT_EQ(look("POST / HTTP/1.1\r\nHost: a\r\n").kind, Kind::kUnknown);
