@@ -162,9 +162,10 @@ Result<void> serve(const Config& config) {
     if (!listener.ok()) log_warning("what the firewalls refuse to boxes is not told: {}", listener.error().message);
     Reacher reacher(boxes, refusals);
     NameWatcher name_watcher(refusals, *mechanisms.names);
-    netns::Names names(
-        mechanisms.network, *mechanisms.policies,
-        [&name_watcher](netns::Ipv4 box, const std::string& closed) { name_watcher.closed(box, closed); });
+    netns::Names names(mechanisms.network, *mechanisms.policies,
+                       [&name_watcher](netns::Ipv4 box, const std::string& closed, netns::Egress rule) {
+                           name_watcher.closed(box, closed, rule);
+                       });
     const auto dns =
         TRY_IN("starting the DNS forwarder", netns::DnsForwarder::open(mechanisms.network, names, &name_watcher));
 

@@ -39,8 +39,8 @@ void NameWatcher::answered(netns::Ipv4 box, std::string_view question, std::stri
     for (const netns::DnsAddress& entry : answer->addresses) names_.learn(box, entry.address, asked->name);
 }
 
-void NameWatcher::closed(netns::Ipv4 box, const std::string& name) {
-    refusals_.note({.box = box, .rule = RefusedBy::kBlocked, .protocol = "dns", .name = name});
+void NameWatcher::closed(netns::Ipv4 box, const std::string& name, netns::Egress rule) {
+    refusals_.note({.box = box, .rule = rule_of(rule), .protocol = "dns", .name = name});
 }
 
 void NameWatcher::refused(netns::Ipv4 box, netns::Ipv4 address, uint16_t port, const std::string& told,

@@ -15,8 +15,8 @@ class NameWatcher : public netns::DnsWatcher {
 
     void refused(netns::Ipv4 box, std::string_view question) override;
     void answered(netns::Ipv4 box, std::string_view question, std::string_view packet) override;
-    /// Every address of that name is closed to boxes.
-    void closed(netns::Ipv4 box, const std::string& name);
+    /// Every address of that name is closed to boxes, or denied to this one.
+    void closed(netns::Ipv4 box, const std::string& name, netns::Egress rule);
     /// A connection, by the name that it told, which may be any bytes.
     void refused(netns::Ipv4 box, netns::Ipv4 address, uint16_t port, const std::string& told, netns::Egress rule);
 

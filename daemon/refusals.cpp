@@ -33,8 +33,8 @@ std::string words_of(const RefusedFlow& flow) {
 }  // namespace
 
 const char* name_of(RefusedBy rule) {
-    constexpr const char* kNames[kRefusers] = {"blocked",     "to_host", "policy",   "name",
-                                               "server_name", "headers", "too_many", "flows"};
+    constexpr const char* kNames[kRefusers] = {"blocked",     "to_host",  "policy", "name",
+                                               "server_name", "too_many", "flows"};
     return kNames[static_cast<size_t>(rule)];
 }
 
@@ -45,7 +45,6 @@ const char* sentence_of(RefusedBy rule) {
         "The box's network policy does not let it talk to this address.",
         "The box's network policy does not let it look this name up.",
         "The box's network policy does not allow the name that the connection began with, or it named none.",
-        "A request on a connection that headers are attached to was not what it must be, or its server was not.",
         "The box sends more packets in a second than boxes may.",
         "The box has as many connections as a box may have.",
     };

@@ -21,11 +21,10 @@ enum class RefusedBy {
     kPolicy,      ///< the box's network policy, by address
     kName,        ///< the same, by a name that was looked up
     kServerName,  ///< the same, by the name that the flow began with (TLS, HTTP), or for want of one
-    kHeaders,     ///< what attaches headers: the request, or who answers it, is not what it must be
     kPackets,     ///< more packets than a box may send
     kFlows,       ///< more connections than a box may have
 };
-constexpr size_t kRefusers = 8;
+constexpr size_t kRefusers = 7;
 
 /// As the API calls it: "blocked". And a sentence about it that needs no more.
 const char* name_of(RefusedBy rule);

@@ -56,14 +56,17 @@ std::vector<DnsAddress> Names::learn(Ipv4 box, const std::string& name, std::vec
     if (!policy.by_name() || !is_listed(policy.domains, name)) return {};
     std::vector<DnsAddress> told;
     const auto now = Clock::now();
+    Egress rule = Egress::kDenied;
     for (DnsAddress& address : answered) {
         if (told.size() == kMostAnswered) break;
-        if (within(policy.denied, address.address) || closed(address.address)) continue;
+        const bool is_closed = closed(address.address);
+        if (is_closed) rule = Egress::kClosed;
+        if (is_closed || within(policy.denied, address.address)) continue;
         address.seconds = std::min(address.seconds, kLongestSeconds);
         policies_.learned().learn(box, address.address, name, now + std::chrono::seconds(address.seconds) + kGrace);
         told.push_back(address);
     }
-    if (told.empty() && !answered.empty() && on_closed_) on_closed_(box, name);
+    if (told.empty() && !answered.empty() && on_closed_) on_closed_(box, name, rule);
     return told;
 }
 
@@ -90,7 +93,10 @@ Egress Names::judge(Ipv4 box, Ipv4 server, const std::vector<std::string>& led) 
 
 Egress Names::judge(Ipv4 box, Ipv4 server, const std::vector<std::string>& led, std::string_view name) const {
     const Egress by_address = judge(box, server, led);
-    if (by_address != Egress::kPasses) return by_address;
+    return by_address == Egress::kPasses ? judge_name(box, server, led, name) : by_address;
+}
+
+Egress Names::judge_name(Ipv4 box, Ipv4 server, const std::vector<std::string>& led, std::string_view name) const {
     const Policy policy = policies_.of(box);
     if (policy.open || within(policy.allowed, server)) return Egress::kPasses;
     if (name.empty()) return Egress::kNoName;

@@ -24,8 +24,9 @@ const char* said_of(Egress rule);
 /// What boxes may ask the name server, and may talk to after its answers. Thread-safe.
 class Names : public DnsJudge {
   public:
-    /// Of a name that is allowed, and of which every address is closed: called on the thread of the name server.
-    using OnClosed = std::function<void(Ipv4 box, const std::string& name)>;
+    /// Of a name that is allowed, and of which every address is closed, or denied by the policy: called on the thread
+    /// of the name server.
+    using OnClosed = std::function<void(Ipv4 box, const std::string& name, Egress rule)>;
 
     Names(const Config& config, Policies& policies, OnClosed on_closed = nullptr);
 
@@ -41,6 +42,9 @@ class Names : public DnsJudge {
     /// Of one that says which name it is for (TLS, HTTP), in whatever spelling; empty: it speaks one of these and says
     /// none.
     [[nodiscard]] Egress judge(Ipv4 box, Ipv4 server, const std::vector<std::string>& led, std::string_view name) const;
+    /// The same where the address was judged already: what is asked of each request of a connection.
+    [[nodiscard]] Egress judge_name(Ipv4 box, Ipv4 server, const std::vector<std::string>& led,
+                                    std::string_view name) const;
 
   private:
     [[nodiscard]] bool closed(Ipv4 server) const;

@@ -153,8 +153,8 @@ class Connected {
     ssh_session session_;
     ssh_event event_;
     const Guest guest_;
-    asio::thread_pool openers_{kOpeners};
     const Line line_;
+    asio::thread_pool openers_{kOpeners};  // ended before what its threads use
     asio::posix::stream_descriptor socket_;
     asio::signal_set stop_;
     asio::steady_timer minute_;

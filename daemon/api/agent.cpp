@@ -25,15 +25,20 @@ const char* harness_for(const std::string& model) {
     return provider == "openai" ? "codex" : "opencode";
 }
 
+constexpr size_t kMostArgs = 64 << 10;  // bytes
+
 Result<void> decode_runner(const Fields& fields, AgentRecord& agent) {
     const auto runner = TRY(fields.object("custom_runner"));
     if (!runner) return {};
     agent.command = TRY_IN("custom_runner", short_text(*runner, "command"));
     if (agent.command.empty()) return invalid("custom_runner.command: is required, the program to run");
     agent.args = TRY_IN("custom_runner", runner->texts("args"));
+    size_t bytes = 0;
     for (const std::string& argument : agent.args) {
         if (argument.find('\0') != std::string::npos) return invalid("custom_runner.args: must not contain NUL");
+        bytes += argument.size() + 1;
     }
+    if (bytes > kMostArgs) return invalid("custom_runner.args: are longer than 64 KiB together");
     const std::string protocol = TRY_IN("custom_runner", runner->text_or("protocol", "box-sse-v1"));
     if (protocol != "box-sse-v1") return invalid("custom_runner.protocol: must be box-sse-v1");
     return {};

@@ -166,7 +166,7 @@ void Once::Attempt::follow(std::span<CreateBox> commands) {
 Result<void> Once::Attempt::write_down(const std::string& id) {
     record_.boxes.push_back(id);
     TRY(state_->records.put_creation(record_));
-    if (record_.boxes.size() == 1) state_->count(record_.customer, 1);
+    if (!std::exchange(counted_, true)) state_->count(record_.customer, 1);
     return {};
 }
 

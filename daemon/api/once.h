@@ -51,6 +51,7 @@ class Once {
 
         std::shared_ptr<State> state_;
         CreationRecord record_;
+        bool counted_ = false;  ///< it is on record
     };
 
     /// Waits for another call with this key. kInvalid for a bad key; kConflict where it was used for another call, or

@@ -7,6 +7,7 @@
 #include "daemon/files/files.h"
 #include "daemon/log.h"
 #include "daemon/spawn.h"
+#include "daemon/wire/attached_header.h"
 #include "daemon/wire/multipart.h"
 
 namespace hutch::daemon {
@@ -321,9 +322,7 @@ Result<void> check_webhook(const Webhook& webhook, const std::string& url, const
         return invalid(url + ": must be an http or https address");
     }
     for (const auto& [name, value] : webhook.headers) {
-        if ((name + value).find_first_of(std::string_view("\r\n\0", 3)) != std::string::npos || name.empty()) {
-            return invalid(headers + ": a name or a value is not one line of text");
-        }
+        TRY_IN(headers, check_header(name, value));
     }
     return {};
 }

@@ -97,11 +97,10 @@ Result<void> take_webhook(const Said& said, ScheduleRecord& schedule) {
         schedule.webhook_headers.clear();
         return {};
     }
-    TRY(check_webhook({schedule.webhook_url, schedule.webhook_headers}, "webhook_url", "webhook_headers"));
     size_t bytes = 0;
     for (const auto& [name, value] : schedule.webhook_headers) bytes += name.size() + value.size() + 4;
     if (bytes > kMostHeaders) return invalid("webhook_headers: are longer than 16 KiB together");
-    return {};
+    return check_webhook({schedule.webhook_url, schedule.webhook_headers}, "webhook_url", "webhook_headers");
 }
 
 Result<void> take(const Services& services, const Box& box, const Said& said, ScheduleRecord& schedule) {

@@ -68,8 +68,8 @@ static Task<> begin_attached(Services& services, std::shared_ptr<Box> box) {
 }
 
 static void begin_life(Services& services, const std::shared_ptr<Box>& box) {
-    if (!box->record.attaches) return start_init_command(services, box);
     services.attached.begin(*box);
+    if (!box->record.attaches) return start_init_command(services, box);
     spawn(box->executor(), "the attached headers of box " + box->record.id, begin_attached(services, box));
 }
 

@@ -15,6 +15,8 @@ namespace {
 constexpr const char* kOwnFile = "/usr/local/share/ca-certificates/hutch-attached-headers.crt";
 constexpr const char* kBundle = "/usr/local/share/hutch/authorities.pem";
 
+constexpr std::chrono::seconds kTrustPatience{30};  // its programs are the box's own
+
 // Of the places where distributions keep their authorities, the first that is there; with the file of its own beside
 // them, from where update-ca-certificates(8) and its kin take it again. What an earlier authority has left, of the box
 // that these files are copied from, goes. $AUTHORITY and $HASH are given.
@@ -82,7 +84,7 @@ Result<void> Attached::check(const std::string& field, const HeaderRules& rules)
         if (headers.size() > kMostHeaders) return invalid(there + ": at most 20 headers");
         std::set<std::string> names;
         for (const auto& [name, value] : headers) {
-            TRY_IN(there, check_attached_header(name, value));
+            TRY_IN(there, check_header(name, value));
             if (!names.insert(lower(name)).second) return invalid(there + ": " + name + ": is there twice");
             bytes += pattern.size() + name.size() + value.size();
         }
@@ -143,8 +145,13 @@ Result<void> Attached::load() {
     return {};
 }
 
-// Without its rules it is refused what it could otherwise reach with them; it never gets others'.
+// Whatever fails, it does not get the headers of who had its address.
 void Attached::begin(const Box& box) {
+    if (box.alive()) {
+        const std::lock_guard lock(mutex_);
+        found_.erase(box.life().address);
+    }
+    if (!box.record.attaches) return;
     const auto told = [&]() -> Result<void> {
         const auto record = TRY(boxes_.records().attached(box.record.id));
         const HeaderRules shared = TRY(boxes_.records().headers_of(box.record.customer));
@@ -165,13 +172,13 @@ Result<HeaderRules> Attached::of_customer(const std::string& customer) const {
 // Without `own`, those that it has.
 Task<Result<void>> Attached::apply(std::shared_ptr<Box> box, std::optional<HeaderRules> own) {
     const std::string id = box->record.id;
-    while (changing_.contains(id)) {
-        co_await changed_one_.wait();
+    while (changing_->boxes.contains(id)) {
+        co_await changing_->one_less.wait();
     }
-    changing_.insert(id);
-    const Undo done([this, &id] {
-        changing_.erase(id);
-        changed_one_.notify();
+    changing_->boxes.insert(id);
+    const Undo done([changing = changing_, id] {
+        changing->boxes.erase(id);
+        changing->one_less.notify();
     });
     co_return co_await change(box, std::move(own));
 }
@@ -230,6 +237,7 @@ Task<> Attached::make_trusted(std::shared_ptr<Box> box, std::string certificate)
         command.argv = {"sh", "-c", kTrust};
         command.prompt = "trust the authority of attached headers";
         command.work_dir = "/";
+        command.timeout = kTrustPatience;
         CO_TRY_LET(std::string hash, subject_hash(certificate));
         command.env = {{"AUTHORITY", trimmed_end(certificate)}, {"HASH", std::move(hash)}};
         CO_TRY_LET(command.user, find_user("root"));

@@ -23,7 +23,8 @@ class Attached {
     static constexpr size_t kMostHeaders = 20;       ///< of a pattern
     static constexpr size_t kMostBytes = 64 * 1024;  ///< of all patterns, names and values
 
-    Attached(Manager& boxes, Runs& runs) : boxes_(boxes), runs_(runs), changed_one_(boxes.executor()) {}
+    Attached(Manager& boxes, Runs& runs)
+        : boxes_(boxes), runs_(runs), changing_(std::make_shared<Changing>(boxes.executor())) {}
 
     /// kInvalid, naming `field`, for rules that are none, or too many.
     static Result<void> check(const std::string& field, const HeaderRules& rules);
@@ -64,8 +65,14 @@ class Attached {
     Manager& boxes_;
     Runs& runs_;
     std::function<void(netns::Ipv4)> changed_;
-    std::set<std::string> changing_;  ///< boxes, one change of each at a time
-    Signal changed_one_;
+    /// Boxes, one change of each at a time. Theirs too: a coroutine that is never resumed is destroyed with the event
+    /// loop, which may be after this.
+    struct Changing {
+        explicit Changing(const asio::any_io_executor& executor) : one_less(executor) {}
+        std::set<std::string> boxes;
+        Signal one_less;
+    };
+    std::shared_ptr<Changing> changing_;
     mutable std::mutex mutex_;
     std::map<netns::Ipv4, std::shared_ptr<const Found>> found_;
 };

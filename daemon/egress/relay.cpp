@@ -49,6 +49,11 @@ Task<> wait_until(asio::steady_timer::time_point when) {
     co_await timer.async_wait(kAwait);
 }
 
+// For its own sake, not for the names of a policy.
+bool is_relayed(const netns::Policy& policy, uint16_t port) {
+    return std::find(policy.relayed.begin(), policy.relayed.end(), port) != policy.relayed.end();
+}
+
 }  // namespace
 
 struct Relay::State {
@@ -75,6 +80,7 @@ struct Relay::State {
     Task<> receive(Connection& connection);
     [[nodiscard]] bool admits(const Flow& flow) const;
     [[nodiscard]] Verdict verdict_on(const Flow& flow) const;
+    [[nodiscard]] Verdict verdict_by(const Flow& flow, netns::Egress rule) const;
     /// By its box's policy.
     [[nodiscard]] netns::Egress rule_for(const Flow& flow) const;
     void refused(const Flow& flow, netns::Egress rule) const;
@@ -217,8 +223,14 @@ netns::Egress Relay::State::rule_for(const Flow& flow) const {
                        : names.judge(flow.box, flow.address, flow.led, flow.name);
 }
 
+// The judge is asked for the ports that are relayed for it; others are here for the names of their box's policy alone.
+Verdict Relay::State::verdict_by(const Flow& flow, netns::Egress rule) const {
+    if (rule != netns::Egress::kPasses) return Verdict::kRefuse;
+    return is_relayed(policies.of(flow.box), flow.port) ? judge(flow) : Verdict::kPass;
+}
+
 Verdict Relay::State::verdict_on(const Flow& flow) const {
-    return rule_for(flow) == netns::Egress::kPasses ? judge(flow) : Verdict::kRefuse;
+    return verdict_by(flow, rule_for(flow));
 }
 
 void Relay::State::refused(const Flow& flow, netns::Egress rule) const {
@@ -258,8 +270,7 @@ static Task<std::optional<Opening>> read_opening(Wire& box, std::string& begun, 
 
 Task<> Relay::State::serve(std::unique_ptr<Connection> connection) {
     const netns::Policy policy = policies.of(connection->flow.box);
-    const auto& ports = policy.relayed;
-    if (std::find(ports.begin(), ports.end(), connection->flow.port) == ports.end()) {
+    if (!is_relayed(policy, connection->flow.port)) {
         std::optional<std::string> nothing;
         co_await pass_on(*connection, std::move(nothing));
         co_return;
@@ -304,8 +315,10 @@ Task<bool> Relay::State::hear(Connection& connection, std::string& begun, Millis
 void Relay::State::follow(Connection& connection, const Opening& opening) {
     const auto is_for = [this, &connection](const Opening& next) {
         connection.flow.name = next.hides_name ? "" : next.name;
-        const bool passes = verdict_on(connection.flow) == connection.verdict;
-        if (!passes) refused(connection.flow, rule_for(connection.flow));
+        const Flow& flow = connection.flow;
+        const netns::Egress rule = names.judge_name(flow.box, flow.address, flow.led, flow.name);
+        const bool passes = verdict_by(flow, rule) == connection.verdict;
+        if (!passes) refused(flow, rule);
         return passes;
     };
     if (opening.kind == Opening::Kind::kTls) connection.hellos.emplace(is_for);

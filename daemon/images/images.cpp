@@ -38,6 +38,25 @@ Result<UniqueFd> add_home(int root, const std::string& path) {
     return dir;
 }
 
+// A box mounts on these, and writes the files that tell it who it is: an archive in which that cannot be is refused
+// here and not at each create.
+Result<void> check_places(int root) {
+    for (const char* mounted : {"/proc", "/dev", "/sys", "/etc"}) {
+        const auto made = make_dirs_beneath(root, mounted);
+        if (made.ok()) continue;
+        if (made.error().code != ELOOP && made.error().code != ENOTDIR) return made.error();
+        return invalid(std::string("the archive has a link or a file where a box needs the directory ") + mounted);
+    }
+    for (const char* file : {"etc/hostname", "etc/hosts", "etc/resolv.conf"}) {
+        struct stat status {};
+        const bool there = fstatat(root, file, &status, AT_SYMLINK_NOFOLLOW) == 0;
+        if (there && S_ISDIR(status.st_mode)) {
+            return invalid(std::string("the archive has a directory where a box has the file /") + file);
+        }
+    }
+    return {};
+}
+
 // Who commits in a box that is told nothing: in boxuser's own settings, which commands find that no call of ours ran,
 // and here, where it costs no box anything. What the archive says of it stays, as does what is no plain file.
 Result<void> add_identity(int home) {
@@ -69,6 +88,7 @@ Result<overlayfs::Import> unpack(const overlayfs::Store& store, int archive, con
     const overlayfs::Pull pull = overlayfs::pull_from(archive);
     TRY(overlayfs::import_tar(pull, import, kImportLimits));
     TRY(read_rest(pull));
+    TRY(check_places(import.root()));
     const UniqueFd home = TRY(add_home(import.root(), "/home/boxuser"));
     TRY(add_identity(home.get()));
     TRY(add_home(import.root(), work_dir));

@@ -109,10 +109,10 @@ std::string head_to_host(const http::header<true>& request, const Pairs& attache
                          const BodyFraming& body) {
     const FieldNames named = named_by_connection(request);
     FieldNames ours;
-    for (const auto& [name, value] : attached) ours.insert(lower(name));
+    for (const auto& [name, value] : attached) ours.insert(plain_name(name));
     std::string head = fmt::format("{} {} HTTP/1.1\r\n", view_of(request.method_string()), view_of(request.target()));
     for (const auto& field : request) {
-        const std::string name = lower(view_of(field.name_string()));
+        const std::string name = plain_name(view_of(field.name_string()));
         if (ends_here(name, named) || ours.contains(name)) continue;
         head += field_line(view_of(field.name_string()), view_of(field.value()));
     }

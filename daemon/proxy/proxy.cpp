@@ -102,7 +102,8 @@ Task<bool> Proxy::serve_one(Connection& connection, size_t head_size, const std:
             BoxServer server(previews_, dialer_, *std::move(way.found), arrival);
             const Passage::Ends ends{connection.wire, connection.unread, request, server, patience_};
             Passage passage(ends, arrival.web_socket);
-            end = co_await passage.go([&on_busy] { on_busy(false); });
+            std::function<void()> untied = [&on_busy] { on_busy(false); };
+            end = co_await passage.go(std::move(untied));
             unread = passage.unread();
         }
     }

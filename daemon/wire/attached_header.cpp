@@ -74,11 +74,11 @@ bool matches_host(string_view pattern, string_view name) {
     return name.size() > suffix.size() && name.ends_with(suffix);
 }
 
-Result<void> check_attached_header(string_view name, string_view value) {
+Result<void> check_header(string_view name, string_view value) {
     constexpr size_t kLongestValue = 8192;
     const std::string said(name.substr(0, 128));
     if (!is_field_name(name)) return invalid('"' + said + "\" is no name of a header");
-    if (is_of_message(lower(name))) return invalid(said + ": tells how a message is read, and cannot be attached");
+    if (is_of_message(lower(name))) return invalid(said + ": tells how a message is read, and cannot be set");
     if (value.empty()) return invalid(said + ": its value is empty");
     if (value.size() > kLongestValue) return invalid(said + ": its value is longer than 8192 bytes");
     const auto is_text = [](unsigned char c) { return (c >= ' ' && c != 0x7f) || c == '\t'; };

@@ -15,6 +15,6 @@ bool matches_host(std::string_view pattern, std::string_view name);
 
 /// kInvalid, saying why, for what is no field of a request (RFC 9110, 5.1 and 5.5), or one that tells how a message is
 /// to be read or what its connection is for. It does not repeat the value.
-Result<void> check_attached_header(std::string_view name, std::string_view value);
+Result<void> check_header(std::string_view name, std::string_view value);
 
 }  // namespace hutch::daemon

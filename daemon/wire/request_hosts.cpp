@@ -48,7 +48,9 @@ bool RequestHosts::take(string_view bytes) {
 
 bool RequestHosts::take_head(string_view& bytes) {
     const size_t had = line_.size();
-    line_ += bytes;
+    constexpr string_view kEnd = "\r\n\r\n";
+    const size_t end = bytes.find(kEnd);
+    line_ += end == string_view::npos ? bytes : bytes.substr(0, end + kEnd.size());
     if (scan_.look(line_)) return false;
     if (scan_.size() == 0) {
         bytes = {};
@@ -124,12 +126,13 @@ void RequestHosts::answered(string_view bytes) {
 }
 
 bool may_be_web(string_view begun) {
-    constexpr char kRecordOfHandshake = 22;
-    constexpr size_t kOldHello = 3;  // of SSL 2: a length with its highest bit set, and a type
+    constexpr char kFirstRecord = 20, kLastRecord = 24;  // of TLS: some servers pass over an alert before the hello
+    constexpr size_t kOldHello = 3;                      // of SSL 2: a length with its highest bit set, and a type
     if (begun.empty()) return false;
     const char first = begun.front();
     const auto is_old = [&] { return (first & 0x80) != 0 && (begun.size() < kOldHello || begun[2] == 1); };
-    if (first == kRecordOfHandshake || is_old() || first == '\r' || first == '\n' || first == ' ' || first == '\t') {
+    const bool is_record = first >= kFirstRecord && first <= kLastRecord;
+    if (is_record || is_old() || first == '\r' || first == '\n' || first == ' ' || first == '\t') {
         return true;
     }
     if (first < ' ') return false;

@@ -47,6 +47,10 @@ const archives = {
   'the root as a link': [kBad, /root/, tar(link('.', '/etc'))],
   'home as a link': [kBad, /home/, tar(link('home', daemon.directory))],
   'home as a file': [kBad, /home/, tar(file('home', 'x'))],
+  '/proc as a link': [kBad, /the directory \/proc/, tar(link('proc', daemon.directory))],
+  '/dev as a file': [kBad, /the directory \/dev/, tar(file('dev', 'x'))],
+  '/etc as a link': [kBad, /the directory \/etc/, tar(link('etc', daemon.directory))],
+  '/etc/hostname as a directory': [kBad, /has the file \/etc\/hostname/, tar(directory('etc/hostname/'))],
   'the work directory as a link': [kBad, /workspace/, tar(link('workspace', daemon.directory))],
   // links
   'a hard link out': [kBad, /goes up/, tar(hardLink('x', `${up}${canary}`))],

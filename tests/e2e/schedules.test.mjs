@@ -126,7 +126,8 @@ leakless(daemon, 'what a schedule must not say is named', async () => {
   const bad = [[{ ...kTrue, type: 'shell' }, /^type: must be exec or prompt/], [{ ...kTrue, cron: undefined }, /^cron: is required/], [{ ...kTrue, cron: '* * 30 2 *' }, /^cron: day of the month: there never is a day 30 in feb/],
     [{ ...kTrue, cron: '* 25 * * *' }, /^cron: hour: "25"/], [{ ...kTrue, command: [] }, /^command: /], [{ ...kTrue, command: ['a\0'] }, /^command: /], [{ ...kTrue, command: ['x'.repeat(70_000)] }, /^command: is longer than 64 KiB/],
     [{ ...kTrue, timeout: 0 }, /^timeout: /], [{ ...kTrue, folder: '\0' }, /^folder: /], [{ ...kTrue, webhook_url: 'file:///x' }, /^webhook_url: /], [{ ...kTrue, webhook_headers: { A: 'b' } }, /^webhook_headers: need webhook_url/],
-    [{ ...kTrue, webhook_url: 'http://h', webhook_headers: { A: 'b\nc' } }, /^webhook_headers: /], [{ ...kTrue, webhook_url: 'http://h', webhook_headers: { A: 'b'.repeat(20_000) } }, /^webhook_headers: are longer/],
+    [{ ...kTrue, webhook_url: 'http://h', webhook_headers: { A: 'b\nc' } }, /^webhook_headers: A: /], [{ ...kTrue, webhook_url: 'http://h', webhook_headers: { 'X A:': 'b' } }, /^webhook_headers: "X A:" is no name/],
+    [{ ...kTrue, webhook_url: 'http://h', webhook_headers: { 'content-Length': '5' } }, /^webhook_headers: content-Length: tells how/], [{ ...kTrue, webhook_url: 'http://h', webhook_headers: { A: 'b'.repeat(20_000) } }, /^webhook_headers: are longer/],
     [{ ...kTrue, prompt: 'x' }, /^prompt: is for schedules of type prompt/], [{ ...kTrue, type: 'prompt' }, /^command: is for/], [{ type: 'prompt', cron: kEach }, /^prompt: /],
     [{ type: 'prompt', cron: kEach, prompt: 'x'.repeat(70_000) }, /^prompt: is longer than 64 KiB/], [{ type: 'prompt', cron: kEach, prompt: 'x', agent_options: { colour: 1 } }, /^agent_options/]];
   for (const [body, about] of bad) await daemon.refuses(400, about, 'POST', `${box.path}/schedules`, { body });

@@ -317,6 +317,22 @@ TEST_F(NetnsRelayTest, JudgesWhatIsOpenAgain) {
     EXPECT_LE(end_of(client), 0);
 }
 
+// Whoever had its address before may have had headers attached.
+TEST_F(NetnsRelayTest, OfABoxThatIsThereForItsNamesAloneNobodyElseIsAsked) {
+    Policy policy;
+    policy.open = false;
+    policy.domains = {"one.example"};
+    ASSERT_TRUE(policies_->set(box_.address, policy).ok());
+    policies_->learned().learn(box_.address, kOutside, "one.example", Clock::now() + std::chrono::hours(1));
+    judge_from_now_on(Verdict::kIntercept);
+    start_relay();
+    const UniqueFd client = connected();
+    say(client, kRequest);
+    const UniqueFd server = accepted();
+    EXPECT_EQ(read_from(server, kRequest.size()), kRequest);
+    EXPECT_EQ(last_judged().port, 0);
+}
+
 TEST_F(NetnsRelayTest, CutsWhatANewPolicyRefusesAndWhatABoxLeaves) {
     start_relay();
     for (const Policy& change : {without("198.51.100.0/24"), Policy{}}) {

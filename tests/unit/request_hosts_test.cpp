@@ -87,9 +87,9 @@ TEST(MayBeWeb, OnlyWhatNoServerOfTlsOrHttpReads) {
          {"SSH-2.0-OpenSSH_9.2\r\n"s, "EHLO a\r\n"s, "\0\0\0\x08\x04\xd2\x16\x2f"s, "*1\r\n$4\r\n"s, ""s}) {
         EXPECT_FALSE(may_be_web(other)) << other;
     }
-    for (const std::string& web :
-         {"\x16\x03\x01"s, "\x80\x2e\x01\x03"s, "\r\nGET / HTTP/1.1\r\n"s, " GET /"s, "GET /\r\n"s,
-          "get / http/1.1\r\n"s, "X / HTTP/1.1\n"s, "PRI * HTTP/2.0\r\n"s, "PROXY TCP4 "s, "GE"s}) {
+    for (const std::string& web : {"\x15\x03\x01\0\x02\x01\x5a\x16\x03\x01"s, "\x16\x03\x01"s, "\x80\x2e\x01\x03"s,
+                                   "\r\nGET / HTTP/1.1\r\n"s, " GET /"s, "GET /\r\n"s, "get / http/1.1\r\n"s,
+                                   "X / HTTP/1.1\n"s, "PRI * HTTP/2.0\r\n"s, "PROXY TCP4 "s, "GE"s}) {
         EXPECT_TRUE(may_be_web(web)) << web;
     }
 }

@@ -148,7 +148,7 @@ export const ofBoxes = {
   'GET /v2/box/{id}/network/why': { query: 'host=10.1.2.3', says: /"rule":"blocked"/, bad: [['host', query('host=')], ['host', query('host=a%20b')], ['port', query('host=10.1.2.3&port=0')]] },
   'PUT /v2/box/{id}/config/model': { make: agent, body: { model: 'other' }, says: /"model":"other"/, bad: [['model', { body: {} }], ['model', { body: { model: kLong } }]] },
   'PUT /v2/box/{id}/config/custom-runner': { body: { custom_runner: runner }, says: /"agent":"custom"/, bad: [['custom_runner', { body: {} }], ['custom_runner.command', { body: { custom_runner: {} } }],
-    ['custom_runner.protocol', { body: { custom_runner: { ...runner, protocol: 'mine' } } }], ['custom_runner.args', { body: { custom_runner: { ...runner, args: [kNul] } } }]] },
+    ['custom_runner.protocol', { body: { custom_runner: { ...runner, protocol: 'mine' } } }], ['custom_runner.args', { body: { custom_runner: { ...runner, args: [kNul] } } }], ['custom_runner.args', { body: { custom_runner: { ...runner, args: ['x'.repeat(70_000)] } } }]] },
   'POST /v2/box/{id}/config/skills': { ...git({ prepare: withSkill }), body: { skill_id: 'acme/tools/pdf' }, says: /"acme\/tools\/pdf"/, bad: [['skill_id', { body: {} }], ['skill_id', { body: { skill_id: 5 } }], ['skill_id', { body: { skill_id: 'acme' } }],
     ['skills: acme/tools/none', { body: { skill_id: 'acme/tools/none' } }]] },
   'DELETE /v2/box/{id}/config/skills/{owner}/{repo}': { ...git({ prepare: (box) => withAddedSkill(box, { owner: 'acme', repo: 'tools' }) }), says: /\[\]/ },
