@@ -54,8 +54,8 @@ std::string name_from(string_view text) {
     const auto fits = [](char c) {
         return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
     };
-    const bool whole = !name.empty() && name.size() <= kLongestName && name.front() != '.' &&
-                       name.back() != '.' && name.find("..") == std::string::npos && std::all_of(name.begin(), name.end(), fits);
+    const bool whole = !name.empty() && name.size() <= kLongestName && name.front() != '.' && name.back() != '.' &&
+                       name.find("..") == std::string::npos && std::all_of(name.begin(), name.end(), fits);
     return whole ? name : "";
 }
 
