@@ -14,6 +14,8 @@
 
 namespace hutch::daemon {
 
+static constexpr int64_t kRunsAtOnce = 8;  // that one turn of the loop deletes
+
 Task<Result<void>> Manager::end(std::shared_ptr<Box> box) {
     auto life = box->stop_living({ErrorKind::kConflict, 0, "the box stopped before the command ended"});
     const auto ended = co_await bury(box, std::move(life));
@@ -114,6 +116,11 @@ Task<> Manager::finish_removal(std::shared_ptr<Box> box, std::shared_ptr<Removal
         lap.to(times.record);
         CO_TRY(co_await workers_.run([&] { return leave_kernel(*box); }));
         lap.to(times.kill);
+        // What agents said may be a megabyte each, and is overwritten: a few in each turn.
+        for (bool more = true; more;) {
+            CO_TRY_LET(more, records_.drop_runs(box->record.id, kRunsAtOnce));
+            co_await asio::post(executor_, asio::use_awaitable);
+        }
         const auto dropped = records_.together([&]() -> Result<void> {
             TRY(records_.drop_box(box->record.id));
             return records_.fold_usage(box->record.id);

@@ -386,6 +386,8 @@ class Records {
     Result<void> mark_run(const RunRecord& run);   ///< its kill reason
     Result<void> end_run(const RunRecord& run);    ///< what its end has told
     Result<void> drop_run(const std::string& id);
+    /// So many of a box's at most, with what they said; whether there were any.
+    Result<bool> drop_runs(const std::string& box, int64_t most);
     Result<std::vector<RunRecord>> runs(const std::string& box);  ///< newest first
     Result<std::vector<RunRecord>> running();                     ///< of all boxes
     Result<std::optional<RunRecord>> run(const std::string& box, const std::string& id);

@@ -97,6 +97,15 @@ Result<void> Records::drop_run(const std::string& id) {
     return database_.query("DELETE FROM runs WHERE id = ?").bind(id).run();
 }
 
+Result<bool> Records::drop_runs(const std::string& box, int64_t most) {
+    Query query =
+        database_.query("DELETE FROM runs WHERE id IN (SELECT id FROM runs WHERE box = ? LIMIT ?) RETURNING 1");
+    query.bind(box).bind(most);
+    bool some = false;
+    while (TRY(query.step())) some = true;
+    return some;
+}
+
 Result<std::vector<RunRecord>> Records::runs(const std::string& box) {
     Query query = database_.query(kOfBox);
     query.bind(box);
