@@ -3,7 +3,6 @@
 #include "client/format.h"
 #include "client/paint.h"
 #include "client/program.h"
-#include "client/server_events.h"
 
 namespace hutch::client {
 namespace {
@@ -30,19 +29,8 @@ std::string line_of_log(const Json& entry, Colour colour) {
 /// From the entry `offset` on, until the box is gone.
 Result<int> follow(const Api& api, const LogOptions& options, size_t offset) {
     const std::string target = box_target(options.box, "/logs?follow=1&offset=" + std::to_string(offset));
-    Response response = TRY(api.open({.method = "GET", .target = target}));
     const Colour colour = colour_for(STDOUT_FILENO);
-    ServerEvents stream;
-    for (;;) {
-        const std::string_view piece = TRY(response.read());
-        if (piece.empty()) return 0;
-        stream.feed(piece);
-        std::string lines;
-        while (const auto event = stream.next()) {
-            lines += options.json ? passed_on(event->data) + "\n" : line_of_log(parse_json(event->data), colour);
-        }
-        TRY(show(lines));
-    }
+    return show_events(api, target, options.json, [colour](const Json& entry) { return line_of_log(entry, colour); });
 }
 
 Result<int> logs(const Program& program, const LogOptions& options) {

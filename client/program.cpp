@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "client/contexts.h"
 #include "client/format.h"
+#include "client/server_events.h"
 #include "client/wording.h"
 
 namespace hutch::client {
@@ -58,6 +59,22 @@ Result<int> show(std::string_view text) {
 // are.
 Result<int> show_json(const Json& value) {
     return show(value.dump(2, ' ', isatty(STDOUT_FILENO) == 1) + "\n");
+}
+
+Result<int> show_events(const Api& api, const std::string& target, bool json,
+                        const std::function<std::string(const Json& event)>& line) {
+    Response response = TRY(api.open({.method = "GET", .target = target}));
+    ServerEvents stream;
+    for (;;) {
+        const std::string_view piece = TRY(response.read());
+        if (piece.empty()) return 0;
+        stream.feed(piece);
+        std::string lines;
+        while (const auto event = stream.next()) {
+            lines += json ? passed_on(event->data) + "\n" : line(parse_json(event->data));
+        }
+        TRY(show(lines));
+    }
 }
 
 std::string passed_on(const std::string& json) {

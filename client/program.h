@@ -42,6 +42,9 @@ void complain(const std::string& sentence);
 /// Writes to standard output; the exit code of a command that ends with that is 0.
 Result<int> show(std::string_view text);
 Result<int> show_json(const Json& value);
+/// Prints what a call that is followed tells, until it ends: of each event its data, as `line` has it or as it came.
+Result<int> show_events(const Api& api, const std::string& target, bool json,
+                        const std::function<std::string(const Json& event)>& line);
 /// JSON as the daemon sent it, for standard output. A terminal gets it without the control characters that JSON allows.
 std::string passed_on(const std::string& json);
 

@@ -5,7 +5,6 @@
 #include "client/format.h"
 #include "client/network.h"
 #include "client/paint.h"
-#include "client/server_events.h"
 
 namespace hutch::client {
 namespace {
@@ -34,19 +33,9 @@ std::string line_of_refusal(const Json& refusal, Colour colour) {
 }
 
 Result<int> follow_refusals(const Api& api, const RefusalOptions& options) {
-    Response response = TRY(api.open({.method = "GET", .target = box_target(options.box, "/network/log?follow=1")}));
     const Colour colour = colour_for(STDOUT_FILENO);
-    ServerEvents stream;
-    for (;;) {
-        const std::string_view piece = TRY(response.read());
-        if (piece.empty()) return 0;
-        stream.feed(piece);
-        std::string lines;
-        while (const auto event = stream.next()) {
-            lines += options.json ? passed_on(event->data) + "\n" : line_of_refusal(parse_json(event->data), colour);
-        }
-        TRY(show(lines));
-    }
+    return show_events(api, box_target(options.box, "/network/log?follow=1"), options.json,
+                       [colour](const Json& refusal) { return line_of_refusal(refusal, colour); });
 }
 
 Result<int> show_refusals(const Program& program, const RefusalOptions& options) {

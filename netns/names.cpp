@@ -21,24 +21,6 @@ bool within(const std::vector<Prefix>& networks, Ipv4 address) {
 
 }  // namespace
 
-const char* said_of(Egress rule) {
-    switch (rule) {
-        case Egress::kPasses:
-            return "allowed";
-        case Egress::kClosed:
-            return "private, local or this host's own: closed to all boxes";
-        case Egress::kDenied:
-            return "denied by the policy";
-        case Egress::kNotAllowed:
-            return "no name or network of the policy leads there";
-        case Egress::kNoName:
-            return "only names lead there, and the connection tells none";
-        case Egress::kOtherName:
-            return "only names lead there, and the connection tells another";
-    }
-    return "";
-}
-
 Names::Names(const Config& config, Policies& policies, OnClosed on_closed)
     : policies_(policies), closed_(blocked_networks(config)), on_closed_(std::move(on_closed)) {}
 

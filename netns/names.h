@@ -18,8 +18,6 @@ enum class Egress {
     kNoName,      ///< only names lead there, and the connection does not say which it is for
     kOtherName,   ///< only names lead there, and not the one it says it is for
 };
-/// As a human is told: "names only, and the connection tells none".
-const char* said_of(Egress rule);
 
 /// What boxes may ask the name server, and may talk to after its answers. Thread-safe.
 class Names : public DnsJudge {

@@ -77,14 +77,8 @@ std::vector<Step> steps_between(Elements before, Elements after) {
 
 }  // namespace
 
-bool Policy::admits(Ipv4 address) const {
-    const auto holds = [address](const Prefix& network) { return network.contains(address); };
-    return std::none_of(denied.begin(), denied.end(), holds) &&
-           (open || std::any_of(allowed.begin(), allowed.end(), holds));
-}
-
 bool Policy::relays(uint16_t port) const {
-    return by_name() || std::find(relayed.begin(), relayed.end(), port) != relayed.end();
+    return std::find(relayed.begin(), relayed.end(), port) != relayed.end();
 }
 
 Result<std::vector<Prefix>> parse_network(const std::string& text) {

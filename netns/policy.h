@@ -32,7 +32,7 @@ struct Policy {
     [[nodiscard]] bool is_default() const { return admits_all() && relayed.empty(); }
     /// Nothing is refused by its address.
     [[nodiscard]] bool admits_all() const { return open && denied.empty(); }
-    [[nodiscard]] bool admits(Ipv4 address) const;
+    /// The port is in `relayed`; by_name() relays others, too.
     [[nodiscard]] bool relays(uint16_t port) const;
     /// All its TCP to other networks than `allowed` comes to Config::relay, too, which sees what it is for. DNS is
     /// answered for `domains` alone.

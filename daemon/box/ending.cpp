@@ -117,8 +117,9 @@ Task<> Manager::finish_removal(std::shared_ptr<Box> box, std::shared_ptr<Removal
         CO_TRY(co_await workers_.run([&] { return leave_kernel(*box); }));
         lap.to(times.kill);
         // What agents said may be a megabyte each, and is overwritten: a few in each turn.
-        for (bool more = true; more;) {
-            CO_TRY_LET(more, records_.drop_runs(box->record.id, kRunsAtOnce));
+        for (;;) {
+            CO_TRY_LET(const bool some, records_.drop_runs(box->record.id, kRunsAtOnce));
+            if (!some) break;
             co_await asio::post(executor_, asio::use_awaitable);
         }
         const auto dropped = records_.together([&]() -> Result<void> {

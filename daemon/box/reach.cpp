@@ -86,8 +86,7 @@ std::string allowed_by(const netns::Policy& policy) {
 
 // Whose TCP comes to the host's relay, which connects for it.
 bool is_relayed(const netns::Policy& policy, Ipv4 to, uint16_t port) {
-    return std::find(policy.relayed.begin(), policy.relayed.end(), port) != policy.relayed.end() ||
-           (policy.by_name() && holder_of(policy.allowed, to) == nullptr);
+    return policy.relays(port) || (policy.by_name() && holder_of(policy.allowed, to) == nullptr);
 }
 
 // Connects inside the namespace of `init`; an error, EINPROGRESS among them, or 0, comes with the socket.

@@ -49,11 +49,6 @@ Task<> wait_until(asio::steady_timer::time_point when) {
     co_await timer.async_wait(kAwait);
 }
 
-// For its own sake, not for the names of a policy.
-bool is_relayed(const netns::Policy& policy, uint16_t port) {
-    return std::find(policy.relayed.begin(), policy.relayed.end(), port) != policy.relayed.end();
-}
-
 }  // namespace
 
 struct Relay::State {
@@ -214,7 +209,8 @@ void Relay::State::admit(Tcp::socket socket, const Tcp::endpoint& peer) {
 // The firewall has asked the same of its first packet. Since then the policy may have changed, or the box have ended,
 // and from the host itself anything can be reached.
 bool Relay::State::admits(const Flow& flow) const {
-    return network.range.contains(flow.box) && policies.of(flow.box).relays(flow.port) &&
+    const netns::Policy policy = policies.of(flow.box);
+    return network.range.contains(flow.box) && (policy.by_name() || policy.relays(flow.port)) &&
            names.judge(flow.box, flow.address, flow.led) == netns::Egress::kPasses;
 }
 
@@ -226,7 +222,7 @@ netns::Egress Relay::State::rule_for(const Flow& flow) const {
 // The judge is asked for the ports that are relayed for it; others are here for the names of their box's policy alone.
 Verdict Relay::State::verdict_by(const Flow& flow, netns::Egress rule) const {
     if (rule != netns::Egress::kPasses) return Verdict::kRefuse;
-    return is_relayed(policies.of(flow.box), flow.port) ? judge(flow) : Verdict::kPass;
+    return policies.of(flow.box).relays(flow.port) ? judge(flow) : Verdict::kPass;
 }
 
 Verdict Relay::State::verdict_on(const Flow& flow) const {
@@ -270,7 +266,7 @@ static Task<std::optional<Opening>> read_opening(Wire& box, std::string& begun, 
 
 Task<> Relay::State::serve(std::unique_ptr<Connection> connection) {
     const netns::Policy policy = policies.of(connection->flow.box);
-    if (!is_relayed(policy, connection->flow.port)) {
+    if (!policy.relays(connection->flow.port)) {
         std::optional<std::string> nothing;
         co_await pass_on(*connection, std::move(nothing));
         co_return;
