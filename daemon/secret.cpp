@@ -1,10 +1,9 @@
 #include "daemon/secret.h"
 
-#include <fmt/format.h>
 #include <openssl/crypto.h>
-#include <openssl/sha.h>
 
 #include "base/ids.h"
+#include "daemon/digest.h"
 #include "daemon/trusted_file.h"
 
 namespace hutch::daemon {
@@ -15,11 +14,7 @@ std::string new_secret(const std::string& prefix) {
 }
 
 std::string secret_hash(const std::string& secret) {
-    unsigned char digest[SHA256_DIGEST_LENGTH];
-    SHA256(reinterpret_cast<const unsigned char*>(secret.data()), secret.size(), digest);
-    std::string text;
-    for (const unsigned char byte : digest) text += fmt::format("{:02x}", byte);
-    return text;
+    return sha256_hex(secret);
 }
 
 bool is_same_secret(std::string_view one, std::string_view other) {

@@ -334,7 +334,7 @@ Result<void> Images::remove(const std::string& name) {
                          "image " + name + " is in use by a box or a snapshot; delete those first"};
         }
     }
-    TRY(manager_.records().drop_image(name));
+    TRY(manager_.records().drop_image(image.customer, name));
     keep.commit();
     manager_.events().publish(EventType::kImageRemoved, image);
     manager_.layers().drop_unused(image.layers);

@@ -237,9 +237,19 @@ Result<std::vector<BoxRecord>> Records::boxes() {
     return boxes;
 }
 
+namespace {
+
+// The operator's are sealed as before there were others'.
+std::string row_of(const std::string& customer, const std::string& name) {
+    return customer == kLocalCustomer ? name : customer + "/" + name;
+}
+
+}  // namespace
+
 Result<void> Records::put_image(const ImageRecord& image) {
-    const std::string env = TRY(seal(join(image.env), "images.env", image.name));
-    return database_.query("INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
+    const std::string env = TRY(seal(join(image.env), "images.env", row_of(image.customer, image.name)));
+    return database_.query("INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+        .bind(image.customer)
         .bind(image.name)
         .bind(image.parent)
         .bind(join(image.layers))
@@ -248,26 +258,39 @@ Result<void> Records::put_image(const ImageRecord& image) {
         .bind(image.work_dir)
         .bind(image.size_bytes)
         .bind(image.created_at)
+        .bind(join_texts(image.entrypoint))
+        .bind(join_texts(image.cmd))
+        .bind(join(image.labels))
+        .bind(join(image.ports))
+        .bind(image.source)
+        .bind(image.digest)
         .run();
 }
 
-Result<void> Records::drop_image(const std::string& name) {
-    return database_.query("DELETE FROM images WHERE name = ?").bind(name).run();
+Result<void> Records::drop_image(const std::string& customer, const std::string& name) {
+    return database_.query("DELETE FROM images WHERE customer = ? AND name = ?").bind(customer).bind(name).run();
 }
 
 Result<std::vector<ImageRecord>> Records::images() {
     std::vector<ImageRecord> images;
-    Query query = database_.query("SELECT * FROM images ORDER BY name");
+    Query query = database_.query("SELECT * FROM images ORDER BY name, customer");
     while (TRY(query.step())) {
         ImageRecord image;
-        image.name = query.text(0);
-        image.parent = query.text(1);
-        image.layers = split(query.text(2));
-        image.env = split_pairs(TRY(unseal(query.text(3), "images.env", image.name)));
-        image.user = query.text(4);
-        image.work_dir = query.text(5);
-        image.size_bytes = query.number(6);
-        image.created_at = query.number(7);
+        image.customer = query.text(0);
+        image.name = query.text(1);
+        image.parent = query.text(2);
+        image.layers = split(query.text(3));
+        image.env = split_pairs(TRY(unseal(query.text(4), "images.env", row_of(image.customer, image.name))));
+        image.user = query.text(5);
+        image.work_dir = query.text(6);
+        image.size_bytes = query.number(7);
+        image.created_at = query.number(8);
+        image.entrypoint = split_texts(query.text(9));
+        image.cmd = split_texts(query.text(10));
+        image.labels = split_pairs(query.text(11));
+        image.ports = split(query.text(12));
+        image.source = query.text(13);
+        image.digest = query.text(14);
         images.push_back(std::move(image));
     }
     return images;

@@ -139,6 +139,23 @@ struct ImageRecord {
     std::string work_dir = "/workspace/home";
     int64_t size_bytes = 0;
     int64_t created_at = 0;
+    std::string customer = kLocalCustomer;  ///< whose; the operator's are everybody's
+    std::vector<std::string> entrypoint{};  ///< what it is to run, as its maker has it: told, and run when asked for
+    std::vector<std::string> cmd{};         ///< the same, or the entrypoint's arguments
+    Pairs labels{};
+    std::vector<std::string> ports{};  ///< that its programs listen on: "8080/tcp"
+    std::string source{};              ///< the reference that it was pulled by; empty: it was not
+    std::string digest{};              ///< of its manifest as it came; empty: it did not come as an OCI image
+};
+
+/// What a layer is called outside, and as which archive: as it came, or as it was written here. It may have several.
+struct LayerBlobRecord {
+    std::string layer;       ///< its id in the store
+    std::string chain_id{};  ///< of it on what it stands on (daemon/digest.h)
+    std::string diff_id{};   ///< digest of the plain archive
+    std::string digest{};    ///< of the blob: the archive, packed or not
+    std::string media_type{};
+    int64_t bytes = 0;  ///< of the blob
 };
 
 /// A box's files at a moment, and what a box made from them needs besides. Outlives its box.
@@ -356,7 +373,7 @@ class Records {
     Result<std::vector<BoxRecord>> boxes();
 
     Result<void> put_image(const ImageRecord& image);
-    Result<void> drop_image(const std::string& name);
+    Result<void> drop_image(const std::string& customer, const std::string& name);
     Result<std::vector<ImageRecord>> images();
 
     /// Keeps the newest kMaxLogs of a box.
@@ -445,6 +462,10 @@ class Records {
     Result<void> put_layer(const LayerRecord& layer);  ///< inserts or replaces
     Result<void> drop_layer(const std::string& id);
     Result<std::vector<LayerRecord>> layers();
+    Result<void> put_blob(const LayerBlobRecord& blob);                       ///< inserts or replaces
+    Result<std::vector<LayerBlobRecord>> blobs_of(const std::string& layer);  ///< by digest
+    Result<std::vector<LayerBlobRecord>> blobs_of_chain(const std::string& chain_id);
+    Result<void> drop_blobs(const std::string& layer);  ///< all of a layer that goes
 
     // customer_records.cpp
     Result<Pairs> env_of(const std::string& customer);  ///< variables for all its boxes

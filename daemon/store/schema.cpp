@@ -225,6 +225,22 @@ CREATE TABLE customer_headers (customer TEXT PRIMARY KEY, headers TEXT NOT NULL)
     R"sql(
 ALTER TABLE boxes ADD COLUMN allowed_domains TEXT NOT NULL DEFAULT '';
 )sql",
+    // A customer's own images are called as it likes.
+    R"sql(
+CREATE TABLE images_of_customers (
+    customer TEXT NOT NULL, name TEXT NOT NULL, parent TEXT NOT NULL, layers TEXT NOT NULL, env TEXT NOT NULL,
+    user TEXT NOT NULL, work_dir TEXT NOT NULL, size_bytes INTEGER NOT NULL, created_at INTEGER NOT NULL,
+    entrypoint TEXT NOT NULL, cmd TEXT NOT NULL, labels TEXT NOT NULL, ports TEXT NOT NULL, source TEXT NOT NULL,
+    digest TEXT NOT NULL, PRIMARY KEY (customer, name)) STRICT, WITHOUT ROWID;
+INSERT INTO images_of_customers
+    SELECT 'local', name, parent, layers, env, user, work_dir, size_bytes, created_at, '', '', '', '', '', '' FROM images;
+DROP TABLE images;
+ALTER TABLE images_of_customers RENAME TO images;
+CREATE TABLE layer_blobs (
+    layer TEXT NOT NULL, digest TEXT NOT NULL, chain_id TEXT NOT NULL, diff_id TEXT NOT NULL, media_type TEXT NOT NULL,
+    bytes INTEGER NOT NULL, PRIMARY KEY (layer, digest)) STRICT, WITHOUT ROWID;
+CREATE INDEX layer_blobs_of_chain ON layer_blobs (chain_id);
+)sql",
 };
 
 }  // namespace

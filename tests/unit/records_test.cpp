@@ -465,5 +465,53 @@ TEST_F(RecordsTest, AWebhookGoesWithItsRun) {
     EXPECT_TRUE(records.value().webhooks()->empty());
 }
 
+TEST_F(RecordsTest, ImagesAreOfCustomers) {
+    auto records = open();
+    ASSERT_TRUE(records.ok()) << records.error().message;
+    ImageRecord image;
+    image.name = "registry.example:5000/app:1";
+    image.layers = {"l2", "l1"};
+    image.entrypoint = {"/run", "two\nlines"};
+    image.cmd = {""};
+    image.labels = {{"a", "b=c"}};
+    image.ports = {"8080/tcp"};
+    image.source = image.name;
+    image.digest = "sha256:0";
+    ASSERT_TRUE(records->put_image(image).ok());
+    image.customer = "alice";
+    image.env = {{"KEY", "hers"}};
+    ASSERT_TRUE(records->put_image(image).ok());
+
+    const auto images = records->images();
+    ASSERT_TRUE(images.ok()) << images.error().message;
+    ASSERT_EQ(images.value().size(), 2U);
+    EXPECT_EQ(images.value()[0].customer, "alice");
+    EXPECT_EQ(images.value()[0].env, image.env);
+    EXPECT_EQ(images.value()[1].entrypoint, image.entrypoint);
+    EXPECT_EQ(images.value()[1].cmd, image.cmd);
+    EXPECT_EQ(images.value()[1].labels, image.labels);
+    EXPECT_EQ(images.value()[1].ports, image.ports);
+    EXPECT_EQ(images.value()[1].digest, image.digest);
+    ASSERT_TRUE(records->drop_image(kLocalCustomer, image.name).ok());
+    EXPECT_EQ(records->images().value().size(), 1U);
+}
+
+TEST_F(RecordsTest, ALayerHasTheNamesOfItsBlobs) {
+    auto records = open();
+    ASSERT_TRUE(records.ok()) << records.error().message;
+    const LayerBlobRecord came{
+        .layer = "l1", .chain_id = "c", .diff_id = "d1", .digest = "b1", .media_type = "t", .bytes = 7};
+    const LayerBlobRecord written{
+        .layer = "l1", .chain_id = "e", .diff_id = "d2", .digest = "b2", .media_type = "t", .bytes = 8};
+    ASSERT_TRUE(records->put_blob(came).ok());
+    ASSERT_TRUE(records->put_blob(written).ok());
+    ASSERT_EQ(records->blobs_of("l1").value().size(), 2U);
+    ASSERT_EQ(records->blobs_of_chain("c").value().size(), 1U);
+    EXPECT_EQ(records->blobs_of_chain("c").value()[0].digest, "b1");
+    EXPECT_EQ(records->blobs_of_chain("c").value()[0].bytes, 7);
+    ASSERT_TRUE(records->drop_blobs("l1").ok());
+    EXPECT_TRUE(records->blobs_of("l1").value().empty());
+}
+
 }  // namespace
 }  // namespace hutch::daemon
