@@ -74,9 +74,8 @@ Answer get_attached(Services& services, Exchange& exchange, const Params& params
 Answer set_attached(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
     CO_TRY_LET(const auto box, find_box(services, exchange, params));
-    CO_TRY_LET(HeaderRules rules, services.attached.of(*box));
-    CO_TRY_LET(rules, wanted(exchange, fields, std::move(rules)));
-    CO_TRY(co_await services.attached.set(box, rules));
+    Attached::Next next = [&](HeaderRules now) { return wanted(exchange, fields, std::move(now)); };
+    CO_TRY_LET(const HeaderRules rules, co_await services.attached.set(box, std::move(next)));
     services.boxes.note(*box, "info",
                         "headers are attached for " + std::to_string(rules.size()) + " patterns of hosts");
     co_return std::optional(answer_rules(rules));
@@ -89,10 +88,9 @@ Answer get_shared(Services& services, Exchange& exchange, const Params&) {
 
 Answer set_shared(Services& services, Exchange& exchange, const Params&) {
     CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
-    const std::string customer = exchange.request().caller.customer;
-    CO_TRY_LET(HeaderRules rules, services.attached.of_customer(customer));
-    CO_TRY_LET(rules, wanted(exchange, fields, std::move(rules)));
-    CO_TRY(co_await services.attached.set_for_customer(customer, rules));
+    Attached::Next next = [&](HeaderRules now) { return wanted(exchange, fields, std::move(now)); };
+    CO_TRY_LET(const HeaderRules rules,
+               co_await services.attached.set_for_customer(exchange.request().caller.customer, std::move(next)));
     co_return std::optional(answer_rules(rules));
 }
 
@@ -118,7 +116,11 @@ Task<Result<void>> attach(Services& services, std::vector<std::shared_ptr<Box>> 
     if (!choice.any) co_return Result<void>();
     Result<void> done;
     for (const auto& box : boxes) {
-        if (done.ok()) done = co_await services.attached.set(box, choice.headers);
+        if (done.ok()) {
+            Attached::Next next = [&choice](const HeaderRules&) { return Result<HeaderRules>(choice.headers); };
+            const auto set = co_await services.attached.set(box, std::move(next));
+            if (!set.ok()) done = set.error();
+        }
         if (!done.ok() || choice.init_command.empty()) continue;
         done = services.boxes.change(*box, [&](BoxRecord& record) { record.init_command = choice.init_command; });
         if (done.ok()) start_init_command(services, box);

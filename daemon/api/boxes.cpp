@@ -252,14 +252,10 @@ void add_box_routes(Router& router, Services& services) {
         CO_TRY_LET(const Fields fields, co_await parse_fields(exchange, std::move(body)));
         CO_TRY_LET(ImageRecord image, decode_runtime(services, fields));
         CO_TRY_LET(CreateBox command, decode_create(exchange, fields, std::move(image), "small"));
-        CO_TRY_LET(auto attached, decode_attached(services, fields, command));
-        CO_TRY_LET(const Identity identity, decode_identity(fields));
-        CO_TRY_LET(const auto agent, decode_agent(fields));
-        attempt.follow({&command, 1});
+        CO_TRY_LET(Furnishing furnishing, decode_furnishing(services, fields, command));
+        attempt.follow({&command, 1}, furnishing.any());
         CO_TRY_LET(const auto box, co_await services.boxes.create(std::move(command)));
-        CO_TRY(co_await attach(services, std::vector(1, box), std::move(attached)));
-        CO_TRY(co_await equip(services, std::vector(1, box), agent));
-        CO_TRY(co_await introduce(services, std::vector(1, box), identity));
+        CO_TRY(co_await furnish(services, std::vector(1, box), std::move(furnishing)));
         CO_TRY(co_await attempt.keep(std::vector(1, box)));
         exchange.concern(box->record.id);
         co_return std::optional(answer_box(services, exchange, *box, 201));

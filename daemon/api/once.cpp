@@ -23,6 +23,15 @@ Result<std::string> key_of(const Request& request) {
     return key;
 }
 
+// Of a call without one: no key holds a blank.
+std::string nameless_key() {
+    constexpr size_t kLength = 20;
+    return ' ' + random_id(kLength);
+}
+bool is_nameless(const std::string& key) {
+    return key.starts_with(' ');
+}
+
 Error conflict(const std::string& key, const std::string& why) {
     return {ErrorKind::kConflict, 0, "Idempotency-Key: " + key + " " + why};
 }
@@ -63,7 +72,9 @@ struct Once::State {
         return {};
     }
     Result<std::vector<std::shared_ptr<Box>>> made_by(const CreationRecord& record);
-    static Task<> unmake(std::shared_ptr<State> self, CreationRecord record);
+    static void unmake(const std::shared_ptr<State>& self, const CreationRecord& record);
+    static Task<> unmake_one(std::shared_ptr<State> self, std::string id);
+    void forget(const CreationRecord& record);
 
     Manager& boxes;
     Records& records;
@@ -83,32 +94,44 @@ Result<std::vector<std::shared_ptr<Box>>> Once::State::made_by(const CreationRec
     return made;
 }
 
-// The boxes first: while the record is there, the next daemon finds them too. Somebody may have used the key meanwhile.
-Task<> Once::State::unmake(std::shared_ptr<State> self, CreationRecord record) {
+Task<> Once::State::unmake_one(std::shared_ptr<State> self, std::string id) {
+    const auto box = self->boxes.find_of_any(id);
+    if (!box.ok()) co_return;
+    log_warning("box {}: the last daemon ended before anybody was told of it; removed", id);
+    (void)co_await self->boxes.remove(box.value());
+}
+
+// All of them before the first call comes, which then finds none. The record last: while it is there, the next daemon
+// finds them too.
+void Once::State::unmake(const std::shared_ptr<State>& self, const CreationRecord& record) {
+    const auto left = std::make_shared<size_t>(record.boxes.size());
+    const auto one_less = [self, record, left](const Result<void>&) {
+        if (--*left == 0) self->forget(record);
+    };
     for (const std::string& id : record.boxes) {
-        const auto box = self->boxes.find_of_any(id);
-        if (!box.ok()) continue;
-        log_warning("box {}: the last daemon ended before anybody was told of it; removed", id);
-        (void)co_await self->boxes.remove(box.value());
+        spawn(self->boxes.executor(), "a box of a call that the last daemon did not finish", unmake_one(self, id),
+              one_less);
     }
-    const auto now = self->records.creation(record.customer, record.key);
-    if (now.ok() && now.value() && now.value()->boxes == record.boxes) {
-        (void)self->drop({record.customer, record.key});
-    }
+}
+
+// Somebody may have used the key meanwhile.
+void Once::State::forget(const CreationRecord& record) {
+    const auto now = records.creation(record.customer, record.key);
+    if (now.ok() && now.value() && now.value()->boxes == record.boxes) (void)drop({record.customer, record.key});
 }
 
 Result<Once> Once::load(Manager& boxes) {
     auto state = std::make_shared<State>(boxes);
     state->keys = TRY(state->records.creation_counts());
-    for (CreationRecord& record : TRY(state->records.unfinished_creations())) {
-        spawn(boxes.executor(), "a call that the last daemon did not finish", State::unmake(state, std::move(record)));
-    }
+    for (const CreationRecord& record : TRY(state->records.unfinished_creations())) State::unmake(state, record);
     return Once(std::move(state));
 }
 
 Task<Result<Once::Attempt>> Once::attempt(Exchange& exchange, std::string_view body) {
     const Request& request = exchange.request();
-    if (!request.headers.contains("idempotency-key")) co_return Attempt();
+    if (!request.headers.contains("idempotency-key")) {
+        co_return Attempt(state_, {.customer = request.caller.customer, .key = "", .created_at = unix_now()});
+    }
     CO_TRY_LET(const std::string key, key_of(request));
     const State::Key whose(request.caller.customer, key);
     const std::string call = secret_hash(request.method + ' ' + request.path + '\n' + std::string(body));
@@ -138,6 +161,7 @@ Task<Result<Once::Attempt>> Once::attempt(Exchange& exchange, std::string_view b
 
 Once::Attempt::Attempt(std::shared_ptr<State> state, CreationRecord record)
     : state_(std::move(state)), record_(std::move(record)) {
+    if (record_.key.empty()) return;
     state_->under_way[{record_.customer, record_.key}] = {record_.call,
                                                           std::make_shared<Event>(state_->boxes.executor())};
 }
@@ -156,8 +180,9 @@ Once::Attempt::~Attempt() {
     if (!own.empty()) own.mapped().ended->set();
 }
 
-void Once::Attempt::follow(std::span<CreateBox> commands) {
-    if (!state_) return;
+void Once::Attempt::follow(std::span<CreateBox> commands, bool more) {
+    if (record_.key.empty() && !more) return;
+    if (record_.key.empty()) record_.key = nameless_key();
     for (CreateBox& command : commands) {
         command.on_id = [this](const std::string& id) { return write_down(id); };
     }
@@ -171,11 +196,12 @@ Result<void> Once::Attempt::write_down(const std::string& id) {
 }
 
 Task<Result<void>> Once::Attempt::keep(std::vector<std::shared_ptr<Box>> boxes) {
-    if (!state_) co_return Result<void>();
+    if (record_.boxes.empty()) co_return Result<void>();
+    const bool nameless = is_nameless(record_.key);
     record_.finished = true;
     record_.boxes.clear();  // in their order, whichever was made first
     for (const auto& box : boxes) record_.boxes.push_back(box->record.id);
-    const auto kept = state_->records.put_creation(record_);
+    const auto kept = nameless ? state_->drop({record_.customer, record_.key}) : state_->records.put_creation(record_);
     if (kept.ok()) co_return kept;
     record_.finished = false;
     for (const auto& box : boxes) (void)co_await state_->boxes.remove(box);

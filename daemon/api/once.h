@@ -30,7 +30,7 @@ class Once {
     /// A call under way, alone with its key until this ends. The key is free again unless keep() was called.
     class Attempt {
       public:
-        Attempt() = default;  ///< of a call without a key
+        Attempt() = default;  ///< of a call that is answered
         Attempt(std::shared_ptr<State> state, CreationRecord record);
         Attempt(Attempt&& other) noexcept;
         Attempt(const Attempt&) = delete;
@@ -41,8 +41,10 @@ class Once {
         /// Those that the first such call has made; empty for the first.
         std::vector<std::shared_ptr<Box>> made{};
         /// Writes the ids of the boxes that are to be made down, each as soon as there is one. Stays where it is until
-        /// they are made.
-        void follow(std::span<CreateBox> commands);
+        /// they are made. Without a key, only where there is `more` to be done with them before the call is answered:
+        /// if the daemon ends before that, a box without its headers or its agent would be left that nobody was told
+        /// of.
+        void follow(std::span<CreateBox> commands, bool more);
         /// They are made: whoever comes with the key is told of them. All of them are removed on an error.
         Task<Result<void>> keep(std::vector<std::shared_ptr<Box>> boxes);
 

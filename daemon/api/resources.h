@@ -210,6 +210,19 @@ struct AttachedChoice {
 Result<AttachedChoice> decode_attached(const Services& services, const Fields& fields, CreateBox& command);
 /// Attaches them to these boxes, which were just made; all of them are removed if that fails for one.
 Task<Result<void>> attach(Services& services, std::vector<std::shared_ptr<Box>> boxes, AttachedChoice choice);
+
+/// What boxes get after they are made and before the call that made them is answered.
+struct Furnishing {
+    AttachedChoice attached;
+    AgentChoice agent;
+    Identity identity;
+    std::string like{};  ///< a box or a snapshot, for equip()
+    /// There is some: who is killed in the middle must not leave a box with a part of it.
+    [[nodiscard]] bool any() const;
+};
+Result<Furnishing> decode_furnishing(const Services& services, const Fields& fields, CreateBox& command);
+/// All of them are removed if that fails for one.
+Task<Result<void>> furnish(Services& services, std::vector<std::shared_ptr<Box>> boxes, Furnishing furnishing);
 /// Patterns and names, with their values masked.
 Json attached_json(const HeaderRules& rules);
 /// Runs it, if there is one, as if somebody had asked for it by exec.

@@ -136,14 +136,11 @@ Answer create(Services& services, Exchange& exchange) {
     }
     CO_TRY_LET(CreateBox command, decode_create(exchange, fields, Snapshots::as_image(snapshot), snapshot.size));
     if (!fields.has("nesting")) command.nesting = snapshot.nesting;
-    CO_TRY_LET(auto attached, decode_attached(services, fields, command));
-    CO_TRY_LET(const Identity identity, decode_identity(fields));
-    CO_TRY_LET(const auto agent, decode_agent(fields));
-    attempt.follow({&command, 1});
+    CO_TRY_LET(Furnishing furnishing, decode_furnishing(services, fields, command));
+    furnishing.like = snapshot.id;
+    attempt.follow({&command, 1}, furnishing.any());
     CO_TRY_LET(const auto box, co_await services.boxes.create(std::move(command)));
-    CO_TRY(co_await attach(services, std::vector(1, box), std::move(attached)));
-    CO_TRY(co_await equip(services, std::vector(1, box), agent, snapshot.id));
-    CO_TRY(co_await introduce(services, std::vector(1, box), identity));
+    CO_TRY(co_await furnish(services, std::vector(1, box), std::move(furnishing)));
     CO_TRY(co_await attempt.keep(std::vector(1, box)));
     exchange.concern(box->record.id);
     co_return std::optional(answer(box_json(services, *box), 201));
@@ -178,9 +175,8 @@ Answer fork(Services& services, Exchange& exchange, const Params& params) {
     if (!fields.has("nesting")) model.nesting = box->record.nesting;
     if (!fields.has("github_token")) model.git_token = box->record.git_token;
     model.clone_repo = box->record.clone_repo;
-    CO_TRY_LET(auto attached, decode_attached(services, fields, model));
-    CO_TRY_LET(const Identity identity, decode_identity(fields));
-    CO_TRY_LET(const auto agent, decode_agent(fields));
+    CO_TRY_LET(Furnishing furnishing, decode_furnishing(services, fields, model));
+    furnishing.like = box->record.id;
     // Before there is a copy of it for each.
     const auto memory = static_cast<int64_t>(find_size(model.size)->memory_bytes);
     CO_TRY(services.limits.check(model.customer, Resource::kBoxes, count));
@@ -190,11 +186,9 @@ Answer fork(Services& services, Exchange& exchange, const Params& params) {
         commands[i].name = model.name + "-" + std::to_string(i + 1);
         CO_TRY(check_name("name", commands[i].name));
     }
-    attempt.follow(commands);
+    attempt.follow(commands, furnishing.any());
     CO_TRY_LET(const auto forks, co_await services.snapshots.fork(box, std::move(commands)));
-    CO_TRY(co_await attach(services, forks, std::move(attached)));
-    CO_TRY(co_await introduce(services, forks, identity));
-    CO_TRY(co_await equip(services, forks, agent, box->record.id));
+    CO_TRY(co_await furnish(services, forks, std::move(furnishing)));
     CO_TRY(co_await attempt.keep(forks));
     co_return std::optional(answer_forks(services, exchange, fields, forks));
 }

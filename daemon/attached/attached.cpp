@@ -4,7 +4,6 @@
 #include <set>
 
 #include "base/text.h"
-#include "base/undo.h"
 #include "daemon/log.h"
 #include "daemon/run/collector.h"
 #include "daemon/wire/attached_header.h"
@@ -169,28 +168,27 @@ Result<HeaderRules> Attached::of_customer(const std::string& customer) const {
     return boxes_.records().headers_of(customer);
 }
 
-// Without `own`, those that it has.
-Task<Result<void>> Attached::apply(std::shared_ptr<Box> box, std::optional<HeaderRules> own) {
-    const std::string id = box->record.id;
-    while (changing_->boxes.contains(id)) {
+// Nobody else changes the rules of `whose` before what this answers is let go.
+Task<std::shared_ptr<void>> Attached::alone(std::string whose) {
+    while (changing_->whose.contains(whose)) {
         co_await changing_->one_less.wait();
     }
-    changing_->boxes.insert(id);
-    const Undo done([changing = changing_, id] {
-        changing->boxes.erase(id);
+    changing_->whose.insert(whose);
+    co_return std::shared_ptr<void>(nullptr, [changing = changing_, whose](void*) {
+        changing->whose.erase(whose);
         changing->one_less.notify();
     });
-    co_return co_await change(box, std::move(own));
 }
 
-Task<Result<void>> Attached::change(std::shared_ptr<Box> box, std::optional<HeaderRules> own) {
+Task<Result<HeaderRules>> Attached::change(std::shared_ptr<Box> box, Next next) {
+    const auto turn = co_await alone(box->record.id);
     CO_TRY_LET(const HeaderRules shared, boxes_.records().headers_of(box->record.customer));
     CO_TRY_LET(const auto known, boxes_.records().attached(box->record.id));
     const AttachedRecord old = known.value_or(AttachedRecord{.box = box->record.id});
     AttachedRecord wanted = old;
-    if (own) wanted.headers = *std::move(own);
+    CO_TRY_LET(wanted.headers, next(old.headers));
     wanted.active = !wanted.headers.empty() || !shared.empty();
-    if (!known && !wanted.active) co_return Result<void>();
+    if (!known && !wanted.active) co_return wanted.headers;
     if (wanted.key.empty()) {
         CO_TRY_LET(AuthorityFiles made, make_authority("Hutch box " + box->record.id));
         wanted.key = std::move(made.key);
@@ -200,28 +198,35 @@ Task<Result<void>> Attached::change(std::shared_ptr<Box> box, std::optional<Head
     // leaves a box that trusts what nobody has the key of any more. One that is not alive does so at its next start.
     if (wanted.active && !old.active && box->alive()) co_await make_trusted(box, wanted.certificate);
     CO_TRY(publish(*box, wanted, shared));
-    const auto done = co_await boxes_.set_attached(box, wanted, old);
-    if (!done.ok()) (void)publish(*box, old, shared);
-    co_return done;
+    const auto kept = co_await boxes_.set_attached(box, wanted, old);
+    if (!kept.ok()) (void)publish(*box, old, shared);
+    CO_TRY(kept);
+    co_return wanted.headers;
 }
 
-Task<Result<void>> Attached::set(std::shared_ptr<Box> box, HeaderRules rules) {
-    std::optional<HeaderRules> own(std::move(rules));
-    co_return co_await apply(box, std::move(own));
+Task<Result<HeaderRules>> Attached::set(std::shared_ptr<Box> box, Next next) {
+    co_return co_await change(box, std::move(next));
+}
+
+Task<Result<HeaderRules>> Attached::set_for_customer(std::string customer, Next next) {
+    const auto turn = co_await alone("customer " + customer);
+    Records& records = boxes_.records();
+    CO_TRY_LET(HeaderRules now, records.headers_of(customer));
+    CO_TRY_LET(const HeaderRules rules, next(std::move(now)));
+    std::function<Result<void>()> work = [&records, customer, rules] { return records.put_headers(customer, rules); };
+    CO_TRY(co_await records.durably(std::move(work)));
+    co_await follow(customer);
+    co_return rules;
 }
 
 // What fails for one box is in its log, and holds from its next start on.
-Task<Result<void>> Attached::set_for_customer(std::string customer, HeaderRules rules) {
-    Records& records = boxes_.records();
-    std::function<Result<void>()> work = [&records, customer, rules] { return records.put_headers(customer, rules); };
-    CO_TRY(co_await records.durably(std::move(work)));
+Task<> Attached::follow(std::string customer) {
     for (const auto& box : boxes_.list()) {
         if (box->record.customer != customer || !boxes_.find_of_any(box->record.id).ok()) continue;
-        std::optional<HeaderRules> as_it_has;
-        const auto done = co_await apply(box, std::move(as_it_has));
-        if (!done.ok()) boxes_.note(*box, "error", "attached headers: " + done.error().message);
+        Next as_it_has = [](HeaderRules now) { return Result<HeaderRules>(std::move(now)); };
+        const auto changed = co_await change(box, std::move(as_it_has));
+        if (!changed.ok()) boxes_.note(*box, "error", "attached headers: " + changed.error().message);
     }
-    co_return Result<void>();
 }
 
 Task<> Attached::renew_trust(std::shared_ptr<Box> box) {

@@ -38,10 +38,13 @@ class Attached {
 
     [[nodiscard]] Result<HeaderRules> of(const Box& box) const;  ///< its own
     [[nodiscard]] Result<HeaderRules> of_customer(const std::string& customer) const;
-    /// In force, and safe from a power cut, when this answers; the box then trusts its authority, as far as its image
+    /// What there is to be, of what there is. Asked when no other change of the same rules is under way, so that of two
+    /// at once none is lost.
+    using Next = std::function<Result<HeaderRules>(HeaderRules now)>;
+    /// Answers the rules, in force and safe from a power cut; the box then trusts its authority, as far as its image
     /// lets it: what does not work is in its log.
-    Task<Result<void>> set(std::shared_ptr<Box> box, HeaderRules rules);
-    Task<Result<void>> set_for_customer(std::string customer, HeaderRules rules);
+    Task<Result<HeaderRules>> set(std::shared_ptr<Box> box, Next next);
+    Task<Result<HeaderRules>> set_for_customer(std::string customer, Next next);
 
     /// What the box at that address has. From any thread.
     struct Found {
@@ -57,19 +60,20 @@ class Attached {
     static Pairs environment();
 
   private:
-    Task<Result<void>> apply(std::shared_ptr<Box> box, std::optional<HeaderRules> own);
-    Task<Result<void>> change(std::shared_ptr<Box> box, std::optional<HeaderRules> own);
+    Task<std::shared_ptr<void>> alone(std::string whose);
+    Task<Result<HeaderRules>> change(std::shared_ptr<Box> box, Next next);
+    Task<> follow(std::string customer);
     Task<> make_trusted(std::shared_ptr<Box> box, std::string certificate);
     Result<void> publish(const Box& box, const AttachedRecord& record, const HeaderRules& shared);
 
     Manager& boxes_;
     Runs& runs_;
     std::function<void(netns::Ipv4)> changed_;
-    /// Boxes, one change of each at a time. Theirs too: a coroutine that is never resumed is destroyed with the event
-    /// loop, which may be after this.
+    /// Boxes and customers, one change of each at a time. Theirs too: a coroutine that is never resumed is destroyed
+    /// with the event loop, which may be after this.
     struct Changing {
         explicit Changing(const asio::any_io_executor& executor) : one_less(executor) {}
-        std::set<std::string> boxes;
+        std::set<std::string> whose;
         Signal one_less;
     };
     std::shared_ptr<Changing> changing_;

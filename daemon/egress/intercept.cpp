@@ -28,10 +28,23 @@ bool is_host_of(std::string host, const std::string& name) {
     return host == name;
 }
 
+// A connection to the host, for the next request of the same connection of a box. Servers close theirs after five
+// seconds at the earliest, as a rule, and a request must not meet that.
+struct Kept {
+    std::optional<Wire> wire;
+    std::chrono::steady_clock::time_point since;
+};
+constexpr std::chrono::seconds kKeptFor{3};
+
 class Host : public Far {
   public:
-    Host(const Flow& flow, const Pairs& headers, std::shared_ptr<ssl::context> trusted, bool web_socket)
-        : flow_(flow), headers_(headers), trusted_(std::move(trusted)), web_socket_(web_socket) {}
+    struct To {
+        const Flow& flow;
+        const Pairs& headers;
+        Kept& kept;
+    };
+    Host(To to, std::shared_ptr<ssl::context> trusted, bool web_socket)
+        : flow_(to.flow), headers_(to.headers), kept_(to.kept), trusted_(std::move(trusted)), web_socket_(web_socket) {}
 
     [[nodiscard]] std::string name() const override { return flow_.name; }
     Task<Result<Wire>> connect() override {
@@ -40,6 +53,15 @@ class Host : public Far {
         std::string host = flow_.name;
         CO_TRY(co_await wire.connect_tls(std::move(trusted), std::move(host), kBoxPatience.head));
         co_return wire;
+    }
+    std::optional<Wire> kept() override {
+        auto wire = std::exchange(kept_.wire, std::nullopt);
+        const bool good = wire && !web_socket_ && std::chrono::steady_clock::now() - kept_.since < kKeptFor;
+        return good && wire->is_quiet() ? wire : std::nullopt;
+    }
+    void keep(Wire wire) override {
+        kept_.wire = std::move(wire);
+        kept_.since = std::chrono::steady_clock::now();
     }
     [[nodiscard]] Refused refusal_of(const Error& error) const override {
         if (error.code == EPROTO) {
@@ -59,6 +81,7 @@ class Host : public Far {
   private:
     const Flow& flow_;
     const Pairs& headers_;
+    Kept& kept_;
     std::shared_ptr<ssl::context> trusted_;
     bool web_socket_;
 };
@@ -69,6 +92,7 @@ struct Intercept::Guest {
     Wire& wire;
     const Flow& flow;
     boost::beast::flat_buffer unread{kMostUnread};
+    Kept kept{};
 };
 
 Result<std::shared_ptr<Intercept>> Intercept::make(const Attached& attached) {
@@ -114,7 +138,8 @@ Task<bool> Intercept::serve_one(Guest& guest, size_t head_size) {
         end.refused.emplace(405, "This method cannot be used where headers are attached.");
     } else {
         const bool web_socket = asks_for_web_socket(head) && request.is_done();
-        Host server(guest.flow, *headers, trusted_, web_socket);
+        const Host::To to{guest.flow, *headers, guest.kept};
+        Host server(to, trusted_, web_socket);
         const Passage::Ends ends{guest.wire, guest.unread, request, server, kBoxPatience};
         Passage passage(ends, web_socket);
         std::function<void()> untied = [] {};

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <boost/beast/http/message.hpp>
+#include <optional>
 #include <string>
 
 #include "daemon/api/wire.h"
@@ -28,6 +29,10 @@ class Far {
     [[nodiscard]] virtual std::string name() const = 0;
     /// May be cancelled.
     virtual Task<Result<Wire>> connect() = 0;
+    /// A connection that has carried a request before and is there for another; it may yet be found to be closed.
+    virtual std::optional<Wire> kept() { return std::nullopt; }
+    /// A connection whose answer is complete and which the server leaves open.
+    virtual void keep(Wire) {}
     /// Why it could not, in words for the client.
     [[nodiscard]] virtual Refused refusal_of(const Error& error) const = 0;
     /// The head of the request as it gets it.

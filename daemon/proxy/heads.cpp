@@ -118,7 +118,7 @@ std::string head_to_host(const http::header<true>& request, const Pairs& attache
     }
     for (const auto& [name, value] : attached) head += field_line(name, value);
     head += framing_of(body);
-    head += web_socket ? kToWebSocket : "Connection: close\r\n";
+    if (web_socket) head += kToWebSocket;
     return head + "\r\n";
 }
 

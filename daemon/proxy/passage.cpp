@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 
 #include "base/text.h"
@@ -74,13 +75,29 @@ Error Passage::no_answer(const std::string& what) const {
     return {ErrorKind::kSystem, EPROTO, ends_.far.name() + " " + what + "."};
 }
 
-// The server has the head of the request, or this is the end.
-Task<std::optional<Passage::End>> Passage::enter() {
+Task<std::optional<Passage::End>> Passage::connect() {
     auto connected = co_await unless(until_gone(ends_.client, ends_.unread), ends_.far.connect());
     if (!connected) co_return End::with_client_gone();
     if (!connected->ok()) co_return End(ends_.far.refusal_of(connected->error()));
     server_.emplace(std::move(*connected).value());
-    const auto sent = co_await put(ends_.far.head_of(ends_.request.get(), framing_));
+    co_return std::nullopt;
+}
+
+// The server has the head of the request, or this is the end.
+Task<std::optional<Passage::End>> Passage::enter() {
+    if (!std::exchange(met_closed_, false)) server_ = ends_.far.kept();
+    reused_ = server_.has_value();
+    if (!reused_) {
+        auto end = co_await connect();
+        if (end) co_return end;
+    }
+    const std::string begin = ends_.far.head_of(ends_.request.get(), framing_);
+    auto sent = co_await put(begin);
+    if (!sent.ok() && std::exchange(reused_, false)) {
+        auto end = co_await connect();
+        if (end) co_return end;
+        sent = co_await put(begin);
+    }
     if (!sent.ok()) co_return End(Refused(502, ends_.far.name() + " took no request."));
     const auto& head = ends_.request.get();
     if (!body_.done() && head.version() == 11 && !head[http::field::expect].empty()) {
@@ -91,11 +108,33 @@ Task<std::optional<Passage::End>> Passage::enter() {
 
 Task<Passage::End> Passage::go(std::function<void()> untied) {
     untied_ = std::move(untied);
-    auto end = co_await enter();
-    if (end) co_return *std::move(end);
-    if (web_socket_) co_return co_await go_by_web_socket();
-    const auto answered = co_await unless(upload(), answer());
-    co_return end_of(answered);
+    for (;;) {
+        auto end = co_await enter();
+        if (end) co_return *std::move(end);
+        if (web_socket_) co_return co_await go_by_web_socket();
+        const auto answered = co_await unless(upload(), answer());
+        if (!answered || answered->ok() || !met_a_closed_one()) {
+            leave();
+            co_return end_of(answered);
+        }
+    }
+}
+
+// The server has closed a connection just as it got another request, which it has not looked at then. Said again is
+// what may be said twice, and nothing of which was read from the client and is gone.
+bool Passage::met_a_closed_one() {
+    static constexpr http::verb kRepeatable[] = {http::verb::get, http::verb::head, http::verb::options,
+                                                 http::verb::put, http::verb::delete_};
+    const http::verb method = ends_.request.get().method();
+    met_closed_ = reused_ && !came_ && framing_.kind == BodyFraming::Kind::kNone &&
+                  std::find(std::begin(kRepeatable), std::end(kRepeatable), method) != std::end(kRepeatable);
+    return met_closed_;
+}
+
+void Passage::leave() {
+    const bool over = finished_ && sent_ && from_server_.size() == 0;
+    const bool framed = answer_framing_.kind != BodyFraming::Kind::kToEnd;
+    if (over && framed && answer_->keep_alive()) ends_.far.keep(*server_);
 }
 
 Passage::End Passage::end_of(const std::optional<Result<void>>& answered) const {
@@ -125,6 +164,9 @@ Task<> Passage::upload() {
     if (!body_.done()) {
         const auto passed = co_await unless(ends_.client.hung_up(), pass_in());
         if (!passed || bad_body_) co_return;
+        sent_ = passed->ok();
+    } else {
+        sent_ = true;
     }
     co_await given_up();
 }
@@ -170,6 +212,7 @@ Task<Result<void>> Passage::read_head() {
             if (starved) {
                 const auto came = co_await receive(*server_, from_server_, kAnswerHeadPiece, Wire::kForever);
                 if (!came.ok() || came.value() == 0) co_return no_answer("ended the connection without an answer");
+                came_ = true;
             }
             boost::beast::error_code failed;
             from_server_.consume(answer_->put(from_server_.data(), failed));

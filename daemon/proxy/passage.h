@@ -10,7 +10,8 @@
 namespace hutch::daemon {
 
 /// One request on its way to a server, and its answer on the way back: carries both, each as fast as the slower side
-/// takes it. On a connection of its own, so that no answer, however it is framed, is taken for that of another.
+/// takes it. On a connection of its own, so that no answer, however it is framed, is taken for that of another; unless
+/// its Far keeps connections, for one that may hear the answers of all of them anyway.
 class Passage {
   public:
     using RequestParser = boost::beast::http::request_parser<boost::beast::http::buffer_body>;
@@ -45,6 +46,9 @@ class Passage {
   private:
     using AnswerParser = boost::beast::http::response_parser<boost::beast::http::buffer_body>;
     Task<std::optional<End>> enter();
+    Task<std::optional<End>> connect();
+    [[nodiscard]] bool met_a_closed_one();
+    void leave();
     Task<End> go_by_web_socket();
     Task<> upload();
     Task<Result<void>> pass_in();
@@ -72,6 +76,10 @@ class Passage {
     std::optional<AnswerParser> answer_;
     BodyFraming answer_framing_;
     std::optional<Error> bad_body_;  ///< of the request
+    bool reused_ = false;            ///< the connection has carried another request before
+    bool met_closed_ = false;        ///< it was closed: the request goes by another
+    bool came_ = false;              ///< something of the answer is here
+    bool sent_ = false;              ///< the server has all of the request
     bool late_ = false;              ///< the answer, so that it is not waited for any more
     bool heard_ = false;             ///< the head of the answer is there
     bool begun_ = false;             ///< something of the answer is with the client

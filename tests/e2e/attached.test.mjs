@@ -169,6 +169,47 @@ leakless(daemon, 'bodies, large answers and WebSockets pass', async () => {
   assert.deepEqual([heard().at(-1).url, valuesOf('x-token')], ['/socket', [kSecret]]);
 });
 
+leakless(daemon, 'a connection of a box keeps one to the host', async () => {
+  const box = await boxWith();
+  const ask = async (...requests) => {
+    const script = `const { Agent, request } = require('node:https'); const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+      const ask = (method, path) => new Promise((done) => { const r = request({ host: 'api.hosts.test', path, method, agent }, (a) => { let b = ''; a.on('data', (d) => b += d); a.on('end', () => done([a.statusCode, b.trim()])); }); r.end(); });
+      (async () => { const all = []; for (const [method, path] of ${JSON.stringify(requests)}) all.push(await ask(method, path)); console.log(JSON.stringify(all)); process.exit(); })();`;
+    forget();
+    await box.write('ask.js', script);
+    return { answers: JSON.parse(await box.sh('node ask.js')), by: heard().map(({ connection, url }) => [url, connection - heard()[0].connection]), all: heard() };
+  };
+  const kept = await ask(['GET', '/a'], ['POST', '/b'], ['GET', '/chunks'], ['HEAD', '/c']);
+  assert.deepEqual(kept.by, [['/a', 0], ['/b', 0], ['/chunks', 0], ['/c', 0]]);
+  for (const one of kept.all) assert.deepEqual(valuesOf('x-token', one), [kSecret]);
+  assert.deepEqual((await ask(['GET', '/last'], ['GET', '/b'])).by, [['/last', 0], ['/b', 1]]);
+
+  // One that the host closes just as another request comes: what may be said twice is.
+  const closed = await ask(['GET', '/first-only'], ['GET', '/first-only']);
+  assert.deepEqual(closed.answers, [[200, '/first-only'], [200, '/first-only']]);
+  assert.deepEqual(closed.by, [['/first-only', 0], ['/first-only', 0], ['/first-only', 1]]);
+  const posted = await ask(['GET', '/a'], ['POST', '/first-only']);
+  assert.equal(posted.answers[1][0], 502);
+  assert.equal(posted.all.filter(({ url }) => url === '/first-only').length, 1, 'it is not sent twice');
+
+  // A box's other connection has one of its own.
+  forget();
+  await box.sh(`${curl('api.hosts.test/a')}; ${curl('api.hosts.test/b')}`);
+  assert.notEqual(heard()[0].connection, heard()[1].connection);
+});
+
+leakless(daemon, 'of changes at once none is lost', async () => {
+  const box = await boxWith();
+  const some = [...Array(10).keys()].map((i) => `X-Header-${i}`);
+  await Promise.all(some.map((name) => daemon.json('PATCH', of(box), { attach_headers: { 'api.hosts.test': { [name]: '1' } } })));
+  const { attach_headers: { 'api.hosts.test': headers } } = await daemon.json('GET', of(box));
+  assert.deepEqual(Object.keys(headers).sort(), [...some, 'X-Token'].sort());
+  const kShared = '/v2/box/settings/attach-headers';
+  await Promise.all(some.map((name) => daemon.json('PATCH', kShared, { attach_headers: { 'plain.elsewhere.test': { [name]: '1' } } })));
+  assert.deepEqual(Object.keys((await daemon.json('GET', kShared)).attach_headers['plain.elsewhere.test']).sort(), some);
+  await daemon.json('PUT', kShared, { attach_headers: {} });
+});
+
 leakless(daemon, 'they change on a living box, at once, also on a connection that is open', async () => {
   const box = await boxWith(null);
   await box.sh('echo "-----" > /dev/null');
@@ -224,10 +265,10 @@ leakless(daemon, 'without the daemon nothing goes around it; a new one knows all
   forget(); // what was under way
   const before = bothRefused();
   await until('both are refused again', () => bothRefused().every((times, i) => times > before[i]));
+  fs.writeFileSync(`/proc/${init}/root/workspace/home/enough`, '');
+  await until('it asks no more', () => pids(box).length === 1);
   assert.deepEqual(heard(), [], 'none of them got through');
   await daemon.launch();
-  await box.sh('touch enough');
-  assert.deepEqual(heard(), []);
   await box.sh(curl('api.hosts.test/again'));
   assert.deepEqual(valuesOf('x-token'), [kSecret]);
   await pause.sh(curl('api.hosts.test/again'));

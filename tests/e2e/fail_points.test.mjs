@@ -116,6 +116,25 @@ leakless(daemon, 'boxes from a snapshot, and forks', async (context) => {
   await dropAll();
 });
 
+leakless(daemon, 'a box with headers, an agent and an identity', async (context) => {
+  const kAsked = {
+    attach_headers: { 'api.example.com': { 'X-Token': 'secret' } },
+    agent: 'custom', custom_runner: { command: '/bin/true' }, git_user_name: 'Jane', init_command: 'echo begun > begun',
+  };
+  const steps = await atEveryStep(() => daemon.json('POST', '/v2/box', kAsked, 201), async () => {
+    for (const made of await daemon.json('GET', '/v2/box')) {
+      const box = new Box(daemon, made);
+      const { attach_headers: headers } = await daemon.json('GET', `${box.path}/config/attach-headers`);
+      assert.deepEqual(Object.keys(headers), ['api.example.com'], 'nobody was told of a box without its headers');
+      assert.equal(made.agent, 'custom');
+      assert.match(await box.read('~/.gitconfig'), /name = "Jane"/);
+      await box.remove();
+    }
+  });
+  context.diagnostic(`${steps} steps`);
+  assert.ok(steps > 10);
+});
+
 leakless(daemon, 'rollback', async (context) => {
   const box = await daemon.box();
   await box.sh('echo then > file');

@@ -10,6 +10,7 @@ import tls from 'node:tls';
 const [directory, ...names] = process.argv.slice(2);
 const read = (name) => ({ cert: fs.readFileSync(`${directory}/${name}/certificate.pem`), key: fs.readFileSync(`${directory}/${name}/key.pem`) });
 const contexts = Object.fromEntries(names.map((name) => [name, tls.createSecureContext(read(name))]));
+let connections = 0; // each with a number
 const hear = (what) => fs.appendFileSync(`${directory}/heard`, `${JSON.stringify(what)}\n`);
 
 const server = https.createServer({
@@ -22,12 +23,17 @@ const server = https.createServer({
   } catch {
     return; // its client has left
   }
-  hear({ name: request.socket.servername, protocol: request.socket.alpnProtocol, method: request.method, url: request.url, headers: request.rawHeaders, body });
+  const { socket } = request;
+  socket.number ??= ++connections;
+  socket.requests = (socket.requests ?? 0) + 1;
+  hear({ connection: socket.number, name: socket.servername, protocol: socket.alpnProtocol, method: request.method, url: request.url, headers: request.rawHeaders, body });
   if (request.url === '/large') return response.end('x'.repeat(4 << 20));
   if (request.url === '/chunks') {
     response.write('one,');
     return response.end('two');
   }
+  if (request.url === '/last') response.setHeader('Connection', 'close');
+  if (request.url === '/first-only' && socket.requests > 1) return socket.destroy();
   response.end(`${request.url}\n`);
 });
 server.on('upgrade', (request, socket) => {
