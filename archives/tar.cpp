@@ -5,10 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <memory>
-#include <optional>
-#include <vector>
-
+#include "archives/input.h"
+#include "archives/oci_layer.h"
 #include "archives/plain_locale.h"
 #include "archives/tar_rules.h"
 #include "base/file.h"
@@ -27,24 +25,6 @@ Pull pull_from(int fd) {
 }
 
 namespace {
-
-struct Input {
-    const Pull& pull;
-    std::vector<char> buffer = std::vector<char>(size_t{256} << 10);
-    std::optional<Error> failure = std::nullopt;
-};
-
-la_ssize_t read_input(archive* reader, void* context, const void** data) {
-    auto& input = *static_cast<Input*>(context);
-    auto got = input.pull(input.buffer.data(), input.buffer.size());
-    if (got.ok()) {
-        *data = input.buffer.data();
-        return static_cast<la_ssize_t>(got.value());
-    }
-    input.failure = std::move(got).error();
-    archive_set_error(reader, EIO, "input failed");
-    return ARCHIVE_FATAL;
-}
 
 /// Whether an entry that asks for that is to blame for it, and not this machine.
 bool is_of_the_archive(int code) {
@@ -77,15 +57,16 @@ mode_t file_mode_mask() {
 
 class Unpacking {
   public:
-    enum class Kind { kLayer, kCopy };
-    Unpacking(Kind kind, const Pull& pull, int root, std::string into, const TreeLimits& limits, Modes modes,
-              Mounts mounts)
+    enum class Kind { kLayer, kCopy, kOci };
+    /// `marks`: of kOci.
+    Unpacking(Kind kind, const Pull& pull, TreeWriter& writer, std::string into, Modes modes, OciMarks* marks = nullptr)
         : kind_(kind),
           mask_(modes == Modes::kNarrowed ? file_mode_mask() : 0),
           into_(std::move(into)),
+          marks_(marks),
           input_{pull},
           reader_(archive_read_new()),
-          writer_(root, limits, mounts) {}
+          writer_(writer) {}
     Result<TarReport> run();
 
   private:
@@ -96,29 +77,23 @@ class Unpacking {
     Result<std::string> path_of(const char* name) const;
     Result<Attributes> attributes_of(archive_entry* entry);
     Result<Attributes> layer_attributes(archive_entry* entry);
+    Result<void> mark(const OciName& name);
+    Result<void> link(const std::string& path, const std::string& target);
     Result<void> content(archive_entry* entry, const std::string& path, const Attributes& attributes);
     void leave_out(const char* name, const char* reason);
-    [[nodiscard]] Error broken();
+    [[nodiscard]] Error broken() { return broken_input(input_, reader_.get()); }
 
     const Kind kind_;
     const mode_t mask_;
     const std::string into_;
+    OciMarks* const marks_;
 
     PlainLocale locale_;  // libarchive asks for the charset as it goes, so it stays until the end
     Input input_;
-    std::unique_ptr<archive, decltype([](archive* a) { archive_read_free(a); })> reader_;
-    TreeWriter writer_;
+    Reader reader_;
+    TreeWriter& writer_;
     TarReport report_;
 };
-
-Error Unpacking::broken() {
-    if (input_.failure) return *input_.failure;
-    if (archive_errno(reader_.get()) == ENOMEM) {
-        return {ErrorKind::kTooLarge, 0, "the archive takes more memory to unpack than there is for it"};
-    }
-    const char* words = archive_error_string(reader_.get());
-    return invalid("the archive cannot be read: " + std::string(words != nullptr ? words : "unknown error"));
-}
 
 Result<void> Unpacking::open() {
     archive* reader = reader_.get();
@@ -127,6 +102,7 @@ Result<void> Unpacking::open() {
     if ((packed && (archive_read_support_filter_gzip(reader) != ARCHIVE_OK ||
                     archive_read_support_filter_xz(reader) != ARCHIVE_OK ||
                     archive_read_support_filter_zstd(reader) != ARCHIVE_OK)) ||
+        (kind_ == Kind::kOci && archive_read_support_format_empty(reader) != ARCHIVE_OK) ||
         archive_read_support_format_tar(reader) != ARCHIVE_OK ||
         archive_read_open(reader, &input_, nullptr, read_input, nullptr) != ARCHIVE_OK) {
         return broken();
@@ -137,12 +113,17 @@ Result<void> Unpacking::open() {
 Result<std::string> Unpacking::path_of(const char* name) const {
     if (name == nullptr) return invalid("an entry has no name");
     if (kind_ == Kind::kLayer) return tree_path(name);
+    if (kind_ == Kind::kOci) {
+        OciName plain = TRY(oci_name(name));
+        if (plain.mark == OciMark::kEntry) return std::move(plain.path);
+        return invalid("a whiteout is no file: \"" + std::string(name) + "\"");
+    }
     const std::string path = TRY(copied_path(name));
     return into_ + (into_.empty() || path.empty() ? "" : "/") + path;
 }
 
 Result<Attributes> Unpacking::attributes_of(archive_entry* entry) {
-    if (kind_ == Kind::kLayer) return layer_attributes(entry);
+    if (kind_ != Kind::kCopy) return layer_attributes(entry);
     Attributes attributes;
     attributes.mode = archive_entry_perm(entry) & 0777 & ~mask_;
     attributes.mtime = {archive_entry_mtime(entry), archive_entry_mtime_nsec(entry)};
@@ -179,6 +160,29 @@ Result<Attributes> Unpacking::layer_attributes(archive_entry* entry) {
     return attributes;
 }
 
+Result<void> Unpacking::mark(const OciName& name) {
+    if (name.mark == OciMark::kForeign) return writer_.charge_entry();
+    TRY(writer_.charge_entry());
+    TRY(writer_.charge_name(name.path));
+    if (name.mark == OciMark::kWhiteout) {
+        marks_->gone.insert(name.path);
+        return {};
+    }
+    TRY(writer_.imply(name.path));
+    marks_->opaque.insert(name.path);
+    return {};
+}
+
+Result<void> Unpacking::link(const std::string& path, const std::string& target) {
+    auto made = writer_.hard_link(path, target);
+    const int code = made.ok() ? 0 : made.error().code;
+    if (kind_ != Kind::kOci || (code != ENOENT && code != ENOTDIR && code != ELOOP)) return made;
+    TRY(writer_.clear(path));
+    TRY(writer_.charge_name(path + target));
+    marks_->links.push_back({path, target});
+    return {};
+}
+
 Result<void> Unpacking::content(archive_entry* entry, const std::string& path, const Attributes& attributes) {
     const UniqueFd file = TRY(writer_.file(path));
     const int64_t size = archive_entry_size(entry);
@@ -201,13 +205,17 @@ Result<void> Unpacking::content(archive_entry* entry, const std::string& path, c
 
 Result<void> Unpacking::entry(archive_entry* entry) {
     const char* name = archive_entry_pathname(entry);
-    const std::string path = TRY(path_of(name));
     const int64_t size = archive_entry_size(entry);
     if (size < 0) return invalid("its length is negative");
     TRY(writer_.charge_bytes(static_cast<uint64_t>(size)));  // of links and devices too: it is all read
+    if (kind_ == Kind::kOci && name != nullptr) {
+        const OciName meant = TRY(oci_name(name));
+        if (meant.mark != OciMark::kEntry) return mark(meant);
+    }
+    const std::string path = TRY(path_of(name));
     const Attributes attributes = TRY(attributes_of(entry));
     if (const char* target = archive_entry_hardlink(entry); target != nullptr) {
-        return writer_.hard_link(path, TRY(path_of(target)));
+        return link(path, TRY(path_of(target)));
     }
     switch (archive_entry_filetype(entry)) {
         case AE_IFDIR:
@@ -268,7 +276,7 @@ Result<void> Unpacking::all() {
 Result<TarReport> Unpacking::run() {
     TRY(open());
     const auto unpacked = all();
-    const auto finished = writer_.finish();
+    const auto finished = kind_ == Kind::kOci ? Result<void>() : writer_.finish();
     TRY(unpacked);
     TRY(finished);
     report_.entries = writer_.entries();
@@ -279,13 +287,19 @@ Result<TarReport> Unpacking::run() {
 }  // namespace
 
 Result<TarReport> unpack_layer(const Pull& pull, int root, const TreeLimits& limits) {
-    return Unpacking(Unpacking::Kind::kLayer, pull, root, "", limits, Modes::kWhole, Mounts::kEntered).run();
+    TreeWriter tree(root, limits);
+    return Unpacking(Unpacking::Kind::kLayer, pull, tree, "", Modes::kWhole).run();
+}
+
+Result<TarReport> unpack_oci_layer(const Pull& plain, TreeWriter& tree, OciMarks& marks) {
+    return Unpacking(Unpacking::Kind::kOci, plain, tree, "", Modes::kWhole, &marks).run();
 }
 
 Result<TarReport> unpack_copy(const Pull& pull, int root, const std::string& into, Modes modes, Mounts mounts) {
     // The disk is the caller's to watch. Some of these go on at a time.
     constexpr TreeLimits kLimits{.bytes = UINT64_MAX, .entries = 20'000'000, .names = uint64_t{32} << 20};
-    return Unpacking(Unpacking::Kind::kCopy, pull, root, into, kLimits, modes, mounts).run();
+    TreeWriter tree(root, kLimits, mounts);
+    return Unpacking(Unpacking::Kind::kCopy, pull, tree, into, modes).run();
 }
 
 }  // namespace hutch::archives

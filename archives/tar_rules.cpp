@@ -38,6 +38,30 @@ Result<std::string> copied_path(std::string_view name) {
     return path_of(name, Whiteouts::kNames);
 }
 
+Result<OciName> oci_name(std::string_view name) {
+    constexpr std::string_view kMark = ".wh.";
+    constexpr std::string_view kDrivers = ".wh..wh.";  // before kMark, with which it begins too
+    std::string path = TRY(path_of(name, Whiteouts::kNames));
+    const size_t last = path.rfind('/') == std::string::npos ? 0 : path.rfind('/') + 1;
+    for (size_t begin = 0; begin < last; begin = path.find('/', begin) + 1) {
+        const std::string_view part = std::string_view(path).substr(begin);
+        if (part.starts_with(kDrivers)) return OciName{OciMark::kForeign, std::move(path)};
+        if (part.starts_with(kMark)) {
+            return invalid("an archive entry lies in a whiteout: \"" + std::string(name) + "\"");
+        }
+    }
+    const std::string of = path.substr(last);
+    if (!of.starts_with(kMark)) return OciName{OciMark::kEntry, std::move(path)};
+    path.resize(last == 0 ? 0 : last - 1);
+    if (of == ".wh..wh..opq") return OciName{OciMark::kOpaque, std::move(path)};
+    if (of.starts_with(kDrivers)) return OciName{OciMark::kForeign, std::move(path)};
+    const std::string hidden = of.substr(kMark.size());
+    if (hidden.empty() || hidden == "." || hidden == "..") {
+        return invalid("an archive entry is a whiteout of nothing: \"" + std::string(name) + "\"");
+    }
+    return OciName{OciMark::kWhiteout, path.empty() ? hidden : path + '/' + hidden};
+}
+
 XattrRule xattr_rule(std::string_view name) {
     if (name.starts_with("trusted.overlay.") || name.starts_with("user.overlay.")) return XattrRule::kRefuse;
     if (name == "security.capability" || name.starts_with("user.")) return XattrRule::kKeep;

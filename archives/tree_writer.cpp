@@ -102,17 +102,24 @@ Result<void> TreeWriter::charge_entry() {
 
 Result<UniqueFd> TreeWriter::open_parent(const std::string& path) {
     auto known = walk_.open(path, O_PATH | O_DIRECTORY);
-    if (known.ok() || known.error().code != ENOENT) return known;
+    const bool replaces = in_the_way_ == InTheWay::kReplaced;
+    const auto is = [&known](int code) { return known.error().code == code; };
+    if (known.ok() || !(is(ENOENT) || (replaces && (is(ENOTDIR) || is(ELOOP))))) return known;
     UniqueFd here = TRY(open_at(root_, ".", O_PATH | O_DIRECTORY));
     for (size_t begin = 0; begin < path.size();) {
         const size_t end = std::min(path.find('/', begin), path.size());
         const std::string part = path.substr(begin, end - begin);
         begin = end + 1;
-        const bool made = mkdirat(here.get(), part.c_str(), 0755) == 0;
+        bool made = mkdirat(here.get(), part.c_str(), 0755) == 0;
         if (!made && errno != EEXIST) return errno_error("making " + path);
+        if (!made && replaces && !is_directory(here.get(), part)) {
+            TRY(replacing(here.get(), part, path, [&] { return mkdirat(here.get(), part.c_str(), 0755); }));
+            made = true;
+        }
         here = TRY(open_beneath(here.get(), part, (made ? O_RDONLY : O_PATH) | O_DIRECTORY, mounts_));
         if (!made) continue;
         TRY(charge_entry());
+        if (replaces && implied_.insert(path.substr(0, end)).second) TRY(charge_name(path.substr(0, end)));
         if (fchmod(here.get(), 0755) != 0) return errno_error("setting the mode of " + path);
     }
     return here;
@@ -126,6 +133,17 @@ Result<TreeWriter::Place> TreeWriter::place_of(const std::string& path) {
     return Place{TRY(open_parent(path.substr(0, slash))), path.substr(slash + 1)};
 }
 
+Result<void> TreeWriter::imply(const std::string& path) {
+    TRY(open_parent(path));
+    return {};
+}
+
+Result<void> TreeWriter::clear(const std::string& path) {
+    const Place place = TRY(place_of(path));
+    if (unlinkat(place.parent.get(), place.name.c_str(), 0) == 0 || errno == ENOENT) return {};
+    return errno_error("replacing " + path);
+}
+
 Result<void> TreeWriter::directory(const std::string& path, const Attributes& attributes) {
     if (path.empty()) return {};
     const Place place = TRY(place_of(path));
@@ -137,12 +155,17 @@ Result<void> TreeWriter::directory(const std::string& path, const Attributes& at
     Attributes open_to_us = attributes;
     open_to_us.mode |= 0700;
     TRY(apply(made.get(), path, open_to_us));
+    implied_.erase(path);
     return note(path, attributes);
 }
 
 Result<void> TreeWriter::note(const std::string& path, const Attributes& attributes) {
-    const auto [place, fresh] = directories_.insert_or_assign(path, Unfinished{attributes.mode, attributes.mtime});
-    if (fresh) noted_ += path.size();
+    const bool fresh = directories_.insert_or_assign(path, Unfinished{attributes.mode, attributes.mtime}).second;
+    return fresh ? charge_name(path) : Result<void>();
+}
+
+Result<void> TreeWriter::charge_name(const std::string& path) {
+    noted_ += path.size();
     if (noted_ <= limits_.names) return {};
     return Error{ErrorKind::kTooLarge, 0,
                  "the names of its directories take more than " + std::to_string(limits_.names) + " bytes"};

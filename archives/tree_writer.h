@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -58,14 +59,21 @@ struct TreeOrder {
     bool operator()(const std::string& a, const std::string& b) const;
 };
 
+/// What becomes of a file or link that is on the way to an entry.
+enum class InTheWay {
+    kRefused,   ///< it stays, and the entry is an error: ENOTDIR or ELOOP
+    kReplaced,  ///< a directory takes its place
+};
+
 /// Fills a directory. Paths are as tree_path() answers them; each is walked beneath the root descriptor with no link
 /// followed (open_beneath), so whatever earlier entries were, or lay there before, nothing outside is touched. A later
 /// file or link takes the place of an earlier one, never of a directory; a directory takes that of either. Directories
 /// that are only implied are made 0755. The root's own attributes stay.
 class TreeWriter {
   public:
-    TreeWriter(int root, const TreeLimits& limits, Mounts mounts = Mounts::kEntered)
-        : root_(root), mounts_(mounts), walk_(root, mounts), limits_(limits) {}
+    TreeWriter(int root, const TreeLimits& limits, Mounts mounts = Mounts::kEntered,
+               InTheWay in_the_way = InTheWay::kRefused)
+        : root_(root), mounts_(mounts), in_the_way_(in_the_way), walk_(root, mounts), limits_(limits) {}
 
     Result<void> directory(const std::string& path, const Attributes& attributes);
     /// Opens an empty regular file to write to; then close it with finish_file, which sets its attributes.
@@ -74,6 +82,20 @@ class TreeWriter {
     Result<void> symlink(const std::string& path, const std::string& target, const Attributes& attributes);
     /// A further name for the file or link at `target`, itself a path of the tree.
     Result<void> hard_link(const std::string& path, const std::string& target);
+    /// The directory that an entry at `path` is, or is to be, in; it counts as one entry.
+    struct Place {
+        UniqueFd parent;
+        std::string name;
+    };
+    Result<Place> place_of(const std::string& path);
+    /// Makes the directory where it is only implied.
+    Result<void> imply(const std::string& path);
+    /// Takes away the file or link at `path`, if there is one.
+    Result<void> clear(const std::string& path);
+    /// With InTheWay::kReplaced: directories that were made because something is in them, and that no entry has told
+    /// of.
+    [[nodiscard]] const std::set<std::string, TreeOrder>& implied() const { return implied_; }
+
     /// Sets the directories' modes, which might have kept us out of them, and times, which every file made in them has
     /// changed. Call it once all is made, and where that broke off too.
     Result<void> finish();
@@ -81,30 +103,29 @@ class TreeWriter {
     /// Counts against the limits, before the thing is made or read.
     Result<void> charge_bytes(uint64_t bytes);
     Result<void> charge_entry();
+    /// A path that is held until the end.
+    Result<void> charge_name(const std::string& path);
     [[nodiscard]] uint64_t bytes() const { return bytes_; }
     [[nodiscard]] uint64_t entries() const { return entries_; }
 
   private:
-    struct Place {
-        UniqueFd parent;
-        std::string name;
-    };
     struct Unfinished {
         mode_t mode;
         timespec mtime;
     };
-    Result<Place> place_of(const std::string& path);
     Result<UniqueFd> open_parent(const std::string& path);
     Result<void> note(const std::string& path, const Attributes& attributes);
 
     const int root_;
     const Mounts mounts_;
+    const InTheWay in_the_way_;
     TreeWalk walk_;
     const TreeLimits limits_;
     uint64_t bytes_ = 0;
     uint64_t entries_ = 0;
     std::map<std::string, Unfinished, TreeOrder> directories_;
-    uint64_t noted_ = 0;  ///< bytes of their paths
+    std::set<std::string, TreeOrder> implied_;
+    uint64_t noted_ = 0;  ///< bytes of paths that are held
 };
 
 }  // namespace hutch::archives
