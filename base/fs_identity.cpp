@@ -36,15 +36,15 @@ Result<void> FsIdentity::change(const Saved& wanted) {
     return {};
 }
 
-Result<FsIdentity> FsIdentity::take(uid_t id) {
+Result<FsIdentity> FsIdentity::take(uid_t uid, gid_t gid) {
     FsIdentity identity;
     __user_cap_header_struct header = this_thread();
     if (sys_capget(&header, identity.old_.caps) != 0) return errno_error("reading the thread's capabilities");
     identity.old_.uid = current_fsuid();
     identity.old_.gid = current_fsgid();
     Saved wanted = identity.old_;
-    wanted.uid = id;
-    wanted.gid = id;
+    wanted.uid = uid;
+    wanted.gid = gid;
     wanted.caps[CAP_TO_INDEX(CAP_SYS_RESOURCE)].effective &= ~CAP_TO_MASK(CAP_SYS_RESOURCE);
     identity.armed_ = true;  // before the change: half of it is given back too
     TRY(change(wanted));

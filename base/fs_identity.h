@@ -7,7 +7,7 @@
 
 namespace hutch {
 
-/// While it lives, the calling thread (no other) makes and opens files as uid and gid `id`, with all the capabilities
+/// While it lives, the calling thread (no other) makes and opens files as that uid and gid, with all the capabilities
 /// it had but CAP_SYS_RESOURCE, which would let it pass quotas (ignore_hardlimit() in fs/quota/dquot.c) and an ext4's
 /// reserve. setfsuid(2) away from 0 takes the file capabilities out of the effective set; they are raised again.
 /// Must end on the thread it began on.
@@ -16,7 +16,8 @@ namespace hutch {
 /// files, and /proc/<pid> belongs to root.
 class FsIdentity {
   public:
-    static Result<FsIdentity> take(uid_t id);
+    static Result<FsIdentity> take(uid_t uid, gid_t gid);
+    static Result<FsIdentity> take(uid_t id) { return take(id, id); }
     FsIdentity(FsIdentity&& other) noexcept;
     FsIdentity& operator=(FsIdentity&&) = delete;
     /// Gives the old identity back and verifies it; aborts if the kernel refuses, since a thread of the daemon that

@@ -69,9 +69,7 @@ void add_env(CLI::App& command, ExecOptions& options) {
 }
 
 void add_place(CLI::App& command, ExecOptions& options) {
-    command.add_option("-u,--user", options.user, "Who it runs as; else the image's user")
-        ->type_name("root|boxuser")
-        ->check(CLI::IsMember({"root", "boxuser"}).description(""));
+    command.add_option("-u,--user", options.user, "Who it runs as; else the image's user")->type_name("USER");
     command.add_option("-w,--workdir", options.folder, "Directory to run it in")->type_name("DIR");
 }
 

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/ids.h"
 #include "client/format.h"
+#include "client/image_load.h"
 #include "client/place.h"
 #include "client/process.h"
 #include "client/program.h"
@@ -39,17 +40,17 @@ Result<int> list(const Program& program, const ImageOptions& options) {
     const Api api = TRY(program.api());
     const Json answer = TRY(api.get("/v2/images"));
     if (options.json) return show_json(answer);
-    Table table({"NAME", "ID", "PARENT", "SIZE", "LAYERS", "AGE"});
+    Table table({"NAME", "ID", "PARENT", "SIZE", "OWN", "LAYERS", "AGE"});
     for (const Json& image : array_of(answer, "images")) {
         table.add({text_of(image, "name"), text_of(image, "id"), text_of(image, "parent"), size_of(image, "size_bytes"),
-                   std::to_string(array_of(image, "layers").size()),
+                   size_of(image, "own_bytes"), std::to_string(array_of(image, "layers").size()),
                    format_duration(time(nullptr) - integer_of(image, "created_at"))});
     }
     for (const Json& image : array_of(answer, "making")) {
         const std::string said = text_of(image, "said");
         const std::string age = format_duration(time(nullptr) - integer_of(image, "started_at"));
         const std::string none;
-        table.add({text_of(image, "name"), std::string("being made"), none, none, none,
+        table.add({text_of(image, "name"), std::string("being made"), none, none, none, none,
                    said.empty() ? age : age + ": " + said});
     }
     return show(table.text(colour_for(STDOUT_FILENO)));
@@ -66,6 +67,32 @@ std::string lines_of(const Json& values) {
     return lines;
 }
 
+/// As a shell reads it.
+std::string words_of(const Json& argv) {
+    constexpr const char* kPlain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789%+,-./:=@_";
+    std::string line;
+    for (const Json& argument : argv) {
+        const std::string word = argument.is_string() ? argument.get<std::string>() : argument.dump();
+        line += line.empty() ? "" : " ";
+        if (!word.empty() && word.find_first_not_of(kPlain) == std::string::npos) {
+            line += word;
+            continue;
+        }
+        line += '\'';
+        for (const char c : word) line += c == '\'' ? "'\\''" : std::string(1, c);
+        line += '\'';
+    }
+    return line;
+}
+
+/// What `hutch create --init-command` is to be given for the image's own programs to run.
+std::string init_command_of(const Json& image) {
+    const std::string entrypoint = words_of(array_of(image, "entrypoint"));
+    const std::string command = words_of(array_of(image, "cmd"));
+    if (entrypoint.empty() && command.empty()) return "";
+    return "exec " + entrypoint + (entrypoint.empty() || command.empty() ? "" : " ") + command;
+}
+
 Result<int> inspect(const Program& program, const ImageOptions& options) {
     const Api api = TRY(program.api());
     const Json image = TRY(api.get(image_target(options.name)));
@@ -76,11 +103,19 @@ Result<int> inspect(const Program& program, const ImageOptions& options) {
             {"Id", text_of(image, "id")},
             {"Parent", text_of(image, "parent")},
             {"Size", size_of(image, "size_bytes")},
+            {"Of that its own", size_of(image, "own_bytes")},
             {"Created", format_time(integer_of(image, "created_at"))},
             {"User", text_of(image, "user")},
             {"Work directory", text_of(image, "workdir")},
+            {"Entrypoint", words_of(array_of(image, "entrypoint"))},
+            {"Command", words_of(array_of(image, "cmd"))},
+            {"As init command", init_command_of(image)},
             {"Environment", lines_of(image.value("env", Json::object()))},
+            {"Ports", lines_of(array_of(image, "ports"))},
+            {"Labels", lines_of(image.value("labels", Json::object()))},
             {"Layers", lines_of(array_of(image, "layers"))},
+            {"Source", text_of(image, "source")},
+            {"Digest", text_of(image, "digest")},
         },
         colour_for(STDOUT_FILENO)));
 }
@@ -265,6 +300,7 @@ void add_image_commands(CLI::App& app, Program& program) {
               removed);
     add_import(*image, program);
     add_build(*image, program);
+    add_image_load(*image, program);
 }
 
 }  // namespace hutch::client

@@ -35,7 +35,7 @@ Answer stat_entry(Services& services, Exchange& exchange, const Params& params) 
     if (!box->alive()) {
         CO_TRY_LET(box, co_await awake_box(services, exchange, params));
     }
-    CO_TRY_LET(const Files files, Files::of(*box));
+    CO_TRY_LET(const Files files, files_of(services, *box));
     const auto look = [&] { return files.look_at(path, follow ? LastLink::kFollowed : LastLink::kItself); };
     CO_TRY_LET(const struct stat status, co_await services.boxes.workers().run_for(box->record.customer, look));
     co_return std::optional(answer(Json{{"type", kind_name(status)},
@@ -50,7 +50,7 @@ Answer make_directory(Services& services, Exchange& exchange, const Params& para
     CO_TRY_LET(const std::string path, fields.required_text("path"));
     CO_TRY_LET(const auto parents, fields.flag("parents"));
     CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
-    CO_TRY_LET(const Files files, Files::of(*box));
+    CO_TRY_LET(const Files files, files_of(services, *box));
     const auto make = [&]() -> Result<void> {
         if (!parents.value_or(false)) return files.make_one_directory(path);
         TRY(files.make_directory(path));
@@ -65,8 +65,8 @@ Answer rename_entry(Services& services, Exchange& exchange, const Params& params
     CO_TRY_LET(const std::string from, fields.required_text("from"));
     CO_TRY_LET(const std::string to, fields.required_text("to"));
     CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
-    CO_TRY_LET(const Files files, Files::of(*box, "from"));
-    CO_TRY_LET(const Files targets, Files::of(*box, "to"));
+    CO_TRY_LET(const Files files, files_of(services, *box, "from"));
+    CO_TRY_LET(const Files targets, files_of(services, *box, "to"));
     const auto move = [&] { return files.rename(from, targets, to); };
     CO_TRY(co_await services.boxes.workers().run_for(box->record.customer, move));
     co_return std::optional(Response{});
@@ -77,7 +77,7 @@ Answer remove_entry(Services& services, Exchange& exchange, const Params& params
     CO_TRY_LET(const std::string path, fields.required_text("path"));
     CO_TRY_LET(const auto recursive, fields.flag("recursive"));
     CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
-    CO_TRY_LET(const Files files, Files::of(*box));
+    CO_TRY_LET(const Files files, files_of(services, *box));
     const auto removal = recursive.value_or(false) ? Removal::kTree : Removal::kNoDirectory;
     const auto remove = [&] { return files.remove(path, removal, kRemovedInATurn); };
     for (uint64_t removed = 0; removed < kMostRemoved; removed += kRemovedInATurn) {

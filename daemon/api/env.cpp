@@ -126,7 +126,7 @@ Result<Pairs> checked_env(const std::string& field, Pairs env) {
 }
 
 Result<Pairs> environment_of(const Services& services, const Box& box) {
-    const auto image = services.images.find(box.record.image);  // may have been removed since
+    const auto image = services.images.find(box.record.image, box.record.customer);  // may have been removed since
     return environment_of(services, box, image.ok() ? image.value().env : Pairs());
 }
 

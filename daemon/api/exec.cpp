@@ -191,17 +191,17 @@ Result<void> check_timeout(int64_t timeout) {
 }
 
 std::string usual_folder(const Services& services, const Box& box) {
-    const auto image = services.images.find(box.record.image);  // may have been replaced or removed since
-    return image.ok() ? image.value().work_dir : kHome;
+    return services.images.usual_of(box).work_dir;
 }
 
 Result<void> decode_surroundings(const Services& services, const Box& box, const Fields& fields, Command& command) {
     const std::string folder = TRY(fields.text("folder")).value_or("");
-    const auto image = services.images.find(box.record.image);
-    const std::string usual = usual_folder(services, box);
-    command.work_dir = folder.empty() ? usual : TRY(checked_folder(folder));
-    command.fall_back = command.work_dir == usual;
-    command.user = TRY(find_user(TRY(fields.text_or("user", image.ok() ? image.value().user : "boxuser"))));
+    const auto image = services.images.find(box.record.image, box.record.customer);
+    const Usual usual = services.images.usual_of(box);
+    command.work_dir = folder.empty() ? usual.work_dir : TRY(checked_folder(folder, usual.habits()));
+    command.fall_back = command.work_dir == usual.work_dir;
+    const auto user = TRY(fields.text("user"));
+    command.user = user ? TRY(services.images.user_of(box, *user)) : usual.user;
     command.env = TRY(environment_of(services, box, image.ok() ? image.value().env : Pairs()));
     const Pairs own = TRY(checked_env("env", TRY(fields.pairs("env"))));
     command.env.insert(command.env.end(), own.begin(), own.end());
@@ -211,9 +211,13 @@ Result<void> decode_surroundings(const Services& services, const Box& box, const
     return {};
 }
 
-Result<std::string> checked_folder(const std::string& folder) {
+Result<Files> files_of(const Services& services, Box& box, const char* field) {
+    return Files::of(box, field, services.images.usual_of(box).habits());
+}
+
+Result<std::string> checked_folder(const std::string& folder, const Habits& habits) {
     if (folder.find('\0') != std::string::npos) return invalid("folder: must not contain a NUL character");
-    return absolute_path(folder);
+    return absolute_path(folder, habits);
 }
 
 Json outcome_json(const Outcome& outcome) {

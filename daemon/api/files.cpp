@@ -65,7 +65,7 @@ Answer read(Services& services, Exchange& exchange, const Params& params) {
     if (!encoding.empty() && encoding != "base64") co_return invalid("encoding: must be base64, or left out for text");
     CO_TRY_LET(const auto part, decode_part(exchange.request()));
     CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
-    CO_TRY_LET(const Files files, Files::of(*box));
+    CO_TRY_LET(const Files files, files_of(services, *box));
     MemoryShare& memory = exchange.memory();
     const auto charge = [&memory](size_t bytes) { return memory.grow(bytes); };
     CO_TRY_LET(std::string content, co_await services.boxes.workers().run_for(
@@ -92,7 +92,7 @@ Answer write(Services& services, Exchange& exchange, const Params& params) {
         CO_TRY_LET(content, co_await exchange.decode(content.size(), decode));
     }
     CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
-    CO_TRY_LET(const Files files, Files::of(*box));
+    CO_TRY_LET(const Files files, files_of(services, *box));
     CO_TRY(co_await services.boxes.workers().run_for(box->record.customer, [&] { return files.write(path, content); }));
     co_return std::optional(Response{});
 }
@@ -100,11 +100,11 @@ Answer write(Services& services, Exchange& exchange, const Params& params) {
 Answer list(Services& services, Exchange& exchange, const Params& params) {
     const std::string folder = query_text(exchange, "folder");
     CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
-    CO_TRY_LET(const Files files, Files::of(*box, "folder"));
+    CO_TRY_LET(const Files files, files_of(services, *box, "folder"));
     const auto charge = [&memory = exchange.memory()](size_t bytes) { return memory.grow(bytes); };
     const auto list = [&]() -> Result<std::string> {
         JsonRows rows("files", exchange.memory());
-        const std::string path = absolute_path(folder);
+        const std::string path = files.absolute(folder);
         for (const FileEntry& entry : TRY(files.list(folder.empty() ? path : folder, charge))) {
             TRY(rows.add({{"name", entry.name},
                           {"path", path + (path.ends_with('/') ? "" : "/") + entry.name},
@@ -230,8 +230,8 @@ Result<bool> take_some(const Files& files, Upload& upload, Events& events) {
 
 Answer upload_tree(Services& services, Exchange& exchange, const std::shared_ptr<Box>& box) {
     const std::string folder = query_text(exchange, "folder");
-    CO_TRY_LET(const auto files, shared(Files::of(*box, "folder")));
-    const auto make = [&] { return files->make_directory(folder.empty() ? kHome : folder); };
+    CO_TRY_LET(const auto files, shared(files_of(services, *box, "folder")));
+    const auto make = [&] { return files->make_directory(files->absolute(folder)); };
     CO_TRY_LET(const auto directory, shared(co_await services.boxes.workers().run_for(box->record.customer, make)));
     const auto report = std::make_shared<archives::TarReport>();
     const auto work = [files, directory, report](int archive) -> Result<void> {
@@ -252,7 +252,7 @@ Answer upload(Services& services, Exchange& exchange, const Params& params) {
     }
     CO_TRY_LET(Multipart multipart, Multipart::open(exchange.request().header("content-type")));
     CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
-    CO_TRY_LET(const Files files, Files::of(*box));
+    CO_TRY_LET(const Files files, files_of(services, *box));
     Upload upload(exchange.memory());
     for (;;) {
         CO_TRY_LET(const std::string piece, co_await exchange.read_some());
@@ -270,15 +270,15 @@ Answer upload(Services& services, Exchange& exchange, const Params& params) {
     co_return std::optional(Response{});
 }
 
-std::vector<std::string> tar_of(const std::string& path) {
-    return {"tar", "-C", absolute_path(path), "-cf", "-", "."};
+std::vector<std::string> tar_of(const std::string& path, const Habits& habits) {
+    return {"tar", "-C", absolute_path(path, habits), "-cf", "-", "."};
 }
 
 // tar runs inside the box: what it reads and how is the box's affair alone.
 Answer download_directory(Services& services, Exchange& exchange, const std::shared_ptr<Box>& box,
                           const std::string& path) {
     Command command;
-    command.argv = tar_of(path);
+    command.argv = tar_of(path, services.images.usual_of(*box).habits());
     command.work_dir = "/";
     command.errors = Errors::kSeparate;
     command.recorded = false;
@@ -315,7 +315,7 @@ Answer download(Services& services, Exchange& exchange, const Params& params) {
     const std::string path = query_text(exchange, "folder");
     if (path.empty()) co_return invalid("folder: missing; give the path of a file or of a directory");
     CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
-    CO_TRY_LET(const Files files, Files::of(*box, "folder"));
+    CO_TRY_LET(const Files files, files_of(services, *box, "folder"));
     CO_TRY_LET(const bool directory, co_await services.boxes.workers().run_for(
                                          box->record.customer, [&] { return files.is_directory(path); }));
     if (directory) {

@@ -121,7 +121,7 @@ Task<Result<Forge>> forge_of(Services& services, Exchange& exchange, const std::
     forge.call.url = services.config.github_api_url + "/repos/" + repo.owner + "/" + repo.name;
     if (!post.attach.empty()) {
         CO_TRY(exchange.memory().grow(2 * kLongestText));
-        CO_TRY_LET(const Files files, Files::of(*box, "attach"));
+        CO_TRY_LET(const Files files, files_of(services, *box, "attach"));
         const auto attach = [&]() -> Result<void> {
             attach_files(files, post);
             return {};

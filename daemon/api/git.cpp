@@ -30,8 +30,10 @@ Result<std::string> line_or_nothing(const Fields& fields, const char* field) {
 // The token of the call, or else of the box, for the one server it is for.
 Result<Git> git_in(Services& services, Exchange& exchange, const std::shared_ptr<Box>& box, const std::string& folder,
                    const std::string& token) {
-    return Git(services.runs, exchange.memory(), box, TRY(checked_folder(folder)), TRY(environment_of(services, *box)),
-               Credential{services.config.github_url, token.empty() ? box->record.git_token : token});
+    const Usual usual = services.images.usual_of(*box);
+    return Git(services.runs, exchange.memory(), box, TRY(checked_folder(folder, usual.habits())),
+               TRY(environment_of(services, *box)),
+               Credential{services.config.github_url, token.empty() ? box->record.git_token : token}, usual.user);
 }
 
 Result<Git> git_of(Services& services, Exchange& exchange, const std::shared_ptr<Box>& box) {
@@ -51,8 +53,8 @@ Result<CloneOrder> decode_clone(const Fields& fields) {
     CloneOrder order;
     order.repo = TRY(checked_repo("repo", TRY(fields.required_text("repo"))));
     order.branch = TRY(decode_branch(fields));
-    const std::string folder = TRY(fields.text_or("folder", ""));
-    if (!folder.empty()) order.into = TRY(checked_folder(folder));
+    order.into = TRY(fields.text_or("folder", ""));
+    TRY(checked_folder(order.into));
     const auto depth = TRY(fields.number("depth"));
     if (depth && (*depth < 1 || *depth > INT32_MAX)) {
         return invalid("depth: must be a number of commits, from 1 to 2147483647");
@@ -67,6 +69,7 @@ Answer clone(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(CloneOrder order, decode_clone(fields));
     CO_TRY_LET(const std::string token, decode_git_token(fields));
     CO_TRY_LET(const auto box, co_await awake_box(services, exchange, params));
+    if (!order.into.empty()) order.into = absolute_path(order.into, services.images.usual_of(*box).habits());
     CO_TRY_LET(Git git, git_in(services, exchange, box, "", token));
     CO_TRY(co_await git.clone(std::move(order)));
     CO_TRY(services.boxes.change(*box, [&given](BoxRecord& record) { record.clone_repo = given; }));
@@ -152,15 +155,15 @@ Answer configure(Services& services, Exchange& exchange, const Params& params) {
 
 // The image may have no git yet, so git is not asked to.
 Result<void> write_identity(const Files& files, const Identity& identity) {
-    constexpr const char* kSettings = "/home/boxuser/.gitconfig";
-    auto settings = files.read(kSettings, kMaxJsonBody);
+    const std::string settings_path = files.absolute("~/.gitconfig");
+    auto settings = files.read(settings_path, kMaxJsonBody);
     if (!settings.ok() && settings.error().kind != ErrorKind::kNotFound) return std::move(settings).error();
-    return files.write(kSettings, with_identity(settings.ok() ? settings.value() : "", identity));
+    return files.write(settings_path, with_identity(settings.ok() ? settings.value() : "", identity));
 }
 
 Task<Result<void>> introduce_one(Services& services, std::shared_ptr<Box> box, Identity identity) {
     CO_TRY(co_await services.boxes.wake(box));
-    CO_TRY_LET(const Files files, Files::of(*box));
+    CO_TRY_LET(const Files files, files_of(services, *box));
     co_return co_await services.boxes.workers().run([&] { return write_identity(files, identity); });
 }
 

@@ -7,9 +7,11 @@ namespace {
 
 using Answer = Task<Result<std::optional<Response>>>;
 
-Json image_json(const ImageRecord& image) {
+Json image_json(const Images& images, const ImageRecord& image) {
     Json env = Json::object();
     for (const auto& [name, value] : image.env) env[name] = value;
+    Json labels = Json::object();
+    for (const auto& [name, value] : image.labels) labels[name] = value;
     return {{"id", image.layers.front()},
             {"name", image.name},
             {"parent", image.parent},
@@ -18,6 +20,13 @@ Json image_json(const ImageRecord& image) {
             {"user", image.user},
             {"workdir", image.work_dir},
             {"size_bytes", image.size_bytes},
+            {"own_bytes", images.own_bytes(image)},
+            {"entrypoint", image.entrypoint},
+            {"cmd", image.cmd},
+            {"labels", labels},
+            {"ports", image.ports},
+            {"source", image.source},
+            {"digest", image.digest},
             {"created_at", image.created_at}};
 }
 
@@ -56,7 +65,20 @@ Answer import(Services& services, Exchange& exchange, const Params& params) {
     }
     CO_TRY_LET(const auto image,
                co_await services.images.import(command, [&exchange] { return exchange.read_some(); }));
-    co_return std::optional(answer(image_json(image), 201));
+    co_return std::optional(answer(image_json(services.images, image), 201));
+}
+
+Answer load(Services& services, Exchange& exchange, const Params&) {
+    CO_TRY(check_local(exchange));
+    const auto& query = exchange.request().query;
+    const std::string name = query.contains("name") ? query.at("name") : "";
+    const Source source = [&exchange] { return exchange.read_some(); };
+    CO_TRY_LET(const auto images, co_await services.images.load_archive(name, source));
+    Json rows = Json::array();
+    for (const ImageRecord& image : images) rows.push_back(image_json(services.images, image));
+    Json all = Json::object();
+    all["images"] = std::move(rows);
+    co_return std::optional(answer(all, 201));
 }
 
 Answer build(Services& services, Exchange& exchange, const Params& params) {
@@ -75,8 +97,8 @@ Answer build(Services& services, Exchange& exchange, const Params& params) {
     const auto image = co_await services.images.build(
         std::move(command), [&exchange](std::string_view piece) { return exchange.write(piece); },
         [&exchange] { return exchange.client_gone(); });
-    const std::string last =
-        image.ok() ? final_event("image", image_json(image.value())) : final_event("error", error_json(image.error()));
+    const std::string last = image.ok() ? final_event("image", image_json(services.images, image.value()))
+                                        : final_event("error", error_json(image.error()));
     CO_TRY(co_await exchange.write(last));
     CO_TRY(co_await exchange.end());
     co_return std::optional<Response>();
@@ -85,9 +107,13 @@ Answer build(Services& services, Exchange& exchange, const Params& params) {
 }  // namespace
 
 void add_image_routes(Router& router, Services& services) {
-    router.add("GET", "/v2/images", [&services](Exchange&, const Params&) -> Answer {
+    router.add("GET", "/v2/images", [&services](Exchange& exchange, const Params&) -> Answer {
+        const Caller& caller = exchange.request().caller;
         Json rows = Json::array();
-        for (const ImageRecord& image : services.images.list()) rows.push_back(image_json(image));
+        for (const ImageRecord& image : services.images.list()) {
+            if (image.customer != kLocalCustomer && image.customer != caller.customer && !caller.is_operator) continue;
+            rows.push_back(image_json(services.images, image));
+        }
         Json making = Json::array();
         for (const Making& one : services.images.making()) making.push_back(making_json(one));
         Json all = Json::object();
@@ -95,19 +121,21 @@ void add_image_routes(Router& router, Services& services) {
         all["making"] = std::move(making);
         co_return std::optional(answer(all));
     });
-    router.add("GET", "/v2/images/{name}", [&services](Exchange&, const Params& params) -> Answer {
-        CO_TRY_LET(const ImageRecord image, services.images.find(params.at("name")));
-        co_return std::optional(answer(image_json(image)));
+    router.add("GET", "/v2/images/{name...}", [&services](Exchange& exchange, const Params& params) -> Answer {
+        const std::string& customer = exchange.request().caller.customer;
+        CO_TRY_LET(const ImageRecord image, services.images.find(params.at("name"), customer));
+        co_return std::optional(answer(image_json(services.images, image)));
     });
-    router.add("DELETE", "/v2/images/{name}", [&services](Exchange& exchange, const Params& params) -> Answer {
+    router.add("DELETE", "/v2/images/{name...}", [&services](Exchange& exchange, const Params& params) -> Answer {
         CO_TRY(check_local(exchange));
         CO_TRY(services.images.remove(params.at("name")));
         co_return std::optional(Response{});
     });
-    router.add("PUT", "/v2/images/{name}", [&services](Exchange& exchange, const Params& params) -> Answer {
+    router.add("PUT", "/v2/images/{name...}", [&services](Exchange& exchange, const Params& params) -> Answer {
         co_return co_await import(services, exchange, params);
     });
-    router.add("POST", "/v2/images/{name}/build", [&services](Exchange& exchange, const Params& params) -> Answer {
+    router.add("POST", "/v2/images/load", with(services, load));
+    router.add("POST", "/v2/images/{name...}/build", [&services](Exchange& exchange, const Params& params) -> Answer {
         co_return co_await build(services, exchange, params);
     });
 }

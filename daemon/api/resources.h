@@ -145,7 +145,9 @@ Result<void> check_webhook(const Webhook& webhook, const std::string& url_field,
 /// Where a command runs whose call names no folder.
 std::string usual_folder(const Services& services, const Box& box);
 /// Of `folder`, the absolute path in the box.
-Result<std::string> checked_folder(const std::string& folder);
+Result<std::string> checked_folder(const std::string& folder, const Habits& habits = {});
+/// Of file calls: Files::of() with what goes without saying in boxes of its image.
+Result<Files> files_of(const Services& services, Box& box, const char* field = "path");
 /// All of that but `command`.
 Result<void> decode_surroundings(const Services& services, const Box& box, const Fields& fields, Command& command);
 

@@ -15,7 +15,8 @@ using Params = std::map<std::string, std::string>;
 /// Answers with a Response, or with nothing when it has streamed one itself.
 using Handler = std::function<Task<Result<std::optional<Response>>>(Exchange&, const Params&)>;
 
-/// "GET /v2/box/{id}/files/read" -> handler. Fixed segments win over {names}.
+/// "GET /v2/box/{id}/files/read" -> handler. Fixed segments win over {names}. A {name...} stands for one or more: what
+/// it names may have '/' in it.
 class Router {
   public:
     void add(const std::string& method, const std::string& pattern, Handler handler);

@@ -109,7 +109,8 @@ Result<void> take(const Services& services, const Box& box, const Said& said, Sc
     TRY(take_work(said, schedule));
     if (said.folder || schedule.folder.empty()) {
         const std::string folder = said.folder.value_or("");
-        schedule.folder = folder.empty() ? usual_folder(services, box) : TRY(checked_folder(folder));
+        schedule.folder = folder.empty() ? usual_folder(services, box)
+                                         : TRY(checked_folder(folder, services.images.usual_of(box).habits()));
     }
     if (said.timeout) {
         if (*said.timeout != 0) TRY(check_timeout(*said.timeout));

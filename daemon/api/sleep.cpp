@@ -47,7 +47,6 @@ Result<std::optional<Response>> set_init_command(Services& services, Box& box, c
 void start_init_command(Services& services, const std::shared_ptr<Box>& box) {
     if (box->record.init_command.empty()) return;
     Json body{{"command", Json::array({"/bin/sh", "-c", box->record.init_command})}};
-    body["folder"] = kHome;
     const auto fields = Fields::parse(dump(body));
     auto command = fields.ok() ? decode_command(services, *box, fields.value()) : Result<Command>(fields.error());
     if (!command.ok()) {

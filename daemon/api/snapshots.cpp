@@ -229,7 +229,7 @@ Result<std::vector<std::string>> base_of(const Services& services, const Exchang
     const auto against = query.find("against");
     if (against != query.end())
         return TRY_IN("against", find_snapshot(services, exchange, against->second, box.record.id)).layers;
-    return TRY(services.images.find(box.record.image)).layers;
+    return TRY(services.images.find(box.record.image, box.record.customer)).layers;
 }
 
 Answer diff_archive(Services& services, Exchange& exchange, const std::shared_ptr<Box>& box,

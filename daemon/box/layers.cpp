@@ -39,6 +39,7 @@ void Layers::drop_unused(const std::vector<std::string>& layers) {
         if (!dropped.ok()) log_warning("{}; the next start tries again", dropped.error().message);
         mechanisms_.reaper->nudge();
         if (known_.erase(layer) > 0) (void)records_.drop_layer(layer);  // else load() does
+        (void)records_.drop_blobs(layer);                               // the same
     }
 }
 
@@ -50,6 +51,9 @@ Result<void> Layers::load() {
         } else {
             TRY(records_.drop_layer(record.id));
         }
+    }
+    for (const std::string& layer : TRY(records_.layers_with_blobs())) {
+        if (!used(layer)) TRY(records_.drop_blobs(layer));
     }
     return {};
 }
@@ -76,13 +80,17 @@ Task<> Layers::measure(std::vector<std::string> layers, std::function<void()> do
             continue;
         }
         if (!used(layer)) continue;
-        LayerRecord& record = known_[layer];
-        record.id = layer;
-        record.bytes = static_cast<int64_t>(counted.value());
-        const auto kept = records_.put_layer(record);
-        if (!kept.ok()) log_warning("layer {}: its size cannot be recorded: {}", layer, kept.error().message);
+        learn(layer, static_cast<int64_t>(counted.value()));
     }
     done();
+}
+
+void Layers::learn(const std::string& layer, int64_t bytes) {
+    LayerRecord& record = known_[layer];
+    record.id = layer;
+    record.bytes = bytes;
+    const auto kept = records_.put_layer(record);
+    if (!kept.ok()) log_warning("layer {}: its size cannot be recorded: {}", layer, kept.error().message);
 }
 
 void Layers::belongs_to_image(const std::string& layer) {

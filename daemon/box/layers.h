@@ -44,6 +44,8 @@ class Layers {
     Result<void> load();
     /// What is known now; nothing of a layer still to be added up.
     [[nodiscard]] std::optional<int64_t> bytes(const std::string& layer) const;
+    /// Whoever made it has added it up.
+    void learn(const std::string& layer, int64_t bytes);
     /// Has those of unknown size added up, one after the other. When all are, `done` is called.
     void add_up(
         std::vector<std::string> layers, std::function<void()> done = [] {});

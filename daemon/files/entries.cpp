@@ -19,7 +19,7 @@ Result<struct stat> Files::look_at(const std::string& path, LastLink link) const
 
 Result<void> Files::make_one_directory(const std::string& path) const {
     const Place place = TRY(entry_at(path, Mounts::kRefused));
-    const FsIdentity identity = TRY(FsIdentity::take(user()));
+    const FsIdentity as_user = TRY(identity());
     if (mkdirat(place.directory.get(), place.name.c_str(), 0755) != 0) return file_error(errno, what(path));
     return {};
 }
@@ -44,7 +44,7 @@ Result<void> Files::rename(const std::string& path, const Files& targets, const 
     const Place to = TRY(targets.entry_at(target));
     const auto there = targets.movable(target, to);
     if (!there.ok() && there.error().kind != ErrorKind::kNotFound) return there.error();
-    const FsIdentity identity = TRY(FsIdentity::take(user()));
+    const FsIdentity as_user = TRY(identity());
     if (renameat(from.directory.get(), from.name.c_str(), to.directory.get(), to.name.c_str()) == 0) return {};
     if (errno == EXDEV) {
         return invalid(what(path) + " would have to be copied, being of the image or of another file system; use mv");
@@ -59,7 +59,7 @@ Result<bool> Files::remove(const std::string& path, Removal removal, uint64_t mo
     if (S_ISDIR(status.st_mode) && removal == Removal::kNoDirectory) {
         return invalid(what(path) + " is a directory; say recursive to remove it with all that is in it");
     }
-    const FsIdentity identity = TRY(FsIdentity::take(user()));
+    const FsIdentity as_user = TRY(identity());
     if (!S_ISDIR(status.st_mode)) {
         if (unlinkat(place.directory.get(), place.name.c_str(), 0) != 0) return file_error(errno, what(path));
         return true;

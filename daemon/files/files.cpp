@@ -20,7 +20,6 @@
 namespace hutch::daemon {
 namespace {
 
-constexpr uid_t kBoxUser = 1000;
 constexpr size_t kMaxEntries = 100'000;
 // What all links of a list may take to be followed. One may take 20 ms: the kernel follows 40 links of 4,095 bytes.
 constexpr std::chrono::milliseconds kMostFollowing{1000};
@@ -57,14 +56,18 @@ Result<void> check_kind(int fd, const std::string& what, bool directory) {
 
 }  // namespace
 
-std::string absolute_path(const std::string& path) {
-    if (path == "~" || path.starts_with("~/")) return kUsersHome + path.substr(1);
+std::string absolute_path(const std::string& path, const Habits& habits) {
+    const auto below = [&path](const std::string& directory, size_t begin) {
+        return (directory == "/" ? "" : directory) + "/" + path.substr(begin);
+    };
+    if (path == "~") return habits.home;
+    if (path.starts_with("~/")) return below(habits.home, 2);
     if (!path.empty() && path.front() == '/') return path;
-    return path.empty() ? std::string(kHome) : std::string(kHome) + "/" + path;
+    return path.empty() ? habits.folder : below(habits.folder, 0);
 }
 
-Result<Files> Files::of(Box& box, const char* field) {
-    return Files(TRY(duplicate(box.life().root.get())), box.uid_base(), field);
+Result<Files> Files::of(Box& box, const char* field, Habits habits) {
+    return Files(TRY(duplicate(box.life().root.get())), box.uid_base(), field, std::move(habits));
 }
 
 std::string Files::what(const std::string& path) const {
@@ -78,7 +81,7 @@ Result<UniqueFd> Files::resolve(const std::string& path, int flags, Mounts mount
     if ((flags & O_PATH) != 0) how.flags = static_cast<uint64_t>(flags | O_CLOEXEC);
     how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
     if (mounts == Mounts::kRefused) how.resolve |= RESOLVE_NO_XDEV;
-    UniqueFd fd(sys_openat2(root_.get(), absolute_path(path).c_str(), how));
+    UniqueFd fd(sys_openat2(root_.get(), absolute(path).c_str(), how));
     if (!fd && errno == EXDEV) return invalid(what(path) + " is not on the box's disk; write there with a command");
     if (!fd) return file_error(errno, what(path));
     return fd;
@@ -137,7 +140,7 @@ Result<std::string> Files::read_part(const std::string& path, uint64_t offset, s
 
 // Each from the one before: from the root, a deep path would cost the square of its depth.
 Result<void> Files::make_parents(const std::string& path) const {
-    const std::string whole = absolute_path(path);
+    const std::string whole = absolute(path);
     const size_t last = whole.rfind('/');
     if (last == 0 || resolve(whole.substr(0, last), O_PATH | O_DIRECTORY, Mounts::kRefused).ok()) return {};
     UniqueFd directory = TRY(resolve("/", O_PATH | O_DIRECTORY));
@@ -189,7 +192,7 @@ Result<Replacement> Files::replace(const std::string& path) const {
     TRY(check_path(field_, path));
     if (path.back() == '/') return invalid(what(path) + " names a directory");
     {
-        const FsIdentity identity = TRY(FsIdentity::take(user()));
+        const FsIdentity as_user = TRY(identity());
         TRY(make_parents(path));
     }
     Place place;
@@ -198,7 +201,7 @@ Result<Replacement> Files::replace(const std::string& path) const {
         place = TRY(place_of(path, found.value().get()));
     } else {
         if (found.error().code != ENOENT) return found.error();
-        const std::string whole = absolute_path(path);
+        const std::string whole = absolute(path);
         const size_t slash = whole.rfind('/');
         const std::string parent = slash == 0 ? "/" : whole.substr(0, slash);
         place.directory = TRY(resolve(parent, O_PATH | O_DIRECTORY, Mounts::kRefused));
@@ -208,7 +211,8 @@ Result<Replacement> Files::replace(const std::string& path) const {
             return invalid(what(path) + " is a link to what is not there; remove it first");
         }
     }
-    return Replacement::begin(std::move(place.directory), std::move(place.name), user(), what(path));
+    return Replacement::begin(std::move(place.directory), std::move(place.name), base_ + habits_.uid,
+                              base_ + habits_.gid, what(path));
 }
 
 Result<void> Files::write(const std::string& path, std::string_view content) const {
@@ -219,7 +223,7 @@ Result<void> Files::write(const std::string& path, std::string_view content) con
 
 Result<Files::Place> Files::entry_at(const std::string& path, Mounts mounts) const {
     TRY(check_path(field_, path));
-    std::string whole = absolute_path(path);
+    std::string whole = absolute(path);
     while (whole.size() > 1 && whole.back() == '/') whole.pop_back();
     const size_t slash = whole.rfind('/');
     std::string name = whole.substr(slash + 1);
@@ -232,13 +236,9 @@ Result<Files::Place> Files::entry_at(const std::string& path, Mounts mounts) con
     return Place{std::move(directory).value(), std::move(name)};
 }
 
-uid_t Files::user() const {
-    return base_ + kBoxUser;
-}
-
 Result<UniqueFd> Files::make_directory(const std::string& path) const {
     TRY(check_path(field_, path));
-    const FsIdentity identity = TRY(FsIdentity::take(user()));
+    const FsIdentity as_user = TRY(identity());
     TRY(make_parents(path + "/."));
     UniqueFd found = TRY(resolve(path, O_PATH, Mounts::kRefused));
     TRY(check_kind(found.get(), what(path), true));
@@ -247,7 +247,7 @@ Result<UniqueFd> Files::make_directory(const std::string& path) const {
 
 // Its content is the client's, who could upload anything; what is there is the box's, and no link of it is followed.
 Result<archives::TarReport> Files::unpack(int directory, int archive) const {
-    const FsIdentity identity = TRY(FsIdentity::take(user()));
+    const FsIdentity as_user = TRY(identity());
     const auto pull = archives::pull_from(archive);
     auto report = archives::unpack_copy(pull, directory, "", archives::Modes::kWhole, Mounts::kRefused);
     if (!report.ok() && report.error().kind == ErrorKind::kSystem && report.error().code != 0) {

@@ -11,6 +11,7 @@
 
 #include "archives/tar.h"
 #include "base/file.h"
+#include "base/fs_identity.h"
 #include "daemon/box/box.h"
 #include "daemon/files/replacement.h"
 
@@ -20,7 +21,15 @@ namespace hutch::daemon {
 constexpr const char* kHome = "/workspace/home";
 /// What "~" stands for at the beginning of a path.
 constexpr const char* kUsersHome = "/home/boxuser";
-std::string absolute_path(const std::string& path);
+/// What goes without saying in a box, by its image: where paths begin, and whose files are that it makes (ids within
+/// the box).
+struct Habits {
+    std::string folder = kHome;
+    std::string home = kUsersHome;
+    uid_t uid = 1000;
+    gid_t gid = 1000;
+};
+std::string absolute_path(const std::string& path, const Habits& habits = {});
 
 struct FileEntry {
     std::string name;
@@ -40,13 +49,15 @@ enum class Removal { kNoDirectory, kTree };
 /// File calls on a living box, from the host's side. Paths are resolved by the kernel beneath the box's root
 /// (openat2(2), RESOLVE_IN_ROOT without magic links): whatever links the box made, the walk cannot leave it. Only
 /// regular files and directories of ordinary file systems are opened, so that no FIFO, device or kernel file can make
-/// us wait or act. New files and directories are boxuser's, and made on the box's disk alone: memory that a file of
-/// /dev/shm takes is charged to whoever writes it (mem_cgroup_charge() in mm/memcontrol.c), and a message queue to
-/// whoever makes it, which would be the daemon and not the box. All of these block: for worker threads.
+/// us wait or act. New files and directories are the user's of the habits, and made on the box's disk alone: memory
+/// that a file of /dev/shm takes is charged to whoever writes it (mem_cgroup_charge() in mm/memcontrol.c), and a
+/// message queue to whoever makes it, which would be the daemon and not the box. All of these block: for worker
+/// threads.
 class Files {
   public:
     /// A duplicate of the box's root is held, so the box may end meanwhile. `field`: as errors call a path.
-    static Result<Files> of(Box& box, const char* field = "path");
+    static Result<Files> of(Box& box, const char* field = "path", Habits habits = {});
+    [[nodiscard]] std::string absolute(const std::string& path) const { return absolute_path(path, habits_); }
 
     /// Told of so many bytes more before they are held; its error ends the reading.
     using Charge = std::function<Result<void>(size_t)>;
@@ -82,9 +93,12 @@ class Files {
     Result<bool> remove(const std::string& path, Removal removal, uint64_t most) const;
 
   private:
-    Files(UniqueFd root, uid_t base, const char* field) : root_(std::move(root)), base_(base), field_(field) {}
-    /// The host's id of boxuser.
-    [[nodiscard]] uid_t user() const;
+    Files(UniqueFd root, uid_t base, const char* field, Habits habits)
+        : root_(std::move(root)), base_(base), field_(field), habits_(std::move(habits)) {}
+    /// That of the user, for the calling thread.
+    [[nodiscard]] Result<FsIdentity> identity() const {
+        return FsIdentity::take(base_ + habits_.uid, base_ + habits_.gid);
+    }
     /// folder: "d"
     [[nodiscard]] std::string what(const std::string& path) const;
     [[nodiscard]] Result<UniqueFd> resolve(const std::string& path, int flags, Mounts mounts = Mounts::kEntered) const;
@@ -104,6 +118,7 @@ class Files {
     UniqueFd root_;
     uid_t base_;
     const char* field_;
+    Habits habits_;
 };
 
 }  // namespace hutch::daemon

@@ -44,14 +44,16 @@ Result<void> copy_xattrs(int from, int to) {
 
 }  // namespace
 
-Result<Replacement> Replacement::begin(UniqueFd directory, std::string name, uid_t owner, std::string what) {
-    const FsIdentity identity = TRY(FsIdentity::take(owner));
+Result<Replacement> Replacement::begin(UniqueFd directory, std::string name, uid_t owner, gid_t group,
+                                       std::string what) {
+    const FsIdentity identity = TRY(FsIdentity::take(owner, group));
     Replacement made;
     made.directory_ = std::move(directory);
     made.name_ = std::move(name);
     made.aside_ = ".hutch-" + random_id();
     made.what_ = std::move(what);
     made.owner_ = owner;
+    made.group_ = group;
     constexpr int kFlags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
     made.file_ = UniqueFd(openat(made.directory_.get(), made.aside_.c_str(), kFlags | O_CLOEXEC, 0644));
     if (!made.file_) return file_error(errno, made.what_);
@@ -85,6 +87,7 @@ Replacement& Replacement::operator=(Replacement&& other) noexcept {
     aside_ = std::move(other.aside_);
     what_ = std::move(other.what_);
     owner_ = other.owner_;
+    group_ = other.group_;
     mode_ = other.mode_;
     changed_ = other.changed_;
     return *this;
@@ -96,7 +99,7 @@ Result<void> Replacement::write(std::string_view piece) {
 }
 
 Result<void> Replacement::finish() {
-    const FsIdentity identity = TRY(FsIdentity::take(owner_));
+    const FsIdentity identity = TRY(FsIdentity::take(owner_, group_));
     const off_t size = lseek(file_.get(), 0, SEEK_CUR);
     if (size < 0 || ftruncate(file_.get(), size) != 0) return file_error(errno, what_);
     if (mode_ && fchmod(file_.get(), *mode_) != 0) return file_error(errno, what_);

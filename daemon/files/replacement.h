@@ -19,7 +19,7 @@ class Replacement {
     Replacement() = default;
     /// Of `name` in `directory`, owned by `owner` and of mode 0644 unless a file is there, whose owner, mode (but for
     /// set-uid bits, as each write takes them), attributes and access control list it gets. `what`: as errors call it.
-    static Result<Replacement> begin(UniqueFd directory, std::string name, uid_t owner, std::string what);
+    static Result<Replacement> begin(UniqueFd directory, std::string name, uid_t owner, gid_t group, std::string what);
     Replacement(Replacement&& other) noexcept = default;
     Replacement& operator=(Replacement&& other) noexcept;
     Replacement(const Replacement&) = delete;
@@ -41,6 +41,7 @@ class Replacement {
     UniqueFd directory_, file_;  ///< `file_` as long as it is not in its place
     std::string name_, aside_, what_;
     uid_t owner_ = 0;
+    gid_t group_ = 0;
     std::optional<mode_t> mode_;
     std::optional<timespec> changed_;
 };

@@ -19,7 +19,8 @@ std::string without_line_end(std::string text) {
 }  // namespace
 
 GitStep Git::step(std::vector<std::string> args) const {
-    return {.args = std::move(args), .folder = folder_, .env = env_, .credential = {}, .memory = &memory_};
+    return {
+        .args = std::move(args), .folder = folder_, .env = env_, .credential = {}, .user = user_, .memory = &memory_};
 }
 
 Task<Result<GitAnswer>> Git::look(std::vector<std::string> args) {

@@ -34,13 +34,15 @@ struct CloneOrder {
 class Git {
   public:
     /// `memory`: where what a step says counts.
-    Git(Runs& runs, MemoryShare& memory, std::shared_ptr<Box> box, std::string folder, Pairs env, Credential credential)
+    Git(Runs& runs, MemoryShare& memory, std::shared_ptr<Box> box, std::string folder, Pairs env, Credential credential,
+        User user)
         : runs_(runs),
           memory_(memory),
           box_(std::move(box)),
           folder_(std::move(folder)),
           env_(std::move(env)),
-          credential_(std::move(credential)) {}
+          credential_(std::move(credential)),
+          user_(std::move(user)) {}
 
     /// Any call of git, however it ends; the credential is not for it.
     Task<Result<GitAnswer>> exec(std::vector<std::string> args);
@@ -77,6 +79,7 @@ class Git {
     std::string folder_;
     Pairs env_;
     Credential credential_;
+    User user_;
 };
 
 }  // namespace hutch::daemon

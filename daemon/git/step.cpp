@@ -62,7 +62,8 @@ Result<Command> command_of(const GitStep& step) {
     command.work_dir = step.folder;
     command.env = step.env;
     command.env.emplace_back("GIT_TERMINAL_PROMPT", "0");  // there is nobody to ask
-    command.user = TRY(find_user("boxuser"));
+    command.user = step.user ? *step.user : TRY(find_user("boxuser"));
+    command.without_program = "git: the box has no program \"sh\", by which git is called; use an image that has both";
     command.errors = Errors::kSeparate;
     command.recorded = step.recorded;
     return command;

@@ -18,13 +18,14 @@ struct Credential {
 /// "github.com" of "https://github.com".
 std::string host_of(const std::string& server);
 
-/// One call of the box's own git program, by boxuser.
+/// One call of the box's own git program.
 struct GitStep {
     std::vector<std::string> args;  ///< after "git"
     std::string script{};           ///< of a shell, that is run instead, with those arguments; empty: none
     std::string folder;             ///< absolute, in the box
     Pairs env;
     Credential credential;
+    std::optional<User> user{};     ///< none: boxuser
     bool commits = false;           ///< git is told the defaults of git_identity.h first, where it knows none
     bool recorded = true;           ///< false for what serves another step
     MemoryShare* memory = nullptr;  ///< where its output counts; without it, only the beginning is kept

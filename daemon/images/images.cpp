@@ -12,6 +12,7 @@
 #include "base/undo.h"
 #include "daemon/clock.h"
 #include "daemon/git_identity.h"
+#include "daemon/images/import_limits.h"
 #include "daemon/log.h"
 #include "daemon/spawn.h"
 #include "overlayfs/layer.h"
@@ -22,7 +23,6 @@ namespace hutch::daemon {
 namespace {
 
 constexpr size_t kImageUnpackers = 2;
-constexpr overlayfs::TreeLimits kImportLimits{.bytes = 64ULL << 30U, .entries = 5'000'000};
 
 // Every command starts in the work dir as boxuser, so an archive that lacks either gets both. Beneath the root: an
 // archive's link, or a work dir with "..", must not make directories of the host's.
@@ -118,19 +118,27 @@ Task<Result<Outcome>> finish(Run& run, Sink output, Gone gone) {
 }  // namespace
 
 Images::Images(Manager& manager, Runs& runs)
-    : manager_(manager), runs_(runs), unpackers_(manager.executor(), kImageUnpackers, kImageUnpackers) {
+    : manager_(manager),
+      runs_(runs),
+      unpackers_(manager.executor(), kImageUnpackers, kImageUnpackers),
+      oci_(manager,
+           [this](const std::string& layer, const std::string& customer) { return may_share(layer, customer); }) {
     manager_.layers().add_user([this](const std::string& layer) { return uses_layer(layer); });
 }
 
 Result<void> check_name(const std::string& field, const std::string& name) {
-    const auto allowed = [](char c) {
-        return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '.' || c == '_' || c == '-';
-    };
-    if (name.empty() || name.size() > 64 || std::isalnum(static_cast<unsigned char>(name.front())) == 0 ||
-        !std::all_of(name.begin(), name.end(), allowed)) {
-        return invalid(field + ": must be 1 to 64 letters, digits, '.', '_' or '-', beginning with a letter or digit");
+    constexpr std::string_view kLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-:@/";
+    bool begins = true;  // of the name, or after a '/'
+    bool good = name.size() <= 255;
+    for (const char c : name) {
+        if (begins && std::isalnum(static_cast<unsigned char>(c)) == 0) good = false;
+        if (kLetters.find(c) == std::string_view::npos) good = false;
+        begins = c == '/';
     }
-    return {};
+    if (good && !begins) return {};
+    return invalid(field +
+                   ": must be 1 to 255 letters, digits, '.', '_', '-', ':', '@' or '/', with a letter or digit at its "
+                   "beginning and after each '/'");
 }
 
 Result<void> Images::load() {
@@ -141,15 +149,18 @@ Result<void> Images::load() {
                       missing.value_or("list"));
             continue;
         }
-        images_[image.name] = std::move(image);
+        const Key key{image.name, image.customer};
+        images_[key] = std::move(image);
     }
     return {};
 }
 
-Result<ImageRecord> Images::find(const std::string& name) {
-    const auto found = images_.find(name);
-    if (found != images_.end()) return found->second;
-    const std::string there = names();
+Result<ImageRecord> Images::find(const std::string& name, const std::string& customer) {
+    for (const std::string& owner : {customer, std::string(kLocalCustomer)}) {
+        const auto found = images_.find({name, owner});
+        if (found != images_.end()) return found->second;
+    }
+    const std::string there = names(customer);
     std::string others;
     for (const Making& other : making()) {
         if (other.name() == name || other.wanted_by() == name) {
@@ -168,15 +179,23 @@ Result<ImageRecord> Images::find(const std::string& name) {
     return Error{ErrorKind::kNotFound, 0, sentence + (there.empty() ? "" : "; there are: " + there) + others};
 }
 
-Result<ImageRecord> Images::find_runtime(const std::string& name) {
+Result<ImageRecord> Images::find_runtime(const std::string& name, const std::string& customer) {
     constexpr std::string_view kVariant = "-alpine";
-    if (!name.ends_with(kVariant) || images_.contains(name)) return find(name);
-    return find(name.substr(0, name.size() - kVariant.size()));
+    const auto known = [&](const std::string& other) {
+        return images_.contains({other, customer}) || images_.contains({other, kLocalCustomer});
+    };
+    if (known(name)) return find(name, customer);
+    if (known(name + ":latest")) return find(name + ":latest", customer);
+    if (!name.ends_with(kVariant)) return find(name, customer);
+    return find(name.substr(0, name.size() - kVariant.size()), customer);
 }
 
-std::string Images::names() const {
+std::string Images::names(const std::string& customer) const {
     std::string all;
-    for (const auto& [name, image] : images_) all += (all.empty() ? "" : ", ") + name;
+    for (const auto& [key, image] : images_) {
+        if (image.customer != customer && image.customer != kLocalCustomer) continue;
+        all += (all.empty() ? "" : ", ") + image.name;
+    }
     return all;
 }
 
@@ -195,15 +214,20 @@ std::vector<Making> Images::making() {
 
 std::vector<ImageRecord> Images::list() {
     std::vector<ImageRecord> all;
-    for (const auto& [name, image] : images_) all.push_back(image);
+    for (const auto& [key, image] : images_) all.push_back(image);
     return all;
 }
 
 Task<Result<ImageRecord>> Images::keep(ImageRecord image) {
-    const std::string layer = image.layers.front();
-    const auto size =
-        co_await manager_.workers().run([&] { return overlayfs::layer_bytes(manager_.mechanisms().store, layer); });
-    image.size_bytes = size.ok() ? static_cast<int64_t>(size.value()) : 0;
+    image.size_bytes = 0;
+    for (const std::string& layer : image.layers) {
+        if (!manager_.layers().bytes(layer)) {
+            const auto size = co_await manager_.workers().run(
+                [&] { return overlayfs::layer_bytes(manager_.mechanisms().store, layer); });
+            if (size.ok()) manager_.layers().learn(layer, static_cast<int64_t>(size.value()));
+        }
+        image.size_bytes += manager_.layers().bytes(layer).value_or(0);
+    }
     image.created_at = unix_now();
     const auto put = manager_.records().put_image(image);
     if (!put.ok()) {
@@ -211,8 +235,9 @@ Task<Result<ImageRecord>> Images::keep(ImageRecord image) {
         co_return put.error();
     }
     std::vector<std::string> replaced;
-    if (const auto old = images_.find(image.name); old != images_.end()) replaced = old->second.layers;
-    images_[image.name] = image;
+    const Key key{image.name, image.customer};
+    if (const auto old = images_.find(key); old != images_.end()) replaced = old->second.layers;
+    images_[key] = image;
     claim_layers();
     manager_.events().publish(EventType::kImageBuilt, image);
     manager_.layers().drop_unused(replaced);
@@ -220,7 +245,7 @@ Task<Result<ImageRecord>> Images::keep(ImageRecord image) {
 }
 
 void Images::claim_layers() {
-    for (const auto& [name, image] : images_) {
+    for (const auto& [key, image] : images_) {
         for (const std::string& layer : image.layers) manager_.layers().belongs_to_image(layer);
     }
 }
@@ -302,6 +327,8 @@ Task<Result<ImageRecord>> Images::build(BuildImage command, Sink output, Gone go
         ImageRecord made = from;
         made.name = command.name;
         made.parent = command.from;
+        made.source.clear();  // it is what was pulled no more
+        made.digest.clear();
         for (auto& variable : command.env) {
             std::erase_if(made.env, [&variable](const auto& older) { return older.first == variable.first; });
             made.env.push_back(std::move(variable));
@@ -317,16 +344,17 @@ Task<Result<ImageRecord>> Images::build(BuildImage command, Sink output, Gone go
     co_return image;
 }
 
-Result<void> Images::remove(const std::string& name) {
-    const ImageRecord image = TRY(find(name));
+Result<void> Images::remove(const std::string& name, const std::string& customer) {
+    const ImageRecord image = TRY(find(name, customer));
+    const Key key{name, image.customer};
     for (const auto& [other, candidate] : images_) {
         // By its layers: a parent may have been made anew since, and an image may have been built on itself.
-        if (other != name && contains(candidate.layers, image.layers.front())) {
+        if (other != key && candidate.parent == name && contains(candidate.layers, image.layers.front())) {
             return Error{ErrorKind::kConflict, 0,
-                         "image " + name + " is what " + other + " was built on; remove that first"};
+                         "image " + name + " is what " + candidate.name + " was built on; remove that first"};
         }
     }
-    auto itself = images_.extract(name);
+    auto itself = images_.extract(key);
     Undo keep([&] { images_.insert(std::move(itself)); });
     for (const std::string& layer : image.layers) {
         if (!uses_layer(layer) && manager_.layers().used(layer)) {

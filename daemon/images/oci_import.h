@@ -58,6 +58,7 @@ class OciImport {
     OciImport(Manager& manager, MayShare may_share);
     OciImport(const OciImport&) = delete;
     OciImport& operator=(const OciImport&) = delete;
+    ~OciImport();
 
     /// A layer that is being brought, or is there: kept from being dropped as long as this lives.
     class Coming;
@@ -68,14 +69,25 @@ class OciImport {
 
     /// The layers of `image`, unpacked where the store has not got them: verified against the digests of blob and
     /// content, durable, and with their LayerBlobRecord. One that the same customer brings at this moment is waited
-    /// for. kInvalid where the image is to blame, kTooLarge beyond what an image may unpack to.
+    /// for. kInvalid where the image is to blame, kTooLarge beyond what an image may unpack to. Not to be cancelled:
+    /// who has lost interest has `open` fail.
     Task<Result<Stack>> bring(const OciImage& image, OpenBlob open, Progress progress);
 
   private:
+    struct Piece;
     struct Bringing;
+    Result<void> claim(Piece& piece, const std::string& customer);
+    Task<Result<void>> unpack(Bringing& bringing, size_t index);
+    Task<> unpack_some(std::shared_ptr<Bringing> bringing);
+    void begin_unpacking(const std::shared_ptr<Bringing>& bringing);
+    Task<Result<void>> settle(Bringing& bringing, size_t index, std::vector<std::string> below);
+    Task<Result<void>> complete(Bringing& bringing, size_t index, const std::vector<std::string>& below);
+    Task<Result<Stack>> gather(Bringing& bringing);
+    [[nodiscard]] bool holds(const std::string& layer);
 
     Manager& manager_;
     MayShare may_share_;
+    std::shared_ptr<OciImport*> home_;                          ///< for those that may outlive this
     std::multimap<std::string, std::weak_ptr<Coming>> coming_;  ///< by chain id
     Workers unpackers_;
 };

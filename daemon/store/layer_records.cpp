@@ -63,6 +63,13 @@ Result<std::vector<LayerBlobRecord>> Records::blobs_of_chain(const std::string& 
     return blobs_in(query);
 }
 
+Result<std::vector<std::string>> Records::layers_with_blobs() {
+    std::vector<std::string> layers;
+    Query query = database_.query("SELECT DISTINCT layer FROM layer_blobs");
+    while (TRY(query.step())) layers.push_back(query.text(0));
+    return layers;
+}
+
 Result<void> Records::drop_blobs(const std::string& layer) {
     return database_.query("DELETE FROM layer_blobs WHERE layer = ?").bind(layer).run();
 }

@@ -465,6 +465,7 @@ class Records {
     Result<void> put_blob(const LayerBlobRecord& blob);                       ///< inserts or replaces
     Result<std::vector<LayerBlobRecord>> blobs_of(const std::string& layer);  ///< by digest
     Result<std::vector<LayerBlobRecord>> blobs_of_chain(const std::string& chain_id);
+    Result<std::vector<std::string>> layers_with_blobs();
     Result<void> drop_blobs(const std::string& layer);  ///< all of a layer that goes
 
     // customer_records.cpp

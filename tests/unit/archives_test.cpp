@@ -50,6 +50,26 @@ TEST(XattrRules, KeepWhatABoxKnowsAndRefuseOverlayfsOwn) {
     EXPECT_EQ(xattr_rule("system.posix_acl_access"), XattrRule::kDrop);
 }
 
+TEST(OciName, TellsMarksFromEntries) {
+    const auto of = [](const char* name) {
+        const auto told = oci_name(name);
+        if (!told.ok()) return std::string("refused");
+        static const char* const kMarks[] = {"entry ", "whiteout ", "opaque ", "foreign "};
+        return kMarks[static_cast<int>(told.value().mark)] + told.value().path;
+    };
+    EXPECT_EQ(of("./a/b"), "entry a/b");
+    EXPECT_EQ(of("a/.wh.b"), "whiteout a/b");
+    EXPECT_EQ(of(".wh.b"), "whiteout b");
+    EXPECT_EQ(of("a/.wh..wh..opq"), "opaque a") << "it begins as a whiteout does";
+    EXPECT_EQ(of(".wh..wh..opq"), "opaque ");
+    EXPECT_EQ(of("a/.wh..b"), "whiteout a/.b");
+    EXPECT_EQ(of(".wh..wh.plnk/1.2").substr(0, 7), "foreign");
+    EXPECT_EQ(of("a/.wh..wh.orph").substr(0, 7), "foreign");
+    EXPECT_EQ(of("a.wh.b/.wh"), "entry a.wh.b/.wh");
+    for (const char* name : {".wh.a/b", "a/.wh.", "a/.wh..", "a/.wh...", "../.wh.x"})
+        EXPECT_EQ(of(name), "refused") << name;
+}
+
 TEST(CopiedPath, IsNeverAbsoluteAndMayBeCalledLikeAWhiteout) {
     EXPECT_EQ(copied_path("./d/.wh.x").value(), "d/.wh.x");
     EXPECT_EQ(copied_path("./").value(), "");
