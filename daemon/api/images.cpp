@@ -91,7 +91,7 @@ Answer build(Services& services, Exchange& exchange, const Params& params) {
     CO_TRY_LET(command.wanted_by, fields.text_or("wanted_by", ""));
     CO_TRY_LET(command.env, fields.pairs("env"));
     CO_TRY_LET(command.env, checked_env("env", std::move(command.env)));
-    CO_TRY(check_name("name", command.name));
+    CO_TRY(check_image_name("name", command.name));
     CO_TRY(services.images.find(command.from));
     CO_TRY(co_await exchange.begin(200, "text/event-stream"));
     const auto image = co_await services.images.build(

@@ -127,6 +127,17 @@ Images::Images(Manager& manager, Runs& runs)
 }
 
 Result<void> check_name(const std::string& field, const std::string& name) {
+    const auto allowed = [](char c) {
+        return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '.' || c == '_' || c == '-';
+    };
+    if (name.empty() || name.size() > 64 || std::isalnum(static_cast<unsigned char>(name.front())) == 0 ||
+        !std::all_of(name.begin(), name.end(), allowed)) {
+        return invalid(field + ": must be 1 to 64 letters, digits, '.', '_' or '-', beginning with a letter or digit");
+    }
+    return {};
+}
+
+Result<void> check_image_name(const std::string& field, const std::string& name) {
     constexpr std::string_view kLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-:@/";
     bool begins = true;  // of the name, or after a '/'
     bool good = name.size() <= 255;
@@ -256,7 +267,7 @@ bool Images::uses_layer(const std::string& layer) const {
 }
 
 Task<Result<ImageRecord>> Images::import(ImportImage command, Source source) {
-    CO_TRY(check_name("name", command.name));
+    CO_TRY(check_image_name("name", command.name));
     CO_TRY(find_user(command.user));
     if (command.work_dir.size() < 2 || command.work_dir.front() != '/' ||
         command.work_dir.find('\0') != std::string::npos) {
@@ -309,7 +320,7 @@ Task<Result<std::string>> Images::run_script(std::shared_ptr<Box> box, const std
 }
 
 Task<Result<ImageRecord>> Images::build(BuildImage command, Sink output, Gone gone) {
-    CO_TRY(check_name("name", command.name));
+    CO_TRY(check_image_name("name", command.name));
     CO_TRY_LET(const ImageRecord from, find(command.from));
     auto making = begin_making(command.name, command.wanted_by);
     const Sink heard = [&making, &output](std::string_view piece) {

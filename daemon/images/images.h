@@ -101,9 +101,10 @@ class Images {
     std::vector<std::weak_ptr<Making>> making_;  ///< each belongs to its import or build
 };
 
-/// What may name an image: a word, or a reference such as "registry.example:5000/team/app:1.2". At most 255 letters,
-/// digits, '.', '_', '-', ':', '/' and '@'; each part between '/' starts with a letter or digit. `field` is for the
-/// message.
+/// 1-64 of letters, digits, '.', '_', '-'; starts with a letter or digit. `field` is for the message.
 Result<void> check_name(const std::string& field, const std::string& name);
+/// The same of images, which may be called by references, such as "registry.example:5000/team/app:1.2": up to 255, with
+/// ':', '@' and '/', and each part between '/' starts with a letter or digit.
+Result<void> check_image_name(const std::string& field, const std::string& name);
 
 }  // namespace hutch::daemon

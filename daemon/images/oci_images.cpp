@@ -50,7 +50,7 @@ Result<void> name_images(std::vector<PackedImage>& images, const std::string& na
     for (const PackedImage& image : images) {
         if (image.names.empty())
             return invalid("name: is required, as the archive does not tell what the image is called");
-        for (const std::string& one : image.names) TRY(check_name("name", one));
+        for (const std::string& one : image.names) TRY(check_image_name("name", one));
     }
     return {};
 }
@@ -117,7 +117,7 @@ Task<Result<void>> Images::complete(ImageRecord& record) {
 
 Task<Result<ImageRecord>> Images::import_oci(OciImage image, OpenBlob open, Progress progress) {
     const std::string operation = "importing image " + image.name;
-    CO_TRY(check_name("name", image.name));
+    CO_TRY(check_image_name("name", image.name));
     CO_TRY(check_platform(image.config));
     const auto making = begin_making(image.name, "");
     const Progress heard = [&making, &progress](const std::string& line) {
@@ -134,7 +134,7 @@ Task<Result<ImageRecord>> Images::import_oci(OciImage image, OpenBlob open, Prog
 }
 
 Task<Result<std::vector<ImageRecord>>> Images::load_archive(std::string name, Source source) {
-    if (!name.empty()) CO_TRY(check_name("name", name));
+    if (!name.empty()) CO_TRY(check_image_name("name", name));
     const auto archive = std::make_shared<std::optional<OciArchive>>();
     const overlayfs::Store& store = manager_.mechanisms().store;
     const PipedWorkers::Work take = [archive, &store](int pipe) -> Result<void> {

@@ -12,6 +12,7 @@ import { after } from 'node:test';
 import { Box } from './lib/box.mjs';
 import { gitImage } from './lib/git-image.mjs';
 import { freePort } from './lib/daemon.mjs';
+import { layoutOf } from './lib/oci.mjs';
 import { leakless, needs, suite } from './lib/suite.mjs';
 
 needs('curl', 'git');
@@ -109,6 +110,7 @@ leakless(daemon, 'each call that docs/api.md shows does what is shown', { timeou
   const page = fs.readFileSync(doc('api.md'), 'utf8');
   const env = { S: daemon.socket, RUN: '', SNAPSHOT: '', SCHEDULE: '' };
   fs.copyFileSync(archive, path.join(directory, 'rootfs.tar'));
+  fs.writeFileSync(path.join(directory, 'layout.tar'), layoutOf([fs.readFileSync(archive)], { User: 'boxuser', WorkingDir: '/srv' }, { name: 'team/app:1.2' }));
   fs.writeFileSync(path.join(directory, 'notes.txt'), 'notes\n');
   const marked = 'curl() { command curl -sS -w "\\n%{http_code} %{content_type}" "$@"; };';
   const shown = new Set();

@@ -69,8 +69,11 @@ function tarOf(name, files, ...options) {
 
 imaging('an imported image has what it was imported with, and boxes start from it', async () => {
   const image = await daemon.import('tools', archive(), '?user=root&workdir=%2Fsrv%2Fwork');
-  const { id, created_at, size_bytes, layers, ...rest } = image;
-  assert.deepEqual(rest, { name: 'tools', parent: '', env: {}, user: 'root', workdir: '/srv/work' });
+  const { id, created_at, size_bytes, own_bytes, layers, ...rest } = image;
+  assert.deepEqual(rest, {
+    name: 'tools', parent: '', env: {}, user: 'root', workdir: '/srv/work', entrypoint: [], cmd: [], labels: {}, ports: [], source: '', digest: '',
+  });
+  assert.equal(own_bytes, size_bytes);
   assert.deepEqual(layers, [id]);
   assert.ok(size_bytes > 500_000 && Math.abs(created_at - Date.now() / 1000) < 60, `${size_bytes} ${created_at}`);
   assert.deepEqual(await daemon.json('GET', '/v2/images/tools'), image);
