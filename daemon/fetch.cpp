@@ -1,5 +1,7 @@
 #include "daemon/fetch.h"
 
+#include <unistd.h>
+
 #include <boost/asio/post.hpp>
 #include <map>
 #include <mutex>
@@ -20,6 +22,7 @@ constexpr size_t kMostAnswerWaiting = 256 << 10;  // bytes of an answer that nob
 constexpr size_t kMostHead = 64 << 10;            // bytes of its headers, with those that come before and after it
 constexpr long kMostIdle = 64;                    // connections kept for later calls
 constexpr long kSilence = 600;                    // seconds: a model may think for minutes without a word
+constexpr long kSlow = 1024;                      // bytes a second
 constexpr int kLongestPoll = 60'000;              // ms; whatever happens ends it earlier
 
 enum class Order { kStart, kGoOn, kBreakOff };
@@ -47,6 +50,7 @@ struct Fetch::Call : std::enable_shared_from_this<Fetch::Call> {
     Signal changed;
     CurlHandle curl{nullptr, curl_easy_cleanup};  ///< the thread's
     bool at_private = false;                      ///< the same: it was at an address that it may not go to
+    int64_t sent = 0;                             ///< the same: of the file
 
     std::mutex mutex;
     Head head;
@@ -129,6 +133,47 @@ size_t take_body(char* data, size_t, size_t size, void* into) {
     return size;
 }
 
+// Reads a file as it goes out. One that has become shorter, or cannot be read, breaks the call off.
+size_t give_file(char* into, size_t, size_t room, void* of) {
+    auto& call = *static_cast<Fetch::Call*>(of);
+    const auto left = static_cast<size_t>(call.asked.file_bytes - call.sent);
+    if (left == 0) return 0;
+    const ssize_t got = pread(call.asked.file->get(), into, std::min(room, left), call.sent);
+    if (got <= 0) return CURL_READFUNC_ABORT;
+    call.sent += got;
+    return static_cast<size_t>(got);
+}
+
+// A connection that was kept for later calls may be found closed when some of the file has gone out by it.
+int rewind_file(void* of, curl_off_t offset, int origin) {
+    if (origin != SEEK_SET) return CURL_SEEKFUNC_CANTSEEK;
+    static_cast<Fetch::Call*>(of)->sent = offset;
+    return CURL_SEEKFUNC_OK;
+}
+
+// The method, and what is sent by it.
+void set_request(CURL* curl, Fetch::Call& call) {
+    const FetchCall& asked = call.asked;
+    const auto set = [curl](CURLoption option, auto value) { curl_easy_setopt(curl, option, value); };
+    if (asked.method == "GET") return;
+    if (asked.method == "HEAD") {
+        set(CURLOPT_NOBODY, 1L);
+        return;
+    }
+    set(CURLOPT_CUSTOMREQUEST, asked.method.c_str());
+    if (asked.file) {
+        set(CURLOPT_UPLOAD, 1L);
+        set(CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(asked.file_bytes));
+        set(CURLOPT_READFUNCTION, give_file);
+        set(CURLOPT_READDATA, static_cast<void*>(&call));
+        set(CURLOPT_SEEKFUNCTION, rewind_file);
+        set(CURLOPT_SEEKDATA, static_cast<void*>(&call));
+    } else if (asked.method != "DELETE") {
+        set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(asked.body.size()));
+        set(CURLOPT_POSTFIELDS, asked.body.c_str());
+    }
+}
+
 // The address is looked at where it is used, so that no name can mean another between the look and the use.
 curl_socket_t open_public(void* of, curlsocktype, curl_sockaddr* address) {
     const auto own = netns::is_own_address(address->addr);
@@ -153,8 +198,8 @@ void Fetcher::Thread::start(const std::shared_ptr<Fetch::Call>& call) {
     // A connection for each: of HTTP/2 libcurl keeps 32 MiB of each answer that nobody reads.
     set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
     set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-    set(CURLOPT_LOW_SPEED_LIMIT, 1L);
-    set(CURLOPT_LOW_SPEED_TIME, kSilence);
+    set(CURLOPT_LOW_SPEED_LIMIT, asked.slow_seconds > 0 ? kSlow : 1L);
+    set(CURLOPT_LOW_SPEED_TIME, asked.slow_seconds > 0 ? asked.slow_seconds : kSilence);
     set(CURLOPT_HEADERFUNCTION, take_header);
     set(CURLOPT_HEADERDATA, static_cast<void*>(call.get()));
     set(CURLOPT_WRITEFUNCTION, take_body);
@@ -170,10 +215,8 @@ void Fetcher::Thread::start(const std::shared_ptr<Fetch::Call>& call) {
         set(CURLOPT_OPENSOCKETFUNCTION, open_public);
         set(CURLOPT_OPENSOCKETDATA, static_cast<void*>(call.get()));
     }
-    if (asked.method == "POST") {
-        set(CURLOPT_POSTFIELDSIZE, static_cast<long>(asked.body.size()));
-        set(CURLOPT_POSTFIELDS, asked.body.c_str());
-    }
+    if (!asked.authorities.empty()) set(CURLOPT_CAINFO, asked.authorities.c_str());  // the system's are by CAPATH
+    set_request(curl, *call);
     curl_multi_add_handle(multi.get(), curl);
 }
 

@@ -5,12 +5,13 @@
 #include <utility>
 #include <vector>
 
+#include "base/unique_fd.h"
 #include "daemon/async.h"
 
 namespace hutch::daemon {
 
 struct FetchCall {
-    std::string method = "GET";          ///< or POST
+    std::string method = "GET";          ///< or POST, HEAD, PUT, PATCH, DELETE
     std::string url;                     ///< http or https; goes out as it is
     std::vector<std::string> headers{};  ///< "Name: value"
     std::string body{};
@@ -18,6 +19,12 @@ struct FetchCall {
     bool to_private = true;
     bool alone = false;  ///< has a connection of its own, which ends with it
     long seconds = 0;    ///< in all; 0: as many as it takes, as long as something comes now and then
+    /// What is sent instead of `body`, from its beginning: so many bytes of a file, which is read as they go out.
+    std::shared_ptr<const UniqueFd> file{};
+    int64_t file_bytes = 0;
+    std::string authorities{};  ///< a PEM file of those that may vouch for the server, beside the system's; empty: none
+    /// Given up when less than a KiB in a second came or went for so many; 0: after ten minutes without a word.
+    long slow_seconds = 0;
 };
 
 /// A call of somebody else's server whose answer is read as it comes. Giving it up breaks the call off. Event loop

@@ -16,6 +16,7 @@ FetchCall fetch_of(OutboundCall call) {
     fetch.body = std::move(call.body);
     fetch.to_private = call.to_private;
     fetch.alone = true;
+    fetch.authorities = std::move(call.authorities);
     fetch.seconds = kSeconds;
     return fetch;
 }

@@ -16,6 +16,7 @@ struct OutboundCall {
     /// Whether it may go to loopback, private and link-local addresses. Not where a customer names the server: behind
     /// those lies what trusts this host.
     bool to_private = true;
+    std::string authorities{};  ///< as FetchCall::authorities
 };
 
 struct OutboundAnswer {
