@@ -1,7 +1,6 @@
 #include "daemon/registry/blobs.h"
 
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,6 +10,7 @@
 #include "base/file.h"
 #include "base/undo.h"
 #include "daemon/clock.h"
+#include "daemon/digest.h"
 #include "daemon/log.h"
 
 namespace hutch::daemon {
@@ -25,13 +25,6 @@ constexpr std::chrono::milliseconds kBreaks[] = {std::chrono::milliseconds(200),
 
 std::string spool_name(const std::string& customer, const std::string& digest) {
     return digest.substr(digest.find(':') + 1) + "." + customer;
-}
-
-std::string hexadecimal(const unsigned char* bytes, size_t size) {
-    constexpr char kDigits[] = "0123456789abcdef";
-    std::string text;
-    for (size_t at = 0; at < size; ++at) text += {kDigits[bytes[at] >> 4U], kDigits[bytes[at] & 0xfU]};
-    return text;
 }
 
 struct OldFile {
@@ -68,25 +61,18 @@ struct Blobs::Mark {
 };
 
 struct Blobs::Spool {
-    using Hash = std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)>;
-
     UniqueFd fd;
     std::string name;
     int64_t size = 0;  ///< of the whole blob
     int64_t at = 0;    ///< what is written and hashed
-    Hash hash{EVP_MD_CTX_new(), EVP_MD_CTX_free};
+    Sha256 hash;
 
-    Result<void> begin_hash() {
-        if (!hash || EVP_DigestInit_ex(hash.get(), EVP_sha256(), nullptr) != 1)
-            return Error{ErrorKind::kSystem, ENOMEM, "hashing a blob: no memory"};
-        return {};
-    }
     Result<void> add(std::string_view piece) {
         for (std::string_view rest = piece; !rest.empty();) {
             const ssize_t done = pwrite(fd.get(), rest.data(), rest.size(), at);
             if (done < 0 && errno == EINTR) continue;
             if (done < 0) return errno_error("writing a blob");
-            EVP_DigestUpdate(hash.get(), rest.data(), static_cast<size_t>(done));
+            hash.add(rest.substr(0, static_cast<size_t>(done)));
             at += done;
             rest.remove_prefix(static_cast<size_t>(done));
         }
@@ -101,7 +87,7 @@ struct Blobs::Spool {
             if (got < 0 && errno == EINTR) continue;
             if (got < 0) return errno_error("reading a blob");
             if (got == 0) break;
-            EVP_DigestUpdate(hash.get(), buffer.data(), static_cast<size_t>(got));
+            hash.add(std::string_view(buffer).substr(0, static_cast<size_t>(got)));
             at += got;
             done += got;
         }
@@ -110,13 +96,8 @@ struct Blobs::Spool {
     Result<void> start_over() {
         at = 0;
         if (ftruncate(fd.get(), 0) != 0) return errno_error("emptying a blob");
-        return begin_hash();
-    }
-    std::string digest() {
-        unsigned char bytes[EVP_MAX_MD_SIZE];
-        unsigned length = 0;
-        EVP_DigestFinal_ex(hash.get(), bytes, &length);
-        return "sha256:" + hexadecimal(bytes, length);
+        hash = Sha256();
+        return {};
     }
 };
 
@@ -172,7 +153,6 @@ Task<Result<SpooledBlob>> Blobs::fetch_alone(std::shared_ptr<Repository> from, s
     spool.size = size;
     constexpr int kFlags = O_RDWR | O_CREAT | O_NOFOLLOW;
     CO_TRY_LET(spool.fd, open_at(directory_.get(), name, kFlags, 0600));
-    CO_TRY(spool.begin_hash());
     CO_TRY(co_await hash_old(spool));
     for (bool resumed = spool.at > 0;; resumed = false) {
         auto filled = co_await fill(*from, digest, spool, heard);
@@ -180,7 +160,7 @@ Task<Result<SpooledBlob>> Blobs::fetch_alone(std::shared_ptr<Repository> from, s
             if (filled.error().out_of_space()) unlinkat(directory_.get(), name.c_str(), 0);
             co_return std::move(filled).error();
         }
-        const std::string is = spool.digest();
+        const std::string is = "sha256:" + spool.hash.hex();
         if (is == digest) break;
         CO_TRY(spool.start_over());
         // What lay here may have been damaged by a failure of power; what has come just now was not.

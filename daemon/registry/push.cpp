@@ -20,7 +20,7 @@ Task<Result<bool>> Repository::has_blob(std::string digest) {
     co_return true;
 }
 
-Task<Result<std::string>> Repository::digest_of(std::string tag) {
+Task<Result<std::string>> Repository::tag_digest(std::string tag) {
     Ask what;
     what.method = "HEAD";
     what.target = path("/manifests/" + tag);

@@ -1,13 +1,13 @@
 #include "daemon/registry/repository.h"
 
-#include <openssl/sha.h>
-
 #include <algorithm>
 
 #include "base/text.h"
 #include "daemon/base64.h"
+#include "daemon/digest.h"
 #include "daemon/outbound.h"
 #include "daemon/wire/challenge.h"
+#include "daemon/wire/oci.h"
 
 namespace hutch::daemon {
 namespace {
@@ -42,15 +42,6 @@ Task<Result<std::string>> read_to_end(Fetch& fetch, size_t most) {
 }
 
 }  // namespace
-
-std::string sha256_digest(std::string_view text) {
-    constexpr char kDigits[] = "0123456789abcdef";
-    unsigned char bytes[SHA256_DIGEST_LENGTH];
-    SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), bytes);
-    std::string digest = "sha256:";
-    for (const unsigned char byte : bytes) digest += {kDigits[byte >> 4U], kDigits[byte & 0xfU]};
-    return digest;
-}
 
 Repository::Repository(Fetcher& fetcher, RegistryRules rules, Reference reference, RegistryLogin login, bool to_private,
                        RegistryAccess access)
@@ -266,9 +257,9 @@ Task<Result<RawManifest>> Repository::manifest(std::string tag_or_digest) {
     auto text = co_await read_to_end(*answer.fetch, kMostManifest);
     if (!text.ok()) co_return error(text.error().kind, "its manifest " + tag_or_digest + ": " + text.error().message);
     found.text = std::move(text).value();
-    found.digest = sha256_digest(found.text);
-    const bool wrong =
-        (is_digest(tag_or_digest) && tag_or_digest != found.digest) || (is_digest(told) && told != found.digest);
+    found.digest = digest_of(found.text);
+    const bool wrong = (oci::check_digest(tag_or_digest).ok() && tag_or_digest != found.digest) ||
+                       (oci::check_digest(told).ok() && told != found.digest);
     if (wrong) {
         co_return error(ErrorKind::kConflict,
                         "its manifest " + tag_or_digest + " is not what it says: it is " + found.digest);

@@ -70,7 +70,7 @@ class Repository {
 
     Task<Result<bool>> has_blob(std::string digest);
     /// The digest that a tag stands for; empty: there is no such tag.
-    Task<Result<std::string>> digest_of(std::string tag);
+    Task<Result<std::string>> tag_digest(std::string tag);
     /// False where the registry does not take it from there: then it is to be uploaded.
     Task<Result<bool>> mount(std::string digest, std::string from_repository);
     /// The first `bytes` of `file`, read as they go out.
@@ -121,8 +121,5 @@ class Repository {
     std::string authorization_;  ///< the header's value; empty until the registry asks for it
     std::string mounted_from_;   ///< another repository, which tokens are to be good for too
 };
-
-/// SHA-256 of the text, as a digest: "sha256:...".
-std::string sha256_digest(std::string_view text);
 
 }  // namespace hutch::daemon

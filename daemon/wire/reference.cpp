@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "daemon/wire/oci.h"
 
 namespace hutch::daemon {
 namespace {
@@ -12,7 +13,6 @@ constexpr size_t kMostReference = 512;
 constexpr size_t kMostHost = 255;
 constexpr size_t kMostRepository = 255;
 constexpr size_t kMostTag = 128;
-constexpr size_t kDigestDigits = 64;
 
 bool is_low(char c) {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
@@ -65,12 +65,6 @@ Error no_reference(std::string_view text, const std::string& why) {
 
 }  // namespace
 
-bool is_digest(std::string_view text) {
-    constexpr std::string_view kKind = "sha256:";
-    return text.size() == kKind.size() + kDigestDigits && text.starts_with(kKind) &&
-           text.find_first_not_of("0123456789abcdef", kKind.size()) == std::string_view::npos;
-}
-
 bool is_loopback_host(std::string_view host) {
     if (host.starts_with("[::1]")) return true;
     const std::string_view name = host.substr(0, host.rfind(':'));
@@ -110,7 +104,8 @@ Result<Reference> parse_reference(std::string_view text) {
     std::string_view rest = text;
     if (const size_t at = rest.find('@'); at != std::string_view::npos) {
         reference.digest = rest.substr(at + 1);
-        if (!is_digest(reference.digest)) return no_reference(text, "after '@' are sha256: and 64 hexadecimal digits");
+        if (!oci::check_digest(reference.digest).ok())
+            return no_reference(text, "after '@' are sha256: and 64 hexadecimal digits");
         rest = rest.substr(0, at);
     }
     if (const size_t slash = rest.find('/'); slash != std::string_view::npos && names_host(rest.substr(0, slash))) {

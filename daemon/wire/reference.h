@@ -31,9 +31,6 @@ Reference at_registry(Reference reference, const std::string& host);
 /// Whether that is a host of registries, "name", "name:port" or an address, in lower case: kInvalid, else.
 Result<void> check_registry_host(std::string_view host);
 
-/// Whether the text is "sha256:" and 64 hexadecimal digits in lower case, the one kind of digest that is known here.
-bool is_digest(std::string_view text);
-
 /// Whether it is this machine's own: localhost, 127.0.0.0/8 or [::1], with or without a port.
 bool is_loopback_host(std::string_view host);
 
