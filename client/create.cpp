@@ -1,5 +1,6 @@
 #include "client/create.h"
 
+#include "client/docker_config.h"
 #include "client/format.h"
 #include "client/settings.h"
 
@@ -88,7 +89,9 @@ void add_create_options(CLI::App& command, CreateOptions& options) {
 }
 
 Result<Json> create_box(const Api& api, const CreateOptions& options) {
-    return api.call("POST", options.snapshot.empty() ? "/v2/box" : "/v2/box/from-snapshot", TRY(body_of(options)));
+    Json body = TRY(body_of(options));
+    if (!options.image.empty()) TRY(add_docker_login(body, options.image));
+    return api.call("POST", options.snapshot.empty() ? "/v2/box" : "/v2/box/from-snapshot", body);
 }
 
 std::string name_of(const Json& box) {
@@ -103,7 +106,8 @@ void add_create_command(CLI::App& app, Program& program) {
     command->add_option("NAME", options->name, "Name of the box, unique on the host");
     CLI::Option* image = command
                              ->add_option("--image", options->image,
-                                          "Image to start from (see `hutch image ls`); else the daemon's default")
+                                          "Image to start from (see `hutch image ls`),\nor one of a registry, "
+                                          "HOST/REPOSITORY:TAG; else the daemon's default")
                              ->type_name("IMAGE");
     command->add_option("--snapshot", options->snapshot, "Snapshot to start from instead, by its name or id")
         ->type_name("SNAPSHOT")

@@ -301,6 +301,7 @@ void add_image_commands(CLI::App& app, Program& program) {
     add_import(*image, program);
     add_build(*image, program);
     add_image_load(*image, program);
+    add_image_pull(*image, program);
 }
 
 }  // namespace hutch::client

@@ -29,7 +29,7 @@ constexpr std::array kShares{
     Share{"--boxes", "boxes", "BOXES", "Boxes at a time"},
     Share{"--commands", "commands", "COMMANDS", "Commands under way at a time"},
     Share{"--memory", "memory_bytes", "MEMORY", "Sizes of awake boxes added up, such as 64G", true},
-    Share{"--disk", "disk_bytes", "DISK", "What boxes have written, and snapshots, such as 50G", true},
+    Share{"--disk", "disk_bytes", "DISK", "What boxes have written, snapshots and own images, such as 50G", true},
     Share{"--snapshots", "snapshots", "SNAPSHOTS", "Snapshots at a time"},
     Share{"--connections", "connections", "CONNECTIONS", "Connections over TCP at a time"},
     Share{"--followers", "followers", "FOLLOWERS", "Followers of events at a time"},
@@ -42,6 +42,7 @@ struct LimitOptions {
     std::string name;
     std::array<std::optional<uint64_t>, kShares.size()> limits;
     std::string nesting;  ///< yes, no, or nothing said
+    std::string pull;     ///< the same
     bool json = false;
 };
 
@@ -74,6 +75,7 @@ std::string share_text(const Json& limits, const Share& share) {
 std::vector<std::string> share_headers() {
     std::vector<std::string> headers;
     for (const Share& share : kShares) headers.emplace_back(share.header);
+    headers.emplace_back("PULL");
     headers.emplace_back("NESTING");
     return headers;
 }
@@ -82,6 +84,7 @@ std::vector<Cell> share_cells(const Json& of) {
     std::vector<Cell> cells;
     const Json limits = object_of(of, "limits");
     for (const Share& share : kShares) cells.emplace_back(share_text(limits, share));
+    cells.emplace_back(std::string(flag_of(of, "pull") ? "yes" : "no"));
     cells.emplace_back(std::string(flag_of(of, "nesting") ? "yes" : "no"));
     return cells;
 }
@@ -109,6 +112,7 @@ Result<int> limit(const Program& program, const LimitOptions& options) {
         if (options.limits[i]) body[kShares[i].field] = *options.limits[i];
     }
     if (!options.nesting.empty()) body["nesting"] = options.nesting == "yes";
+    if (!options.pull.empty()) body["pull"] = options.pull == "yes";
     const Json answer = TRY(api.call("PUT", "/v2/keys/" + percent_encode(options.name) + "/limits", body));
     if (options.json) return show_json(answer);
     Table table(share_headers());
@@ -171,6 +175,9 @@ void add_limit_command(CLI::App& key, Program& program) {
         if (kShares[i].bytes) option->transform(CLI::AsSizeValue(false));
     }
     command->add_option("--nesting", options->nesting, "Whether boxes may be made with --nesting")
+        ->type_name("yes|no")
+        ->check(CLI::IsMember({"yes", "no"}).description(""));
+    command->add_option("--pull", options->pull, "Whether it may have images of registries")
         ->type_name("yes|no")
         ->check(CLI::IsMember({"yes", "no"}).description(""));
     add_json_flag(*command, options->json);

@@ -22,7 +22,7 @@ void group_commands(CLI::App& app) {
         {"Boxes", {"run", "create", "ls", "inspect", "pause", "resume", "fork", "rm", "prune"}},
         {"Work in boxes", {"exec", "shell", "code", "cp", "runs", "attach", "cancel", "schedule", "agent", "git"}},
         {"Snapshots", {"snapshot", "rollback", "diff"}},
-        {"Settings", {"image", "label", "env", "headers", "network", "url"}},
+        {"Settings", {"image", "label", "env", "headers", "network", "url", "registry"}},
         {"What happens", {"logs", "events", "top", "usage", "df", "bench"}},
         {"Hosts and keys", {"key", "doctor", "version", "context", "completion", "help"}},
     };
@@ -70,6 +70,7 @@ void add_commands(CLI::App& app, Program& program) {
     add_git_commands(app, program);
     add_snapshot_commands(app, program);
     add_image_commands(app, program);
+    add_registry_commands(app, program);
     add_label_commands(app, program);
     add_env_commands(app, program);
     add_headers_commands(app, program);

@@ -72,7 +72,10 @@ void add_run_command(CLI::App& app, Program& program) {
                                     "is a shell. The box stays, unless --rm is said.",
                                     "hutch run --rm node -- node -e 'console.log(6 * 7)'\n"
                                     "  hutch run --name web --env PORT=3000 node -- npm start");
-    command->add_option("IMAGE", options->box.image, "Image to start from (see `hutch image ls`)")->required();
+    command
+        ->add_option("IMAGE", options->box.image,
+                     "Image to start from (see `hutch image ls`),\nor one of a registry, HOST/REPOSITORY:TAG")
+        ->required();
     CLI::Option* remove =
         command->add_flag("--rm", options->remove, "Delete the box at the end, also when interrupted");
     command->add_option("--name", options->box.name, "What to call the box, unique on the host")->type_name("NAME");

@@ -58,10 +58,15 @@ struct Config {
         {"openrouter", "https://openrouter.ai/api"}, {"opencode", "https://opencode.ai/zen"},
         {"vercel", "https://ai-gateway.vercel.sh"},
     };
-    bool allow_nesting = false;     ///< to customers of whom nothing else was said
-    bool private_webhooks = false;  ///< whether webhooks may go to loopback and private addresses
-    double cpu_hour_usd = 0.10;     ///< per active vCPU-hour
-    double gb_month_usd = 0.10;     ///< per 10^9 bytes of files kept for 730 hours
+    bool allow_nesting = false;                  ///< to customers of whom nothing else was said
+    bool allow_pull = false;                     ///< the same: whether they may bring images of registries
+    std::string default_registry = "docker.io";  ///< of references without a host
+    std::string insecure_registries{};           ///< hosts, with commas between them, that are spoken to in clear
+    std::string registry_authorities{};          ///< PEM file of those that may vouch for registries too; empty: none
+    bool private_registries = false;             ///< whether customers' may be at loopback and private addresses
+    bool private_webhooks = false;               ///< whether webhooks may go to loopback and private addresses
+    double cpu_hour_usd = 0.10;                  ///< per active vCPU-hour
+    double gb_month_usd = 0.10;                  ///< per 10^9 bytes of files kept for 730 hours
 
     [[nodiscard]] std::string store_dir() const { return state_dir + "/store"; }
     /// The file with the file system of the store, if it has one of its own.

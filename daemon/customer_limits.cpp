@@ -20,7 +20,7 @@ const Words& words_of(Resource resource) {
         {"boxes", "boxes", "boxes", "delete some"},
         {"commands", "commands", "commands under way", "wait for one to end, or cancel one"},
         {"memory_bytes", "memory", "memory for the sizes of awake boxes", "pause or delete some", true},
-        {"disk_bytes", "disk", "disk for boxes and snapshots", "delete some, or files in them", true},
+        {"disk_bytes", "disk", "disk for boxes, snapshots and own images", "delete some, or files in them", true},
         {"snapshots", "snapshots", "snapshots", "delete some"},
         {"connections", "connections", "connections", "close some"},
         {"followers", "followers", "followers of events", "end one"},
@@ -32,6 +32,7 @@ const Words& words_of(Resource resource) {
 }
 
 constexpr const char* kNesting = "nesting";  ///< among the limits in the records: 1 where it is allowed, else 0
+constexpr const char* kPull = "pull";        ///< the same
 
 std::string amount_text(int64_t amount, bool bytes) {
     constexpr int64_t kMiB = 1 << 20;
@@ -63,10 +64,11 @@ CustomerLimits::Limits default_limits(int64_t host_memory, int64_t store) {
     return limits;
 }
 
-Result<CustomerLimits> CustomerLimits::load(Records& records, const Limits& defaults, bool nesting) {
-    CustomerLimits limits(records, defaults, nesting);
+Result<CustomerLimits> CustomerLimits::load(Records& records, const Limits& defaults, bool nesting, bool pull) {
+    CustomerLimits limits(records, defaults, nesting, pull);
     for (const LimitRecord& record : TRY(records.limits())) {
         if (record.resource == kNesting) limits.set_nesting_[record.customer] = record.limit != 0;
+        if (record.resource == kPull) limits.set_pull_[record.customer] = record.limit != 0;
         for (const Resource resource : kAllResources) {
             if (record.resource == name_of(resource)) limits.set_[record.customer][resource] = record.limit;
         }
@@ -113,16 +115,31 @@ Result<void> CustomerLimits::check_nesting(const std::string& customer) const {
                      ", or leave it out (set it to false where it comes with a snapshot or a fork)"};
 }
 
-Task<Result<void>> CustomerLimits::set(std::string customer, std::vector<Setting> settings,
-                                       std::optional<bool> nesting) {
+bool CustomerLimits::may_pull(const std::string& customer) const {
+    if (customer == kLocalCustomer) return true;
+    const auto set = set_pull_.find(customer);
+    return set == set_pull_.end() ? pull_ : set->second;
+}
+
+Result<void> CustomerLimits::check_pull(const std::string& customer) const {
+    if (may_pull(customer)) return {};
+    return Error{ErrorKind::kForbidden, 0,
+                 "images of registries are not allowed to customer " + customer +
+                     "; ask the host's operator for it (hutch key limit " + customer + " --pull yes)"};
+}
+
+Task<Result<void>> CustomerLimits::set(std::string customer, std::vector<Setting> settings, std::optional<bool> nesting,
+                                       std::optional<bool> pull) {
     const auto write = [&]() -> Result<void> {
         for (const auto& [resource, limit] : settings) TRY(records_->put_limit({customer, name_of(resource), limit}));
         if (nesting) TRY(records_->put_limit({customer, kNesting, *nesting ? 1 : 0}));
+        if (pull) TRY(records_->put_limit({customer, kPull, *pull ? 1 : 0}));
         return {};
     };
     const auto follow = [&] {
         for (const auto& [resource, limit] : settings) set_[customer][resource] = limit;
         if (nesting) set_nesting_[customer] = *nesting;
+        if (pull) set_pull_[customer] = *pull;
         if (changed_) changed_();
     };
     co_return co_await records_->durably(write, follow);

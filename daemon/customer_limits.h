@@ -45,8 +45,9 @@ class CustomerLimits {
         int64_t limit;  ///< 0: none
     };
 
-    /// `defaults` and `nesting` are those of a customer of whom nothing else was said.
-    static Result<CustomerLimits> load(Records& records, const Limits& defaults, bool nesting = false);
+    /// `defaults`, `nesting` and `pull` are those of a customer of whom nothing else was said.
+    static Result<CustomerLimits> load(Records& records, const Limits& defaults, bool nesting = false,
+                                       bool pull = false);
 
     [[nodiscard]] std::optional<int64_t> limit(const std::string& customer, Resource resource) const;
     [[nodiscard]] int64_t used(const std::string& customer, Resource resource) const;
@@ -56,9 +57,14 @@ class CustomerLimits {
     [[nodiscard]] bool may_nest(const std::string& customer) const;
     /// kForbidden, naming what to do, when they may not.
     [[nodiscard]] Result<void> check_nesting(const std::string& customer) const;
+    /// Whether it may have images of registries. The host's own customer may.
+    [[nodiscard]] bool may_pull(const std::string& customer) const;
+    /// kForbidden, naming what to do, when it may not.
+    [[nodiscard]] Result<void> check_pull(const std::string& customer) const;
     /// All of them or none; when only the disk has failed (Records::durably), all. What is held beyond a lower limit
     /// stays, and so do boxes with nesting.
-    Task<Result<void>> set(std::string customer, std::vector<Setting> settings, std::optional<bool> nesting = {});
+    Task<Result<void>> set(std::string customer, std::vector<Setting> settings, std::optional<bool> nesting = {},
+                           std::optional<bool> pull = {});
     /// Adds what somebody counts himself to what is held. Called until the end of this object.
     using Measure = std::function<int64_t(const std::string& customer)>;
     void add_measure(Resource resource, Measure measure);
@@ -98,14 +104,16 @@ class CustomerLimits {
     Hold note(const std::string& customer, Resource resource, int64_t amount = 1);
 
   private:
-    CustomerLimits(Records& records, const Limits& defaults, bool nesting)
-        : records_(&records), defaults_(defaults), nesting_(nesting) {}
+    CustomerLimits(Records& records, const Limits& defaults, bool nesting, bool pull)
+        : records_(&records), defaults_(defaults), nesting_(nesting), pull_(pull) {}
 
     Records* records_;
     Limits defaults_;
     bool nesting_;
+    bool pull_;
     std::map<std::string, std::map<Resource, int64_t>> set_;  ///< by customer
     std::map<std::string, bool> set_nesting_;                 ///< the same
+    std::map<std::string, bool> set_pull_;                    ///< the same
     std::vector<std::pair<Resource, Measure>> measures_;
     std::function<void()> changed_;
     std::shared_ptr<Book> book_ = std::make_shared<Book>();

@@ -66,7 +66,8 @@ void EventLog::publish(EventType type, const BoxRecord& box, const RunRecord& ru
 }
 
 void EventLog::publish(EventType type, const ImageRecord& image) {
-    keep({.type = type, .name = image.name});
+    const bool shared = image.customer == kLocalCustomer;
+    keep({.type = type, .customer = shared ? "" : image.customer, .name = image.name});
 }
 
 void EventLog::keep(EventRecord event) {

@@ -141,15 +141,18 @@ Result<void> serve(const Config& config) {
     Workers workers(config.workers);
     Workers decoders(kDecoders, 0, Urgency::kBehind);
     EventLog events(loop.get_executor(), unix_now_ms());
-    CustomerLimits limits = TRY(CustomerLimits::load(records, limits_of_host(config), config.allow_nesting));
+    CustomerLimits limits =
+        TRY(CustomerLimits::load(records, limits_of_host(config), config.allow_nesting, config.allow_pull));
     Runs runs(loop.get_executor(), records, events, limits, config.state_dir + "/runs");
     Layers layers(loop.get_executor(), mechanisms, records);
     Meter meter(loop.get_executor(), mechanisms, records, layers);
     Manager boxes(loop.get_executor(), mechanisms, records, workers, layers, meter, runs, events, limits);
     TRY(boxes.adopt());
     TRY(runs.adopt(boxes.list()));
+    const auto registries = TRY(Registries::open(loop.get_executor(), records, config));
     Images images(boxes, runs);
     TRY(images.load());
+    Pulls pulls(boxes, images, *registries);
     Snapshots snapshots(boxes);
     TRY(snapshots.load());
     TRY(layers.load());
@@ -188,9 +191,9 @@ Result<void> serve(const Config& config) {
     Dialer dialer(boxes);
     Attached attached(boxes, runs);
     TRY(attached.load());
-    Services services{boxes,   runs,     images,   snapshots, agents,    schedules, models, meter,
-                      events,  limits,   fetcher,  once,      unpackers, config,    lag,    *memory,
-                      timings, previews, attached, refusals,  reacher,   dialer};
+    Services services{boxes,   runs,     images,   snapshots, agents,    schedules, models,      meter,
+                      events,  limits,   fetcher,  once,      unpackers, config,    lag,         *memory,
+                      timings, previews, attached, refusals,  reacher,   dialer,    *registries, pulls};
     Router router;
     add_box_routes(router, services);
     add_log_routes(router, services);
@@ -211,6 +214,7 @@ Result<void> serve(const Config& config) {
     add_git_routes(router, services);
     add_forge_routes(router, services);
     add_image_routes(router, services);
+    add_registry_routes(router, services);
     add_event_routes(router, services);
     add_host_routes(router, services);
     add_metrics_routes(router, services);

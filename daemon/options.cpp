@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "base/text.h"
+#include "daemon/wire/reference.h"
 #include "netns/config.h"
 
 namespace hutch::daemon {
@@ -150,6 +151,16 @@ bool is_preview_domain(const std::string& text) {
            text.back() != '.' && text.find("..") == std::string::npos;
 }
 
+bool are_hosts(const std::string& text) {
+    std::string_view rest = text;
+    for (;;) {
+        const size_t comma = rest.find(',');
+        if (!check_registry_host(rest.substr(0, comma)).ok()) return false;
+        if (comma == std::string_view::npos) return true;
+        rest.remove_prefix(comma + 1);
+    }
+}
+
 bool is_log_format(const std::string& text) {
     return text == "auto" || text == "text" || text == "json";
 }
@@ -219,10 +230,29 @@ void add_boxes(std::vector<Setting>& all, Config& config) {
                               "Boxes may be made with nesting: programs in them make namespaces, so sandboxes and "
                               "containers, of their own, and reach more of this host's kernel by that. What was set "
                               "for a customer by hutch key limit --nesting comes before it"));
+    all.push_back(
+        flag_option("allow_pull", config.allow_pull,
+                    "Customers may have images of registries: pull them, and name them where they make a box. "
+                    "What was set for a customer by hutch key limit --pull comes before it"));
     all.push_back(number_option("idle_timeout", config.idle_timeout, 0, kLongestTimeout,
                                 "Seconds without work after which a box is paused; 0: never"));
     all.push_back(number_option("reclaim_after", config.reclaim_after, 0, kLongestTimeout,
                                 "Seconds of a pause after which the memory of the box is asked back"));
+}
+
+void add_registries(std::vector<Setting>& all, Config& config) {
+    const auto is_host = [](const std::string& text) { return check_registry_host(text).ok(); };
+    all.push_back(text_option("default_registry", config.default_registry,
+                              "Registry of images whose reference names none", "a host, such as docker.io", is_host));
+    all.push_back(text_option("insecure_registries", config.insecure_registries,
+                              "Registries that are spoken to in clear, where whoever is on the way reads and changes "
+                              "what comes; those of this host, at loopback addresses, need not be named",
+                              "hosts with commas between them, such as 10.1.2.3:5000,registry.lan", are_hosts));
+    all.push_back(path_option("registry_authorities", config.registry_authorities,
+                              "PEM file of authorities that may vouch for registries, beside the system's"));
+    all.push_back(flag_option("private_registries", config.private_registries,
+                              "Registries that customers name may be at loopback and private addresses, behind which "
+                              "lies what trusts this host"));
 }
 
 void add_others(std::vector<Setting>& all, Config& config) {
@@ -257,6 +287,7 @@ std::vector<Setting> options_of(Config& config) {
     add_door(all, config);
     add_previews(all, config);
     add_boxes(all, config);
+    add_registries(all, config);
     add_others(all, config);
     return all;
 }

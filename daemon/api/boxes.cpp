@@ -77,15 +77,6 @@ Result<void> refuse_unsupported(const Fields& fields) {
     return Error{ErrorKind::kUnsupported, 0, "browser: not supported by this version of hutchd; leave it out"};
 }
 
-Result<ImageRecord> decode_runtime(const Services& services, const Fields& fields, const std::string& customer) {
-    const auto runtime = TRY(fields.text("runtime"));
-    auto image = services.images.find_runtime(runtime.value_or(services.config.default_image), customer);
-    if (image.ok()) return image;
-    Error failure = std::move(image).error();
-    if (failure.kind == ErrorKind::kNotFound) failure.kind = ErrorKind::kInvalid;
-    return std::move(failure).in(runtime ? "runtime" : "runtime: none is named, and the default is not there");
-}
-
 Task<Result<std::optional<Response>>> remove_boxes(Services& services, Exchange& exchange) {
     CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
     if (!fields.has("ids")) co_return invalid("ids: is required, an array of box ids or names");
@@ -250,7 +241,7 @@ void add_box_routes(Router& router, Services& services) {
         CO_TRY_LET(Once::Attempt attempt, co_await services.once.attempt(exchange, body));
         if (!attempt.made.empty()) co_return std::optional(answer_box(services, exchange, *attempt.made[0], 201));
         CO_TRY_LET(const Fields fields, co_await parse_fields(exchange, std::move(body)));
-        CO_TRY_LET(ImageRecord image, decode_runtime(services, fields, exchange.request().caller.customer));
+        CO_TRY_LET(ImageRecord image, co_await decode_runtime(services, exchange, fields));
         CO_TRY_LET(CreateBox command, decode_create(exchange, fields, std::move(image), "small"));
         CO_TRY_LET(Furnishing furnishing, decode_furnishing(services, fields, command));
         attempt.follow({&command, 1}, furnishing.any());

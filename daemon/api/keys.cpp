@@ -32,7 +32,9 @@ Json limits_json(const CustomerLimits& limits, const std::string& customer) {
 
 // What one customer may take and do.
 Json share_json(const CustomerLimits& limits, const std::string& customer) {
-    return {{"limits", limits_json(limits, customer)}, {"nesting", limits.may_nest(customer)}};
+    return {{"limits", limits_json(limits, customer)},
+            {"nesting", limits.may_nest(customer)},
+            {"pull", limits.may_pull(customer)}};
 }
 
 Answer list(KeyRing& keys, CustomerLimits& limits, Exchange& exchange) {
@@ -75,9 +77,10 @@ Answer limit(KeyRing& keys, CustomerLimits& limits, Exchange& exchange, const Pa
     CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
     CO_TRY_LET(const auto settings, decode_settings(fields));
     CO_TRY_LET(const auto nesting, fields.flag("nesting"));
+    CO_TRY_LET(const auto pull, fields.flag("pull"));
     const std::string& name = params.at("name");
     CO_TRY(keys.check(name));
-    CO_TRY(co_await limits.set(name, settings, nesting));
+    CO_TRY(co_await limits.set(name, settings, nesting, pull));
     co_return std::optional(answer(share_json(limits, name)));
 }
 

@@ -15,6 +15,7 @@
 #include "daemon/fetch.h"
 #include "daemon/git/git.h"
 #include "daemon/images/images.h"
+#include "daemon/images/pulls.h"
 #include "daemon/lag_meter.h"
 #include "daemon/memory_budget.h"
 #include "daemon/preview/dial.h"
@@ -50,6 +51,8 @@ struct Services {
     Refusals& refusals;
     Reacher& reacher;
     Dialer& dialer;
+    Registries& registries;
+    Pulls& pulls;
 };
 
 /// The handler of a route from a function that answers it.
@@ -79,6 +82,7 @@ void add_entry_routes(Router& router, Services& services);
 void add_git_routes(Router& router, Services& services);
 void add_forge_routes(Router& router, Services& services);
 void add_image_routes(Router& router, Services& services);
+void add_registry_routes(Router& router, Services& services);
 void add_event_routes(Router& router, Services& services);
 void add_host_routes(Router& router, Services& services);
 void add_metrics_routes(Router& router, Services& services);
@@ -161,6 +165,13 @@ struct Work {
 };
 /// `code` and `language`: a program of the box's image that reads the code.
 Result<Work> decode_code(const Services& services, const Box& box, const Fields& fields);
+
+/// The image that `runtime` names, as the caller sees it: one that is here, by its name or the reference that it came
+/// by, or else one of a registry, which is pulled. Whether it may be is looked at first. An error names the field.
+Task<Result<ImageRecord>> decode_runtime(Services& services, Exchange& exchange, const Fields& fields);
+/// `registry_login`: none where it is not said.
+Result<std::optional<RegistryLogin>> decode_registry_login(const Fields& fields);
+Json image_json(const Images& images, const ImageRecord& image);
 
 /// What a create call says, on this image; `size` is that of a box that names none.
 Result<CreateBox> decode_create(const Exchange& exchange, const Fields& fields, ImageRecord image,

@@ -21,7 +21,8 @@ struct Holder {
 std::vector<Holder> holders_of(const Services& services) {
     std::vector<Holder> holders;
     for (const ImageRecord& image : services.images.list()) {
-        holders.push_back({"image", image.layers.front(), image.name, "", image.layers});
+        holders.push_back({"image", image.layers.front(), image.name,
+                           image.customer == kLocalCustomer ? "" : image.customer, image.layers});
     }
     for (const SnapshotRecord& snapshot : services.snapshots.list()) {
         holders.push_back({"snapshot", snapshot.id, snapshot.name, snapshot.customer, snapshot.layers});

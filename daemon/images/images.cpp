@@ -124,6 +124,7 @@ Images::Images(Manager& manager, Runs& runs)
       oci_(manager,
            [this](const std::string& layer, const std::string& customer) { return may_share(layer, customer); }) {
     manager_.layers().add_user([this](const std::string& layer) { return uses_layer(layer); });
+    manager_.limits().add_measure(Resource::kDisk, [this](const std::string& customer) { return disk_of(customer); });
 }
 
 Result<void> check_name(const std::string& field, const std::string& name) {

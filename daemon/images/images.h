@@ -76,6 +76,8 @@ class Images {
     Result<User> user_of(const Box& box, const std::string& who);
     /// What of its layers no other image has, in bytes, as far as known.
     [[nodiscard]] int64_t own_bytes(const ImageRecord& image) const;
+    /// What a customer's own images take, but for the layers that the operator's have too.
+    [[nodiscard]] int64_t disk_of(const std::string& customer) const;
     /// Killed if who asked for it goes away while the script runs: nobody else could stop it.
     Task<Result<ImageRecord>> build(BuildImage command, Sink output, Gone gone);
     /// kConflict while another image stands on it or a box was made from it.

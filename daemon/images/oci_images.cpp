@@ -1,6 +1,7 @@
 // Images that come as others make them (OCI).
 
 #include <algorithm>
+#include <set>
 
 #include "base/undo.h"
 #include "daemon/images/images.h"
@@ -100,6 +101,22 @@ int64_t Images::own_bytes(const ImageRecord& image) const {
     return sum;
 }
 
+int64_t Images::disk_of(const std::string& customer) const {
+    std::set<std::string> layers;
+    if (customer == kLocalCustomer) return 0;
+    for (const auto& [key, image] : images_) {
+        if (image.customer == customer) layers.insert(image.layers.begin(), image.layers.end());
+    }
+    if (layers.empty()) return 0;
+    for (const auto& [key, image] : images_) {
+        if (image.customer != kLocalCustomer) continue;
+        for (const std::string& layer : image.layers) layers.erase(layer);
+    }
+    int64_t sum = 0;
+    for (const std::string& layer : layers) sum += manager_.layers().bytes(layer).value_or(0);
+    return sum;
+}
+
 // What a box needs and the image lacks, in a layer of its own on top: its layers are others' too.
 Task<Result<void>> Images::complete(ImageRecord& record) {
     for (const auto& [key, other] : images_) {
@@ -119,7 +136,9 @@ Task<Result<ImageRecord>> Images::import_oci(OciImage image, OpenBlob open, Prog
     const std::string operation = "importing image " + image.name;
     CO_TRY(check_image_name("name", image.name));
     CO_TRY(check_platform(image.config));
-    const auto making = begin_making(image.name, "");
+    // What a customer brings is nothing for the others to see.
+    const bool shared = image.customer == kLocalCustomer;
+    const auto making = shared ? begin_making(image.name, "") : std::make_shared<Making>(image.name, "");
     const Progress heard = [&making, &progress](const std::string& line) {
         making->hear(line + "\n");
         if (progress) progress(line);

@@ -142,12 +142,12 @@ Task<Result<SpooledBlob>> Blobs::fetch(std::shared_ptr<Repository> from, std::st
     const auto turn = co_await fetching_.take(std::move(customer));
     auto blob = co_await fetch_alone(std::move(from), std::move(digest), size, std::move(name), std::move(heard));
     if (blob.ok()) blob.value().kept = mark;
+    sweep();
     co_return std::move(blob);
 }
 
 Task<Result<SpooledBlob>> Blobs::fetch_alone(std::shared_ptr<Repository> from, std::string digest, int64_t size,
                                              std::string name, Heard heard) {
-    const Undo tidy([this] { sweep(); });
     Spool spool;
     spool.name = name;
     spool.size = size;

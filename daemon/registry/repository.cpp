@@ -29,7 +29,7 @@ std::string same_origin(const std::string& url) {
     return lower(origin_of(url));
 }
 
-Task<Result<std::string>> read_to_end(Fetch& fetch, size_t most) {
+Task<Result<std::string>> read_answer(Fetch& fetch, size_t most) {
     std::string whole;
     for (;;) {
         CO_TRY_LET(const std::string piece, co_await fetch.read());
@@ -62,6 +62,10 @@ std::string Repository::Answer::header(const std::string& name) const {
         if (key == name) return value;
     }
     return "";
+}
+
+std::string Repository::name() const {
+    return reference_.host + (reference_.repository.empty() ? "" : "/" + reference_.repository);
 }
 
 std::string Repository::path(const std::string& rest) const {
@@ -104,7 +108,8 @@ FetchCall Repository::call_of(const Ask& what, const std::string& url) const {
     call.to_private = to_private_;
     call.alone = !to_private_;
     call.authorities = rules_.authorities;
-    call.slow_seconds = kSlowSeconds;
+    const bool reads = what.method == "GET" || what.method == "HEAD";
+    call.slow_seconds = reads ? kSlowSeconds : 0;  // what was sent may take its time to be put in its place
     return call;
 }
 
@@ -171,6 +176,7 @@ Task<Result<void>> Repository::prove(const Fetch::Head& head) {
 }
 
 std::vector<std::string> Repository::scopes() const {
+    if (reference_.repository.empty()) return {};
     const std::string of = "repository:" + reference_.repository;
     std::vector<std::string> all{of + (access_ == RegistryAccess::kPush ? ":pull,push" : ":pull")};
     if (!mounted_from_.empty()) all.push_back("repository:" + mounted_from_ + ":pull");
@@ -230,7 +236,7 @@ Task<Result<void>> Repository::fetch_token(std::string realm, std::string servic
 // What the registry says of itself, if it says it in a way that can be shown.
 Task<Error> Repository::refusal(std::string what, Answer answer) {
     const int64_t status = answer.head.status;
-    const auto body = co_await read_to_end(*answer.fetch, kMostRefusalBody);
+    const auto body = co_await read_answer(*answer.fetch, kMostRefusalBody);
     const std::string said = body.ok() ? refusal_in(body.value()) : "";
     std::string sentence = what + ": the registry answered " + std::to_string(status);
     if (!said.empty()) sentence += ": " + said;
@@ -244,6 +250,14 @@ Task<Error> Repository::refusal(std::string what, Answer answer) {
     co_return error(ErrorKind::kConflict, sentence);
 }
 
+Task<Result<void>> Repository::log_in() {
+    Ask what;
+    what.target = "/v2/";
+    CO_TRY_LET(Answer answer, co_await ask(std::move(what)));
+    if (answer.head.status != 200) co_return co_await refusal("logging in", std::move(answer));
+    co_return Result<void>();
+}
+
 Task<Result<RawManifest>> Repository::manifest(std::string tag_or_digest) {
     Ask what;
     what.target = path("/manifests/" + tag_or_digest);
@@ -254,7 +268,7 @@ Task<Result<RawManifest>> Repository::manifest(std::string tag_or_digest) {
     const std::string type = answer.header("content-type");
     const std::string told = answer.header("docker-content-digest");
     found.media_type = lower(type.substr(0, type.find_first_of("; ")));
-    auto text = co_await read_to_end(*answer.fetch, kMostManifest);
+    auto text = co_await read_answer(*answer.fetch, kMostManifest);
     if (!text.ok()) co_return error(text.error().kind, "its manifest " + tag_or_digest + ": " + text.error().message);
     found.text = std::move(text).value();
     found.digest = digest_of(found.text);

@@ -54,7 +54,10 @@ class Repository {
 
     [[nodiscard]] const Reference& reference() const { return reference_; }
     /// "HOST/REPOSITORY", for sentences.
-    [[nodiscard]] std::string name() const { return reference_.host + "/" + reference_.repository; }
+    [[nodiscard]] std::string name() const;
+
+    /// Whether the registry knows the login; `reference` may have no repository then. One that asks nobody knows all.
+    Task<Result<void>> log_in();
 
     /// Of a tag or a digest, which is compared with what came.
     Task<Result<RawManifest>> manifest(std::string tag_or_digest);

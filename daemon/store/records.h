@@ -236,6 +236,14 @@ struct ModelKeyRecord {
     std::string key;  ///< as the provider gave it out: it must be shown there
 };
 
+/// Who a customer is to a registry of images. Never shown but for the host and the user, and in no box.
+struct RegistryLoginRecord {
+    std::string host;  ///< with its port
+    std::string user{};
+    std::string password{};
+    std::string identity{};  ///< an identity token, in place of the other two; empty: none
+};
+
 /// A layer of the store that was added up, or is an image's own.
 struct LayerRecord {
     std::string id;
@@ -474,6 +482,11 @@ class Records {
     Result<void> put_model_key(const std::string& customer, const ModelKeyRecord& key);     ///< inserts or replaces
     Result<bool> drop_model_key(const std::string& customer, const std::string& provider);  ///< whether there was one
     Result<std::vector<ModelKeyRecord>> model_keys(const std::string& customer);            ///< by provider
+
+    // registry_records.cpp
+    Result<void> put_registry_login(const std::string& customer, const RegistryLoginRecord& login);  ///< or replaces
+    Result<bool> drop_registry_login(const std::string& customer, const std::string& host);  ///< whether there was one
+    Result<std::vector<RegistryLoginRecord>> registry_logins(const std::string& customer);   ///< by host
     Result<void> add_key(const KeyRecord& key);
     Result<void> drop_key(const std::string& customer);
     Result<std::vector<KeyRecord>> keys();             ///< by customer

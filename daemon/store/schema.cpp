@@ -241,6 +241,11 @@ CREATE TABLE layer_blobs (
     bytes INTEGER NOT NULL, PRIMARY KEY (layer, digest)) STRICT, WITHOUT ROWID;
 CREATE INDEX layer_blobs_of_chain ON layer_blobs (chain_id);
 )sql",
+    R"sql(
+CREATE TABLE registry_logins (
+    customer TEXT NOT NULL, host TEXT NOT NULL, login TEXT NOT NULL, PRIMARY KEY (customer, host))
+    STRICT, WITHOUT ROWID;
+)sql",
 };
 
 }  // namespace

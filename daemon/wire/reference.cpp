@@ -82,7 +82,7 @@ Result<void> check_registry_host(std::string_view host) {
         name = host.substr(0, colon);
         port = host.substr(colon + 1);
         if (port.empty() || port.size() > 5 || port.find_first_not_of("0123456789") != std::string_view::npos)
-            return invalid("\"" + std::string(port.substr(0, kMostHost)) + "\" is no port");
+            return invalid("a port is 1 to 5 digits");
     }
     const auto fits = [](char c) { return is_low(c) || c == '.' || c == '-'; };
     const auto fits_v6 = [](char c) { return is_low(c) || c == ':' || c == '.'; };

@@ -328,7 +328,7 @@ limited('tokens of models: as the provider tells them, each day anew', async (al
 
 limited('limits are set by the operator, shown with what is used, and kept', async (alice) => {
   await alice.box();
-  assert.match(await run('key', 'ls'), /^NAME +AGE +BOXES +COMMANDS +MEMORY +DISK +SNAPSHOTS +CONNECTIONS +FOLLOWERS +MODEL TOKENS +URL CONNECTIONS +SCHEDULES +NESTING\nalice\d+ +\S+ +1\/100 +0\/500 +4\.0 GiB\/\S+ GiB /);
+  assert.match(await run('key', 'ls'), /^NAME +AGE +BOXES +COMMANDS +MEMORY +DISK +SNAPSHOTS +CONNECTIONS +FOLLOWERS +MODEL TOKENS +URL CONNECTIONS +SCHEDULES +PULL +NESTING\nalice\d+ +\S+ +1\/100 +0\/500 +4\.0 GiB\/\S+ GiB /);
   assert.match(await run('key', 'limit', alice.name, '--boxes', '20', '--disk', '1536M', '--memory', '0'), /^BOXES .*\n1\/20 +0\/500 +4\.0 GiB +\S+ \S+\/1\.5 GiB /);
   assert.match(await run('key', 'limit', alice.name), /\n1\/20 /, 'what is not named stays');
   await daemon.end('SIGKILL');

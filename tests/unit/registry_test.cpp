@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/read.hpp>
 #include <boost/asio/read_until.hpp>
 #include <boost/asio/streambuf.hpp>
 #include <boost/asio/write.hpp>
@@ -45,8 +46,16 @@ class RegistryTest : public testing::Test {
         asio::streambuf request;
         const auto [cut, head_bytes] = co_await asio::async_read_until(socket, request, "\r\n\r\n", kAwait);
         if (cut) co_return;
-        const std::string head(asio::buffers_begin(request.data()), asio::buffers_end(request.data()));
+        const std::string whole(asio::buffers_begin(request.data()), asio::buffers_end(request.data()));
+        const std::string head = whole.substr(0, head_bytes);
         asked_.push_back(head.substr(0, head.find("\r\n")));
+        std::string body = whole.substr(head_bytes);
+        if (const size_t at = head.find("Content-Length: "); at != std::string::npos) {
+            std::string rest(std::stoul(head.substr(at + 16)) - body.size(), '\0');
+            (void)co_await asio::async_read(socket, asio::buffer(rest), kAwait);
+            body += rest;
+        }
+        bodies_.push_back(body);
         const std::string text = answering_(head);
         (void)co_await asio::async_write(socket, asio::buffer(text), kAwait);
         boost::system::error_code ignored;
@@ -99,6 +108,7 @@ class RegistryTest : public testing::Test {
     Tcp::acceptor acceptor_;
     Answering answering_;
     std::vector<std::string> asked_;
+    std::vector<std::string> bodies_;
     Fetcher fetcher_ = std::move(Fetcher::open(loop_.get_executor())).value();
     std::shared_ptr<Repository> repository_;
     std::string directory_;
@@ -200,6 +210,42 @@ TEST_F(RegistryTest, LoginIsAskedForWhereThereIsNone) {
         [](const std::string&) { return ok("", "WWW-Authenticate: Basic realm=\"x\"\r\n", "401 Unauthorized"); });
     EXPECT_EQ(manifest->error().kind, ErrorKind::kForbidden);
     EXPECT_EQ(asked_.size(), 1U);
+}
+
+TEST_F(RegistryTest, UploadsAFileAndThenNamesItsDigest) {
+    const std::string content(700'000, 'u');
+    const auto file = std::make_shared<const UniqueFd>(sealed_memory("blob", content).value());
+    const std::function<Task<Result<void>>(Repository&)> test = [&](Repository& repository) -> Task<Result<void>> {
+        return repository.upload(digest_of(content), file, static_cast<int64_t>(content.size()));
+    };
+    const auto uploaded = run(
+        [](const std::string& head) {
+            if (head.starts_with("PUT ")) return ok("", "", "201 Created");
+            const std::string location = head.starts_with("POST ") ? "/v2/up/1?state=a" : "/v2/up/1?state=b";
+            return ok("", "Location: " + location + "\r\n", "202 Accepted");
+        },
+        test);
+    ASSERT_TRUE(uploaded->ok()) << uploaded->error().message;
+    EXPECT_EQ(asked_.at(0), "POST /v2/team/app/blobs/uploads/ HTTP/1.1");
+    EXPECT_EQ(asked_.at(1), "PATCH /v2/up/1?state=a HTTP/1.1");
+    EXPECT_EQ(bodies_.at(1), content);
+    EXPECT_EQ(asked_.at(2), "PUT /v2/up/1?state=b&digest=" + digest_of(content) + " HTTP/1.1");
+}
+
+TEST_F(RegistryTest, MountThatIsNotDoneIsAnUploadGivenUp) {
+    const std::function<Task<Result<bool>>(Repository&)> test = [](Repository& repository) -> Task<Result<bool>> {
+        return repository.mount("sha256:" + std::string(64, 'a'), "team/base");
+    };
+    const auto mounted = run(
+        [](const std::string& head) {
+            if (head.starts_with("DELETE ")) return ok("", "", "204 No Content");
+            return ok("", "Location: /v2/up/1\r\n", "202 Accepted");
+        },
+        test);
+    EXPECT_FALSE(mounted->value());
+    EXPECT_EQ(asked_.at(0),
+              "POST /v2/team/app/blobs/uploads/?mount=sha256:" + std::string(64, 'a') + "&from=team%2Fbase HTTP/1.1");
+    EXPECT_EQ(asked_.at(1), "DELETE /v2/up/1 HTTP/1.1");
 }
 
 std::string range_of(const std::string& head) {

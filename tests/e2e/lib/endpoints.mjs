@@ -236,6 +236,7 @@ const modelKey = (provider) => ({
   prepare: async (box) => { await box.daemon.json('PUT', `/v2/box/settings/model-keys/${provider}`, { key: 'secret' }); return { provider }; },
   undo: (daemon) => daemon.ask('DELETE', `/v2/box/settings/model-keys/${provider}`),
 });
+const nowhere = async () => ({ host: '127.0.0.1:1' });
 const image = { prepare: async () => ({ name: 'mine' }), undo: (daemon) => daemon.ask('DELETE', '/v2/images/mine'), stranger: 403 };
 const built = async (box) => {
   await box.daemon.ask('POST', '/v2/images/mine/build', { body: { script: 'true' } });
@@ -269,6 +270,10 @@ export const others = {
   'GET /v2/usage': { bad: [['period', query('period=2026-13')], ['period', query('period=now')]] },
   'GET /v2/df': { stranger: 403 },
   'GET /v2/events': { bad: [['after', query('after=x')], ['follow', query('follow=yes')]] },
+  'GET /v2/box/settings/registries': {},
+  'PUT /v2/box/settings/registries/{host}': { prepare: nowhere, body: { username: 'a', password: 'b' }, status: 409, stranger: 403, bad: [['username', { body: { username: 'a:b', password: 'x' } }], ['password', { body: { username: 'a' } }], ['host', { path: { host: 'a b' } }]] },
+  'DELETE /v2/box/settings/registries/{host}': { prepare: nowhere, status: 404, stranger: 404, bad: [['host', { path: { host: 'a b' } }]] },
+  'POST /v2/images/pull': { body: { reference: '127.0.0.1:1/a:1' }, says: /event: error/, stranger: 403, bad: [['reference', { body: {} }], ['reference', { body: { reference: 'A' } }], ['name', { body: { reference: '127.0.0.1:1/a:1', name: 'a b' } }], ['registry_login', { body: { reference: '127.0.0.1:1/a:1', registry_login: {} } }]] },
   'GET /v2/images': { says: /busybox/ },
   'GET /v2/images/{name}': { prepare: async () => ({ name: 'busybox' }), says: /busybox/ },
   'DELETE /v2/images/{name}': { ...image, prepare: built },

@@ -1,0 +1,110 @@
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <set>
+
+#include "client/docker_config.h"
+#include "client/format.h"
+#include "client/program.h"
+#include "client/server_events.h"
+
+namespace hutch::client {
+namespace {
+
+struct PullOptions {
+    std::string reference, name;
+    bool json = false;
+};
+
+/// How far a pull is, on standard error: on a terminal in a line that changes, else a line for each layer that is here.
+class PullDisplay {
+  public:
+    PullDisplay() : terminal_(isatty(STDERR_FILENO) == 1) {}
+    PullDisplay(const PullDisplay&) = delete;
+    PullDisplay& operator=(const PullDisplay&) = delete;
+    ~PullDisplay() {
+        if (shown_) (void)std::fputs("\r\x1b[K", stderr);  // to the line's beginning, and clear it
+    }
+
+    void show(const Json& progress) {
+        const Json layers = array_of(progress, "layers");
+        uint64_t bytes = 0;
+        uint64_t size = 0;
+        size_t wanted = 0;
+        size_t whole = 0;
+        for (const Json& layer : layers) {
+            if (!flag_of(layer, "wanted")) continue;
+            ++wanted;
+            bytes += count_of(layer, "bytes");
+            size += count_of(layer, "size");
+            if (count_of(layer, "bytes") != count_of(layer, "size")) continue;
+            ++whole;
+            tell_whole(layer);
+        }
+        if (!terminal_ || wanted == 0) return;
+        const std::string said = text_of(progress, "said");
+        (void)std::fprintf(stderr, "\r\x1b[Klayers %zu of %zu  %s of %s%s%s", whole, wanted, format_size(bytes).c_str(),
+                           format_size(size).c_str(), said.empty() ? "" : "  ", printable(said).c_str());
+        shown_ = true;
+    }
+
+  private:
+    void tell_whole(const Json& layer) {
+        constexpr size_t kShort = 19;  // "sha256:" and 12 digits, as docker shows them
+        const std::string digest = text_of(layer, "digest");
+        if (terminal_ || !told_.insert(digest).second) return;
+        (void)std::fprintf(stderr, "%s: %s\n", printable(digest.substr(0, kShort)).c_str(),
+                           format_size(count_of(layer, "size")).c_str());
+    }
+
+    bool terminal_;
+    bool shown_ = false;
+    std::set<std::string> told_;
+};
+
+/// Its last event: the image.
+Result<Json> follow_pull(Response response) {
+    ServerEvents events;
+    PullDisplay display;
+    for (;;) {
+        const std::string_view piece = TRY(response.read());
+        if (piece.empty()) return Error{ErrorKind::kSystem, 0, "the daemon's answer ended without a result"};
+        events.feed(piece);
+        while (const auto event = events.next()) {
+            const Json data = parse_json(event->data);
+            if (event->name == "progress") display.show(data);
+            if (event->name == "image") return data;
+            if (event->name == "error") return Error{ErrorKind::kSystem, 0, text_of(data, "error")};
+        }
+    }
+}
+
+Result<int> pull(const Program& program, const PullOptions& options) {
+    const Api api = TRY(program.api());
+    Json body = {{"reference", options.reference}};
+    if (!options.name.empty()) body["name"] = options.name;
+    TRY(add_docker_login(body, options.reference));
+    Request request{.method = "POST", .target = "/v2/images/pull", .content_type = "application/json"};
+    request.body = TRY(dump_json(body));
+    const Json image = TRY(follow_pull(TRY(api.open(request))));
+    return options.json ? show_json(image) : show(printable(text_of(image, "name")) + "\n");
+}
+
+}  // namespace
+
+void add_image_pull(CLI::App& image, Program& program) {
+    const auto options = std::make_shared<PullOptions>();
+    CLI::App* command =
+        add_command(image, "pull",
+                    "Bring an image from a registry\n\nWhat of its layers is here already is not fetched; what broke "
+                    "off is gone on with.\nA login is docker's own for that host (~/.docker/config.json), or that of "
+                    "`hutch registry login`.",
+                    "hutch image pull docker.io/library/node:20 --name node20");
+    command->add_option("REFERENCE", options->reference, "[HOST/]REPOSITORY[:TAG][@DIGEST]")->required();
+    command->add_option("--name", options->name, "What to call it here, if not by the reference")->type_name("NAME");
+    add_json_flag(*command, options->json);
+    run_on(command, program, options, pull);
+}
+
+}  // namespace hutch::client
