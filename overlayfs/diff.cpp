@@ -100,8 +100,8 @@ struct Side {
 
 class Diff {
   public:
-    Diff(Side now, Side before, const std::stop_token& stop, const ChangeSink& sink)
-        : now_(std::move(now)), before_(std::move(before)), stop_(stop), sink_(sink) {}
+    Diff(Side now, Side before, const std::stop_token& stop, const ChangeSink& sink, Telling telling)
+        : now_(std::move(now)), before_(std::move(before)), stop_(stop), sink_(sink), telling_(telling) {}
     Result<void> run();
 
   private:
@@ -116,6 +116,7 @@ class Diff {
     Result<std::vector<std::string>> list(const MergedTree& tree, size_t count);
     Result<void> leave();
     Result<void> visit(const std::string& name);
+    Result<void> tell_deleted_first();
     Result<void> down(const std::string& name, bool existed);
     [[nodiscard]] bool same(const Found& now, const Found& before) const;
     Result<void> tell(Kind kind, const std::string& name, const struct stat& status, int dir);
@@ -124,6 +125,7 @@ class Diff {
     Side before_;
     const std::stop_token& stop_;
     const ChangeSink& sink_;
+    const Telling telling_;
     std::vector<Level> levels_;
     size_t bytes_ = 0;  // of names, in all levels
 };
@@ -163,6 +165,25 @@ Result<void> Diff::enter(bool existed) {
     level.bytes = names_bytes(level.todo.size(), length);
     bytes_ += level.bytes;
     levels_.push_back(std::move(level));
+    if (existed && telling_ == Telling::kArchive) return tell_deleted_first();
+    return {};
+}
+
+/// Programs that unpack take a whiteout for what came before it too, if it comes late (image-spec, layer.md).
+Result<void> Diff::tell_deleted_first() {
+    auto& todo = levels_.back().todo;
+    std::vector<std::string> others;
+    for (auto name = todo.rbegin(); name != todo.rend(); ++name) {
+        if (stop_.stop_requested()) return errno_error("comparing", ECANCELED);
+        const auto before = TRY(before_.tree.visible(*name));
+        if (before && !TRY(now_.tree.visible(*name))) {
+            TRY(tell(Kind::kDeleted, *name, before->status, -1));
+        } else {
+            others.push_back(std::move(*name));
+        }
+    }
+    std::reverse(others.begin(), others.end());
+    todo = std::move(others);
     return {};
 }
 
@@ -201,7 +222,11 @@ Result<void> Diff::visit(const std::string& name) {
         auto change =
             change_of({dir, name, now->status}, {before_.tree.dir(before->layer), name, before->status}, stop_);
         if (!change.ok() && change.error().code == ENOENT) return {};  // vanished
-        if (const auto kind = TRY(std::move(change))) TRY(tell(*kind, name, now->status, dir));
+        if (const auto kind = TRY(std::move(change))) {
+            TRY(tell(*kind, name, now->status, dir));
+        } else if (S_ISDIR(now->status.st_mode) && telling_ == Telling::kArchive) {
+            TRY(tell(Kind::kEntered, name, now->status, dir));
+        }
     }
     if (!S_ISDIR(now->status.st_mode)) return {};
     return down(name, before && S_ISDIR(before->status.st_mode));
@@ -260,11 +285,11 @@ Result<OpenStacks> open_stacks(const Store& store, const Stack& now, const std::
     return stacks;
 }
 
-Result<void> diff(const OpenStacks& stacks, const std::stop_token& stop, const ChangeSink& sink) {
+Result<void> diff(const OpenStacks& stacks, const std::stop_token& stop, const ChangeSink& sink, Telling telling) {
     const std::string operation = "comparing files";
     Side now{TRY_IN(operation, MergedTree::begin(stacks.now)), stacks.now.size() - stacks.common};
     Side before{TRY_IN(operation, MergedTree::begin(stacks.before)), stacks.before.size() - stacks.common};
-    TRY_IN(operation, Diff(std::move(now), std::move(before), stop, sink).run());
+    TRY_IN(operation, Diff(std::move(now), std::move(before), stop, sink, telling).run());
     return {};
 }
 

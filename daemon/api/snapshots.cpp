@@ -213,6 +213,8 @@ const char* name_of(overlayfs::Change::Kind kind) {
             return "metadata";
         case overlayfs::Change::Kind::kDeleted:
             return "deleted";
+        case overlayfs::Change::Kind::kEntered:
+            break;  // of an archive alone
     }
     return "modified";
 }

@@ -5,6 +5,7 @@
 
 #include <set>
 
+#include "base/file.h"
 #include "base/undo.h"
 #include "daemon/snapshots/snapshots.h"
 #include "daemon/spawn.h"
@@ -83,12 +84,8 @@ Task<Result<void>> Snapshots::archive_diff(std::shared_ptr<Box> box, std::vector
     CO_TRY_LET(Pipe pipe, make_pipe());
     const auto write = [&]() -> Result<void> {
         const UniqueFd to = std::move(pipe.write);  // closed at the end: that is the reader's
-        auto archive = TRY(overlayfs::ChangeArchive::open(to.get(), stop_.get_token()));
-        TRY(overlayfs::diff(stacks, stop_.get_token(), [&](const overlayfs::Change& change) -> Result<void> {
-            if (is_of_init(change)) return {};
-            return archive.add(change);
-        }));
-        return archive.finish();
+        const overlayfs::ByteSink sink = [&to](std::string_view bytes) { return write_all(to.get(), bytes); };
+        return overlayfs::archive_changes(stacks, stop_.get_token(), sink, is_of_init);
     };
     Result<void> written = errno_error("writing an archive", ENOMEM);
     Event over(boxes_.executor());

@@ -24,7 +24,11 @@ namespace hutch::test {
 /// takes the same steps.
 class RandomHistory {
   public:
-    RandomHistory(int root, uint64_t seed) : root_(root), random_(seed) {
+    /// kArchivable: nothing that an archive of a layer cannot hold, which are sockets and names like those of
+    /// whiteouts.
+    enum class Files { kAny, kArchivable };
+    RandomHistory(int root, uint64_t seed, Files files = Files::kAny)
+        : root_(root), archivable_(files == Files::kArchivable), random_(seed) {
         umask(0);
         look_around(".");
     }
@@ -66,8 +70,10 @@ class RandomHistory {
         static const std::vector<std::string> names = {
             "a",        "b", "c", "d", "e", "a-b", "a b", "\xff\xfe", "new\nline", ".wh.a", std::string(255, 'n'),
             "e\xcc\x81"};
-        std::string path = any(directories_) + "/" + any(names);
-        return path.size() < 3000 ? path : "./" + any(names);
+        std::string name = any(names);
+        if (archivable_ && name.starts_with(".wh.")) name = "not" + name;
+        std::string path = any(directories_) + "/" + name;
+        return path.size() < 3000 ? path : "./" + name;
     }
     std::string file() { return files_.empty() ? fresh_path() : any(files_); }
     std::string anything() { return below(3) == 0 ? any(directories_) : file(); }
@@ -174,14 +180,16 @@ class RandomHistory {
                                        static_cast<gid_t>(below(65536)), AT_SYMLINK_NOFOLLOW);
                 return;
             case 18:
-                return below(4) == 0 ? make_node(fresh_path(), below(2) == 0 ? S_IFIFO | 0644 : S_IFSOCK | 0755)
-                                     : mark(anything());
+                return below(4) == 0
+                           ? make_node(fresh_path(), below(2) == 0 || archivable_ ? S_IFIFO | 0644 : S_IFSOCK | 0755)
+                           : mark(anything());
             default:
                 return set_time(anything());
         }
     }
 
     const int root_;
+    const bool archivable_;
     std::mt19937_64 random_;
     std::vector<std::string> directories_;
     std::vector<std::string> files_;
