@@ -8,6 +8,7 @@
 #include "base/ids.h"
 #include "client/format.h"
 #include "client/image_load.h"
+#include "client/image_save.h"
 #include "client/place.h"
 #include "client/process.h"
 #include "client/program.h"
@@ -299,6 +300,7 @@ void add_image_commands(CLI::App& app, Program& program) {
     add_image(*add_image_command(*image, program, remove, removed, "rm", "Delete an image", "hutch image rm node"),
               removed);
     add_import(*image, program);
+    add_image_save(*image, program);
     add_build(*image, program);
     add_image_load(*image, program);
     add_image_pull(*image, program);

@@ -5,6 +5,7 @@
 
 #include "client/create.h"
 #include "client/format.h"
+#include "client/image_save.h"
 #include "client/paint.h"
 #include "client/program.h"
 #include "client/table.h"
@@ -145,6 +146,8 @@ void add_snapshot(CLI::App& app, Program& program) {
                           "hutch snapshot rm deps-installed");
     command->add_option("SNAPSHOT", options->ids, "Their names or ids")->required();
     run_on(command, program, options, remove_snapshots);
+
+    add_snapshot_export(*snapshot, program);
 }
 
 }  // namespace

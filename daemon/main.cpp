@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "base/undo.h"
+#include "daemon/api/exports.h"
 #include "daemon/api/resources.h"
 #include "daemon/api/server.h"
 #include "daemon/box/network.h"
@@ -67,7 +68,8 @@ Task<> wait_for(std::chrono::seconds time) {
     co_await timer.async_wait(kAwait);
 }
 
-Task<> shut_down(Server& server, Snapshots& snapshots, Manager& boxes, EventLog& events, bool& cut_off) {
+Task<> shut_down(Server& server, Snapshots& snapshots, Exports& exports, Manager& boxes, EventLog& events,
+                 bool& cut_off) {
     asio::signal_set signals(co_await asio::this_coro::executor, SIGTERM, SIGINT);
     co_await signals.async_wait(kAwait);
     notify_stopping();
@@ -75,6 +77,7 @@ Task<> shut_down(Server& server, Snapshots& snapshots, Manager& boxes, EventLog&
     events.close();  // or who follows them would be waited for
     co_await server.close(kShutdownPatience);
     snapshots.stop();
+    exports.stop();
     const bool drained = co_await ends_before(boxes.drain(), wait_for(kDrainPatience));
     if (!drained) log_warning("changes of boxes are cut off; the next start finishes or takes them back");
     cut_off = !drained;
@@ -155,6 +158,7 @@ Result<void> serve(const Config& config) {
     Pulls pulls(boxes, images, *registries);
     Snapshots snapshots(boxes);
     TRY(snapshots.load());
+    Exports exports(boxes);
     TRY(layers.load());
     images.claim_layers();
     for (const auto& box : boxes.list()) meter.weigh(box);
@@ -215,6 +219,7 @@ Result<void> serve(const Config& config) {
     add_forge_routes(router, services);
     add_image_routes(router, services);
     add_registry_routes(router, services);
+    add_export_routes(router, services, exports);
     add_event_routes(router, services);
     add_host_routes(router, services);
     add_metrics_routes(router, services);
@@ -277,7 +282,7 @@ Result<void> serve(const Config& config) {
     std::erase(certificates, nullptr);
     spawn_lasting(executor, "renewing the certificate", [&] { return renew_certificates(certificates); });
     bool cut_off = false;
-    spawn(executor, "shutting down", shut_down(server, snapshots, boxes, events, cut_off),
+    spawn(executor, "shutting down", shut_down(server, snapshots, exports, boxes, events, cut_off),
           [&loop](const Result<void>&) { loop.stop(); });
     spawn_lasting(executor, "feeding the watchdog", [] { return feed_watchdog(); });
     spawn_lasting(executor, "keeping the books", [&] {

@@ -210,6 +210,7 @@ export const ofBoxes = {
 
   'POST /v2/box/{id}/snapshots': { body: { name: 'now' }, says: /ready/, bad: [['name', { body: {} }], ['name', { body: { name: '' } }], ['name', { body: { name: 'x'.repeat(129) } }], ['unique', { body: { name: 'x', unique: 5 } }]] },
   'GET /v2/box/{id}/snapshots': { prepare: withSnapshot, says: /ready/, gone: 200 }, // they outlive their box
+  'GET /v2/box/{id}/snapshots/{snapshot}/oci': { prepare: withSnapshot, says: /oci-layout/, gone: 200 },
   'DELETE /v2/box/{id}/snapshots/{snapshot}': { prepare: withSnapshot, gone: 200 },
   'POST /v2/box/{id}/fork': { body: { count: 2 }, bad: [['count', { body: { count: 0 } }], ['count', { body: { count: 1001 } }], ...badCreate()] },
   'GET /v2/box/{id}/diff': { prepare: withFile, says: /d\/file/, bad: [['format', query('format=xml')]] },
@@ -276,6 +277,7 @@ export const others = {
   'POST /v2/images/pull': { body: { reference: '127.0.0.1:1/a:1' }, says: /event: error/, stranger: 403, bad: [['reference', { body: {} }], ['reference', { body: { reference: 'A' } }], ['name', { body: { reference: '127.0.0.1:1/a:1', name: 'a b' } }], ['registry_login', { body: { reference: '127.0.0.1:1/a:1', registry_login: {} } }]] },
   'GET /v2/images': { says: /busybox/ },
   'GET /v2/images/{name}': { prepare: async () => ({ name: 'busybox' }), says: /busybox/ },
+  'GET /v2/images/{name}/oci': { prepare: async () => ({ name: 'busybox' }), says: /oci-layout/ },
   'DELETE /v2/images/{name}': { ...image, prepare: built },
   'PUT /v2/images/{name}': { ...image, body: ({ archive }) => archive, bad: [['name', { path: { name: 'a b' } }], ['workdir', query('workdir=here')], ['user', query('user=nobody')]] },
   'POST /v2/images/{name}/build': { ...image, body: { script: 'true' }, says: /event: image/, bad: [['script', { body: {} }], ['name', { path: { name: 'a b' } }], ['from', { body: { from: 5, script: 'true' } }]] },
