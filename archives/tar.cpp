@@ -59,8 +59,10 @@ class Unpacking {
   public:
     enum class Kind { kLayer, kCopy, kOci };
     /// `marks`: of kOci.
-    Unpacking(Kind kind, const Pull& pull, TreeWriter& writer, std::string into, Modes modes, OciMarks* marks = nullptr)
+    Unpacking(Kind kind, const Pull& pull, TreeWriter& writer, std::string into, Modes modes, OciMarks* marks = nullptr,
+              const std::optional<Ownership>& ownership = {})
         : kind_(kind),
+          ownership_(ownership),
           mask_(modes == Modes::kNarrowed ? file_mode_mask() : 0),
           into_(std::move(into)),
           marks_(marks),
@@ -79,11 +81,13 @@ class Unpacking {
     Result<Attributes> layer_attributes(archive_entry* entry);
     Result<void> mark(const OciName& name);
     Result<void> link(const std::string& path, const std::string& target);
+    static Result<Owner> owner_of(archive_entry* entry);
     Result<void> content(archive_entry* entry, const std::string& path, const Attributes& attributes);
     void leave_out(const char* name, const char* reason);
     [[nodiscard]] Error broken() { return broken_input(input_, reader_.get()); }
 
     const Kind kind_;
+    const std::optional<Ownership> ownership_;
     const mode_t mask_;
     const std::string into_;
     OciMarks* const marks_;
@@ -127,19 +131,27 @@ Result<Attributes> Unpacking::attributes_of(archive_entry* entry) {
     Attributes attributes;
     attributes.mode = archive_entry_perm(entry) & 0777 & ~mask_;
     attributes.mtime = {archive_entry_mtime(entry), archive_entry_mtime_nsec(entry)};
+    if (!ownership_) return attributes;
+    attributes.mode = ownership_->mode.value_or(archive_entry_perm(entry) & 07777);
+    const Owner owner = ownership_->owner ? *ownership_->owner : TRY(owner_of(entry));
+    attributes.owner = Owner{ownership_->base + owner.uid, ownership_->base + owner.gid};
     return attributes;
 }
 
-Result<Attributes> Unpacking::layer_attributes(archive_entry* entry) {
-    Attributes attributes;
+Result<Owner> Unpacking::owner_of(archive_entry* entry) {
     const int64_t uid = archive_entry_uid(entry);
     const int64_t gid = archive_entry_gid(entry);
     if (uid < 0 || gid < 0 || uid >= kBoxIds || gid >= kBoxIds) {
         return invalid("owner " + std::to_string(uid) + ":" + std::to_string(gid) +
                        " is beyond the 65,536 ids of a box");
     }
+    return Owner{static_cast<uid_t>(uid), static_cast<gid_t>(gid)};
+}
+
+Result<Attributes> Unpacking::layer_attributes(archive_entry* entry) {
+    Attributes attributes;
     attributes.mode = archive_entry_perm(entry) & 07777;
-    attributes.owner = Owner{static_cast<uid_t>(uid), static_cast<gid_t>(gid)};
+    attributes.owner = TRY(owner_of(entry));
     attributes.mtime = {archive_entry_mtime(entry), archive_entry_mtime_nsec(entry)};
     const char* name = nullptr;
     const void* value = nullptr;
@@ -219,7 +231,7 @@ Result<void> Unpacking::entry(archive_entry* entry) {
     }
     switch (archive_entry_filetype(entry)) {
         case AE_IFDIR:
-            return writer_.directory(path, attributes);
+            return writer_.directory(path, attributes, ownership_ ? Existing::kKept : Existing::kTaken);
         case AE_IFREG:
             return content(entry, path, attributes);
         case AE_IFLNK: {
@@ -295,11 +307,12 @@ Result<TarReport> unpack_oci_layer(const Pull& plain, TreeWriter& tree, OciMarks
     return Unpacking(Unpacking::Kind::kOci, plain, tree, "", Modes::kWhole, &marks).run();
 }
 
-Result<TarReport> unpack_copy(const Pull& pull, int root, const std::string& into, Modes modes, Mounts mounts) {
+Result<TarReport> unpack_copy(const Pull& pull, int root, const std::string& into, Modes modes, Mounts mounts,
+                              const std::optional<Ownership>& ownership) {
     // The disk is the caller's to watch. Some of these go on at a time.
     constexpr TreeLimits kLimits{.bytes = UINT64_MAX, .entries = 20'000'000, .names = uint64_t{32} << 20};
     TreeWriter tree(root, kLimits, mounts);
-    return Unpacking(Unpacking::Kind::kCopy, pull, tree, into, modes).run();
+    return Unpacking(Unpacking::Kind::kCopy, pull, tree, into, modes, nullptr, ownership).run();
 }
 
 }  // namespace hutch::archives

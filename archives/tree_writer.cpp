@@ -54,9 +54,10 @@ std::optional<size_t> end_of_names(const std::string& path, size_t begin, size_t
     return slash == std::string::npos ? std::nullopt : std::optional(slash);
 }
 
-bool is_directory(int parent, const std::string& name) {
+/// 0 where there is nothing.
+mode_t type_of(int parent, const std::string& name) {
     struct stat status {};
-    return fstatat(parent, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(status.st_mode);
+    return fstatat(parent, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 ? status.st_mode & S_IFMT : 0;
 }
 
 }  // namespace
@@ -144,11 +145,16 @@ Result<void> TreeWriter::clear(const std::string& path) {
     return errno_error("replacing " + path);
 }
 
-Result<void> TreeWriter::directory(const std::string& path, const Attributes& attributes) {
+Result<void> TreeWriter::directory(const std::string& path, const Attributes& attributes, Existing existing) {
     if (path.empty()) return {};
     const Place place = TRY(place_of(path));
     const int parent = place.parent.get();
-    if (!is_directory(parent, place.name)) {
+    const mode_t there = type_of(parent, place.name);
+    if (existing == Existing::kKept && there == S_IFDIR) return {};
+    if (existing == Existing::kKept && there == S_IFLNK) {
+        return invalid("a directory would take the place of a link; copy to where that leads");
+    }
+    if (there != S_IFDIR) {
         TRY(replacing(parent, place.name, path, [&] { return mkdirat(parent, place.name.c_str(), 0700); }));
     }
     const UniqueFd made = TRY(open_beneath(parent, place.name, O_RDONLY | O_DIRECTORY, mounts_));

@@ -65,6 +65,10 @@ enum class InTheWay {
     kReplaced,  ///< a directory takes its place
 };
 
+/// What becomes of a directory that is there where one is to be made: it gets the new one's attributes, or keeps its
+/// own. With the latter a link in that place is kInvalid: what is beneath it would be lost.
+enum class Existing { kTaken, kKept };
+
 /// Fills a directory. Paths are as tree_path() answers them; each is walked beneath the root descriptor with no link
 /// followed (open_beneath), so whatever earlier entries were, or lay there before, nothing outside is touched. A later
 /// file or link takes the place of an earlier one, never of a directory; a directory takes that of either. Directories
@@ -75,7 +79,7 @@ class TreeWriter {
                InTheWay in_the_way = InTheWay::kRefused)
         : root_(root), mounts_(mounts), in_the_way_(in_the_way), walk_(root, mounts), limits_(limits) {}
 
-    Result<void> directory(const std::string& path, const Attributes& attributes);
+    Result<void> directory(const std::string& path, const Attributes& attributes, Existing existing = Existing::kTaken);
     /// Opens an empty regular file to write to; then close it with finish_file, which sets its attributes.
     Result<UniqueFd> file(const std::string& path);
     Result<void> finish_file(const std::string& path, const UniqueFd& file, const Attributes& attributes);

@@ -228,14 +228,45 @@ Result<bool> take_some(const Files& files, Upload& upload, Events& events) {
     return events.taken < events.all.size();
 }
 
+/// As ?owner= and ?mode= say it; nothing where neither is said: all is boxuser's.
+Result<std::optional<archives::Ownership>> decode_ownership(const Exchange& exchange) {
+    const std::string owner = query_text(exchange, "owner");
+    const std::string mode = query_text(exchange, "mode");
+    if (owner.empty() && mode.empty()) return std::optional<archives::Ownership>();
+    archives::Ownership ownership;
+    if (!mode.empty()) {
+        ownership.mode = number_of<mode_t>(mode, 8);
+        if (!ownership.mode || *ownership.mode > 07777) {
+            return invalid("mode: \"" + mode + "\" must be octal digits up to 7777, as 644");
+        }
+    }
+    if (owner == "archive") return std::optional(ownership);
+    const size_t colon = std::min(owner.find(':'), owner.size());
+    const std::string_view text = owner;
+    const auto uid = number_of<uint16_t>(text.substr(0, colon), 10);
+    const auto gid = number_of<uint16_t>(text.substr(std::min(colon + 1, owner.size())), 10);
+    if (!uid || !gid) {
+        return invalid("owner: \"" + owner + "\" must be \"archive\", or UID:GID in numbers up to 65535, as 1000:1000");
+    }
+    ownership.owner = archives::Owner{*uid, *gid};
+    return std::optional(ownership);
+}
+
 Answer upload_tree(Services& services, Exchange& exchange, const std::shared_ptr<Box>& box) {
     const std::string folder = query_text(exchange, "folder");
-    CO_TRY_LET(const auto files, shared(files_of(services, *box, "folder")));
+    CO_TRY_LET(const auto ownership, decode_ownership(exchange));
+    Habits habits = services.images.usual_of(*box).habits();
+    if (ownership) {
+        const archives::Owner maker = ownership->owner.value_or(archives::Owner());
+        habits.uid = maker.uid;
+        habits.gid = maker.gid;
+    }
+    CO_TRY_LET(const auto files, shared(Files::of(*box, "folder", habits)));
     const auto make = [&] { return files->make_directory(files->absolute(folder)); };
     CO_TRY_LET(const auto directory, shared(co_await services.boxes.workers().run_for(box->record.customer, make)));
     const auto report = std::make_shared<archives::TarReport>();
-    const auto work = [files, directory, report](int archive) -> Result<void> {
-        *report = TRY(files->unpack(directory->get(), archive));
+    const auto work = [files, directory, report, ownership](int archive) -> Result<void> {
+        *report = TRY(files->unpack(directory->get(), archive, ownership));
         return {};
     };
     CO_TRY(co_await services.unpackers.run("an upload to box " + box->record.id, box->record.customer, work,

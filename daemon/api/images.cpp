@@ -108,6 +108,46 @@ Answer build(Services& services, Exchange& exchange, const Params& params) {
     co_return std::optional<Response>();
 }
 
+// Names that boxes may not be given are an image's to say: what PATH leads to is in it.
+Result<Pairs> decode_image_env(const Fields& fields) {
+    Pairs env = TRY(fields.pairs("env"));
+    for (const auto& [name, value] : env) {
+        const std::string both = name + value;
+        if (name.empty() || name.find('=') != std::string::npos || both.find('\0') != std::string::npos) {
+            return invalid("env: \"" + name + "\" must be a name without '=', and neither it nor its value has a NUL");
+        }
+    }
+    return env;
+}
+
+/// What a builder made, on the layers of a snapshot of its box or of the image it began with.
+Result<ImageRecord> decode_commit(Services& services, const Exchange& exchange, const Params& params,
+                                  const Fields& fields) {
+    ImageRecord image;
+    const std::string from = TRY(fields.text_or("from", ""));
+    const std::string snapshot = TRY(fields.text_or("snapshot_id", ""));
+    if (from.empty() && snapshot.empty()) return invalid("from: is required, the image that this one stands on");
+    const std::string customer = exchange.request().caller.customer;
+    if (!from.empty()) image = TRY_IN("from", services.images.find(from, customer));
+    if (!snapshot.empty()) {
+        image.layers = TRY_IN("snapshot_id", find_snapshot(services, exchange, snapshot)).layers;
+    }
+    image.name = params.at("name");
+    image.parent = from;
+    image.customer = customer;
+    image.user = TRY(fields.text_or("user", image.user));
+    image.work_dir = TRY(fields.text_or("workdir", image.work_dir));
+    if (fields.has("env")) image.env = TRY(decode_image_env(fields));
+    return image;
+}
+
+Answer commit(Services& services, Exchange& exchange, const Params& params) {
+    CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
+    CO_TRY_LET(ImageRecord image, decode_commit(services, exchange, params, fields));
+    CO_TRY_LET(const auto kept, co_await services.images.commit(std::move(image)));
+    co_return std::optional(answer(image_json(services.images, kept), 201));
+}
+
 }  // namespace
 
 void add_image_routes(Router& router, Services& services) {
@@ -141,6 +181,9 @@ void add_image_routes(Router& router, Services& services) {
         co_return co_await import(services, exchange, params);
     });
     router.add("POST", "/v2/images/load", with(services, load));
+    router.add("POST", "/v2/images/{name...}/commit", [&services](Exchange& exchange, const Params& params) -> Answer {
+        co_return co_await commit(services, exchange, params);
+    });
     router.add("POST", "/v2/images/{name...}/build", [&services](Exchange& exchange, const Params& params) -> Answer {
         co_return co_await build(services, exchange, params);
     });

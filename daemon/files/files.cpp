@@ -246,10 +246,12 @@ Result<UniqueFd> Files::make_directory(const std::string& path) const {
 }
 
 // Its content is the client's, who could upload anything; what is there is the box's, and no link of it is followed.
-Result<archives::TarReport> Files::unpack(int directory, int archive) const {
+Result<archives::TarReport> Files::unpack(int directory, int archive,
+                                          std::optional<archives::Ownership> ownership) const {
     const FsIdentity as_user = TRY(identity());
+    if (ownership) ownership->base = base_;
     const auto pull = archives::pull_from(archive);
-    auto report = archives::unpack_copy(pull, directory, "", archives::Modes::kWhole, Mounts::kRefused);
+    auto report = archives::unpack_copy(pull, directory, "", archives::Modes::kWhole, Mounts::kRefused, ownership);
     if (!report.ok() && report.error().kind == ErrorKind::kSystem && report.error().code != 0) {
         return file_error(report.error().code, report.error().message);
     }

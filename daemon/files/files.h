@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -76,8 +77,10 @@ class Files {
     /// The directory of that path, for something to be made in it; made, with its parents, where it is
     /// missing.
     [[nodiscard]] Result<UniqueFd> make_directory(const std::string& path) const;
-    /// Unpacks a plain archive, to the end of `archive`, beneath such a directory; all that is made is boxuser's.
-    Result<archives::TarReport> unpack(int directory, int archive) const;
+    /// Unpacks a plain archive, to the end of `archive`, beneath such a directory; all that is made is boxuser's, or
+    /// as `ownership` says, of which the base is filled in here.
+    Result<archives::TarReport> unpack(int directory, int archive,
+                                       std::optional<archives::Ownership> ownership = {}) const;
     [[nodiscard]] Result<bool> is_directory(const std::string& path) const;
 
     // entries.cpp: of directories. Nothing that is mounted in the box is moved or removed so.

@@ -95,6 +95,11 @@ Result<overlayfs::Import> unpack(const overlayfs::Store& store, int archive, con
     return import;
 }
 
+Result<void> check_work_dir(const std::string& path) {
+    if (path.size() >= 2 && path.front() == '/' && path.find('\0') == std::string::npos) return {};
+    return invalid("workdir: must be an absolute path inside the image");
+}
+
 // Those that come with Hutch, in scripts/images.
 bool has_recipe(const std::string& name) {
     static const char* const kRecipes[] = {"agents", "busybox", "debian", "golang", "node", "python", "ruby", "rust"};
@@ -263,6 +268,7 @@ void Images::claim_layers() {
 }
 
 bool Images::uses_layer(const std::string& layer) const {
+    if (in_hand_.contains(layer)) return true;
     return std::any_of(images_.begin(), images_.end(),
                        [&layer](const auto& entry) { return contains(entry.second.layers, layer); });
 }
@@ -270,10 +276,7 @@ bool Images::uses_layer(const std::string& layer) const {
 Task<Result<ImageRecord>> Images::import(ImportImage command, Source source) {
     CO_TRY(check_image_name("name", command.name));
     CO_TRY(find_user(command.user));
-    if (command.work_dir.size() < 2 || command.work_dir.front() != '/' ||
-        command.work_dir.find('\0') != std::string::npos) {
-        co_return invalid("workdir: must be an absolute path inside the image");
-    }
+    CO_TRY(check_work_dir(command.work_dir));
     const auto making = begin_making(command.name, command.wanted_by);
     const Undo nudge([this] { manager_.mechanisms().reaper->nudge(); });  // what is given up lies in the trash
     const auto import = std::make_shared<std::optional<overlayfs::Import>>();
@@ -354,6 +357,30 @@ Task<Result<ImageRecord>> Images::build(BuildImage command, Sink output, Gone go
     (void)co_await manager_.remove(box);
     if (!image.ok()) co_return std::move(image).error().in("building image " + command.name);
     co_return image;
+}
+
+/// Layers are counted elsewhere; but an image of those that are there takes a place in the list.
+Result<void> Images::check_room(const ImageRecord& image) const {
+    constexpr ptrdiff_t kMostOwn = 100;
+    if (image.customer == kLocalCustomer || images_.contains({image.name, image.customer})) return {};
+    const auto own = std::count_if(images_.begin(), images_.end(),
+                                   [&image](const auto& entry) { return entry.second.customer == image.customer; });
+    if (own < kMostOwn) return {};
+    return Error{ErrorKind::kLimit, 0, "images: 100 of your own are kept at most; delete some"};
+}
+
+Task<Result<ImageRecord>> Images::commit(ImageRecord image) {
+    CO_TRY(check_image_name("name", image.name));
+    CO_TRY(user_among(image.layers, image.user.empty() ? "root" : image.user));
+    CO_TRY(check_room(image));
+    if (image.work_dir != "/") CO_TRY(check_work_dir(image.work_dir));
+    const std::vector<std::string> layers = image.layers;
+    in_hand_.insert(layers.begin(), layers.end());
+    const Undo let_go([this, &layers] {
+        for (const std::string& layer : layers) in_hand_.erase(in_hand_.find(layer));
+        manager_.layers().drop_unused(layers);
+    });
+    co_return co_await keep(std::move(image));
 }
 
 Result<void> Images::remove(const std::string& name, const std::string& customer) {

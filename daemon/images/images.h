@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -80,6 +81,8 @@ class Images {
     [[nodiscard]] int64_t disk_of(const std::string& customer) const;
     /// Killed if who asked for it goes away while the script runs: nobody else could stop it.
     Task<Result<ImageRecord>> build(BuildImage command, Sink output, Gone gone);
+    /// An image of layers that are there, those of a snapshot or of another image. Replaces one of its name.
+    Task<Result<ImageRecord>> commit(ImageRecord image);
     /// kConflict while another image stands on it or a box was made from it.
     Result<void> remove(const std::string& name, const std::string& customer = kLocalCustomer);
 
@@ -87,6 +90,7 @@ class Images {
     using Key = std::pair<std::string, std::string>;  ///< name and customer
     Task<Result<ImageRecord>> keep(ImageRecord image);
     Result<User> user_among(const std::vector<std::string>& layers, const std::string& who);
+    [[nodiscard]] Result<void> check_room(const ImageRecord& image) const;
     [[nodiscard]] bool may_share(const std::string& layer, const std::string& customer) const;
     Task<Result<void>> complete(ImageRecord& record);
     std::shared_ptr<Making> begin_making(const std::string& name, const std::string& wanted_by);
@@ -100,6 +104,7 @@ class Images {
     std::map<Key, ImageRecord> images_;
     OciImport oci_;
     std::map<Key, User> users_;                  ///< found so far, by what they were asked for and the topmost layer
+    std::multiset<std::string> in_hand_;         ///< layers of images that are not on record yet
     std::vector<std::weak_ptr<Making>> making_;  ///< each belongs to its import or build
 };
 
