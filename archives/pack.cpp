@@ -49,6 +49,7 @@ bool is_gone(int code) {
 }  // namespace
 
 struct Pack::State {
+    PackRules rules;
     std::string out;
     std::unique_ptr<archive, Free> writer{archive_write_new()};
     std::unique_ptr<archive_entry, Free> entry{archive_entry_new()};
@@ -92,7 +93,11 @@ void Pack::State::describe(const struct stat& status, const std::string& name) {
     archive_entry_clear(entry.get());
     archive_entry_copy_pathname(entry.get(), name.c_str());
     archive_entry_set_mode(entry.get(), status.st_mode);
-    archive_entry_set_mtime(entry.get(), status.st_mtim.tv_sec, status.st_mtim.tv_nsec);
+    if (rules.times) {
+        archive_entry_set_mtime(entry.get(), status.st_mtim.tv_sec, status.st_mtim.tv_nsec);
+    } else {
+        archive_entry_set_mtime(entry.get(), 0, 0);
+    }
     if (S_ISREG(status.st_mode)) archive_entry_set_size(entry.get(), status.st_size);
 }
 
@@ -142,11 +147,15 @@ Result<void> Pack::State::add_file(int dir, const std::string& path, const std::
 }
 
 Result<void> Pack::State::add(int dir, const std::string& path, const std::string& name) {
+    using Take = PackRules::Take;
+    const Take take = rules.take && !levels.empty() ? rules.take(name) : Take::kYes;
+    if (take == Take::kNo) return {};
     struct stat status {};
     const bool itself = path.empty();
     if (fstatat(dir, path.c_str(), &status, itself ? AT_EMPTY_PATH : AT_SYMLINK_NOFOLLOW) != 0) {
         return errno_error("looking");
     }
+    if (take == Take::kBeneath && !S_ISDIR(status.st_mode)) return {};
     if (S_ISREG(status.st_mode)) return add_file(dir, path, name);
     if (!S_ISDIR(status.st_mode) && !S_ISLNK(status.st_mode)) {
         if (left_out++ == 0) first_left_out = '"' + name + "\" is a device, a FIFO or a socket";
@@ -156,7 +165,8 @@ Result<void> Pack::State::add(int dir, const std::string& path, const std::strin
     if (S_ISDIR(status.st_mode)) {
         UniqueFd opened = TRY(open_at(dir, itself ? "." : path, O_RDONLY | O_DIRECTORY | (itself ? 0 : O_NOFOLLOW)));
         std::vector<std::string> entries = TRY(names_in(opened.get()));
-        TRY(write_header(name));
+        std::sort(entries.begin(), entries.end());
+        if (take == Take::kYes) TRY(write_header(name));
         levels.push_back({std::move(opened), name, std::move(entries)});
         return {};
     }
@@ -206,9 +216,10 @@ Pack::Pack(Pack&&) noexcept = default;
 Pack& Pack::operator=(Pack&&) noexcept = default;
 Pack::~Pack() = default;
 
-Result<Pack> Pack::open(int dir, const std::string& path, const std::string& name) {
+Result<Pack> Pack::open(int dir, const std::string& path, const std::string& name, PackRules rules) {
     const PlainLocale locale;
     auto state = std::make_unique<State>();
+    state->rules = std::move(rules);
     TRY(state->open());
     TRY_IN(name, state->add(dir, path, name));
     return Pack(std::move(state));

@@ -38,16 +38,16 @@ enum class Modes { kWhole, kNarrowed };
 
 /// Whose a copy's files become, and what they may: as a builder of images has it.
 struct Ownership {
-    uid_t base = 0;                     ///< the host's id of what is 0 in the tree
-    std::optional<Owner> owner = {};    ///< of all, 0 to 65535; nothing: each has the archive's
-    std::optional<mode_t> mode = {};    ///< of all but links; nothing: each has the archive's, set-uid bits too
+    uid_t base = 0;                   ///< the host's id of what is 0 in the tree
+    std::optional<Owner> owner = {};  ///< of all, 0 to 65535; nothing: each has the archive's
+    std::optional<mode_t> mode = {};  ///< of all but links; nothing: each has the archive's, set-uid bits too
 };
 
 /// Unpacks a plain tar archive that a box made of files of its own, into `into`, a name in the directory `root` ("" is
 /// `root` itself), over what is there: links are replaced, never followed. All is the caller's, with the modes asked
 /// for, without set-uid bits and attributes. Devices, FIFOs, sockets, and files where there is a directory are left
-/// out; refused are "..", absolute names, paths through links, and with Mounts::kRefused what is mounted in `root`. With an
-/// `ownership` that says whose all is, and directories that are there keep their own attributes.
+/// out; refused are "..", absolute names, paths through links, and with Mounts::kRefused what is mounted in `root`.
+/// With an `ownership` that says whose all is, and directories that are there keep their own attributes.
 Result<TarReport> unpack_copy(const Pull& pull, int root, const std::string& into, Modes modes = Modes::kNarrowed,
                               Mounts mounts = Mounts::kEntered, const std::optional<Ownership>& ownership = {});
 

@@ -3,10 +3,13 @@
 #include <unistd.h>
 
 #include <ctime>
+#include <filesystem>
 
 #include "base/file.h"
 #include "base/ids.h"
+#include "client/build/kept_steps.h"
 #include "client/format.h"
+#include "client/image_build.h"
 #include "client/image_load.h"
 #include "client/image_save.h"
 #include "client/place.h"
@@ -25,7 +28,8 @@ struct ImageOptions {
     std::string name, file, user, workdir, from;
     std::vector<std::string> variables;
     bool json = false;
-    std::string wanted_by;  ///< the image that was asked for, where this one only comes first
+    ContainerfileOptions containerfile{};
+    std::string wanted_by{};  ///< the image that was asked for, where this one only comes first
 };
 using ImageCommandOptions = std::shared_ptr<ImageOptions>;
 using Command = Result<int> (*)(const Program&, const ImageOptions&);
@@ -226,7 +230,29 @@ Result<int> build_from_script(const Program& program, const ImageOptions& option
     return show_image(TRY(relay(response, STDERR_FILENO)), options);
 }
 
+/// `hutch image build -t NAME DIR`: there `name` is the directory.
+Result<int> build_from_directory(const Program& program, const ImageOptions& options) {
+    ContainerfileOptions wanted = options.containerfile;
+    wanted.directory = options.name;
+    wanted.file = options.file;
+    wanted.from = options.from;
+    std::error_code code;
+    if (!std::filesystem::is_directory(wanted.directory, code)) {
+        return invalid("DIR: \"" + wanted.directory + "\" is no directory; -t builds one with a Containerfile");
+    }
+    return show_image(TRY(build_containerfile(program, wanted)), options);
+}
+
 Result<int> build(const Program& program, const ImageOptions& options) {
+    const ContainerfileOptions& wanted = options.containerfile;
+    if (!wanted.image.empty()) return build_from_directory(program, options);
+    if (!wanted.target.empty() || !wanted.arguments.empty() || !wanted.secrets.empty() || wanted.fresh) {
+        return invalid("--target, --build-arg, --secret and --no-cache are for a Containerfile; say -t NAME DIR");
+    }
+    std::error_code code;
+    if (options.file.empty() && std::filesystem::is_directory(options.name, code) && !has_recipe(options.name)) {
+        return invalid("what to call the image is missing: hutch image build -t NAME " + options.name);
+    }
     if (!options.file.empty()) return build_from_script(program, options, options.file);
     if (!is_safe_id(options.name)) return invalid("no recipe can be named \"" + options.name + "\"; give one with -f");
     const std::string recipe = recipe_of(options.name);
@@ -269,17 +295,48 @@ void add_import(CLI::App& image, Program& program) {
 
 void add_build(CLI::App& image, Program& program) {
     const auto options = std::make_shared<ImageOptions>();
-    CLI::App* command =
-        add_image_command(image, program, build, options, "build",
-                          "Make an image by a recipe\n\n"
-                          "A recipe comes with Hutch (debian, node, python, ...), or is"
-                          " a shell script of yours\nthat is run in a box of another image.",
-                          "hutch image build debian\n  hutch image build tools -f tools.sh --from node");
-    add_name(*command, options);
-    command->add_option("-f,--file", options->file, "Script to run instead of Hutch's own recipe")->type_name("SCRIPT");
-    command->add_option("--from", options->from, "Image the script starts from (else what it says, or the default)")
+    ContainerfileOptions& containerfile = options->containerfile;
+    CLI::App* command = add_image_command(
+        image, program, build, options, "build",
+        "Make an image by a Containerfile, or by a recipe\n\n"
+        "With -t NAME it is made of DIR by the Containerfile (or Dockerfile) there, each step in a box.\n"
+        "Steps that would come to the same are kept, see `hutch image prune`.\n\n"
+        "Without -t it is made by the recipe of its name: one that comes with Hutch (debian, node,\n"
+        "python, ...), or a shell script of yours that is run in a box of another image.",
+        "hutch image build -t web .\n  hutch image build -t web -f web.dockerfile --build-arg VERSION=2 src\n"
+        "  hutch image build debian\n  hutch image build tools -f tools.sh --from node");
+    command->add_option("DIR", options->name, "With -t, the directory that COPY takes from; else the recipe's name")
+        ->type_name("DIR|NAME")
+        ->required();
+    command->add_option("-t,--tag", containerfile.image, "What to call the image that DIR is made into")
+        ->type_name("NAME");
+    command
+        ->add_option(
+            "-f,--file", options->file,
+            "Containerfile to build by instead of DIR's own; without -t, script\nto run instead of Hutch's own "
+            "recipe")
+        ->type_name("FILE");
+    command
+        ->add_option("--from", options->from,
+                     "Image to start from: instead of what the first FROM or the script\nsays, or the default")
         ->type_name("IMAGE");
+    command->add_option("--build-arg", containerfile.arguments, "Value for an ARG; NAME alone: as it is here")
+        ->type_name("NAME=VALUE")
+        ->allow_extra_args(false);
+    command->add_option("--target", containerfile.target, "Stage to build, by its name or number, instead of the last")
+        ->type_name("STAGE");
+    command->add_option("--secret", containerfile.secrets, "For RUN --mount=type=secret,id=ID alone; or id=ID,env=NAME")
+        ->type_name("id=ID,src=FILE")
+        ->allow_extra_args(false);
+    command->add_flag("--no-cache", containerfile.fresh, "Make every step again");
     add_json_flag(*command, options->json);
+}
+
+Result<int> prune_steps(const Program& program, const ImageOptions& options) {
+    const Api api = TRY(program.api());
+    const size_t removed = TRY(KeptSteps::remove_all(api));
+    if (options.json) return show_json({{"deleted", removed}});
+    return show(std::to_string(removed) + " kept steps deleted\n");
 }
 
 }  // namespace
@@ -302,6 +359,12 @@ void add_image_commands(CLI::App& app, Program& program) {
     add_import(*image, program);
     add_image_save(*image, program);
     add_build(*image, program);
+    const auto pruned = std::make_shared<ImageOptions>();
+    add_json_flag(*add_image_command(*image, program, prune_steps, pruned, "prune",
+                                     "Delete the steps that builds have kept\n\n"
+                                     "Builds keep at most 100 of them, as snapshots. Images stay as they are.",
+                                     "hutch image prune"),
+                  pruned->json);
     add_image_load(*image, program);
     add_image_pull(*image, program);
 }

@@ -123,9 +123,9 @@ Result<void> Parser::take_flags(Instruction& one, std::string_view& rest) const 
         const size_t equals = std::min(word.find('='), word.size());
         Flag flag{word.substr(2, equals - 2), word.substr(std::min(equals + 1, word.size()))};
         if (std::find(known.begin(), known.end(), flag.name) == known.end()) {
-            return file_.at(one.line, one.name + " has no flag --" + flag.name + " here" +
-                                          (known.empty() ? std::string("; it takes none")
-                                                         : "; it takes " + listed(known, "--")));
+            return file_.at(one.line,
+                            one.name + " has no flag --" + flag.name + " here" +
+                                (known.empty() ? std::string("; it takes none") : "; it takes " + listed(known, "--")));
         }
         if (flag.value.empty() && flag.name != "link") {
             return file_.at(one.line, "--" + flag.name + " needs a value: --" + flag.name + "=VALUE");

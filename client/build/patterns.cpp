@@ -91,11 +91,14 @@ bool fits_pattern(std::string_view pattern, std::string_view path) {
     const auto parts = parts_of(path);
     std::vector<bool> reached(parts.size() + 1, false);
     reached[0] = true;
-    for (const std::string_view wanted : parts_of(pattern)) {
+    const auto wanted_parts = parts_of(pattern);
+    for (size_t i = 0; i < wanted_parts.size(); ++i) {
+        const std::string_view wanted = wanted_parts[i];
+        const bool last = i + 1 == wanted_parts.size();  // "a/**" is all beneath a, not a
         std::vector<bool> next(parts.size() + 1, false);
         for (size_t s = 0; s <= parts.size(); ++s) {
             if (wanted == "**") {
-                next[s] = reached[s] || (s > 0 && next[s - 1]);
+                next[s] = (!last && reached[s]) || (s > 0 && (reached[s - 1] || next[s - 1]));
             } else if (s > 0) {
                 next[s] = reached[s - 1] && fits_part(wanted, parts[s - 1]);
             }

@@ -82,7 +82,8 @@ Result<void> Planner::begin_stage(const Instruction& one, const std::string& bas
     if (words.size() != 1 && !named) return plan_.file.at(one.line, "FROM must be FROM IMAGE or FROM IMAGE AS NAME");
     BuildStage stage{.name = named ? lower(words[2]) : "", .base = TRY(expanded(one, words[0])), .line = one.line};
     if (stage.base.empty()) {
-        return plan_.file.at(one.line, "FROM \"" + words[0] + "\" comes to nothing; give its ARG a default, or --build-arg");
+        return plan_.file.at(one.line,
+                             "FROM \"" + words[0] + "\" comes to nothing; give its ARG a default, or --build-arg");
     }
     if (plan_.stages.empty() && !base.empty()) stage.base = base;
     const auto same = [&stage](const BuildStage& other) { return !stage.name.empty() && other.name == stage.name; };

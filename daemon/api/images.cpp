@@ -1,5 +1,7 @@
 // Images (ours, beyond the contract).
 
+#include <charconv>
+
 #include "daemon/api/resources.h"
 
 namespace hutch::daemon {
@@ -7,25 +9,27 @@ namespace {
 
 using Answer = Task<Result<std::optional<Response>>>;
 
+Json object_json(const Pairs& pairs) {
+    Json object = Json::object();
+    for (const auto& [name, value] : pairs) object[name] = value;
+    return object;
+}
+
 }  // namespace
 
 Json image_json(const Images& images, const ImageRecord& image) {
-    Json env = Json::object();
-    for (const auto& [name, value] : image.env) env[name] = value;
-    Json labels = Json::object();
-    for (const auto& [name, value] : image.labels) labels[name] = value;
     return {{"id", image.layers.front()},
             {"name", image.name},
             {"parent", image.parent},
             {"layers", image.layers},
-            {"env", env},
+            {"env", object_json(image.env)},
             {"user", image.user},
             {"workdir", image.work_dir},
             {"size_bytes", image.size_bytes},
             {"own_bytes", images.own_bytes(image)},
             {"entrypoint", image.entrypoint},
             {"cmd", image.cmd},
-            {"labels", labels},
+            {"labels", object_json(image.labels)},
             {"ports", image.ports},
             {"source", image.source},
             {"digest", image.digest},
@@ -108,6 +112,21 @@ Answer build(Services& services, Exchange& exchange, const Params& params) {
     co_return std::optional<Response>();
 }
 
+Result<std::vector<std::string>> decode_ports(const Fields& fields) {
+    std::vector<std::string> ports = TRY(fields.texts("ports"));
+    for (const std::string& port : ports) {
+        const size_t slash = std::min(port.find('/'), port.size());
+        const std::string protocol = port.substr(slash);
+        uint16_t number = 0;
+        const auto [end, failed] = std::from_chars(port.data(), port.data() + slash, number);
+        const bool whole = failed == std::errc() && end == port.data() + slash && number != 0;
+        if (!whole || (protocol != "/tcp" && protocol != "/udp" && protocol != "/sctp")) {
+            return invalid("ports: \"" + port + "\" must be a port and its protocol, as 8080/tcp");
+        }
+    }
+    return ports;
+}
+
 // Names that boxes may not be given are an image's to say: what PATH leads to is in it.
 Result<Pairs> decode_image_env(const Fields& fields) {
     Pairs env = TRY(fields.pairs("env"));
@@ -138,6 +157,12 @@ Result<ImageRecord> decode_commit(Services& services, const Exchange& exchange, 
     image.user = TRY(fields.text_or("user", image.user));
     image.work_dir = TRY(fields.text_or("workdir", image.work_dir));
     if (fields.has("env")) image.env = TRY(decode_image_env(fields));
+    if (fields.has("entrypoint")) image.entrypoint = TRY(fields.texts("entrypoint"));
+    if (fields.has("cmd")) image.cmd = TRY(fields.texts("cmd"));
+    if (fields.has("labels")) image.labels = TRY(fields.pairs("labels"));
+    if (fields.has("ports")) image.ports = TRY(decode_ports(fields));
+    image.source.clear();  // it is another one now
+    image.digest.clear();
     return image;
 }
 
