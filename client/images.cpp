@@ -305,8 +305,9 @@ void add_build(CLI::App& image, Program& program) {
         "python, ...), or a shell script of yours that is run in a box of another image.",
         "hutch image build -t web .\n  hutch image build -t web -f web.dockerfile --build-arg VERSION=2 src\n"
         "  hutch image build debian\n  hutch image build tools -f tools.sh --from node");
-    command->add_option("DIR", options->name, "With -t, the directory that COPY takes from; else the recipe's name")
-        ->type_name("DIR|NAME")
+    command
+        ->add_option("NAME", options->name,
+                     "Recipe whose image to make; with -t the directory DIR that COPY takes from")
         ->required();
     command->add_option("-t,--tag", containerfile.image, "What to call the image that DIR is made into")
         ->type_name("NAME");

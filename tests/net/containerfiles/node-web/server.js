@@ -1,0 +1,3 @@
+const app = require('express')();
+app.get('/:who', (request, response) => response.send(`${request.params.who} from express\n`));
+app.listen(3000);

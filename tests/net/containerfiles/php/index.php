@@ -1,0 +1,1 @@
+php <?php echo PHP_MAJOR_VERSION, "\n";

@@ -1,0 +1,3 @@
+require 'sinatra'
+set :server, 'webrick'
+get('/') { "sinatra sings\n" }
