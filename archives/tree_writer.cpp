@@ -113,7 +113,7 @@ Result<UniqueFd> TreeWriter::open_parent(const std::string& path) {
         begin = end + 1;
         bool made = mkdirat(here.get(), part.c_str(), 0755) == 0;
         if (!made && errno != EEXIST) return errno_error("making " + path);
-        if (!made && replaces && !is_directory(here.get(), part)) {
+        if (!made && replaces && type_of(here.get(), part) != S_IFDIR) {
             TRY(replacing(here.get(), part, path, [&] { return mkdirat(here.get(), part.c_str(), 0755); }));
             made = true;
         }

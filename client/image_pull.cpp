@@ -6,6 +6,7 @@
 
 #include "client/docker_config.h"
 #include "client/format.h"
+#include "client/image_pull.h"
 #include "client/program.h"
 #include "client/server_events.h"
 
@@ -82,16 +83,20 @@ Result<Json> follow_pull(Response response) {
 
 Result<int> pull(const Program& program, const PullOptions& options) {
     const Api api = TRY(program.api());
-    Json body = {{"reference", options.reference}};
-    if (!options.name.empty()) body["name"] = options.name;
-    TRY(add_docker_login(body, options.reference));
-    Request request{.method = "POST", .target = "/v2/images/pull", .content_type = "application/json"};
-    request.body = TRY(dump_json(body));
-    const Json image = TRY(follow_pull(TRY(api.open(request))));
+    const Json image = TRY(pull_image(api, options.reference, options.name));
     return options.json ? show_json(image) : show(printable(text_of(image, "name")) + "\n");
 }
 
 }  // namespace
+
+Result<Json> pull_image(const Api& api, const std::string& reference, const std::string& name) {
+    Json body = {{"reference", reference}};
+    if (!name.empty()) body["name"] = name;
+    TRY(add_docker_login(body, reference));
+    Request request{.method = "POST", .target = "/v2/images/pull", .content_type = "application/json"};
+    request.body = TRY(dump_json(body));
+    return follow_pull(TRY(api.open(request)));
+}
 
 void add_image_pull(CLI::App& image, Program& program) {
     const auto options = std::make_shared<PullOptions>();

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "client/format.h"
 #include "client/host.h"
+#include "client/image_pull.h"
 #include "client/paint.h"
 #include "client/program.h"
 
@@ -81,11 +82,17 @@ void Builder::warn(const Error& sentence) {
     complain(printable(sentence.message));
 }
 
-// A registry's image goes by the name that it was pulled by.
+// One that is not here is a registry's, where its name is no name of this host's images.
 Result<Builder::Stage> Builder::image(const std::string& name) {
     auto found = api_.get(image_target(name));
-    if (!found.ok()) return found.error();
-    const Json image = std::move(found).value();
+    const auto missing = [&found] { return !found.ok() && found.error().kind == ErrorKind::kNotFound; };
+    const bool reference = name.find_first_of(":/@") != std::string::npos;
+    if (missing() && !reference) {
+        auto latest = api_.get(image_target(name + ":latest"));
+        if (latest.ok()) found = std::move(latest);
+    }
+    if (missing() && reference) found = pull_image(api_, name, "");
+    const Json image = TRY(std::move(found));
     Digest digest;
     digest.add("image");
     for (const std::string& layer : texts_of(array_of(image, "layers"))) digest.add(layer);
@@ -110,8 +117,10 @@ Result<Builder::Stage> Builder::base_of(const BuildStage& stage) {
     if (stage.base_stage) return made_.at(*stage.base_stage);
     if (stage.base == kScratch) TRY(make_empty_image());
     auto based = image(stage.base);
-    if (!based.ok()) return plan_.file.at(stage.line, based.error());
-    return based;
+    if (based.ok()) return based;
+    Error error = plan_.file.at(stage.line, based.error());
+    error.message += "; --from IMAGE builds on another";
+    return error;
 }
 
 Result<StageFiles> Builder::files_of(const std::string& from, size_t stage) {

@@ -6,11 +6,12 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { hutch, output, start } from './lib/command.mjs';
+import { Customer } from './lib/customer.mjs';
 import { leakless, needs, suite } from './lib/suite.mjs';
 import { until } from './lib/until.mjs';
 
 needs('tar', 'gzip');
-const daemon = suite();
+const daemon = suite({ tcp: true });
 
 let count = 0;
 
@@ -119,6 +120,55 @@ building('stages take from each other, and those that nobody needs are not made'
   assert.equal(await inside('for f in /bin/program /all/program /all/deep/x; do /bin/busybox stat -c "%n %a %u:%g" $f; done; /bin/busybox readlink /all/link'),
     '/bin/program 755 0:0\n/all/program 755 0:0\n/all/deep/x 644 7:8\nprogram');
   assert.match((await build(root, '--target', 'unused')).stderr, /:\d+: RUN exit 7: ended with exit status 7$/m);
+});
+
+building('users are those that the image has by then, and the variables of a base go on', async () => {
+  const root = context({
+    Containerfile: `FROM busybox AS base
+ENV A=1
+RUN adduser -D -u 4321 web && mkdir /home/web/d && chown web /home/web/d
+USER web
+WORKDIR /home/web/d
+RUN id -un > who; echo $HOME >> who
+FROM base
+RUN echo $A $(id -u) $(pwd) > again
+COPY --chown=web:web who copied
+`,
+  });
+  await built(root);
+  assert.equal(await inside('cat who again; stat -c %u:%g copied who'), 'web\n/home/web\n1 4321 /home/web/d\n4321:4321\n4321:4321');
+  const { user, workdir } = await image();
+  assert.deepEqual([user, workdir], ['web', '/home/web/d']);
+  assert.equal((await output(daemon, ['run', '--rm', 'made', '--', 'sh', '-c', 'id -un; pwd'])), 'web\n/home/web/d\n');
+});
+
+building('a customer builds by its key, for itself', async () => {
+  const customer = await Customer.make(daemon, 'builder');
+  try {
+    const root = context({ Containerfile: 'FROM busybox\nRUN echo mine > /mine\n' });
+    await built(root);
+    const [step] = await snapshots();
+    await output(daemon, ['image', 'prune']);
+    // A step of the operator's by its name, with other files.
+    const box = await customer.box({ runtime: 'busybox' });
+    await customer.json('POST', `/v2/box/${box.id}/files/write`, { path: '/mine', content: 'evil' });
+    await customer.json('POST', `/v2/box/${box.id}/snapshots`, { name: step.name }, 201);
+    assert.doesNotMatch(await built(root), /CACHED/);
+    const env = { HUTCH_HOST: daemon.url, HUTCH_API_KEY: customer.key };
+    const theirs = await hutch(daemon, ['image', 'build', '-t', 'theirs', '--no-cache', root], { env });
+    assert.deepEqual([theirs.code, theirs.stdout], [0, 'theirs\n'], theirs.stderr);
+    assert.equal((await daemon.ask('GET', '/v2/images/theirs')).status, 404, 'it is its own');
+    assert.equal(await output(daemon, ['run', '--rm', 'theirs', '--', 'cat', '/mine'], { env }), 'mine\n');
+    await customer.limit({ snapshots: 1 });
+    await output(daemon, ['image', 'prune'], { env });
+    const again = await hutch(daemon, ['image', 'build', '-t', 'theirs', context({ Containerfile: 'FROM busybox\nRUN true\nRUN true\n' })], { env });
+    assert.notEqual(again.code, 0);
+    assert.match(again.stderr, /:3: RUN true: .*snapshots/);
+    await output(daemon, ['image', 'prune'], { env });
+    await output(daemon, ['image', 'rm', 'theirs'], { env });
+  } finally {
+    await customer.remove();
+  }
 });
 
 building('what a step left running is not there in the next, and its files are', async () => {
