@@ -174,7 +174,9 @@ Result<Builder::Stage> Builder::make(size_t index) {
             const auto made = make_step(index, one, words, at);
             if (!made.ok()) {
                 const std::string what = one.name == "RUN" ? "RUN " + printable(one.text.substr(0, 80)) + ": " : "";
-                return plan_.file.at(one.line, what + made.error().message);
+                Error error = made.error();
+                error.message.insert(0, what);
+                return plan_.file.at(one.line, error);
             }
             continue;
         }
