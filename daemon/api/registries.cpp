@@ -78,7 +78,7 @@ Answer pull_image(Services& services, Exchange& exchange, const Params&) {
     CO_TRY_LET(const std::string text, fields.required_text("reference"));
     CO_TRY_LET(command.reference, services.registries.reference(text));
     CO_TRY_LET(command.name, fields.text_or("name", text));
-    CO_TRY(check_name("name", command.name));
+    CO_TRY(check_image_name("name", command.name));
     CO_TRY_LET(command.login, decode_registry_login(fields));
     std::shared_ptr<Pull> pull = services.pulls.begin(std::move(command));
     Task<Result<void>> telling = tell_pull(services.images, std::move(pull), exchange);
@@ -140,19 +140,15 @@ Task<Result<ImageRecord>> decode_runtime(Services& services, Exchange& exchange,
     CO_TRY_LET(const auto runtime, fields.text("runtime"));
     const std::string customer = exchange.request().caller.customer;
     const std::string text = runtime.value_or(services.config.default_image);
-    Result<ImageRecord> image = Error{};
-    if (!names_registry(text)) {
-        image = services.images.find_runtime(text, customer);
-    } else {
+    auto image = services.images.find_runtime(text, customer);
+    if (!image.ok() && names_registry(text)) {
         PullImage command;
         command.customer = customer;
         auto reference = services.registries.reference(text);
         if (!reference.ok()) co_return std::move(reference).error().in("runtime");
         command.reference = std::move(reference).value();
-        const auto named = services.images.find_runtime(text, customer);
-        if (named.ok()) co_return named;
         if (const auto here = services.pulls.here(customer, command.reference)) co_return *here;
-        const auto named_well = check_name("runtime", text);
+        const auto named_well = check_image_name("runtime", text);
         if (!named_well.ok()) co_return named_well.error();
         command.name = text;
         const auto allowed = services.limits.check_pull(customer);

@@ -196,7 +196,7 @@ Task<Result<ImageRecord>> Pulls::bring(std::shared_ptr<Pull> pull, PullImage com
         co_return std::move(fits).error();
     }
     kept->clear();
-    registries_.blobs().drop(command.customer, digests);
+    co_await registries_.blobs().drop(command.customer, digests);
     co_return std::move(made);
 }
 

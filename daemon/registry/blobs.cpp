@@ -115,12 +115,27 @@ void Blobs::sweep() {
     spoolers_.run_behind([directory = directory_.get(), needed] { sweep_files(directory, needed); });
 }
 
-void Blobs::drop(const std::string& customer, const std::vector<std::string>& digests) {
+// By a worker, as all that empties files: of a large one that takes its time.
+Task<> Blobs::unlink_all(std::vector<std::string> names) {
+    const auto work = [&] {
+        for (const std::string& name : names) unlinkat(directory_.get(), name.c_str(), 0);
+        return true;
+    };
+    (void)co_await spoolers_.run(work);
+}
+
+Task<Result<void>> Blobs::start_over(Spool& spool) {
+    co_return co_await spoolers_.run([&spool] { return spool.start_over(); });
+}
+
+Task<> Blobs::drop(std::string customer, std::vector<std::string> digests) {
     std::erase_if(needed_, [](const auto& entry) { return entry.second.expired(); });
+    std::vector<std::string> names;
     for (const std::string& digest : digests) {
-        const std::string name = spool_name(customer, digest);
-        if (!needed_.contains(name)) unlinkat(directory_.get(), name.c_str(), 0);
+        std::string name = spool_name(customer, digest);
+        if (!needed_.contains(name)) names.push_back(std::move(name));
     }
+    co_await unlink_all(std::move(names));
 }
 
 Task<Result<SpooledBlob>> Blobs::fetch(std::shared_ptr<Repository> from, std::string customer, std::string digest,
@@ -157,15 +172,15 @@ Task<Result<SpooledBlob>> Blobs::fetch_alone(std::shared_ptr<Repository> from, s
     for (bool resumed = spool.at > 0;; resumed = false) {
         auto filled = co_await fill(*from, digest, spool, heard);
         if (!filled.ok()) {
-            if (filled.error().out_of_space()) unlinkat(directory_.get(), name.c_str(), 0);
+            if (filled.error().out_of_space()) co_await unlink_all(std::vector(1, name));
             co_return std::move(filled).error();
         }
         const std::string is = "sha256:" + spool.hash.hex();
         if (is == digest) break;
-        CO_TRY(spool.start_over());
+        CO_TRY(co_await start_over(spool));
         // What lay here may have been damaged by a failure of power; what has come just now was not.
         if (resumed) continue;
-        unlinkat(directory_.get(), name.c_str(), 0);
+        co_await unlink_all(std::vector(1, name));
         co_return Error{ErrorKind::kConflict, 0, from->name() + ": its blob " + digest + " is another: " + is};
     }
     SpooledBlob blob;
@@ -176,7 +191,7 @@ Task<Result<SpooledBlob>> Blobs::fetch_alone(std::shared_ptr<Repository> from, s
 Task<Result<void>> Blobs::hash_old(Spool& spool) {
     struct stat status {};
     if (fstat(spool.fd.get(), &status) != 0) co_return errno_error("reading a blob");
-    if (status.st_size > spool.size) co_return spool.start_over();
+    if (status.st_size > spool.size) co_return co_await start_over(spool);
     for (;;) {
         CO_TRY_LET(const int64_t done, co_await spoolers_.run([&spool] { return spool.hash_some(kHashedAtOnce); }));
         if (done == 0) co_return Result<void>();
@@ -205,7 +220,7 @@ Task<Result<void>> Blobs::fill(Repository& from, const std::string& digest, Spoo
 Task<Result<void>> Blobs::fill_once(Repository& from, const std::string& digest, Spool& spool, const Heard& heard) {
     CO_TRY_LET(Repository::Stream stream, co_await from.blob(digest, spool.at));
     if (stream.from != spool.at) {
-        CO_TRY(spool.start_over());
+        CO_TRY(co_await start_over(spool));
     }
     for (;;) {
         CO_TRY_LET(const std::string piece, co_await stream.fetch->read());

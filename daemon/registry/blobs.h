@@ -35,7 +35,7 @@ class Blobs {
     Task<Result<SpooledBlob>> fetch(std::shared_ptr<Repository> from, std::string customer, std::string digest,
                                     int64_t size, Heard heard);
     /// Deletes the files that nobody needs any more: what they were fetched for is made.
-    void drop(const std::string& customer, const std::vector<std::string>& digests);
+    Task<> drop(std::string customer, std::vector<std::string> digests);
 
   private:
     struct Mark;   // of a file that somebody needs
@@ -48,6 +48,8 @@ class Blobs {
     Task<Result<void>> fill(Repository& from, const std::string& digest, Spool& spool, const Heard& heard);
     Task<Result<void>> fill_once(Repository& from, const std::string& digest, Spool& spool, const Heard& heard);
     Task<Result<void>> hash_old(Spool& spool);
+    Task<Result<void>> start_over(Spool& spool);
+    Task<> unlink_all(std::vector<std::string> names);
     void sweep();
 
     asio::any_io_executor executor_;

@@ -1,6 +1,7 @@
 #include "daemon/registry/repository.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "base/text.h"
 #include "daemon/base64.h"
@@ -78,6 +79,7 @@ Error Repository::error(ErrorKind kind, const std::string& what) const {
 
 // Of this machine's own, who speaks TLS is asked by TLS, and who does not in clear: nobody listens on the way.
 Task<Result<void>> Repository::find_base() {
+    std::optional<Error> not_by_tls;
     for (const char* scheme : {"https://", "http://"}) {
         const std::string base = scheme + reference_.host;
         Ask what;
@@ -85,8 +87,12 @@ Task<Result<void>> Repository::find_base() {
         FetchCall call = call_of(what, what.target);
         Fetch fetch = fetcher_.start(std::move(call));
         const auto head = co_await fetch.head();
-        if (!head.ok() && base.starts_with("https")) continue;
-        if (!head.ok()) co_return error(ErrorKind::kConflict, head.error().message);
+        const bool clear = base.starts_with("http:");
+        if (!head.ok() && clear) co_return error(ErrorKind::kConflict, head.error().message);
+        if (!head.ok()) not_by_tls = head.error();
+        if (!head.ok()) continue;
+        // A server of TLS, which did not prove itself, says so to who speaks in clear.
+        if (clear && head.value().status == 400) co_return error(ErrorKind::kConflict, not_by_tls->message);
         base_ = base;
         break;
     }
