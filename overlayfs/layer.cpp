@@ -51,16 +51,26 @@ Result<std::string> seal_layer(const Store& store, Import import) {
     if (import.root() < 0) return Error{ErrorKind::kConflict, 0, "sealing layer " + import.id() + ": abandoned"};
     // syncfs(2) reports write-back errors once per open file: this one is the import's own, older than its data.
     if (syncfs(import.root()) != 0) return errno_error("syncing layer " + import.id());
+    const std::string id = TRY(place_layer(store, std::move(import)));
+    if (fsync(store.layers()) == 0) return id;
+    const Error failure = errno_error("making layer " + id + " durable");
+    (void)move_to_trash(store.layers(), id, store.trash());
+    return failure;
+}
+
+Result<std::string> place_layer(const Store& store, Import import) {
+    if (import.root() < 0) return Error{ErrorKind::kConflict, 0, "sealing layer " + import.id() + ": abandoned"};
     if (renameat2(store.tmp(), import.id_.c_str(), store.layers(), import.id_.c_str(), RENAME_NOREPLACE) != 0) {
         return errno_error("sealing layer " + import.id());
     }
     import.tmp_.reset();  // nothing to abandon any more
-    if (fsync(store.layers()) != 0) {
-        const Error failure = errno_error("making layer " + import.id() + " durable");
-        (void)move_to_trash(store.layers(), import.id_, store.trash());
-        return failure;
-    }
     return import.id_;
+}
+
+Result<void> write_out(const Store& store, const UniqueFd& since) {
+    if (syncfs(since.get()) != 0) return errno_error("syncing layers");
+    if (fsync(store.layers()) != 0) return errno_error("making layers durable");
+    return {};
 }
 
 Result<bool> has_layer(const Store& store, const std::string& id) {

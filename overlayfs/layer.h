@@ -28,7 +28,7 @@ class Import {
   private:
     friend Result<Import> begin_layer(const Store& store);
     friend Result<Import> begin_layer_from(const Store& store, int upper);
-    friend Result<std::string> seal_layer(const Store& store, Import import);
+    friend Result<std::string> place_layer(const Store& store, Import import);
     Import() = default;
 
     std::string id_;
@@ -44,6 +44,12 @@ Result<Import> begin_layer_from(const Store& store, int upper);
 /// Makes the import a layer and answers its id. Durable when it returns: data, then the rename, then its directory.
 /// On error the layer does not exist.
 Result<std::string> seal_layer(const Store& store, Import import);
+
+/// The same, but that it is durable only once write_out() has returned: for several, of which nobody is told before.
+Result<std::string> place_layer(const Store& store, Import import);
+/// Makes durable what was placed. `since`: the store's root, opened before any of it was written, since each opening
+/// hears once of what could not be written back (syncfs(2)).
+Result<void> write_out(const Store& store, const UniqueFd& since);
 
 /// False for a layer that is not there, or only half (a crash within seal_upper).
 Result<bool> has_layer(const Store& store, const std::string& id);

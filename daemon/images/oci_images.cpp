@@ -17,6 +17,48 @@ Result<void> check_platform(const oci::ImageConfig& config) {
                    own.architecture);
 }
 
+/// One text of a config, of those that may be so long together.
+class TextBudget {
+  public:
+    TextBudget(const char* field, size_t bytes) : field_(field), left_(bytes), bytes_(bytes) {}
+    Result<void> take(const std::string& text) {
+        if (text.find('\0') != std::string::npos) return invalid(field_ + ": must not hold a NUL character");
+        if (text.size() + 1 > left_) {
+            return invalid(field_ + ": is longer than " + std::to_string(bytes_) + " bytes, all together");
+        }
+        left_ -= text.size() + 1;
+        return {};
+    }
+
+  private:
+    const std::string field_;
+    size_t left_;
+    const size_t bytes_;
+};
+
+// What every command of its boxes gets, and every list of images shows.
+Result<void> check_texts(const oci::ImageConfig& config) {
+    constexpr size_t kWords = size_t{64} << 10;
+    TextBudget user("User", 512);
+    TextBudget work_dir("WorkingDir", 4096);
+    TextBudget env("Env", kWords);
+    TextBudget argv("Entrypoint and Cmd", kWords);
+    TextBudget ports("ExposedPorts", kWords);
+    TextBudget labels("Labels", size_t{1} << 20);
+    TRY(user.take(config.user));
+    TRY(work_dir.take(config.work_dir));
+    for (const auto& [name, value] : config.env) TRY(env.take(name + "=" + value));
+    for (const auto* words : {&config.entrypoint, &config.cmd}) {
+        for (const std::string& word : *words) TRY(argv.take(word));
+    }
+    for (const std::string& port : config.ports) {
+        if (port.find('\n') != std::string::npos) return invalid("ExposedPorts: must not hold a line feed");
+        TRY(ports.take(port));
+    }
+    for (const auto& [name, value] : config.labels) TRY(labels.take(name + "=" + value));
+    return {};
+}
+
 ImageRecord record_of(const OciImage& image) {
     ImageRecord record;
     record.name = image.name;
@@ -136,6 +178,7 @@ Task<Result<ImageRecord>> Images::import_oci(OciImage image, OpenBlob open, Prog
     const std::string operation = "importing image " + image.name;
     CO_TRY(check_image_name("name", image.name));
     CO_TRY(check_platform(image.config));
+    CO_TRY(check_texts(image.config));
     // What a customer brings is nothing for the others to see.
     const bool shared = image.customer == kLocalCustomer;
     const auto making = shared ? begin_making(image.name, "") : std::make_shared<Making>(image.name, "");

@@ -1,9 +1,12 @@
 #include "daemon/images/oci_import.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
 #include <deque>
 #include <thread>
 
+#include "base/file.h"
 #include "base/undo.h"
 #include "daemon/digest.h"
 #include "daemon/images/oci_blob.h"
@@ -31,7 +34,7 @@ Result<Sealed> settle_layer(const overlayfs::Store& store, overlayfs::OciLayer l
     const std::vector<UniqueFd> roots = TRY(overlayfs::open_layers(store, below));
     TRY(layer.settle(roots));
     Sealed sealed;
-    sealed.id = TRY(overlayfs::seal_layer(store, layer.take()));
+    sealed.id = TRY(overlayfs::place_layer(store, layer.take()));
     const auto bytes = overlayfs::layer_bytes(store, sealed.id);
     if (bytes.ok()) sealed.bytes = bytes.value();
     return sealed;
@@ -76,6 +79,7 @@ class OciImport::Coming {
 
     const std::string customer;
     std::string layer;  ///< once it is in the store
+    bool told = false;  ///< the store had it: an image of it is on record, and it is safe from a power cut
     Event ended;        ///< without a layer: it did not come to one
 
   private:
@@ -147,6 +151,7 @@ Result<void> OciImport::claim(Piece& piece, const std::string& customer) {
     coming_.emplace(piece.chain, piece.coming);
     for (const LayerBlobRecord& blob : TRY(manager_.records().blobs_of_chain(piece.chain))) {
         if (!may_share_(blob.layer, customer) || manager_.layers().missing({blob.layer})) continue;
+        piece.coming->told = !holds(blob.layer);  // else another call has just brought it
         piece.coming->come(blob.layer);
         return {};
     }
@@ -245,10 +250,17 @@ Task<Result<OciImport::Stack>> OciImport::bring(const OciImage& image, OpenBlob 
         CO_TRY(claim(piece, image.customer));
         if (piece.ours) bringing->ours.push_back(index);
     }
+    const overlayfs::Store& store = manager_.mechanisms().store;
+    CO_TRY_LET(const UniqueFd since, open_at(store.root(), ".", O_RDONLY | O_DIRECTORY));
     begin_unpacking(bringing);
     auto stack = co_await caught(gather(*bringing));
     bringing->failed = bringing->failed || !stack.ok();
-    co_await bringing->idle.wait();                          // they use what is the caller's
+    co_await bringing->idle.wait();  // they use what is the caller's
+    if (stack.ok() && std::ranges::any_of(bringing->pieces, [](const Piece& piece) { return !piece.coming->told; })) {
+        const auto write_out = [&] { return overlayfs::write_out(store, since); };
+        const auto written = co_await unpackers_.run_for(image.customer, write_out);
+        if (!written.ok()) stack = written.error();
+    }
     if (!stack.ok()) manager_.mechanisms().reaper->nudge();  // what is given up lies in the trash
     co_return stack;
 }

@@ -37,6 +37,8 @@ Result<Begun> begun(std::span<const UniqueFd> roots, const std::string& path) {
     for (;;) {
         auto real = overlayfs::real_path(roots, there);
         if (real.ok()) return Begun{std::move(real).value(), rest};
+        if (real.error().code == ELOOP || real.error().code == ENOTDIR)
+            return invalid("leads through what is no directory");
         if (real.error().code != ENOENT) return std::move(real).error();
         const size_t slash = there.rfind('/');
         const std::string name = there.substr(slash + 1);

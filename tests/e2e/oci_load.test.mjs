@@ -2,6 +2,7 @@
 // ones there is a sentence and nothing else.
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import zlib from 'node:zlib';
@@ -30,8 +31,9 @@ async function imageNames() {
 
 const layerCount = () => fs.readdirSync(path.join(daemon.store, 'layers')).length;
 
-function loading(name, run) {
-  leakless(daemon, name, async (test) => {
+function loading(name, ...rest) {
+  const [run, options] = rest.reverse();
+  leakless(daemon, name, options, async (test) => {
     const before = await imageNames();
     try {
       await run(test);
@@ -199,6 +201,53 @@ loading('a working directory is made where it is missing, through the image\'s o
   assert.equal(await box.sh('pwd; stat -c %u:%a /run/app/data /run'), '/run/app/data\n1001:755\n0:751');
 });
 
+// --- by those who make them ---
+
+/// A program of two layers' making: what is replaced, hidden, linked and made anew.
+const kBuildahScript = `set -e
+b="buildah --root $PWD/storage --runroot $PWD/run"
+c=$($b from scratch); $b add -q $c root / >/dev/null
+$b config --env PATH=/bin --user app --workingdir /srv/work --cmd '["sh", "-c", "echo hi"]' $c
+$b commit -q $c base:1; d=$($b from localhost/base:1); m=$($b mount $d)
+rm -r $m/old; mkdir $m/old; echo 2 > $m/old/b; rm $m/bin/head; ln $m/tool $m/tool2; echo new > $m/home/app/f; chown 1500 $m/home/app/f
+$b umount $d >/dev/null; $b commit -q $d team/app:2
+$b push -q localhost/team/app:2 oci-archive:oci.tar:team/app:2; $b push -q localhost/team/app:2 docker-archive:docker.tar:registry.example/app:3`;
+
+const hasBuildah = process.env.PATH.split(':').some((at) => fs.existsSync(`${at}/buildah`));
+
+loading('what buildah has made, as OCI layout and as docker archive', { skip: hasBuildah ? false : 'needs buildah' }, async () => {
+  const work = path.join(daemon.directory, 'buildah');
+  const root = path.join(work, 'root');
+  for (const at of ['bin', 'etc', 'home/app', 'old']) fs.mkdirSync(path.join(root, at), { recursive: true });
+  fs.copyFileSync('/bin/busybox', path.join(root, 'bin/busybox'));
+  for (const program of programs) fs.symlinkSync('busybox', path.join(root, 'bin', program));
+  fs.writeFileSync(path.join(root, 'etc/passwd'), 'root:x:0:0::/root:/bin/sh\napp:x:1500:1500::/home/app:/bin/sh\n');
+  fs.chmodSync(path.join(root, 'home/app'), 0o750);
+  fs.writeFileSync(path.join(root, 'old/a'), '1');
+  fs.writeFileSync(path.join(root, 'tool'), 'tool');
+  fs.chmodSync(path.join(root, 'tool'), 0o4755);
+  try {
+    execFileSync('unshare', ['-m', 'bash', '-c', kBuildahScript], { cwd: work, env: { ...process.env, BUILDAH_ISOLATION: 'chroot' }, stdio: ['ignore', 'pipe', 'pipe'] });
+    const images = [...(await loaded(fs.readFileSync(path.join(work, 'oci.tar')))), ...(await loaded(fs.readFileSync(path.join(work, 'docker.tar'))))];
+    assert.deepEqual(images.map((image) => image.name).sort(), ['localhost/team/app:2', 'registry.example/app:3', 'team/app:2']);
+    for (const image of images) {
+      assert.deepEqual([image.user, image.workdir, image.cmd], ['app', '/srv/work', ['sh', '-c', 'echo hi']], image.name);
+      const box = await daemon.box({ runtime: image.name });
+      assert.equal(await box.sh('id -u; pwd; ls /old; stat -c %a:%h /tool /tool2; stat -c %a /home/app; cat /home/app/f; ls /bin/head 2>&1 | wc -l'), '1500\n/srv/work\nb\n4755:2\n4755:2\n750\nnew\n1', image.name);
+      await box.remove();
+    }
+  } finally {
+    fs.rmSync(work, { recursive: true, force: true });
+  }
+});
+
+loading('as many layers as there may be', async () => {
+  const layers = [small, ...Array.from({ length: 126 }, (_, i) => tar(file(`n${i}`, String(i)), file('last', String(i))))];
+  const [image] = await loaded(layoutOf(layers, {}, { name: 'many/layers:1' }));
+  assert.ok(image.layers.length >= 127);
+  assert.equal(await (await daemon.box({ runtime: 'many/layers:1' })).sh('cat /n0 /n125 /last'), '0125125');
+});
+
 // --- hostile ones ---
 
 const kBad = 400;
@@ -252,6 +301,14 @@ const hostile = {
   'more layers than a box can stand on': [kBad, /127|layers/, changed((it) => { it.layers = Array(200).fill(it.layers[0]); it.config.rootfs.diff_ids = Array(200).fill(digestOf(small)); })],
   'no layers': [kBad, /layers/, changed((it) => { it.layers = []; it.config.rootfs.diff_ids = []; })],
   'a foreign layer': [kBad, /foreign|elsewhere|media type/, changed((it) => { it.layers[0] = { ...it.layers[0], mediaType: 'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip' }; })],
+  'a user of 100,000 characters': [kBad, /^importing|^User/, layoutOf([small], { User: 'u'.repeat(100_000) })],
+  'a work directory of 100,000 parts': [kBad, /WorkingDir/, layoutOf([small], { WorkingDir: '/a'.repeat(100_000) })],
+  'a work directory of links in a circle': [kBad, /working directory|link/, layoutOf([small, tar(link('l', 'l'))], { WorkingDir: '/l/x' })],
+  'variables of 1 MiB': [kBad, /Env/, layoutOf([small], { Env: [`A=${'x'.repeat(1 << 20)}`] })],
+  'a variable with a NUL': [kBad, /NUL/, layoutOf([small], { Env: ['A=x\0y'] })],
+  'a word with a NUL': [kBad, /NUL/, layoutOf([small], { Cmd: ['x\0y'] })],
+  'a port of two lines': [kBad, /line feed/, layoutOf([small], { ExposedPorts: { '80\n81': {} } })],
+  'labels of 2 MiB': [kBad, /Labels/, layoutOf([small], { Labels: { a: 'x'.repeat(2 << 20) } })],
   'a manifest that is a list': [kBad, /./, changed((it) => { it.manifest = []; })],
   'a manifest of nested JSON': [kBad, /./, changed((it) => { it.manifest = Buffer.from('['.repeat(100_000)); })],
   'a config of 5 MiB': [kBad, /4 MiB/, changed((it) => { it.config.history = 'x'.repeat(5 << 20); })],
