@@ -1,5 +1,7 @@
 #include "client/api.h"
 
+#include <algorithm>
+
 #include "client/format.h"
 
 namespace hutch::client {
@@ -44,7 +46,13 @@ std::string box_target(std::string_view box, std::string_view rest) {
 }
 
 std::string image_target(std::string_view image, std::string_view rest) {
-    return ("/v2/images/" + percent_encode(image)).append(rest);
+    std::string target = "/v2/images";  // the names of images may have '/' in them, which it keeps
+    for (size_t begin = 0; begin <= image.size();) {
+        const size_t end = std::min(image.find('/', begin), image.size());
+        target += "/" + percent_encode(image.substr(begin, end - begin));
+        begin = end + 1;
+    }
+    return target.append(rest);
 }
 
 Result<std::string> dump_json(const Json& value) {

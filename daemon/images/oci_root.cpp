@@ -14,8 +14,11 @@ constexpr size_t kMostAccounts = size_t{4} << 20;  // bytes of /etc/passwd, or o
 
 Result<std::string> read_if_there(std::span<const UniqueFd> roots, const std::string& path) {
     auto text = overlayfs::read_merged(roots, path, kMostAccounts);
-    if (text.ok() || text.error().code != ENOENT) return text;
-    return std::string();
+    if (text.ok()) return text;
+    const int code = text.error().code;
+    if (code == ENOENT || code == ENOTDIR || code == ELOOP) return std::string();
+    if (code == EFBIG) return invalid("the image's " + path + " is larger than 4 MiB");
+    return text;
 }
 
 Result<User> user_of_roots(std::span<const UniqueFd> roots, const std::string& who) {
@@ -123,9 +126,9 @@ Result<User> user_in(const overlayfs::Store& store, const std::vector<std::strin
 
 Result<std::optional<std::string>> complete_root(const overlayfs::Store& store, const ImageRecord& image) {
     const std::vector<UniqueFd> roots = TRY(overlayfs::open_layers(store, image.layers));
-    const User user = TRY(user_of_roots(roots, image.user));
     Completion completion(store, roots);
     TRY(completion.places());
+    const User user = TRY(user_of_roots(roots, image.user));
     TRY_IN("its working directory \"" + image.work_dir + "\"", completion.work_dir(image.work_dir, user));
     return completion.seal();
 }

@@ -17,7 +17,7 @@ const daemon = suite();
 const canary = path.join(daemon.directory, 'canary');
 
 const load = (archive, query = '') => daemon.ask('POST', `/v2/images/load${query}`, { body: archive });
-const target = (name, rest = '') => `/v2/images/${encodeURIComponent(name)}${rest}`;
+const target = (name) => `/v2/images/${name.split('/').map(encodeURIComponent).join('/')}`;
 
 async function loaded(archive, query) {
   const answer = await load(archive, query);
@@ -163,10 +163,10 @@ loading('whiteouts, opaque directories, links below and what was a file', async 
 // --- images without what Debian has ---
 
 loading('an image of a single program: created, run, files', async () => {
-  const [image] = await loaded(layoutOf([tar(file('tool', busybox, { mode: 0o755 }))], { Entrypoint: ['/tool'] }, { name: 'scratch/one:1' }));
+  const [image] = await loaded(layoutOf([tar(file('busybox', busybox, { mode: 0o755 }))], { Entrypoint: ['/busybox'] }, { name: 'scratch/one:1' }));
   assert.equal(image.user, 'root');
   const box = await daemon.box({ runtime: 'scratch/one:1' });
-  const run = await box.exec(['/tool', 'echo', 'fine']);
+  const run = await box.exec(['/busybox', 'echo', 'fine']);
   assert.deepEqual([run.exit_code, run.output.trim()], [0, 'fine']);
   await box.write('/notes/a', 'written');
   assert.equal(await box.read('/notes/a'), 'written');
@@ -209,7 +209,7 @@ b="buildah --root $PWD/storage --runroot $PWD/run"
 c=$($b from scratch); $b add -q $c root / >/dev/null
 $b config --env PATH=/bin --user app --workingdir /srv/work --cmd '["sh", "-c", "echo hi"]' $c
 $b commit -q $c base:1; d=$($b from localhost/base:1); m=$($b mount $d)
-rm -r $m/old; mkdir $m/old; echo 2 > $m/old/b; rm $m/bin/head; ln $m/tool $m/tool2; echo new > $m/home/app/f; chown 1500 $m/home/app/f
+rm -r $m/old; mkdir $m/old; echo 2 > $m/old/b; rm $m/bin/head; ln $m/tool $m/tool2; echo new > $m/home/app/f; chown 1500 $m/home/app $m/home/app/f
 $b umount $d >/dev/null; $b commit -q $d team/app:2
 $b push -q localhost/team/app:2 oci-archive:oci.tar:team/app:2; $b push -q localhost/team/app:2 docker-archive:docker.tar:registry.example/app:3`;
 
@@ -276,7 +276,7 @@ const hostile = {
   'a whiteout of no name': [kBad, /whiteout of nothing/, of(tar(file('.wh.')))],
   'an entry in a whiteout': [kBad, /lies in a whiteout/, of(tar(file('.wh.d/x')))],
   'a hard link out': [kBad, /goes up/, of(tar(hardLink('x', `${up}${canary}`)))],
-  'a hard link through a link': [kBad, /neither its layer/, of(tar(link('out', daemon.directory), hardLink('x', 'out/canary')))],
+  'a hard link through a link': [kBad, /no file of its layer/, of(tar(link('out', daemon.directory), hardLink('x', 'out/canary')))],
   'a hard link through a link of a lower layer': [kBad, /neither its layer/, of(tar(link('out', daemon.directory)), tar(hardLink('x', 'out/canary')))],
   'a hard link to a whiteout': [kBad, /whiteout is no file/, of(tar(file('.wh.bin'), hardLink('x', '.wh.bin')))],
   'a hard link to itself': [kBad, /itself/, of(tar(file('x', '1'), hardLink('x', 'x')))],
