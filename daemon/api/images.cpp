@@ -15,9 +15,7 @@ Json object_json(const Pairs& pairs) {
     return object;
 }
 
-}  // namespace
-
-Json image_json(const Images& images, const ImageRecord& image) {
+Json image_json(const Images& images, const ImageRecord& image, const Images::Holders& holders) {
     return {{"id", image.layers.front()},
             {"name", image.name},
             {"parent", image.parent},
@@ -26,7 +24,7 @@ Json image_json(const Images& images, const ImageRecord& image) {
             {"user", image.user},
             {"workdir", image.work_dir},
             {"size_bytes", image.size_bytes},
-            {"own_bytes", images.own_bytes(image)},
+            {"own_bytes", images.own_bytes(image, holders)},
             {"entrypoint", image.entrypoint},
             {"cmd", image.cmd},
             {"labels", object_json(image.labels)},
@@ -35,8 +33,6 @@ Json image_json(const Images& images, const ImageRecord& image) {
             {"digest", image.digest},
             {"created_at", image.created_at}};
 }
-
-namespace {
 
 // NAME=VALUE, one a line.
 Result<Pairs> decode_lines(std::string_view text) {
@@ -83,7 +79,8 @@ Answer load(Services& services, Exchange& exchange, const Params&) {
     const Source source = [&exchange] { return exchange.read_some(); };
     CO_TRY_LET(const auto images, co_await services.images.load_archive(name, source));
     Json rows = Json::array();
-    for (const ImageRecord& image : images) rows.push_back(image_json(services.images, image));
+    const Images::Holders holders = services.images.holders();
+    for (const ImageRecord& image : images) rows.push_back(image_json(services.images, image, holders));
     Json all = Json::object();
     all["images"] = std::move(rows);
     co_return std::optional(answer(all, 201));
@@ -175,13 +172,18 @@ Answer commit(Services& services, Exchange& exchange, const Params& params) {
 
 }  // namespace
 
+Json image_json(const Images& images, const ImageRecord& image) {
+    return image_json(images, image, images.holders());
+}
+
 void add_image_routes(Router& router, Services& services) {
     router.add("GET", "/v2/images", [&services](Exchange& exchange, const Params&) -> Answer {
         const Caller& caller = exchange.request().caller;
         Json rows = Json::array();
+        const Images::Holders holders = services.images.holders();
         for (const ImageRecord& image : services.images.list()) {
             if (image.customer != kLocalCustomer && image.customer != caller.customer && !caller.is_operator) continue;
-            rows.push_back(image_json(services.images, image));
+            rows.push_back(image_json(services.images, image, holders));
         }
         Json making = Json::array();
         for (const Making& one : services.images.making()) making.push_back(making_json(one));

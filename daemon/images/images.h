@@ -75,8 +75,11 @@ class Images {
     Usual usual_of(const Box& box);
     /// By name or id, as the /etc/passwd of what the box was made from has it. kInvalid for nobody.
     Result<User> user_of(const Box& box, const std::string& who);
+    /// How many images have each layer.
+    using Holders = std::map<std::string, size_t>;
+    [[nodiscard]] Holders holders() const;
     /// What of its layers no other image has, in bytes, as far as known.
-    [[nodiscard]] int64_t own_bytes(const ImageRecord& image) const;
+    [[nodiscard]] int64_t own_bytes(const ImageRecord& image, const Holders& holders) const;
     /// What a customer's own images take, but for the layers that the operator's have too.
     [[nodiscard]] int64_t disk_of(const std::string& customer) const;
     /// Killed if who asked for it goes away while the script runs: nobody else could stop it.

@@ -44,7 +44,7 @@ Result<void> check_texts(const oci::ImageConfig& config) {
     TextBudget env("Env", kWords);
     TextBudget argv("Entrypoint and Cmd", kWords);
     TextBudget ports("ExposedPorts", kWords);
-    TextBudget labels("Labels", size_t{1} << 20);
+    TextBudget labels("Labels", size_t{256} << 10);
     TRY(user.take(config.user));
     TRY(work_dir.take(config.work_dir));
     for (const auto& [name, value] : config.env) TRY(env.take(name + "=" + value));
@@ -132,13 +132,19 @@ Result<User> Images::user_of(const Box& box, const std::string& who) {
     return user_among(box.record.layers, who.empty() ? "root" : who);
 }
 
-int64_t Images::own_bytes(const ImageRecord& image) const {
+Images::Holders Images::holders() const {
+    Holders holders;
+    for (const auto& [key, image] : images_) {
+        for (const std::string& layer : image.layers) ++holders[layer];
+    }
+    return holders;
+}
+
+int64_t Images::own_bytes(const ImageRecord& image, const Holders& holders) const {
     int64_t sum = 0;
     for (const std::string& layer : image.layers) {
-        const auto holders = std::count_if(images_.begin(), images_.end(), [&layer](const auto& entry) {
-            return contains(entry.second.layers, layer);
-        });
-        if (holders <= 1) sum += manager_.layers().bytes(layer).value_or(0);
+        const auto known = holders.find(layer);
+        if (known == holders.end() || known->second <= 1) sum += manager_.layers().bytes(layer).value_or(0);
     }
     return sum;
 }
