@@ -274,7 +274,8 @@ TEST_F(OverlayOci, PackedBytesArePlainOnesAndTheirEndIsRead) {
         TarBuilder packed(filter), plain;
         const std::string data(300'000, 'z');
         const std::string wanted = plain.file("f", data).bytes();
-        const std::string bytes = packed.file("f", data).bytes() + "what follows";
+        const bool may_go_on = filter == ARCHIVE_FILTER_NONE || filter == ARCHIVE_FILTER_GZIP;
+        const std::string bytes = packed.file("f", data).bytes() + (may_go_on ? "what follows" : "");
         size_t read = 0;
         const Pull counting = [pull = pull_bytes(bytes), &read](char* buffer, size_t size) -> Result<size_t> {
             const size_t got = TRY(pull(buffer, size));
