@@ -139,6 +139,7 @@ leakless(daemon, 'each call that docs/api.md shows does what is shown', { timeou
     if (kind !== undefined) written.push([whole, whole.replace(block, () => `\`\`\`sh\n${script}\`\`\`\n\`\`\`${kind}\n${now}\n\`\`\`\n`)]);
   }
   await daemon.json('DELETE', '/v2/images/mine');
+  await daemon.json('DELETE', '/v2/images/team/app:1.2');
   assert.ok(shown.size > 60, `only ${shown.size} calls are shown`);
   const { calls } = await daemon.json('GET', '/v2');
   for (const call of shown) assert.ok(calls.includes(call) || call === 'GET /healthz', `${call} is no call`);
