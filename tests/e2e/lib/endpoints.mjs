@@ -15,6 +15,8 @@
 //                          done after such a call
 //   bad                    [field, { body, query, headers, path }]: each is 400, and names the field
 
+import { layoutOf } from './oci.mjs';
+
 const kNul = '\0';
 const kLong = 'x'.repeat(5000);
 const wakes = { left: 'awake' };
@@ -283,6 +285,7 @@ export const others = {
   'POST /v2/images/{name}/commit': { ...image, body: { from: 'busybox' }, bad: [['from', { body: {} }], ['name', { path: { name: 'a b' } }], ['from', { body: { from: 5 } }], ['snapshot_id', { body: { from: 'busybox', snapshot_id: 5 } }],
     ['user', { body: { from: 'busybox', user: 'nobody' } }], ['workdir', { body: { from: 'busybox', workdir: 'here' } }], ['env', { body: { from: 'busybox', env: { 'a=b': 'x' } } }], ['ports', { body: { from: 'busybox', ports: ['80'] } }],
     ['cmd', { body: { from: 'busybox', cmd: 'x' } }], ['entrypoint', { body: { from: 'busybox', entrypoint: [5] } }], ['labels', { body: { from: 'busybox', labels: { a: 5 } } }]] },
+  'POST /v2/images/load': { ...image, query: 'name=mine', body: ({ archive }) => layoutOf([archive]), says: /"mine"/, bad: [['name', query('name=a%20b')]] },
   'POST /v2/images/{name}/build': { ...image, body: { script: 'true' }, says: /event: image/, bad: [['script', { body: {} }], ['name', { path: { name: 'a b' } }], ['from', { body: { from: 5, script: 'true' } }]] },
   'POST /v2/keys': { body: { name: 'eve' }, undo: (daemon) => daemon.ask('DELETE', '/v2/keys/eve'), stranger: 403, bad: [['name', { body: {} }], ['name', { body: { name: 'a b' } }]] },
   'GET /v2/keys': { stranger: 403 },
