@@ -112,7 +112,7 @@ FetchCall Repository::call_of(const Ask& what, const std::string& url) const {
     call.file = what.file;
     call.file_bytes = what.file_bytes;
     call.to_private = to_private_;
-    call.alone = !to_private_;
+    call.alone = true;  // of a pull that is over, no connection is left
     call.authorities = rules_.authorities;
     const bool reads = what.method == "GET" || what.method == "HEAD";
     call.slow_seconds = reads ? kSlowSeconds : 0;  // what was sent may take its time to be put in its place

@@ -194,7 +194,7 @@ leakless(daemon, 'by a token that is asked for, and that goes to the registry al
 
 leakless(daemon, 'of a customer does not come from addresses that trust this host', async () => {
   wire.blobs();
-  const other = new Daemon({ tcp: true, images: false, name: `b${daemon.name.slice(0, 5)}`, args: ['--allow_pull'] });
+  const other = new Daemon({ tcp: true, images: false, name: `b${daemon.name.slice(0, 5)}`, args: ['--allow_pull'], network: '198.18.225.0/24' });
   await other.open();
   try {
     const carol = await Customer.make(other, 'carol');
@@ -226,7 +226,7 @@ async function stopping() {
         if (more.sent < 4_000_000) answered.once('data', more);
         else answered.pause();
       });
-      go = () => response.destroy();
+      go = () => [response, answered].forEach((stream) => stream.destroy());
     });
     return true;
   });
