@@ -64,6 +64,8 @@ Task<Result<void>> tell_pull(const Images& images, std::shared_ptr<Pull> pull, E
         }
         (void)co_await ends_before(until_ended(pull), until_next_telling());
     }
+    const std::string reached = final_event("progress", progress_json(*pull));
+    if (reached != told) CO_TRY(co_await exchange.write(reached));
     const Result<ImageRecord>& image = *pull->outcome;
     const std::string last = image.ok() ? final_event("image", image_json(images, image.value()))
                                         : final_event("error", error_json(image.error()));
