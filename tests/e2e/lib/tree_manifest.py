@@ -13,7 +13,8 @@ import sys
 root = os.fsencode(sys.argv[1])
 base = int(sys.argv[2]) if len(sys.argv) > 2 else 0
 LEFT_OUT = {b"dev", b"proc", b"sys", b"tmp", b"etc/hostname", b"etc/hosts", b"etc/resolv.conf"}
-first_names = {}
+lines = []
+names = {}  # of files with several, here or in a layer that is hidden
 
 
 def shown(raw):
@@ -45,7 +46,7 @@ def entry(path, name):
         with open(path, "rb") as file:
             line["hash"] = hashlib.file_digest(file, "sha256").hexdigest()
         if status.st_nlink > 1:
-            line["same"] = shown(first_names.setdefault((status.st_dev, status.st_ino), name))
+            names.setdefault((status.st_dev, status.st_ino), []).append(line)
     if stat.S_ISLNK(status.st_mode):
         line["target"] = shown(os.readlink(path))
     return line
@@ -58,9 +59,14 @@ def walk(directory, prefix):
             continue
         path = os.path.join(directory, item)
         line = entry(path, name)
-        print(json.dumps(line, sort_keys=True))
+        lines.append(line)
         if stat.S_ISDIR(line["type"]):
             walk(path, name + b"/")
 
 
 walk(root, b"")
+for same in names.values():
+    for line in same if len(same) > 1 else []:
+        line["same"] = same[0]["path"]
+for line in lines:
+    print(json.dumps(line, sort_keys=True))
