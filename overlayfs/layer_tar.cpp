@@ -19,7 +19,7 @@ namespace {
 
 constexpr uint64_t kLongest = uint64_t{1} << 40;  // bytes of one file: holes are written as zeros
 constexpr size_t kMostLinked = size_t{64} << 20;  // of paths held
-constexpr int kPieceOfTar = 64 << 10;                  // bytes that the sink is given at a time
+constexpr int kPieceOfTar = 64 << 10;             // bytes that the sink is given at a time
 
 /// Whether `path` is in the directory `directory`, at any depth.
 bool is_beneath(const std::string& path, const std::string& directory) {
