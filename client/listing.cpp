@@ -38,6 +38,7 @@ const std::vector<Column>& all_columns() {
         {"labels", [](const Json& box) { return Cell(joined(array_of(box, "labels"), ",")); }},
         {"agent", [](const Json& box) { return Cell(text_of(box, "agent")); }},
         {"nesting", [](const Json& box) { return Cell(std::string(flag_of(box, "nesting") ? "yes" : "")); }},
+        {"host", [](const Json& box) { return Cell(text_of(box, "host")); }},
         {"customer", [](const Json& box) { return Cell(text_of(box, "customer_id")); }},
     };
     return kColumns;
@@ -84,6 +85,9 @@ std::string table_text(const Json& boxes, bool all) {
     for (const char* name : {"name", "id", "status", "image", "size", "age", "cpu", "cost"}) {
         columns.push_back(find_column(name));
     }
+    const bool fleet =
+        std::any_of(boxes.begin(), boxes.end(), [](const Json& box) { return !text_of(box, "host").empty(); });
+    if (fleet) columns.push_back(find_column("host"));
     if (all) columns.push_back(find_column("customer"));
     const bool nesting =
         std::any_of(boxes.begin(), boxes.end(), [](const Json& box) { return flag_of(box, "nesting"); });

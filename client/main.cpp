@@ -24,7 +24,7 @@ void group_commands(CLI::App& app) {
         {"Snapshots", {"snapshot", "rollback", "diff"}},
         {"Settings", {"image", "label", "env", "headers", "network", "url", "registry"}},
         {"What happens", {"logs", "events", "top", "usage", "df", "bench"}},
-        {"Hosts and keys", {"key", "doctor", "version", "context", "completion", "help"}},
+        {"Hosts and keys", {"host", "key", "doctor", "version", "context", "completion", "help"}},
     };
     for (const auto& [group, commands] : groups) {
         for (const char* command : commands) app.get_subcommand(command)->group(group);
@@ -84,6 +84,7 @@ void add_commands(CLI::App& app, Program& program) {
     add_bench_command(app, program);
     add_key_commands(app, program);
     add_host_commands(app, program);
+    add_fleet_commands(app, program);
     add_context_commands(app, program);
     add_completion_command(app, program);
     add_help_command(app, program);

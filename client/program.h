@@ -92,6 +92,7 @@ void add_copy_command(CLI::App& app, Program& program);
 void add_image_commands(CLI::App& app, Program& program);
 void add_image_pull(CLI::App& image, Program& program);
 void add_registry_commands(CLI::App& app, Program& program);
+void add_fleet_commands(CLI::App& app, Program& program);
 void add_host_commands(CLI::App& app, Program& program);
 void add_context_commands(CLI::App& app, Program& program);
 void add_completion_command(CLI::App& app, Program& program);

@@ -14,7 +14,7 @@ struct Filter {
 };
 
 /// What a user calls it, and the API.
-constexpr std::array<std::pair<const char*, const char*>, 8> kKeys{{
+constexpr std::array<std::pair<const char*, const char*>, 9> kKeys{{
     {"name", "name"},
     {"id", "id"},
     {"status", "status"},
@@ -22,6 +22,7 @@ constexpr std::array<std::pair<const char*, const char*>, 8> kKeys{{
     {"size", "size"},
     {"label", "labels"},
     {"agent", "agent"},
+    {"host", "host"},
     {"customer", "customer_id"},
 }};
 

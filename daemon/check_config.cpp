@@ -32,6 +32,22 @@ Result<std::shared_ptr<Tls>> load_preview_certificate(const Config& config) {
                       {"preview_key", config.preview_key});
 }
 
+Result<std::shared_ptr<Tls>> load_fleet_certificate(const Config& config) {
+    const std::pair<const char*, const std::string*> needed[] = {
+        {"fleet_host", &config.fleet_host}, {"fleet_etcd", &config.fleet_etcd}, {"fleet_listen", &config.fleet_listen}};
+    if (config.fleet.empty()) {
+        for (const auto& [option, value] : needed) {
+            if (!value->empty()) return invalid(std::string(option) + ": is of a fleet; name that by the option fleet");
+        }
+        return std::shared_ptr<Tls>();
+    }
+    for (const auto& [option, value] : needed) {
+        if (value->empty()) return invalid(std::string(option) + ": is required of a member of a fleet");
+    }
+    return Tls::load_mutual({"fleet_certificate", config.fleet_certificate}, {"fleet_key", config.fleet_key},
+                            {"fleet_ca", config.fleet_ca});
+}
+
 std::vector<std::string> check_files(const Settings& settings) {
     const Config& config = settings.config;
     std::vector<std::string> problems;
@@ -40,6 +56,7 @@ std::vector<std::string> check_files(const Settings& settings) {
     };
     note(load_certificate(config));
     note(load_preview_certificate(config));
+    note(load_fleet_certificate(config));
     note(read_key_file(config.api_key_file));
     note(read_model_keys(config));
     if (config.socket_group != Config{}.socket_group && getgrnam(config.socket_group.c_str()) == nullptr) {

@@ -58,6 +58,13 @@ struct Config {
         {"openrouter", "https://openrouter.ai/api"}, {"opencode", "https://opencode.ai/zen"},
         {"vercel", "https://ai-gateway.vercel.sh"},
     };
+    std::string fleet;              ///< its name; empty for a host that stands alone
+    std::string fleet_host;         ///< this host's name in it
+    std::string fleet_etcd;         ///< addresses of its etcd, with commas between
+    std::string fleet_listen;       ///< where the other hosts reach this one
+    std::string fleet_certificate;  ///< PEM files, of this host among the others, and towards etcd
+    std::string fleet_key;
+    std::string fleet_ca;                        ///< whose certificates they have
     bool allow_nesting = false;                  ///< to customers of whom nothing else was said
     bool allow_pull = false;                     ///< the same: whether they may bring images of registries
     std::string default_registry = "docker.io";  ///< of references without a host

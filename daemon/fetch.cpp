@@ -210,6 +210,11 @@ void Fetcher::Thread::start(const std::shared_ptr<Fetch::Call>& call) {
         set(CURLOPT_FORBID_REUSE, 1L);
     }
     if (asked.seconds > 0) set(CURLOPT_TIMEOUT, asked.seconds);
+    if (asked.identity) {
+        set(CURLOPT_CAINFO, asked.identity->authority.c_str());
+        set(CURLOPT_SSLCERT, asked.identity->certificate.c_str());
+        set(CURLOPT_SSLKEY, asked.identity->key.c_str());
+    }
     if (!asked.to_private) {
         set(CURLOPT_PROXY, "");  // else the proxy's address would be the one that is looked at
         set(CURLOPT_OPENSOCKETFUNCTION, open_public);

@@ -10,6 +10,13 @@
 
 namespace hutch::daemon {
 
+/// Who calls by TLS, and by whose word the server is who it says: PEM files.
+struct FetchIdentity {
+    std::string authority;
+    std::string certificate;
+    std::string key;
+};
+
 struct FetchCall {
     std::string method = "GET";          ///< or POST, HEAD, PUT, PATCH, DELETE
     std::string url;                     ///< http or https; goes out as it is
@@ -25,6 +32,7 @@ struct FetchCall {
     std::string authorities{};  ///< a PEM file of those that may vouch for the server, beside the system's; empty: none
     /// Given up when less than a KiB in a second came or went for so many; 0: after ten minutes without a word.
     long slow_seconds = 0;
+    std::shared_ptr<const FetchIdentity> identity{};  ///< null: nobody, and by the word of the host's authorities
 };
 
 /// A call of somebody else's server whose answer is read as it comes. Giving it up breaks the call off. Event loop

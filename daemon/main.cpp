@@ -28,6 +28,7 @@
 #include "daemon/lag_meter.h"
 #include "daemon/log.h"
 #include "daemon/name_watcher.h"
+#include "daemon/proxy/door.h"
 #include "daemon/proxy/proxy.h"
 #include "daemon/refusal_listener.h"
 #include "daemon/settings.h"
@@ -117,6 +118,37 @@ Task<> renew_certificates(Certificates certificates) {
     }
 }
 
+// A member of a fleet: its doors, and what it has in common with the others.
+struct Membership {
+    Peers peers;
+    Door door;
+    Membership(Fleet& fleet, Services& services, std::shared_ptr<Tls> tls)
+        : peers(services.boxes.executor(), fleet, std::move(tls)), door(fleet, peers, services) {}
+};
+
+Result<std::unique_ptr<Membership>> join_fleet(Services& services, KeyRing& keys, Server& server,
+                                               const std::shared_ptr<Tls>& tls) {
+    Fleet* const fleet = services.fleet;
+    if (fleet == nullptr) return std::unique_ptr<Membership>();
+    auto membership = std::make_unique<Membership>(*fleet, services, tls);
+    services.boxes.set_registry(fleet->registry());
+    keys.set_sharers({.share = [fleet](KeyRecord key) { return fleet->share_key(std::move(key)); },
+                      .drop = [fleet](std::string customer) { return fleet->drop_key(std::move(customer)); }});
+    server.set_elsewhere(membership->door);
+    const std::string& address = services.config.fleet_listen;
+    TRY(server.listen_fleet(address, tls, [fleet](const std::string& name) { return fleet->is_member(name); }));
+    log_info("host {} of fleet {} is reached by the others at {}", fleet->self(), services.config.fleet, address);
+    fleet->start({.images =
+                      [&services] {
+                          std::vector<std::string> names;
+                          for (const ImageRecord& image : services.images.list()) names.push_back(image.name);
+                          return names;
+                      },
+                  .keys = [&keys] { return keys.list(); },
+                  .take_keys = [&keys](std::vector<KeyRecord> all) { keys.take(std::move(all)); }});
+    return membership;
+}
+
 Result<void> serve(const Config& config) {
     come_before_boxes();
     TRY_IN("giving up power", runtime::keep_daemon_capabilities());  // before there is a second thread
@@ -126,6 +158,7 @@ Result<void> serve(const Config& config) {
     decline_oom_killer();
     const std::shared_ptr<Tls> tls = TRY(load_certificate(config));
     const std::shared_ptr<Tls> preview_tls = TRY(load_preview_certificate(config));
+    const std::shared_ptr<Tls> fleet_tls = TRY(load_fleet_certificate(config));
     UniqueFd handed_over = TRY(socket_handed_over());
     const UniqueFd lock = TRY(lock_state(config));
     const UniqueFd name = TRY(lock_name(config));
@@ -195,9 +228,11 @@ Result<void> serve(const Config& config) {
     Dialer dialer(boxes);
     Attached attached(boxes, runs);
     TRY(attached.load());
-    Services services{boxes,   runs,     images,   snapshots, agents,    schedules, models,      meter,
-                      events,  limits,   fetcher,  once,      unpackers, config,    lag,         *memory,
-                      timings, previews, attached, refusals,  reacher,   dialer,    *registries, pulls};
+    std::unique_ptr<Fleet> fleet;
+    if (!config.fleet.empty()) fleet = TRY(Fleet::open(config, boxes, fetcher));
+    Services services{boxes,    runs,     images,  snapshots, agents,      schedules, models,     meter,   events,
+                      limits,   fetcher,  once,    unpackers, config,      lag,       *memory,    timings, previews,
+                      attached, refusals, reacher, dialer,    *registries, pulls,     fleet.get()};
     Router router;
     add_box_routes(router, services);
     add_log_routes(router, services);
@@ -222,6 +257,7 @@ Result<void> serve(const Config& config) {
     add_export_routes(router, services, exports);
     add_event_routes(router, services);
     add_host_routes(router, services);
+    add_hosts_routes(router, services);
     add_metrics_routes(router, services);
     add_usage_routes(router, services);
     add_snapshot_routes(router, services);
@@ -237,6 +273,7 @@ Result<void> serve(const Config& config) {
     add_key_routes(router, keys, limits);
     const Auth auth = TRY(Auth::load(config.api_key_file, config.socket_group, keys));
     Server server(loop.get_executor(), router, auth, limits, config, memory, decoders, timings);
+    const auto membership = TRY(join_fleet(services, keys, server, fleet_tls));
     Proxy proxy(dialer, previews, auth, config.preview_domain);
     if (!config.preview_listen.empty()) {
         const bool secure = preview_tls != nullptr;
@@ -278,7 +315,7 @@ Result<void> serve(const Config& config) {
         return -1;
     }));
     const auto executor = asio::any_io_executor(loop.get_executor());
-    Certificates certificates{tls, preview_tls};
+    Certificates certificates{tls, preview_tls, fleet_tls};
     std::erase(certificates, nullptr);
     spawn_lasting(executor, "renewing the certificate", [&] { return renew_certificates(certificates); });
     bool cut_off = false;

@@ -255,6 +255,55 @@ void add_registries(std::vector<Setting>& all, Config& config) {
                               "lies what trusts this host"));
 }
 
+bool is_fleet_name(const std::string& text) {
+    const auto is_part = [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
+    };
+    constexpr size_t kLongest = 63;
+    return text.size() <= kLongest && std::all_of(text.begin(), text.end(), is_part) && text.front() != '.' &&
+           text.front() != '-';
+}
+
+bool is_server_list(const std::string& text) {
+    for (size_t begin = 0; begin <= text.size();) {
+        const size_t end = std::min(text.find(',', begin), text.size());
+        const std::string one = text.substr(begin, end - begin);
+        if (!is_web_address(one) || one.back() == '/' || one.find('@') != std::string::npos) return false;
+        begin = end + 1;
+    }
+    return true;
+}
+
+bool is_own_endpoint(const std::string& text) {
+    const auto parsed = parse_endpoint(text);
+    return parsed && parsed->address != "0.0.0.0" && parsed->address != "::";
+}
+
+void add_fleet(std::vector<Setting>& all, Config& config) {
+    constexpr const char* kName = "1 to 63 of a-z, 0-9, '-' and '.', beginning with a letter or digit";
+    all.push_back(text_option("fleet", config.fleet,
+                              "Name of the fleet that this host is a member of; without it the host stands alone",
+                              kName, is_fleet_name));
+    all.push_back(text_option("fleet_host", config.fleet_host,
+                              "This host's name in the fleet, which its certificate has as a DNS name", kName,
+                              is_fleet_name));
+    all.push_back(text_option("fleet_etcd", config.fleet_etcd,
+                              "Where the fleet's etcd answers, with commas between its members",
+                              "addresses like https://10.0.0.1:2379, with commas between", is_server_list));
+    all.push_back(text_option("fleet_listen", config.fleet_listen,
+                              "ADDRESS:PORT at which the other hosts of the fleet reach this one",
+                              "ADDRESS:PORT of this host, for example 10.0.0.1:7433", is_own_endpoint));
+    all.push_back(
+        path_option("fleet_certificate", config.fleet_certificate,
+                    "PEM file of the certificate that this host shows to the others and to etcd; read anew on "
+                    "SIGHUP"));
+    all.push_back(path_option("fleet_key", config.fleet_key, "PEM file of that certificate's key, chmod 600"));
+    all.push_back(
+        path_option("fleet_ca", config.fleet_ca,
+                    "PEM file of the authority that signs certificates of the fleet's hosts, and of its etcd, "
+                    "and of nobody else"));
+}
+
 void add_others(std::vector<Setting>& all, Config& config) {
     all.push_back(text_option("log_format", config.log_format,
                               "Format of the log on standard error; auto: text on a terminal, else json",
@@ -288,6 +337,7 @@ std::vector<Setting> options_of(Config& config) {
     add_previews(all, config);
     add_boxes(all, config);
     add_registries(all, config);
+    add_fleet(all, config);
     add_others(all, config);
     return all;
 }

@@ -132,6 +132,7 @@ Json box_json(const Services& services, const Box& box) {
         json["ephemeral"] = true;
         json["expires_at"] = record.expires_at;
     }
+    if (services.fleet != nullptr) json["host"] = services.fleet->self();
     if (box.failure) json["error"] = box.failure->message;
     return json;
 }

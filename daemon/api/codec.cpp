@@ -1,7 +1,5 @@
 #include "daemon/api/codec.h"
 
-#include <openssl/evp.h>
-
 #include <algorithm>
 
 #include "daemon/wire/json_text.h"
@@ -188,16 +186,9 @@ std::string final_event(const char* name, const Json& data) {
 Result<std::string> decode_base64(const std::string& field, const std::string& text) {
     std::string packed;
     std::copy_if(text.begin(), text.end(), std::back_inserter(packed), [](char c) { return c != '\n' && c != '\r'; });
-    const auto bad = [&field] { return invalid(field + ": is not valid base64"); };
-    const size_t padding = packed.size() - std::min(packed.size(), packed.find_last_not_of('=') + 1);
-    if (packed.size() % 4 != 0 || padding > 2 || packed.find('=') < packed.size() - padding) return bad();
-    std::string bytes(packed.size() / 4 * 3, '\0');
-    const int size =
-        EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()),
-                        reinterpret_cast<const unsigned char*>(packed.data()), static_cast<int>(packed.size()));
-    if (size < 0) return bad();
-    bytes.resize(static_cast<size_t>(size) - padding);
-    return bytes;
+    auto bytes = hutch::daemon::decode_base64(packed);
+    if (!bytes) return invalid(field + ": is not valid base64");
+    return *std::move(bytes);
 }
 
 }  // namespace hutch::daemon

@@ -18,6 +18,7 @@ constexpr size_t kBufferLimit = 256 * 1024;  // of what is not parsed yet: else 
 
 // A page in a browser must not reach the API of whoever looks at it: browsers send Origin, our clients never do.
 Result<Caller> authorize(const Request& request, const ConnectionRules& rules, Client& client) {
+    if (rules.is_member) return told_caller(request);
     if (!request.header("origin").empty()) {
         return Error{ErrorKind::kUnauthorized, 0, "Origin: requests from web pages are refused"};
     }
@@ -113,13 +114,14 @@ std::optional<Response> other_host(const Request& request, const ConnectionRules
     return refusal(421, "Host: is the public URL of a box; the API is at another address");
 }
 
-Task<Result<std::optional<Response>>> handle(HttpExchange& exchange, const ConnectionRules& rules, Client& client) {
+Task<Result<std::optional<Response>>> handle(HttpExchange& exchange, const ConnectionRules& rules, Client& client,
+                                             const std::function<void(Stage)>& note) {
     CO_TRY(exchange.understand());
     const Request& request = exchange.request();
-    exchange.mutable_request().address = client.address;
+    exchange.mutable_request().address = rules.is_member ? request.header(kToldAddress) : client.address;
     if (rules.all) co_return co_await rules.all(exchange, {});
     std::optional<SignsOfLife> signs;
-    if (wants_signs_of_life(request)) signs.emplace(exchange, co_await asio::this_coro::executor);
+    if (wants_signs_of_life(request) && !rules.is_member) signs.emplace(exchange, co_await asio::this_coro::executor);
     if (auto refused = other_host(request, rules)) co_return refused;
     if (auto healthy = health(request, rules)) co_return healthy;
     if (auto refused = guesses_too_much(rules, client)) co_return refused;
@@ -133,8 +135,17 @@ Task<Result<std::optional<Response>>> handle(HttpExchange& exchange, const Conne
         co_return std::optional(match.status == 405 ? refusal(405, what + ": this method is not for this path")
                                                     : refusal(404, what + ": there is no such call"));
     }
-    CO_TRY(rules.router.check(exchange, match.params));
-    co_return co_await (*match.handler)(exchange, match.params);
+    if (rules.elsewhere == nullptr) {
+        CO_TRY(rules.router.check(exchange, match.params));
+        co_return co_await (*match.handler)(exchange, match.params);
+    }
+    Elsewhere::Answer here = [&]() -> Task<Result<std::optional<Response>>> {
+        CO_TRY(rules.router.check(exchange, match.params));
+        co_return co_await (*match.handler)(exchange, match.params);
+    };
+    std::function<void()> untied = [&note] { note(Stage::kIdle); };
+    Elsewhere::Call call{exchange, match.params, std::move(here), std::move(untied)};
+    co_return co_await rules.elsewhere->answer(call);
 }
 
 int status_of(const HttpExchange& exchange, const Result<std::optional<Response>>& outcome) {
@@ -164,11 +175,12 @@ void take_account(const HttpExchange& exchange, const ConnectionRules& rules, co
     if (changed && end != CallEnd::kRefused) note_change(exchange, client, end);
 }
 
-Task<bool> serve_one(HttpExchange& exchange, const ConnectionRules& rules, Client& client) {
+Task<bool> serve_one(HttpExchange& exchange, const ConnectionRules& rules, Client& client,
+                     const std::function<void(Stage)>& note) {
     const auto begin = Clock::now();
     Result<std::optional<Response>> outcome = std::optional<Response>();
     try {
-        outcome = co_await handle(exchange, rules, client);
+        outcome = co_await handle(exchange, rules, client, note);
     } catch (const std::exception& thrown) {  // of a library, or out of memory: this request's end, not the daemon's
         outcome = Error{ErrorKind::kSystem, 0, thrown.what()};
     }
@@ -195,6 +207,11 @@ Task<bool> serve_one(HttpExchange& exchange, const ConnectionRules& rules, Clien
 Task<> serve_connection(Wire wire, ConnectionRules rules, Client client, std::function<void(Stage)> note) {
     const auto greeted = co_await wire.shake_hands(rules.patience.head);
     if (!greeted.ok()) co_return;
+    if (rules.is_member && !rules.is_member(wire.peer_name())) {
+        log_warning("a connection from {}: its certificate names \"{}\", which is no host of the fleet", client.address,
+                    wire.peer_name());
+        co_return;
+    }
     bool unread = false;
     boost::beast::flat_buffer buffer(kBufferLimit);
     for (bool more = true; more;) {
@@ -206,7 +223,7 @@ Task<> serve_connection(Wire wire, ConnectionRules rules, Client client, std::fu
         unread = head.refusal.has_value();
         if (!head.whole) break;
         note(Stage::kBusy);
-        more = co_await serve_one(exchange, rules, client);
+        more = co_await serve_one(exchange, rules, client, note);
         if (exchange.upgraded()) co_return;
         note(Stage::kIdle);
         if (rules.open.closed()) wire.hear_no_more();  // an answer begun before did not say that it is the last

@@ -4,6 +4,7 @@
 
 #include "daemon/api/auth.h"
 #include "daemon/api/calls.h"
+#include "daemon/api/elsewhere.h"
 #include "daemon/api/rate.h"
 #include "daemon/api/router.h"
 #include "daemon/api/wire.h"
@@ -25,6 +26,9 @@ struct ConnectionRules {
     const Gate& open;                 ///< closed when the daemon is about to end
     bool keyed = false;               ///< over TCP, where every request carries an API key
     std::string preview_domain = {};  ///< of hosts that are boxes' own: the API does not answer for them
+    Elsewhere* elsewhere = nullptr;   ///< of a member of a fleet, whose other hosts answer for what is theirs
+    /// At the door for those: which names of certificates are hosts' of the fleet, whose word on who asks is taken.
+    std::function<bool(const std::string& name)> is_member = {};
     Handler all = {};  ///< of a door that is not the API's: is given every request, and knows itself who may ask
     Patience patience = {};
 };

@@ -72,6 +72,7 @@ Task<Result<void>> HttpExchange::receive_body() {
 }
 
 Task<Result<std::string>> HttpExchange::read_some() {
+    if (given_back_) co_return std::exchange(*given_back_, {});
     if (!continued_ && !old_ && !parser_.is_done() && !request_.header("expect").empty()) {
         CO_TRY(co_await put("HTTP/1.1 100 Continue\r\n\r\n"));
     }

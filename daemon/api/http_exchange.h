@@ -36,8 +36,28 @@ class HttpExchange final : public Exchange {
     /// From now on what it holds counts as its caller's.
     void charge(std::shared_ptr<MemoryBudget> budget) { memory_.emplace(std::move(budget), request_.caller.customer); }
     [[nodiscard]] bool upgraded() const { return upgraded_; }
+    /// What is below, for who passes this call on as it is and answers with what comes back: nothing of the body was
+    /// read. Tells passed() then.
+    using Parser = boost::beast::http::request_parser<boost::beast::http::buffer_body>;
+    struct Ends {
+        Wire& wire;
+        boost::beast::flat_buffer& buffer;
+        Parser& parser;
+        const Patience& patience;
+    };
+    [[nodiscard]] Ends ends() { return {wire_, buffer_, parser_, patience_}; }
+    /// An answer is on its way to the client: nothing else may be written from now on.
+    void answers() { begun_ = true; }
+    /// `stays`: the connection does; `unread`: the client may still be sending; `left`: it was found gone.
+    void passed(bool stays, bool unread, bool left) {
+        stays_ = finished_ = stays;
+        passed_unread_ = unread;
+        left_ = left_ || left;
+    }
+    /// A body that was read is there again, or another in its place.
+    void give_back(std::string body) { given_back_ = std::move(body); }
     /// The client may still be sending: an answer came before the end of the request.
-    [[nodiscard]] bool unread() const { return !parser_.is_done(); }
+    [[nodiscard]] bool unread() const { return passed_unread_.value_or(!parser_.is_done()); }
     [[nodiscard]] bool keep_alive() const { return stays_ && finished_; }
 
     [[nodiscard]] const Request& request() const override { return request_; }
@@ -92,6 +112,8 @@ class HttpExchange final : public Exchange {
     bool finished_ = false;
     bool stays_ = false;  ///< the connection does, after the answer
     bool upgraded_ = false;
+    std::optional<bool> passed_unread_;
+    std::optional<std::string> given_back_;
 };
 
 }  // namespace hutch::daemon

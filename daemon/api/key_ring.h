@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -16,6 +17,16 @@ class KeyRing {
   public:
     static Result<KeyRing> load(Records& records);
 
+    /// Those who keep the keys of several hosts, each good at all of them: told of a key before it is handed out, and
+    /// of its end before that is answered. Their errors are its own.
+    struct Sharers {
+        std::function<Task<Result<void>>(KeyRecord)> share;
+        std::function<Task<Result<void>>(std::string customer)> drop;
+    };
+    void set_sharers(Sharers sharers) { sharers_ = std::move(sharers); }
+    /// These are the keys, as the sharers know them, in place of all that were here.
+    void take(std::vector<KeyRecord> keys);
+
     /// Makes the key of a new customer, and tells it, for the only time. kConflict when the customer has one.
     Task<Result<std::string>> add(std::string customer);
     /// Not accepted from now on; what is the customer's stays, and is its next key's. kNotFound.
@@ -28,8 +39,10 @@ class KeyRing {
 
   private:
     explicit KeyRing(Records& records) : records_(&records) {}
+    Result<void> keep(const KeyRecord& key);
     Records* records_;
     std::vector<KeyRecord> keys_;
+    Sharers sharers_{};
 };
 
 }  // namespace hutch::daemon

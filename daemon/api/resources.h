@@ -13,6 +13,7 @@
 #include "daemon/box/reach.h"
 #include "daemon/event_log.h"
 #include "daemon/fetch.h"
+#include "daemon/fleet/fleet.h"
 #include "daemon/git/git.h"
 #include "daemon/images/images.h"
 #include "daemon/images/pulls.h"
@@ -53,6 +54,7 @@ struct Services {
     Dialer& dialer;
     Registries& registries;
     Pulls& pulls;
+    Fleet* fleet = nullptr;  ///< of a host that is a member of one
 };
 
 /// The handler of a route from a function that answers it.
@@ -84,6 +86,7 @@ void add_forge_routes(Router& router, Services& services);
 void add_image_routes(Router& router, Services& services);
 void add_registry_routes(Router& router, Services& services);
 void add_event_routes(Router& router, Services& services);
+void add_hosts_routes(Router& router, Services& services);
 void add_host_routes(Router& router, Services& services);
 void add_metrics_routes(Router& router, Services& services);
 void add_usage_routes(Router& router, Services& services);

@@ -87,9 +87,10 @@ struct Listener {
     void (*close_door)(int) = refuse_newcomers;
     bool keeps_queue = false;  ///< the next daemon accepts who waits there
     Server::Serve serve{};
+    std::function<bool(const std::string& name)> is_member{};
     size_t connected = 0;
 
-    [[nodiscard]] bool tcp() const { return keyed || all || serve; }
+    [[nodiscard]] bool tcp() const { return keyed || all || serve || is_member; }
     /// Of one address. At a door without keys, however many take all that they can, the next one finds it open.
     [[nodiscard]] size_t most_apart() const {
         if (!all) return most_per_address;
@@ -145,6 +146,7 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
     const std::shared_ptr<MemoryBudget> memory;
     Workers& decoders;
     Timings& timings;
+    Elsewhere* elsewhere = nullptr;
     std::vector<std::function<void()>> stop_listening;
     std::set<Guest*> guests;
     Gate gate;                ///< each guest is inside
@@ -259,6 +261,8 @@ Task<> Server::State::serve(std::unique_ptr<Guest> guest, Socket_ socket) {
                                 .open = server.requests,
                                 .keyed = listener.keyed,
                                 .preview_domain = server.preview_domain,
+                                .elsewhere = listener.is_member ? nullptr : server.elsewhere,
+                                .is_member = listener.is_member,
                                 .all = listener.all};
     const auto context = listener.tls ? listener.tls->context() : nullptr;
     const auto note = [&guest](Stage stage) {
@@ -344,6 +348,18 @@ Result<void> Server::listen_tcp(const std::string& address, std::shared_ptr<Tls>
                                         .most_per_address = state_->max_per_address,
                                         .tls = std::move(tls)});
     return {};
+}
+
+Result<void> Server::listen_fleet(const std::string& address, std::shared_ptr<Tls> tls,
+                                  std::function<bool(const std::string& name)> is_member) {
+    auto acceptor = TRY(open_port(state_->executor, "fleet_listen", address));
+    state_->start(std::move(acceptor),
+                  {.most = state_->max_connections / 2, .tls = std::move(tls), .is_member = std::move(is_member)});
+    return {};
+}
+
+void Server::set_elsewhere(Elsewhere& elsewhere) {
+    state_->elsewhere = &elsewhere;
 }
 
 Result<void> Server::listen_beside(const std::string& option, const std::string& address, std::shared_ptr<Tls> tls,

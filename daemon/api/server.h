@@ -6,6 +6,7 @@
 #include "base/unique_fd.h"
 #include "daemon/api/auth.h"
 #include "daemon/api/calls.h"
+#include "daemon/api/elsewhere.h"
 #include "daemon/api/router.h"
 #include "daemon/api/tls.h"
 #include "daemon/api/wire.h"
@@ -39,6 +40,12 @@ class Server {
                                Serve serve);
     /// A listening TCP socket of another door, each of whose requests goes to `all`, which knows who may ask.
     Result<void> listen_apart(UniqueFd socket, Handler all);
+    /// "10.0.0.1:7433", for the other hosts of a fleet alone, whose word on who asks is taken. `is_member`: whether the
+    /// name in a certificate is one's.
+    Result<void> listen_fleet(const std::string& address, std::shared_ptr<Tls> tls,
+                              std::function<bool(const std::string& name)> is_member);
+    /// Who knows what other hosts answer for; before anybody is listened to, and outlives the connections.
+    void set_elsewhere(Elsewhere& elsewhere);
     /// Accepts who has connected by now, and nobody else. What has been sent is answered, each connection's last answer
     /// with "Connection: close"; idle connections end. Waits for that for at most `patience`; then cuts the rest.
     Task<> close(std::chrono::milliseconds patience);

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <openssl/x509v3.h>
 #include <sys/epoll.h>
 
 #include <boost/asio/ip/tcp.hpp>
@@ -259,6 +260,29 @@ void Wire::break_off() {
     error_code ignored;
     state_->socket.shutdown(asio::socket_base::shutdown_both, ignored);
     state_->socket.cancel(ignored);
+}
+
+bool Wire::is_quiet() const {
+    char next = 0;
+    const ssize_t came = recv(state_->socket.native_handle(), &next, 1, MSG_PEEK | MSG_DONTWAIT);
+    return came < 0 && errno == EAGAIN;
+}
+
+std::string Wire::peer_name() const {
+    if (!state_->tls) return "";
+    const std::unique_ptr<X509, decltype(&X509_free)> shown(SSL_get1_peer_certificate(state_->tls->native_handle()),
+                                                            X509_free);
+    if (!shown) return "";
+    const std::unique_ptr<GENERAL_NAMES, decltype(&GENERAL_NAMES_free)> names(
+        static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(shown.get(), NID_subject_alt_name, nullptr, nullptr)),
+        GENERAL_NAMES_free);
+    for (int i = 0; names && i < sk_GENERAL_NAME_num(names.get()); ++i) {
+        const GENERAL_NAME* name = sk_GENERAL_NAME_value(names.get(), i);
+        if (name->type != GEN_DNS) continue;
+        const auto* text = reinterpret_cast<const char*>(ASN1_STRING_get0_data(name->d.dNSName));
+        return {text, static_cast<size_t>(ASN1_STRING_length(name->d.dNSName))};
+    }
+    return "";
 }
 
 void Wire::start_reading(const Pieces<asio::mutable_buffer>& pieces, asio::any_completion_handler<Moved> handler) {

@@ -74,6 +74,10 @@ class Wire {
     void reset();
     /// Ends every wait with an error.
     void break_off();
+    /// Nothing has come that was not read, nor has the other side ended it.
+    [[nodiscard]] bool is_quiet() const;
+    /// What the other side's certificate says that it is called, of its DNS names the first; empty without one.
+    [[nodiscard]] std::string peer_name() const;
 
     [[nodiscard]] executor_type get_executor();
 

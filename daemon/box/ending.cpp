@@ -86,6 +86,7 @@ Task<Result<std::optional<DeleteTimes>>> Manager::remove(std::shared_ptr<Box> bo
     using namespace asio::experimental::awaitable_operators;
     asio::steady_timer patience(executor_, std::chrono::seconds(2));
     co_await (removal->done.wait() || patience.async_wait(kAwait));
+    if (registry_.released) co_await registry_.released(box->record.id);
     co_return removal->finished ? std::optional(removal->times) : std::nullopt;
 }
 

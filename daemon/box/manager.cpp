@@ -98,6 +98,7 @@ void Manager::strike(const Box& box) {
     boxes_.erase(box.record.id);
     if (!box.record.name.empty()) names_.erase({box.record.customer, box.record.name});
     if (deleted_) deleted_(box);
+    if (registry_.release && !box.record.internal) registry_.release(box.record);
     noted_.notify();
 }
 
@@ -333,9 +334,13 @@ Task<Result<std::shared_ptr<Box>>> Manager::create(CreateBox command) {
     box->place = std::move(command.admission->place);
     box->memory = std::move(command.admission->memory);
     Lap lap;
-    auto intent = command.on_id ? command.on_id(box->record.id) : Result<void>();
+    const bool shared = registry_.claim && !box->record.internal;
+    Result<void> intent;
+    if (shared) intent = co_await registry_.claim(box->record);
+    if (intent.ok() && command.on_id) intent = command.on_id(box->record.id);
     if (intent.ok()) intent = save(*box);  // before the kernel is touched
     if (!intent.ok()) {
+        if (shared) registry_.release(box->record);
         if (ahead) {
             stock_.give_up(std::move(*ahead));
         } else {

@@ -134,6 +134,17 @@ class Manager {
     /// Called with each box that is deleted, as soon as nobody finds it; replaces what was set before.
     void on_deleted(std::function<void(const Box&)> call) { deleted_ = std::move(call); }
 
+    /// Those who keep ids and names unique among several hosts.
+    struct Registry {
+        /// Before a box is on record; its error is the end of the making.
+        std::function<Task<Result<void>>(const BoxRecord&)> claim;
+        /// It is gone, or was never made.
+        std::function<void(const BoxRecord&)> release;
+        /// Until that is known to all, or for some seconds.
+        std::function<Task<>(std::string id)> released;
+    };
+    void set_registry(Registry registry) { registry_ = std::move(registry); }
+
     /// A line in the box's own log; `source`: system or agent, whose words they are.
     void note(const Box& box, const std::string& level, const std::string& message, const char* source = "system");
     /// Until a line comes to the log of any box, or a box is deleted.
@@ -210,6 +221,7 @@ class Manager {
     std::map<std::string, std::shared_ptr<Box>> leaving_;  ///< being taken apart; for callers they do not exist
     std::function<void(const std::shared_ptr<Box>&)> started_;
     std::function<void(const Box&)> deleted_;
+    Registry registry_{};  ///< none of a host that stands alone
     Signal noted_;
     Signal awake_;  ///< some box is made or woken, or a limit is another
     Gate work_;

@@ -122,6 +122,22 @@ std::string head_to_host(const http::header<true>& request, const Pairs& attache
     return head + "\r\n";
 }
 
+std::string head_to_peer(const http::header<true>& request, const Pairs& told, bool web_socket,
+                         const BodyFraming& body) {
+    const FieldNames named = named_by_connection(request);
+    std::string head = fmt::format("{} {} HTTP/1.1\r\n", view_of(request.method_string()), view_of(request.target()));
+    for (const auto& field : request) {
+        const std::string name = plain_name(view_of(field.name_string()));
+        if (ends_here(name, named) || name.starts_with("x-hutch-")) continue;
+        if (name == "x-box-api-key" || name == "authorization") continue;
+        head += field_line(view_of(field.name_string()), view_of(field.value()));
+    }
+    for (const auto& [name, value] : told) head += field_line(name, value);
+    head += framing_of(body);
+    if (web_socket) head += kToWebSocket;
+    return head + "\r\n";
+}
+
 std::string head_to_client(const http::header<false>& answer, const BodyFraming& body, unsigned version, bool stays) {
     const FieldNames named = named_by_connection(answer);
     const bool changes = is_web_socket_answer(answer);

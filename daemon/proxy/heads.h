@@ -41,6 +41,11 @@ std::string head_to_box(const boost::beast::http::header<true>& request, const A
 std::string head_to_host(const boost::beast::http::header<true>& request, const Pairs& attached, bool web_socket,
                          const BodyFraming& body);
 
+/// The head of a request as another host of the fleet gets it, on a connection that stays: as head_to_host() writes it,
+/// with our word on who asks in `told`, and without keys.
+std::string head_to_peer(const boost::beast::http::header<true>& request, const Pairs& told, bool web_socket,
+                         const BodyFraming& body);
+
 /// The head of an answer as the client gets it. `version`: the client's, 10 or 11.
 std::string head_to_client(const boost::beast::http::header<false>& answer, const BodyFraming& body, unsigned version,
                            bool stays);

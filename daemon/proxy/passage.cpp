@@ -99,6 +99,7 @@ Task<std::optional<Passage::End>> Passage::enter() {
         sent = co_await put(begin);
     }
     if (!sent.ok()) co_return End(Refused(502, ends_.far.name() + " took no request."));
+    sent_ = body_.done();
     const auto& head = ends_.request.get();
     if (!body_.done() && head.version() == 11 && !head[http::field::expect].empty()) {
         (void)co_await ends_.client.write("HTTP/1.1 100 Continue\r\n\r\n", ends_.patience.answer);
@@ -185,6 +186,7 @@ Task<Result<void>> Passage::pass_in() {
         CO_TRY(co_await put(bytes));
     }
     if (chunked) CO_TRY(co_await put(kLastChunk));
+    sent_ = true;
     co_return Result<void>();
 }
 
@@ -295,6 +297,7 @@ Task<Result<void>> Passage::send_answer() {
     }
     if (chunked) CO_TRY(co_await ends_.client.write(kLastChunk, ends_.patience.answer));
     finished_ = true;
+    if (sent_ && answer_->keep_alive() && body.done() && from_server_.size() == 0) ends_.far.give_back(*server_);
     co_return Result<void>();
 }
 

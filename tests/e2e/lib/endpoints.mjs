@@ -293,6 +293,9 @@ export const others = {
     bad: [['boxes', { body: { boxes: -1 } }], ['disk_bytes', { body: { disk_bytes: '5G' } }], ['memory_bytes', { body: { memory_bytes: 2 ** 54 } }]] },
   'DELETE /v2/keys/{name}': { prepare: keyed, stranger: 403, undo: (daemon) => daemon.ask('DELETE', '/v2/keys/eve') },
   'GET /v2/host': { stranger: 403 },
+  'GET /v2/hosts': { stranger: 403 },
+  'PUT /v2/hosts/{host}': { body: { state: 'active' }, status: 409, stranger: 403, bad: [['state', { body: {} }], ['state', { body: { state: 'drained' } }]] },
+  'DELETE /v2/hosts/{host}': { status: 409, stranger: 403 },
   'GET /v2': { says: /GET \/v2"/ },
   'GET /metrics': { says: /hutch/, stranger: 403 },
 };
