@@ -18,12 +18,15 @@ Result<Json> Api::call(const std::string& method, const std::string& target, con
 
 Result<Json> Api::exchange(const Request& request) const {
     Response response = TRY(open(request));
+    return read(response, request.target);
+}
+
+Result<Json> Api::read(Response& response, const std::string& target) const {
     const std::string text = TRY(response.read_all());
     Json answer = parse_json(text.empty() ? "{}" : std::string_view(text));
     if (answer.is_discarded()) {
-        return Error{
-            ErrorKind::kSystem, 0,
-            "what answers at " + endpoint_.host.text + " to " + request.target + " is not JSON: is it hutchd?"};
+        return Error{ErrorKind::kSystem, 0,
+                     "what answers at " + endpoint_.host.text + " to " + target + " is not JSON: is it hutchd?"};
     }
     return answer;
 }

@@ -25,6 +25,8 @@ class Api {
     [[nodiscard]] Result<Json> exchange(const Request& request) const;
     /// A request whose answer is read as it arrives.
     [[nodiscard]] Result<Response> open(const Request& request) const;
+    /// The JSON of an answer to a request of that target.
+    [[nodiscard]] Result<Json> read(Response& response, const std::string& target) const;
     [[nodiscard]] const Endpoint& endpoint() const { return endpoint_; }
 
   private:

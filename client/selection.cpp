@@ -69,7 +69,11 @@ Result<Json> select_boxes(const Api& api, const Selection& selection, const std:
     std::string labels;
     for (const std::string& label : selection.labels) labels += (labels.empty() ? "" : ",") + label;
     if (!labels.empty()) target += "&label=" + percent_encode(labels);
-    const Json boxes = TRY(api.get(target));
+    Response listed = TRY(api.open({.method = "GET", .target = target}));
+    const std::string silent = listed.header("X-Hutch-Partial");
+    if (!silent.empty())
+        complain("the boxes of " + silent + " are not listed: a host that does not answer (hutch host ls)");
+    const Json boxes = TRY(api.read(listed, target));
     Json fitting = Json::array();
     for (const Json& box : boxes) {
         const bool wanted =

@@ -12,13 +12,26 @@ namespace {
 
 constexpr size_t kMostTries = 3;  // hosts that a box is offered to
 
+// What a box has used, and its snapshots, are there when it is not.
+bool outlives_box(const Request& request) {
+    return request.path.ends_with("/usage") || request.path.ends_with("/snapshots") ||
+           request.path.find("/snapshots/") != std::string::npos;
+}
+
+// What a customer has set for all its boxes, and what it may take, each host has in its own records.
+bool is_for_all(const Request& request) {
+    if (request.method == "GET") return false;
+    return request.path.starts_with("/v2/box/settings/") ||
+           (request.path.starts_with("/v2/keys/") && request.path.ends_with("/limits"));
+}
+
+}  // namespace
+
 Response unavailable(const std::string& sentence) {
     Response response = answer(Json{{"error", sentence}}, 503);
     response.headers["Retry-After"] = "5";
     return response;
 }
-
-}  // namespace
 
 bool Door::is_here(const Exchange& exchange, const std::string& id) const {
     return find_box(services_, exchange, id).ok();
@@ -47,13 +60,16 @@ Door::Answered Door::answer(Call& call) {
     if (what == "GET /v2/box") co_return co_await list(call, true, "");
     if (what == "GET /v2/box/snapshots") co_return co_await list(call, false, "snapshots");
     if (what == "DELETE /v2/box") co_return co_await remove_many(call);
+    if (what == "DELETE /v2/box/snapshots") co_return co_await remove_snapshots(call);
+    if (is_for_all(request)) co_return co_await tell_all(call);
     co_return co_await call.here();
 }
 
 Door::Answered Door::about_box(Call& call, const std::string& id) {
     CO_TRY_LET(auto box, co_await find(call, id));
-    if (!box) co_return co_await call.here();
-    co_return co_await pass_on(call, *std::move(box));
+    if (box) co_return co_await pass_on(call, *std::move(box));
+    if (!is_here(call.exchange, id) && outlives_box(call.exchange.request())) co_return co_await about_deleted(call);
+    co_return co_await call.here();
 }
 
 Door::Answered Door::pass_on(Call& call, FleetBox box) {
@@ -181,43 +197,6 @@ Door::Answered Door::make(Call& call) {
     for (const auto& [host, reason] : making.reasons) sentence += fmt::format("; {}: {}", host, reason);
     if (making.reasons.empty()) sentence += "; none is known: " + fleet_.trouble();
     co_return std::optional(unavailable(sentence));
-}
-
-// A snapshot is its host's: whoever has it makes the box.
-Door::Answered Door::make_from_snapshot(Call& call) {
-    const Request& request = call.exchange.request();
-    CO_TRY_LET(const std::string body, co_await call.exchange.read_body(kMaxJsonBody));
-    std::string copy = body;
-    CO_TRY_LET(const Fields fields, co_await parse_fields(call.exchange, std::move(copy)));
-    CO_TRY_LET(const std::string id, fields.text_or("snapshot_id", ""));
-    call.exchange.give_back(body);
-    if (find_snapshot(services_, call.exchange, id, "").ok()) co_return co_await call.here();
-    std::string silent;
-    for (const auto& [host, member] : std::map<std::string, FleetMember>(fleet_.directory().members())) {
-        if (host == fleet_.self()) continue;
-        PeerCall asked{"GET", "/v2/box/snapshots", {}, ""};
-        auto listed = co_await peers_.ask(host, request, std::move(asked));
-        if (!listed.ok()) silent += (silent.empty() ? "" : ", ") + host + ", " + peers_.state_of(host);
-        if (!listed.ok()) continue;
-        std::string text = std::move(listed.value().body);
-        const size_t size = text.size();
-        const auto has_it = [&text, &id] {
-            const auto json = parse_json(text);
-            if (!json.ok()) return false;
-            for (const Json& snapshot : array_at(json.value(), "snapshots")) {
-                if (text_at(snapshot, "id") == id || text_at(snapshot, "name") == id) return true;
-            }
-            return false;
-        };
-        if (!co_await call.exchange.decode(size, has_it)) continue;
-        PeerCall making{request.method, request.target, passed_headers(request), body};
-        auto made = co_await unless(call.exchange.client_gone(), peers_.ask(host, request, std::move(making)));
-        if (!made) co_return client_left();
-        if (!made->ok()) co_return std::optional(unavailable(made->error().message));
-        co_return std::optional(std::move(*made).value());
-    }
-    if (silent.empty()) co_return co_await call.here();  // which says that there is none
-    co_return std::optional(unavailable("snapshot \"" + id + "\" is on no host that answers; it may be on " + silent));
 }
 
 }  // namespace hutch::daemon

@@ -116,4 +116,26 @@ Door::Answered Door::remove_many(Call& call) {
     co_return co_await call.here();
 }
 
+// All hosts, or none: this one is the last.
+Door::Answered Door::tell_all(Call& call) {
+    const Request& request = call.exchange.request();
+    CO_TRY_LET(const std::string body, co_await call.exchange.read_body(kMaxJsonBody));
+    const std::map<std::string, FleetMember> members = fleet_.directory().members();
+    for (const auto& [host, member] : members) {
+        if (host == fleet_.self() || fleet_.directory().hosts().contains(host)) continue;
+        co_return std::optional(unavailable("this is told to all hosts, of which one is " + host + ", " +
+                                            peers_.state_of(host) + "; hutch host rm makes it none"));
+    }
+    for (const auto& [host, member] : members) {
+        if (host == fleet_.self()) continue;
+        PeerCall asked{request.method, request.target, passed_headers(request), body};
+        const auto told = co_await peers_.ask(host, request, std::move(asked));
+        if (!told.ok()) co_return std::optional(unavailable(told.error().message));
+        constexpr int kNothingThere = 404;  // of a host that joined later, and has less
+        if (told.value().status >= 300 && told.value().status != kNothingThere) co_return std::optional(told.value());
+    }
+    call.exchange.give_back(body);
+    co_return co_await call.here();
+}
+
 }  // namespace hutch::daemon

@@ -20,7 +20,7 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::seconds kPeerRestart{3};  // of another host's hutchd
 constexpr std::chrono::seconds kPeerHandshake{3};
 constexpr std::chrono::seconds kWireKept{60};  // less than the other side waits for a request
-constexpr size_t kMostPeerWires = 64;           // connections to one host
+constexpr size_t kMostPeerWires = 64;          // connections to one host
 constexpr std::chrono::minutes kTakesNothing{1};
 constexpr size_t kPeerPiece = 64 * 1024;
 
@@ -42,8 +42,8 @@ std::string head_text(const PeerCall& call, const Pairs& told) {
 Pairs passed_headers(const Request& request) {
     Pairs headers;
     for (const char* name : {"content-type", "idempotency-key", "user-agent"}) {
-        const std::string value = request.header(name);
-        if (!value.empty()) headers.emplace_back(name, value);
+        const auto found = request.headers.find(name);
+        if (found != request.headers.end()) headers.emplace_back(name, found->second);
     }
     return headers;
 }

@@ -1,6 +1,7 @@
 // A fleet: every host is a door to every box.
 
 import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
 import crypto from 'node:crypto';
 import fs from 'node:fs';
 import { after, before, test } from 'node:test';
@@ -126,6 +127,8 @@ fleetTest('a call with an Idempotency-Key makes one box, at whatever doors it co
   const answers = await Promise.all([h1, h2, h3, h1].map((host) => host.ask('POST', '/v2/box', { body: { name: 'once' }, headers })));
   assert.deepEqual(answers.map((answer) => answer.status), [201, 201, 201, 201]);
   assert.equal(new Set(answers.map((answer) => answer.json.id)).size, 1);
+  await h2.refuses(409, /came with another call/, 'POST', '/v2/box', { body: { name: 'other' }, headers });
+  for (let i = 0; i < 3; ++i) await h1.refuses(400, /Idempotency-Key/, 'POST', '/v2/box', { body: {}, headers: { 'idempotency-key': '' } });
 });
 
 fleetTest('boxes of several hosts are deleted by one call, or none when one is not there', async () => {
@@ -148,7 +151,14 @@ fleetTest('a box is made from a snapshot, and forked, at whatever host that is',
   assert.equal((await door.json('GET', `/v2/box/${copy.id}/files/read?path=kept`)).content, 'yes');
   const fork = await door.json('POST', `${box.path}/fork`, { name: 'twin' }, 201);
   await until('the fork is known everywhere', async () => (await h3.ask('GET', `/v2/box/${fork.id}`)).status === 200);
-  await owner.json('DELETE', '/v2/box/snapshots', { ids: [id] });
+  const second = await owner.json('POST', `${box.path}/snapshots`, { name: 'two' }, 201);
+  await seen.remove();
+  assert.equal((await door.json('GET', `${box.path}/usage`)).box_id, box.id);
+  assert.equal((await door.json('GET', `${box.path}/snapshots`)).snapshots.length, 2);
+  await door.refuses(404, /nosuch/, 'DELETE', '/v2/box/snapshots', { body: { ids: [id, 'nosuch'] } });
+  await door.json('DELETE', `${box.path}/snapshots/${second.id}`);
+  assert.deepEqual(await door.json('DELETE', '/v2/box/snapshots', { ids: [id] }), { deleted: 1 });
+  assert.deepEqual((await owner.json('GET', '/v2/box/snapshots')).snapshots, []);
 });
 
 fleetTest('an API key that was made at one door is good at all, for its own boxes alone, until it is removed', async () => {
@@ -174,6 +184,16 @@ fleetTest('an API key that was made at one door is good at all, for its own boxe
   }
 });
 
+fleetTest('what a customer sets for all its boxes holds on all hosts', async () => {
+  await h2.json('PUT', '/v2/box/settings/env/EVERYWHERE', { value: 'yes' });
+  for (let i = 0; i < 6; ++i) {
+    const box = await h1.box();
+    assert.equal(await box.sh('echo $EVERYWHERE'), 'yes', box.data.host);
+  }
+  await h3.json('DELETE', '/v2/box/settings/env/EVERYWHERE');
+  for (const host of fleet.hosts) assert.deepEqual((await host.json('GET', '/v2/box/settings/env')).env_vars, {});
+});
+
 fleetTest('a cordoned host gets no box, and a refusal has each host\'s reason', async () => {
   for (const host of [h2, h3]) await h1.json('PUT', `/v2/hosts/${host.name}`, { state: 'cordoned' });
   await until('it is known', async () => (await h2.json('GET', '/v2/hosts')).hosts.filter((host) => host.state === 'cordoned').length === 2);
@@ -186,8 +206,19 @@ fleetTest('a cordoned host gets no box, and a refusal has each host\'s reason', 
   await h1.refuses(409, /is there/, 'DELETE', '/v2/hosts/h2');
 });
 
+fleetTest('hutch host lists, cordons and uncordons; hutch ls tells where a box is', async () => {
+  const hutch = (...args) => execFileSync(process.env.HUTCH, ['--host', `unix://${h2.socket}`, ...args], { encoding: 'utf8' });
+  const box = await h1.box({ name: 'web' });
+  assert.match(hutch('ls'), new RegExp(`HOST\\s*\nweb .* ${box.data.host}\\s*\n$`));
+  assert.equal(hutch('ls', '--format', 'name,host'), `web\t${box.data.host}\n`);
+  hutch('host', 'cordon', 'h3');
+  await until('h3 is told as cordoned', () => /^h3 +cordoned /m.test(hutch('host', 'ls')));
+  hutch('host', 'uncordon', 'h3');
+  await until('h3 is told as active', () => /^h3 +active /m.test(hutch('host', 'ls')));
+  assert.throws(() => execFileSync(process.env.HUTCH, ['--host', `unix://${h2.socket}`, 'host', 'rm', 'h3'], { stdio: 'pipe' }), /is there; stop its hutchd first/);
+});
+
 fleetTest('who is no host of the fleet is not heard by the others', async () => {
-  const { execFileSync } = await import('node:child_process');
   const tls = `${fleet.directory}/tls`;
   const address = `https://${fleet.net}.12:7433/v2/box`;
   const told = ['-H', 'X-Hutch-Customer: local', '-H', 'X-Hutch-Operator: 1'];
@@ -213,6 +244,8 @@ fleetTest('the boxes of a host that was killed are said to be away, not gone, an
   const list = await open(door.socket, 'GET', '/v2/box');
   assert.equal(list.headers['x-hutch-partial'], owner.name);
   list.resume();
+  const told = spawnSync(process.env.HUTCH, ['--host', `unix://${door.socket}`, 'ls'], { encoding: 'utf8' });
+  assert.match(told.stderr, new RegExp(`the boxes of ${owner.name} are not listed`));
   for (let i = 0; i < 6; ++i) assert.notEqual((await door.box()).data.host, owner.name);
   if (mine.data.host !== owner.name) assert.equal(await mine.sh('echo here'), 'here');
   await owner.start();
@@ -247,7 +280,6 @@ fleetTest('without etcd each host goes on with its own boxes, and says why it ma
 });
 
 fleetTest('what a hand-made row says of a box that is nowhere goes', async () => {
-  const { execFileSync } = await import('node:child_process');
   const tls = `${fleet.directory}/tls`;
   const etcdctl = (...args) => execFileSync('etcdctl', ['--endpoints', `https://${fleet.net}.1:2379`, '--cacert', `${tls}/ca.pem`, '--cert', `${tls}/h1.pem`, '--key', `${tls}/h1.key`, ...args],
     { encoding: 'utf8', env: { ...process.env, ETCDCTL_API: '3' } });

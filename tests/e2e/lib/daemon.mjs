@@ -9,6 +9,7 @@ import net from 'node:net';
 import path from 'node:path';
 import readline from 'node:readline';
 import { Box } from './box.mjs';
+import { Door, isOfHost, kDoor } from './door.mjs';
 import { baseImage } from './image.mjs';
 import { ask } from './http.mjs';
 import * as host from './host.mjs';
@@ -54,6 +55,7 @@ export class Daemon {
       ...(args.includes('--store_size') ? [] : kStoreSize), ...(kNesting ? ['--allow_nesting'] : []), ...args,
     ];
     this.images = images;
+    if (kDoor) this.door = new Door(this, freePort);
   }
 
   /// As the daemon sees it: a store that is a file system of its own is mounted for nobody else.
@@ -67,8 +69,11 @@ export class Daemon {
     await host.sweep(this.name);
     assert.deepEqual(host.leftovers(this), host.nothing, 'an earlier run left something behind; remove it by hand');
     this.links = new host.LinkMonitor(this.name);
+    await this.door?.prepare();
     if (this.tcp) await this.listen();
+    if (this.door) this.args = this.door.ownerArgs(this.args);
     await this.launch();
+    await this.door?.open(this.tcp ? ['--api_key_file', path.join(this.directory, 'keys')] : []);
     if (this.images) {
       const archive = baseImage(this.directory);
       await this.import('busybox', archive);
@@ -111,7 +116,7 @@ export class Daemon {
   /// Ready once it says so itself. Rejects with its log if it ends before that.
   async launch() {
     const lines = this.spawn();
-    const last = this.tcp ? `127.0.0.1:${this.port}` : this.socket;
+    const last = this.door ? this.door.ownSocket : this.tcp ? `127.0.0.1:${this.port}` : this.socket;
     await new Promise((resolve, reject) => {
       lines.on('line', (line) => line.includes(`listening on ${last}`) && resolve());
       lines.on('close', () => reject(new Error(`hutchd ended:\n${this.log.join('\n')}`)));
@@ -151,6 +156,7 @@ export class Daemon {
       assert.deepEqual(host.leftovers(this), host.nothing);
     } finally {
       this.links?.close();
+      await this.door?.close();
       await host.sweep(this.name);
       fs.rmSync(this.directory, { recursive: true, force: true });
     }
@@ -158,7 +164,7 @@ export class Daemon {
 
   /// One request on a connection of its own. `body`: an object becomes JSON, text and bytes go as they are.
   ask(method, target, options) {
-    return ask(this.socket, method, target, options);
+    return ask(this.door && isOfHost(target) ? this.door.ownSocket : this.socket, method, target, options);
   }
 
   async json(method, target, body, status = 200) {
@@ -218,7 +224,9 @@ export class Daemon {
 
   /// What the daemon and its boxes hold of the host now, but for the boxes that it made ahead.
   async census() {
-    return host.census(this, await this.settled());
+    const census = host.census(this, await this.settled());
+    if (this.door) delete census.descriptors; // connections between hosts are kept
+    return census;
   }
 
   /// Removes what boxes there are and compares the host with what it was after open().

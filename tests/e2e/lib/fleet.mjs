@@ -118,6 +118,7 @@ export class Fleet {
   async removeAll() {
     for (const host of this.hosts) {
       const boxes = await host.json('GET', '/v2/box?all=1');
+      await host.json('DELETE', '/v2/box/snapshots', {});
       if (boxes.length > 0) await host.json('DELETE', '/v2/box', { ids: boxes.map((box) => box.id) });
     }
   }
