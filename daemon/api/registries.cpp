@@ -78,7 +78,9 @@ Answer pull_image(Services& services, Exchange& exchange, const Params&) {
     command.customer = exchange.request().caller.customer;
     CO_TRY(services.limits.check_pull(command.customer));
     CO_TRY_LET(const std::string text, fields.required_text("reference"));
-    CO_TRY_LET(command.reference, services.registries.reference(text));
+    auto reference = services.registries.reference(text);
+    if (!reference.ok()) co_return std::move(reference).error().in("reference");
+    command.reference = std::move(reference).value();
     CO_TRY_LET(command.name, fields.text_or("name", text));
     CO_TRY(check_image_name("name", command.name));
     CO_TRY_LET(command.login, decode_registry_login(fields));
