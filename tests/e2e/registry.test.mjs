@@ -195,8 +195,8 @@ leakless(daemon, 'by a token that is asked for, and that goes to the registry al
 leakless(daemon, 'of a customer does not come from addresses that trust this host', async () => {
   wire.blobs();
   const other = new Daemon({ tcp: true, images: false, name: `b${daemon.name.slice(0, 5)}`, args: ['--allow_pull'], network: '198.18.225.0/24' });
-  await other.open();
   try {
+    await other.open();
     const carol = await Customer.make(other, 'carol');
     const { text } = await carol.ask('POST', '/v2/images/pull', { reference: `${wire.host}/app:1` });
     assert.match(text, /event: error\n.*it is at a private address, or one of this host's/s);
