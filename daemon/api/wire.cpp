@@ -224,11 +224,6 @@ void Wire::hear_no_more() {
 }
 
 // Asio does not wait for EPOLLRDHUP (epoll_ctl(2)), which an epoll instance of our own does: that is readable then.
-bool Wire::is_quiet() const {
-    char next = 0;
-    return recv(state_->socket.native_handle(), &next, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
-}
-
 Task<> Wire::hung_up() {
     const UniqueFd poll(epoll_create1(EPOLL_CLOEXEC));
     epoll_event event{.events = EPOLLRDHUP, .data = {}};

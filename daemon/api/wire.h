@@ -62,8 +62,6 @@ class Wire {
     /// What has come can still be read, and then the client's stream is at its end. Over TCP what comes later may yet
     /// be read, too.
     void hear_no_more();
-    /// Open, with nothing to be read from it at this moment.
-    [[nodiscard]] bool is_quiet() const;
     /// Done when the client has closed its side, though there is more to read before that.
     Task<> hung_up();
     /// In clear: nothing more will be written; what comes can still be read.

@@ -44,9 +44,6 @@ class Far {
     virtual void count(size_t sent, size_t received) = 0;
     /// The head of its answer is there.
     virtual void answers() = 0;
-    /// The connection, for another request: the answer of this one was read to its end, and so was the request. Else
-    /// it ends.
-    virtual void give_back(Wire wire) { (void)wire; }
 };
 
 }  // namespace hutch::daemon

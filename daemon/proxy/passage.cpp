@@ -165,9 +165,6 @@ Task<> Passage::upload() {
     if (!body_.done()) {
         const auto passed = co_await unless(ends_.client.hung_up(), pass_in());
         if (!passed || bad_body_) co_return;
-        sent_ = passed->ok();
-    } else {
-        sent_ = true;
     }
     co_await given_up();
 }
@@ -297,7 +294,6 @@ Task<Result<void>> Passage::send_answer() {
     }
     if (chunked) CO_TRY(co_await ends_.client.write(kLastChunk, ends_.patience.answer));
     finished_ = true;
-    if (sent_ && answer_->keep_alive() && body.done() && from_server_.size() == 0) ends_.far.give_back(*server_);
     co_return Result<void>();
 }
 

@@ -84,7 +84,6 @@ class Passage {
     bool heard_ = false;             ///< the head of the answer is there
     bool begun_ = false;             ///< something of the answer is with the client
     bool stays_ = false;
-    bool sent_ = false;  ///< the server has all of the request
     bool finished_ = false;
 };
 

@@ -74,14 +74,24 @@ Task<Result<Wire>> Peers::open(std::string host) {
     co_return wire;
 }
 
-// One that is being restarted tells of itself as soon as it is back.
-Task<Result<Wire>> Peers::connect(std::string host) {
+std::optional<Wire> Peers::kept(const std::string& host) {
     auto& kept = kept_[host];
     while (!kept.empty()) {
         Kept one = std::move(kept.back());
         kept.pop_back();
-        if (one.since + kWireKept > Clock::now() && one.wire.is_quiet()) co_return std::move(one.wire);
+        if (one.since + kWireKept > Clock::now() && one.wire.is_quiet()) return std::move(one.wire);
     }
+    return std::nullopt;
+}
+
+Task<Result<Wire>> Peers::connect(std::string host) {
+    auto one = kept(host);
+    if (one) co_return *std::move(one);
+    co_return co_await connect_anew(host);
+}
+
+// One that is being restarted tells of itself as soon as it is back.
+Task<Result<Wire>> Peers::connect_anew(std::string host) {
     const auto limit = Clock::now() + kPeerRestart;
     for (;;) {
         auto opened = co_await open(host);

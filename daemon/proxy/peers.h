@@ -34,6 +34,8 @@ class Peers {
     /// A connection to that host, which has shown that it is it: one that was kept, or a new one. A host that refuses
     /// is waited for, for as long as a restart of its hutchd takes. kNotFound: it is not there.
     Task<Result<Wire>> connect(std::string host);
+    Task<Result<Wire>> connect_anew(std::string host);
+    std::optional<Wire> kept(const std::string& host);
     /// Of a call that has come to its end, on both sides.
     void keep(const std::string& host, Wire wire);
     /// kNotFound: it was not there to be asked. Any other error: it may have done what it was asked for. May be
@@ -63,14 +65,15 @@ class PeerServer : public Far {
         : peers_(peers), host_(std::move(host)), exchange_(exchange), web_socket_(web_socket) {}
 
     [[nodiscard]] std::string name() const override { return "Host " + host_; }
-    Task<Result<Wire>> connect() override { co_return co_await peers_.connect(host_); }
+    Task<Result<Wire>> connect() override { co_return co_await peers_.connect_anew(host_); }
+    std::optional<Wire> kept() override { return peers_.kept(host_); }
+    void keep(Wire wire) override { peers_.keep(host_, std::move(wire)); }
     [[nodiscard]] Refused refusal_of(const Error& error) const override;
     [[nodiscard]] std::string head_of(const boost::beast::http::header<true>& request,
                                       const BodyFraming& body) const override;
     Task<Result<void>> ready() override { co_return Result<void>(); }
     void count(size_t, size_t) override {}
     void answers() override { exchange_.answers(); }
-    void give_back(Wire wire) override { peers_.keep(host_, std::move(wire)); }
 
   private:
     Peers& peers_;
