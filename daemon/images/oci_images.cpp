@@ -188,6 +188,7 @@ Task<Result<ImageRecord>> Images::import_oci(OciImage image, OpenBlob open, Prog
     // What a customer brings is nothing for the others to see.
     const bool shared = image.customer == kLocalCustomer;
     const auto making = shared ? begin_making(image.name, "") : std::make_shared<Making>(image.name, "");
+    const Undo nudge([this] { manager_.mechanisms().reaper->nudge(); });  // what is given up lies in the trash
     const Progress heard = [&making, &progress](const std::string& line) {
         making->hear(line + "\n");
         if (progress) progress(line);
