@@ -1,5 +1,4 @@
 #include <gtest/gtest.h>
-#include <sys/mount.h>
 #include <sys/xattr.h>
 
 #include <algorithm>
@@ -57,9 +56,10 @@ class OverlayOci : public OverlayfsTest {
         std::string options = "lowerdir=";
         for (const std::string& id : layers_) options += path_ + "/store/layers/" + id + "/fs:";
         options += path_ + "/store/layers/" + layer("nothing-else", "") + "/fs";  // of one layer none can be made
-        EXPECT_EQ(mount("overlay", place.c_str(), "overlay", MS_RDONLY, options.c_str()), 0) << std::strerror(errno);
+        EXPECT_EQ(sys_mount("overlay", place.c_str(), "overlay", MS_RDONLY, options.c_str()), 0)
+            << std::strerror(errno);
         UniqueFd root = open_at(AT_FDCWD, place, O_RDONLY | O_DIRECTORY).value();
-        EXPECT_EQ(umount2(place.c_str(), MNT_DETACH), 0);
+        EXPECT_EQ(sys_umount2(place.c_str(), MNT_DETACH), 0);
         return root;
     }
     static std::set<std::string> names(int dir, const std::string& path) {
