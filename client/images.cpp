@@ -11,6 +11,7 @@
 #include "client/format.h"
 #include "client/image_build.h"
 #include "client/image_load.h"
+#include "client/image_push.h"
 #include "client/image_save.h"
 #include "client/place.h"
 #include "client/process.h"
@@ -359,6 +360,7 @@ void add_image_commands(CLI::App& app, Program& program) {
               removed);
     add_import(*image, program);
     add_image_save(*image, program);
+    add_image_push(*image, program);
     add_build(*image, program);
     const auto pruned = std::make_shared<ImageOptions>();
     add_json_flag(*add_image_command(*image, program, prune_steps, pruned, "prune",

@@ -5,6 +5,7 @@
 
 #include "client/create.h"
 #include "client/format.h"
+#include "client/image_push.h"
 #include "client/image_save.h"
 #include "client/paint.h"
 #include "client/program.h"
@@ -148,6 +149,7 @@ void add_snapshot(CLI::App& app, Program& program) {
     run_on(command, program, options, remove_snapshots);
 
     add_snapshot_export(*snapshot, program);
+    add_snapshot_push(*snapshot, program);
 }
 
 }  // namespace

@@ -27,18 +27,56 @@ Answer send_layout(Exports& exports, Exchange& exchange, Outgoing what) {
     co_return std::optional<Response>();
 }
 
-Answer save_image(Services& services, Exports& exports, Exchange& exchange, const Params& params) {
-    CO_TRY_LET(ImageRecord image, services.images.find(params.at("name")));
+Json pushed_json(const PushedLayer& layer) {
+    return {{"digest", layer.descriptor.digest}, {"size", layer.descriptor.size}, {"sent", layer.sent}};
+}
+
+// Ends only when it is cancelled, as tell_events does to what it tells when its client has gone.
+Task<> until_cancelled() {
+    asio::steady_timer timer(co_await asio::this_coro::executor, asio::steady_timer::time_point::max());
+    co_await timer.async_wait(kAwait);
+}
+
+Task<Result<void>> tell_push(Exports& exports, Exchange& exchange, Outgoing what, std::shared_ptr<Repository> to) {
+    const Exports::Heard heard = [&exchange](const PushedLayer& layer) -> Task<Result<void>> {
+        const std::string event = final_event("layer", pushed_json(layer));
+        co_return co_await exchange.write(event);
+    };
+    const Exports::Gone gone = [] { return until_cancelled(); };
+    const std::string tag = to->reference().manifest();
+    const std::string text = to->reference().text();
+    const auto digest = co_await exports.push(std::move(what), std::move(to), tag, heard, gone);
+    const std::string last = digest.ok() ? final_event("pushed", {{"reference", text}, {"digest", digest.value()}})
+                                         : final_event("error", error_json(digest.error()));
+    co_return co_await exchange.write(last);
+}
+
+Answer push(Services& services, Exports& exports, Exchange& exchange, Outgoing what, const std::string& otherwise) {
+    CO_TRY(services.limits.check_pull(what.customer));
+    CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
+    CO_TRY_LET(const std::string text, fields.text_or("reference", otherwise));
+    auto reference = services.registries.reference(text);
+    if (!reference.ok()) co_return std::move(reference).error().in("reference");
+    if (!reference.value().digest.empty()) {
+        co_return invalid("reference: " + text + " names a digest; name a tag to push to");
+    }
+    CO_TRY_LET(const auto login, decode_registry_login(fields));
+    CO_TRY_LET(auto to, services.registries.repository(what.customer, reference.value(), login, RegistryAccess::kPush));
+    Task<Result<void>> telling = tell_push(exports, exchange, std::move(what), std::move(to));
+    co_return co_await tell_events(services, exchange, std::move(telling));
+}
+
+Result<Outgoing> outgoing_image(Services& services, const Exchange& exchange, const Params& params) {
     Outgoing what;
-    what.name = oci::reference_name(image.name);
     what.customer = exchange.request().caller.customer;
-    what.image = std::move(image);
-    co_return co_await send_layout(exports, exchange, std::move(what));
+    what.image = TRY(services.images.find(params.at("name"), what.customer));
+    what.name = oci::reference_name(what.image.name);
+    return what;
 }
 
 // As whom and where its programs run says the image that its box was made of, as far as that is still there.
-ImageRecord image_of(const Services& services, const SnapshotRecord& snapshot) {
-    const auto made_of = services.images.find(snapshot.image);
+ImageRecord image_of(Services& services, const SnapshotRecord& snapshot) {
+    const auto made_of = services.images.find(snapshot.image, snapshot.customer);
     ImageRecord image = made_of.ok() ? made_of.value() : Snapshots::as_image(snapshot);
     image.layers = snapshot.layers;
     image.created_at = snapshot.created_ms / 1000;
@@ -49,30 +87,38 @@ ImageRecord image_of(const Services& services, const SnapshotRecord& snapshot) {
     return image;
 }
 
-Answer export_snapshot(Services& services, Exports& exports, Exchange& exchange, const Params& params) {
+Result<Outgoing> outgoing_snapshot(Services& services, const Exchange& exchange, const Params& params) {
     const auto box = find_box(services, exchange, params);  // a snapshot outlives it
     const std::string of = box.ok() ? box.value()->record.id : params.at("id");
-    CO_TRY_LET(const SnapshotRecord snapshot, find_snapshot(services, exchange, params.at("snapshot"), of));
+    const SnapshotRecord snapshot = TRY(find_snapshot(services, exchange, params.at("snapshot"), of));
     if (snapshot.box != of) {
-        co_return Error{ErrorKind::kNotFound, 0, "snapshot " + snapshot.id + " is of another box"};
+        return Error{ErrorKind::kNotFound, 0, "snapshot " + snapshot.id + " is of another box"};
     }
-    Outgoing what;
     const std::string& box_name = snapshot.box_name.empty() ? snapshot.box : snapshot.box_name;
+    Outgoing what;
     what.name = oci::repository_name(box_name) + ":" + oci::tag_name(snapshot.name);
     what.customer = exchange.request().caller.customer;
     what.image = image_of(services, snapshot);
-    co_return co_await send_layout(exports, exchange, std::move(what));
+    return what;
 }
 
 }  // namespace
 
 void add_export_routes(Router& router, Services& services, Exports& exports) {
-    router.add("GET", "/v2/images/{name}/oci", [&](Exchange& exchange, const Params& params) {
-        return save_image(services, exports, exchange, params);
-    });
-    router.add("GET", "/v2/box/{id}/snapshots/{snapshot}/oci", [&](Exchange& exchange, const Params& params) {
-        return export_snapshot(services, exports, exchange, params);
-    });
+    using Find = Result<Outgoing> (*)(Services&, const Exchange&, const Params&);
+    const auto add = [&](const std::string& path, Find find) {
+        router.add("GET", path + "/oci", [&, find](Exchange& exchange, const Params& params) -> Answer {
+            CO_TRY_LET(Outgoing what, find(services, exchange, params));
+            co_return co_await send_layout(exports, exchange, std::move(what));
+        });
+        router.add("POST", path + "/push", [&, find](Exchange& exchange, const Params& params) -> Answer {
+            CO_TRY_LET(Outgoing what, find(services, exchange, params));
+            const std::string otherwise = what.image.source.empty() ? what.name : what.image.source;
+            co_return co_await push(services, exports, exchange, std::move(what), otherwise);
+        });
+    };
+    add("/v2/images/{name}", outgoing_image);
+    add("/v2/box/{id}/snapshots/{snapshot}", outgoing_snapshot);
 }
 
 }  // namespace hutch::daemon

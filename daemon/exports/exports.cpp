@@ -43,29 +43,22 @@ oci::ImageConfig config_of(const ImageRecord& image, std::vector<std::string> di
     return config;
 }
 
-class Exports::InHand {
-  public:
-    InHand(Exports& exports, std::vector<std::string> layers) : exports_(exports), layers_(std::move(layers)) {
-        exports_.in_hand_.insert(layers_.begin(), layers_.end());
-    }
-    InHand(const InHand&) = delete;
-    InHand& operator=(const InHand&) = delete;
-    ~InHand() {
-        for (const std::string& layer : layers_) exports_.in_hand_.erase(exports_.in_hand_.find(layer));
-        exports_.boxes_.layers().drop_unused(layers_);
-    }
-
-  private:
-    Exports& exports_;
-    const std::vector<std::string> layers_;
-};
-
 struct Exports::Layout {
     archives::FileList files;
     std::vector<std::string> diff_ids{};  ///< bottom first, as those below
     std::vector<oci::Descriptor> layers{};
     std::set<std::string> written{};  ///< digests of blobs: two layers may be alike, and names in an archive may not
 };
+
+Exports::InHand::InHand(Exports& exports, std::vector<std::string> layers)
+    : exports_(exports), layers_(std::move(layers)) {
+    exports_.in_hand_.insert(layers_.begin(), layers_.end());
+}
+
+Exports::InHand::~InHand() {
+    for (const std::string& layer : layers_) exports_.in_hand_.erase(exports_.in_hand_.find(layer));
+    exports_.boxes_.layers().drop_unused(layers_);
+}
 
 Exports::Exports(Manager& boxes) : boxes_(boxes) {
     boxes_.layers().add_user([this](const std::string& layer) { return in_hand_.contains(layer); });

@@ -10,6 +10,7 @@
 
 #include "daemon/box/manager.h"
 #include "daemon/exports/blob.h"
+#include "daemon/registry/repository.h"
 #include "daemon/wire/oci.h"
 #include "daemon/workers.h"
 
@@ -20,6 +21,13 @@ struct Outgoing {
     ImageRecord image;     ///< of which layers, and how programs are run on them; Snapshots::as_image of a snapshot
     std::string name;      ///< that it gets outside: "debian:latest"
     std::string customer;  ///< who asks, for its turn
+};
+
+/// A layer as it is at a registry.
+struct PushedLayer {
+    std::string diff_id;
+    oci::Descriptor descriptor{};
+    bool sent = false;  ///< else it was there
 };
 
 /// Images and snapshots as OCI images. Event loop thread only; layers are read and packed on other threads.
@@ -41,9 +49,26 @@ class Exports {
     /// be.
     Task<Result<void>> save(Outgoing what, Taker taker, Gone gone);
 
+    /// Hears of each layer that is there now, lowest first.
+    using Heard = std::function<Task<Result<void>>(const PushedLayer&)>;
+    /// Puts it under a tag of that repository, and answers its manifest's digest. What the registry has is not sent
+    /// again, and one look is all where nothing has changed since the last time. Waits its turn as save() does.
+    Task<Result<std::string>> push(Outgoing what, std::shared_ptr<Repository> to, std::string tag, Heard heard,
+                                   Gone gone);
+
   private:
     /// Layers that must stay while they are read.
-    class InHand;
+    class InHand {
+      public:
+        InHand(Exports& exports, std::vector<std::string> layers);
+        InHand(const InHand&) = delete;
+        InHand& operator=(const InHand&) = delete;
+        ~InHand();
+
+      private:
+        Exports& exports_;
+        const std::vector<std::string> layers_;
+    };
     struct Layout;
     static Result<void> check_layers(const ImageRecord& image);
     /// One of those that may be under way, until it is given up.
@@ -51,6 +76,10 @@ class Exports {
     Task<Result<LayerBlob>> make_blob(std::vector<std::string> stack, std::string customer, const Gone& gone);
     Result<void> note(const std::string& layer, const LayerBlob& blob, const std::string& chain_id);
     static Result<std::string> end_layout(const Outgoing& what, Layout& layout);
+    Result<std::vector<PushedLayer>> known_layers(const ImageRecord& image);
+    Task<Result<bool>> is_there(Repository& to, const ImageRecord& image, std::string digest);
+    Task<Result<PushedLayer>> push_layer(const Outgoing& what, size_t at, std::string chain, Repository& to,
+                                         const Gone& gone);
     Task<Result<void>> send_layers(const Outgoing& what, Layout& layout, const Taker& taker, const Gone& gone);
 
     Manager& boxes_;
