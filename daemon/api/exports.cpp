@@ -51,9 +51,10 @@ Task<Result<void>> tell_push(Exports& exports, Exchange& exchange, Outgoing what
     co_return co_await exchange.write(last);
 }
 
-Answer push(Services& services, Exports& exports, Exchange& exchange, Outgoing what, const std::string& otherwise) {
+// Without a reference, to where it came from.
+Answer push(Services& services, Exports& exports, Exchange& exchange, const Fields& fields, Outgoing what) {
     CO_TRY(services.limits.check_pull(what.customer));
-    CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
+    const std::string& otherwise = what.image.source.empty() ? what.name : what.image.source;
     CO_TRY_LET(const std::string text, fields.text_or("reference", otherwise));
     auto reference = services.registries.reference(text);
     if (!reference.ok()) co_return std::move(reference).error().in("reference");
@@ -112,9 +113,9 @@ void add_export_routes(Router& router, Services& services, Exports& exports) {
             co_return co_await send_layout(exports, exchange, std::move(what));
         });
         router.add("POST", path + "/push", [&, find](Exchange& exchange, const Params& params) -> Answer {
+            CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
             CO_TRY_LET(Outgoing what, find(services, exchange, params));
-            const std::string otherwise = what.image.source.empty() ? what.name : what.image.source;
-            co_return co_await push(services, exports, exchange, std::move(what), otherwise);
+            co_return co_await push(services, exports, exchange, fields, std::move(what));
         });
     };
     add("/v2/images/{name}", outgoing_image);

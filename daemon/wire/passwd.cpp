@@ -23,14 +23,14 @@ Result<uint32_t> box_id(std::string_view who, uint64_t id) {
     return invalid("user: \"" + std::string(who) + "\" is beyond the 65,536 ids of a box");
 }
 
-using Fields = std::array<std::string_view, 7>;
+using PasswdFields = std::array<std::string_view, 7>;
 
 /// The first line, of fields with ':' between, whose name or id (the third field) is `wanted`.
-std::optional<Fields> line_of(std::string_view file, std::string_view wanted) {
+std::optional<PasswdFields> line_of(std::string_view file, std::string_view wanted) {
     while (!file.empty()) {
         std::string_view line = file.substr(0, file.find('\n'));
         file.remove_prefix(std::min(file.size(), line.size() + 1));
-        Fields fields;
+        PasswdFields fields;
         for (std::string_view& field : fields) {
             field = line.substr(0, line.find(':'));
             line.remove_prefix(std::min(line.size(), field.size() + 1));

@@ -138,7 +138,7 @@ leakless(daemon, 'each call that docs/api.md shows does what is shown', { timeou
     const now = kind === 'json' ? pretty(ofNoHost(shortened(json))) : lines.slice(0, kMostShown).concat(lines.length > kMostShown ? ['...'] : []).join('\n');
     if (kind !== undefined) written.push([whole, whole.replace(block, () => `\`\`\`sh\n${script}\`\`\`\n\`\`\`${kind}\n${now}\n\`\`\`\n`)]);
   }
-  await daemon.json('DELETE', '/v2/images/mine');
+  for (const name of ['web', 'mine']) await daemon.json('DELETE', `/v2/images/${name}`);
   await daemon.json('DELETE', '/v2/images/team/app:1.2');
   assert.ok(shown.size > 60, `only ${shown.size} calls are shown`);
   const { calls } = await daemon.json('GET', '/v2');

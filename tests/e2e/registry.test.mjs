@@ -90,7 +90,7 @@ leakless(daemon, 'needs a login, and says so', async () => {
   await complains(daemon, 1, /registry answered 401/, ['image', 'pull', reference], { env: dockerConfig(secret.host, 'alice:wrong') });
   await complains(daemon, 1, /the registry answered 404: manifest unknown/, ['image', 'pull', `${open.host}/app:none`]);
   await complains(daemon, 1, /"Not\/Good" is no reference/, ['image', 'pull', 'Not/Good']);
-  await complains(daemon, 1, /runtime: "a:b:c" is no reference/, ['create', '--image', 'a:b:c']);
+  await complains(daemon, 1, /--image: "a:b:c" is no reference/, ['create', '--image', 'a:b:c']);
 });
 
 leakless(daemon, 'keeps logins sealed, and shows no password', async () => {

@@ -212,6 +212,7 @@ export const ofBoxes = {
 
   'POST /v2/box/{id}/snapshots': { body: { name: 'now' }, says: /ready/, bad: [['name', { body: {} }], ['name', { body: { name: '' } }], ['name', { body: { name: 'x'.repeat(129) } }], ['unique', { body: { name: 'x', unique: 5 } }]] },
   'GET /v2/box/{id}/snapshots': { prepare: withSnapshot, says: /ready/, gone: 200 }, // they outlive their box
+  'POST /v2/box/{id}/snapshots/{snapshot}/push': { prepare: withSnapshot, body: { reference: '127.0.0.1:1/a:1' }, says: /event: error/, gone: 200, bad: [['reference', { body: { reference: 'A' } }], ['reference', { body: { reference: `127.0.0.1:1/a@sha256:${'a'.repeat(64)}` } }], ['registry_login', { body: { reference: '127.0.0.1:1/a:1', registry_login: {} } }]] },
   'GET /v2/box/{id}/snapshots/{snapshot}/oci': { prepare: withSnapshot, says: /oci-layout/, gone: 200 },
   'DELETE /v2/box/{id}/snapshots/{snapshot}': { prepare: withSnapshot, gone: 200 },
   'POST /v2/box/{id}/fork': { body: { count: 2 }, bad: [['count', { body: { count: 0 } }], ['count', { body: { count: 1001 } }], ...badCreate()] },
@@ -279,10 +280,11 @@ export const others = {
   'POST /v2/images/pull': { body: { reference: '127.0.0.1:1/a:1' }, says: /event: error/, stranger: 403, bad: [['reference', { body: {} }], ['reference', { body: { reference: 'A' } }], ['name', { body: { reference: '127.0.0.1:1/a:1', name: 'a b' } }], ['registry_login', { body: { reference: '127.0.0.1:1/a:1', registry_login: {} } }]] },
   'GET /v2/images': { says: /busybox/ },
   'GET /v2/images/{name}': { prepare: async () => ({ name: 'busybox' }), says: /busybox/ },
+  'POST /v2/images/{name}/push': { prepare: async () => ({ name: 'busybox' }), body: { reference: '127.0.0.1:1/a:1' }, says: /event: error/, stranger: 403, bad: [['reference', { body: { reference: 'A' } }], ['reference', { body: { reference: `127.0.0.1:1/a@sha256:${'a'.repeat(64)}` } }], ['registry_login', { body: { reference: '127.0.0.1:1/a:1', registry_login: {} } }]] },
   'GET /v2/images/{name}/oci': { prepare: async () => ({ name: 'busybox' }), says: /oci-layout/ },
   'DELETE /v2/images/{name}': { ...image, prepare: built },
   'PUT /v2/images/{name}': { ...image, body: ({ archive }) => archive, bad: [['name', { path: { name: 'a b' } }], ['workdir', query('workdir=here')], ['user', query('user=nobody')]] },
-  'POST /v2/images/{name}/commit': { ...image, body: { from: 'busybox' }, bad: [['from', { body: {} }], ['name', { path: { name: 'a b' } }], ['from', { body: { from: 5 } }], ['snapshot_id', { body: { from: 'busybox', snapshot_id: 5 } }],
+  'POST /v2/images/{name}/commit': { ...image, stranger: 201, body: { from: 'busybox' }, bad: [['from', { body: {} }], ['name', { path: { name: 'a b' } }], ['from', { body: { from: 5 } }], ['snapshot_id', { body: { from: 'busybox', snapshot_id: 5 } }],
     ['user', { body: { from: 'busybox', user: 'nobody' } }], ['workdir', { body: { from: 'busybox', workdir: 'here' } }], ['env', { body: { from: 'busybox', env: { 'a=b': 'x' } } }], ['ports', { body: { from: 'busybox', ports: ['80'] } }],
     ['cmd', { body: { from: 'busybox', cmd: 'x' } }], ['entrypoint', { body: { from: 'busybox', entrypoint: [5] } }], ['labels', { body: { from: 'busybox', labels: { a: 5 } } }]] },
   'POST /v2/images/load': { ...image, query: 'name=mine', body: ({ archive }) => layoutOf([archive]), says: /"mine"/, bad: [['name', query('name=a%20b')]] },
