@@ -358,9 +358,11 @@ void add_image_commands(CLI::App& app, Program& program) {
     const auto removed = std::make_shared<ImageOptions>();
     add_image(*add_image_command(*image, program, remove, removed, "rm", "Delete an image", "hutch image rm node"),
               removed);
-    add_import(*image, program);
-    add_image_save(*image, program);
+    add_image_pull(*image, program);
     add_image_push(*image, program);
+    add_image_load(*image, program);
+    add_image_save(*image, program);
+    add_import(*image, program);
     add_build(*image, program);
     const auto pruned = std::make_shared<ImageOptions>();
     add_json_flag(*add_image_command(*image, program, prune_steps, pruned, "prune",
@@ -368,8 +370,6 @@ void add_image_commands(CLI::App& app, Program& program) {
                                      "Builds keep at most 100 of them, as snapshots. Images stay as they are.",
                                      "hutch image prune"),
                   pruned->json);
-    add_image_load(*image, program);
-    add_image_pull(*image, program);
 }
 
 }  // namespace hutch::client

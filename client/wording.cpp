@@ -58,7 +58,7 @@ std::string option_for(const std::string& field, const std::function<bool(const 
 }
 
 /// What other programs call our commands.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 25> kHabits{{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 27> kHabits{{
     {"build", "image build"},
     {"commit", "snapshot create"},
     {"connect", "shell"},
@@ -70,14 +70,16 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 25> kHabits{
     {"history", "runs"},
     {"images", "image ls"},
     {"kill", "cancel"},
+    {"load", "image load"},
     {"login", "context add"},
     {"new", "create"},
-    {"pull", "build"},
-    {"pull", "image build"},
+    {"pull", "image pull"},
+    {"push", "image push"},
     {"remove", "rm"},
     {"remove", "unset"},
     {"rm", "unset"},
     {"rmi", "image rm"},
+    {"save", "image save"},
     {"show", "inspect"},
     {"snapshots", "snapshot ls"},
     {"ssh", "shell"},

@@ -51,18 +51,25 @@ Task<Result<void>> tell_push(Exports& exports, Exchange& exchange, Outgoing what
     co_return co_await exchange.write(last);
 }
 
-// Without a reference, to where it came from.
-Answer push(Services& services, Exports& exports, Exchange& exchange, const Fields& fields, Outgoing what) {
+struct PushCall {
+    std::optional<std::string> reference;  ///< else to where it came from
+    std::optional<RegistryLogin> login;
+};
+
+Result<PushCall> decode_push(const Fields& fields) {
+    return PushCall{.reference = TRY(fields.text("reference")), .login = TRY(decode_registry_login(fields))};
+}
+
+Answer push(Services& services, Exports& exports, Exchange& exchange, PushCall call, Outgoing what) {
     CO_TRY(services.limits.check_pull(what.customer));
-    const std::string& otherwise = what.image.source.empty() ? what.name : what.image.source;
-    CO_TRY_LET(const std::string text, fields.text_or("reference", otherwise));
+    const std::string text = call.reference.value_or(what.image.source.empty() ? what.name : what.image.source);
     auto reference = services.registries.reference(text);
     if (!reference.ok()) co_return std::move(reference).error().in("reference");
     if (!reference.value().digest.empty()) {
         co_return invalid("reference: " + text + " names a digest; name a tag to push to");
     }
-    CO_TRY_LET(const auto login, decode_registry_login(fields));
-    CO_TRY_LET(auto to, services.registries.repository(what.customer, reference.value(), login, RegistryAccess::kPush));
+    CO_TRY_LET(auto to,
+               services.registries.repository(what.customer, reference.value(), call.login, RegistryAccess::kPush));
     Task<Result<void>> telling = tell_push(exports, exchange, std::move(what), std::move(to));
     co_return co_await tell_events(services, exchange, std::move(telling));
 }
@@ -114,8 +121,9 @@ void add_export_routes(Router& router, Services& services, Exports& exports) {
         });
         router.add("POST", path + "/push", [&, find](Exchange& exchange, const Params& params) -> Answer {
             CO_TRY_LET(const Fields fields, co_await read_fields(exchange));
+            CO_TRY_LET(PushCall call, decode_push(fields));
             CO_TRY_LET(Outgoing what, find(services, exchange, params));
-            co_return co_await push(services, exports, exchange, fields, std::move(what));
+            co_return co_await push(services, exports, exchange, std::move(call), std::move(what));
         });
     };
     add("/v2/images/{name}", outgoing_image);

@@ -142,6 +142,7 @@ Result<std::optional<RegistryLogin>> decode_registry_login(const Fields& fields)
 
 Task<Result<ImageRecord>> decode_runtime(Services& services, Exchange& exchange, const Fields& fields) {
     CO_TRY_LET(const auto runtime, fields.text("runtime"));
+    CO_TRY_LET(auto login, decode_registry_login(fields));
     const std::string customer = exchange.request().caller.customer;
     const std::string text = runtime.value_or(services.config.default_image);
     auto image = services.images.find_runtime(text, customer);
@@ -157,7 +158,7 @@ Task<Result<ImageRecord>> decode_runtime(Services& services, Exchange& exchange,
         command.name = text;
         const auto allowed = services.limits.check_pull(customer);
         if (!allowed.ok()) co_return Error{allowed.error()}.in("runtime: " + text);
-        CO_TRY_LET(command.login, decode_registry_login(fields));
+        command.login = std::move(login);
         auto pulled = co_await unless(exchange.client_gone(), services.pulls.pull(std::move(command)));
         if (!pulled) co_return client_left();
         image = *std::move(pulled);

@@ -398,7 +398,9 @@ Result<void> Images::remove(const std::string& name, const std::string& customer
     for (const std::string& layer : image.layers) {
         if (!uses_layer(layer) && manager_.layers().used(layer)) {
             return Error{ErrorKind::kConflict, 0,
-                         "image " + name + " is in use by a box or a snapshot; delete those first"};
+                         "image " + name +
+                             " is in use by a box or a snapshot; delete those first (`hutch image prune`: the steps "
+                             "that builds have kept)"};
         }
     }
     TRY(manager_.records().drop_image(image.customer, name));

@@ -87,7 +87,7 @@ leakless(daemon, 'exec takes variables, a user and a directory', async () => {
   assert.match(await run('exec', ...say), /^box box {2}boxuser /);
   await complains(daemon, 2, /--env: "X"/, ['exec', '-e', 'X', 'web', 'true']);
   await complains(daemon, 125, /^hutch: --env: HOME/, ['exec', '-e', 'HOME=/', 'web', 'true']);
-  await complains(daemon, 2, /nobody/, ['exec', '-u', 'nobody', 'web', 'true']);
+  await complains(daemon, 125, /--user: the image's \/etc\/passwd does not know "nobody"/, ['exec', '-u', 'nobody', 'web', 'true']);
   const { exit_code: code, output: said } = await daemon.json('POST', '/v2/box/web/exec', { command: ['id', '-u'], user: 'root' });
   assert.deepEqual([code, said], [0, '0\n']);
   await daemon.refuses(400, /^user: /, 'POST', '/v2/box/web/exec', { body: { command: ['true'], user: 'nobody' } });
@@ -268,7 +268,7 @@ leakless(daemon, 'of several boxes that are there, each that refuses is named, a
 leakless(daemon, 'what is missing or wrong is told in words of the command line', async () => {
   await daemon.box({ name: 'web' });
   const said = [
-    [2, /^hutch: after `hutch image` a command is missing: ls, inspect, rm, import, build \(see/, ['image']],
+    [2, /^hutch: after `hutch image` a command is missing: ls, inspect, rm, pull, push, load, save, import, build, prune \(see/, ['image']],
     [2, /^hutch: a COMMAND is missing/, ['--host', 'unix:///nowhere']],
     [2, /no option -image; did you mean --image\?/, ['create', 'x', '-image', 'busybox']],
     [2, /no option -x \(/, ['ls', '-x']],
@@ -276,7 +276,7 @@ leakless(daemon, 'what is missing or wrong is told in words of the command line'
     [1, /^hutch: SRC: in web, "\/etc\/nothere": No such file/, ['cp', 'web:/etc/nothere', '.']],
     [1, /^hutch: MODE: custom needs networks in --allow or --deny/, ['network', 'web', 'custom']],
     [1, /^hutch: NAME: no recipe is called "gentoo"; there are agents, busybox, debian,/, ['image', 'build', 'gentoo']],
-    [2, /did you mean `hutch image build`\?/, ['image', 'pull', 'ubuntu']],
+    [2, /did you mean `hutch image pull`\?/, ['pull', 'ubuntu']],
     [2, /did you mean `hutch env unset`\?/, ['env', 'rm', 'A']],
     [1, /^hutch: VARIABLE: PATH must have directories/, ['env', 'set', 'PATH=x']],
     [1, /^hutch: box web has no agent/, ['agent', 'run', 'web', 'hello']],

@@ -26,8 +26,8 @@ for (const name of fs.readdirSync(kDirectory).filter((one) => one !== 'README.md
     // Of an image without a shell the check is its program alone.
     const words = /^\/\w+$/.test(check) ? [check] : ['sh', '-c', check];
     assert.match(await output(daemon, ['run', '--rm', '-u', 'root', name, '--', ...words]), new RegExp(line('says')));
-    await output(daemon, ['image', 'rm', name]);
     await output(daemon, ['image', 'prune']);
+    await output(daemon, ['image', 'rm', name]);
     await daemon.ask('DELETE', '/v2/images/scratch');
   });
 }

@@ -44,7 +44,7 @@ const resolved = (schema) => (schema.$ref ? contract.document.components.schemas
 calls('each call refuses a body that is no JSON, and a field of another type by its name', async () => {
   const box = await daemon.box({ name: 'wrong', keep_alive: true });
   const snapshot = await daemon.json('POST', `${box.path}/snapshots`, { name: 'real' }, 201);
-  const at = (route) => route.replace('{id}', box.id).replace('{provider}', 'openai').replace(/\{\w+\}/g, 'none');
+  const at = (route) => route.replace('{id}', box.id).replace('{snapshot}', snapshot.id).replace('{provider}', 'openai').replace(/\{\w+\}/g, 'none');
   for (const { name, method, route, operation } of contract.routes) {
     const json = operation.requestBody?.content['application/json'];
     if (!json || operation.responses[501]) continue;
@@ -59,6 +59,7 @@ calls('each call refuses a body that is no JSON, and a field of another type by 
       const body = Object.fromEntries(Object.entries(properties).filter(([other]) => resolved(json.schema).required?.includes(other)).map(([other, its]) => [other, example(other, its)]));
       if (properties.github_token) body.github_token = 'token'; // a pull request needs one
       if (properties.snapshot_id) body.snapshot_id = snapshot.id;
+      if (body.from) body.from = 'busybox';
       body[field] = kWrong[type];
       const { status, text } = await daemon.ask(method, at(route), { body });
       assert.equal(status, 400, `${name} ${field}: ${status} ${text}`);

@@ -354,7 +354,7 @@ TEST(Wording, KnowsWhatMayHaveBeenMeant) {
     EXPECT_EQ(meant_by("sl", known), "ls");
     EXPECT_EQ(meant_by("remove", known), "rm");
     EXPECT_EQ(meant_by("remove", {"ls", "set", "unset"}), "unset");
-    EXPECT_EQ(meant_by("pull", {"ls", "build", "import"}), "build");
+    EXPECT_EQ(meant_by("destroy", {"ls", "rm", "import"}), "rm");
     EXPECT_EQ(meant_by("frobnicate", known), "");
     EXPECT_EQ(meant_by("x", known), "") << "one letter is not a slip of two others";
     EXPECT_EQ(meant_by(std::string(100'000, 'x'), known), "");
