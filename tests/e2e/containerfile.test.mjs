@@ -382,7 +382,7 @@ building('interrupted or killed, it leaves no box', async () => {
     const { child, ended } = start(daemon, ['image', 'build', '-t', 'made', root]);
     let said = '';
     child.stderr.on('data', (piece) => { said += piece; });
-    await until('the step runs', () => said.includes('begun'));
+    await until('the step runs', () => /^begun$/m.test(said)); // not only its line, which comes before its box
     child.kill(signal);
     const { code } = await ended;
     assert.notEqual(code, 0);
