@@ -5,16 +5,14 @@
 
 #include <utility>
 
+#include "archives/given_up.h"
 #include "archives/plain_locale.h"
 
 namespace hutch::archives {
 
 struct FileList::State {
     struct Free {
-        void operator()(archive* a) const {
-            archive_write_fail(a);  // else it would write the end of an archive that was given up
-            archive_write_free(a);
-        }
+        void operator()(archive* a) const { free_writer(a); }
         void operator()(archive_entry* e) const { archive_entry_free(e); }
     };
     static la_ssize_t append(archive* /*unused*/, void* to, const void* data, size_t size) {

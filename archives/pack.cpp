@@ -1,4 +1,5 @@
 #include "archives/pack.h"
+#include "archives/given_up.h"
 
 #include <archive.h>
 #include <archive_entry.h>
@@ -35,10 +36,7 @@ struct Level {
 };
 
 struct Free {
-    void operator()(archive* a) const {
-        archive_write_fail(a);  // else it would write the end of an archive that was given up
-        archive_write_free(a);
-    }
+    void operator()(archive* a) const { free_writer(a); }
     void operator()(archive_entry* entry) const { archive_entry_free(entry); }
 };
 

@@ -13,13 +13,14 @@ namespace {
 
 class Plain {
   public:
-    explicit Plain(Pull packed) : input_{std::move(packed)}, reader_(archive_read_new()) {}
+    Plain(Pull packed, Packers packers) : packers_(packers), input_{std::move(packed)}, reader_(archive_read_new()) {}
     Result<void> open();
     Result<size_t> read(char* buffer, size_t size);
 
   private:
     Result<void> next();
 
+    const Packers packers_;
     Input input_;
     Reader reader_;
     const char* data_ = nullptr;
@@ -31,7 +32,7 @@ Result<void> Plain::open() {
     archive* reader = reader_.get();
     if (reader == nullptr) return errno_error("unpacking the archive", ENOMEM);
     if (archive_read_support_filter_gzip(reader) != ARCHIVE_OK ||
-        archive_read_support_filter_xz(reader) != ARCHIVE_OK ||
+        (packers_ == Packers::kAll && archive_read_support_filter_xz(reader) != ARCHIVE_OK) ||
         archive_read_support_filter_zstd(reader) != ARCHIVE_OK ||
         archive_read_support_format_raw(reader) != ARCHIVE_OK ||
         archive_read_support_format_empty(reader) != ARCHIVE_OK ||
@@ -42,6 +43,8 @@ Result<void> Plain::open() {
     const int got = archive_read_next_header(reader, &entry);
     ended_ = got == ARCHIVE_EOF;
     if (!ended_ && got != ARCHIVE_OK) return broken_input(input_, reader);
+    constexpr int kOnce = 2;  // with that which reads
+    if (archive_filter_count(reader) > kOnce) return invalid("it is packed more than once");
     return {};
 }
 
@@ -72,8 +75,8 @@ Result<size_t> Plain::read(char* buffer, size_t size) {
 
 }  // namespace
 
-Result<Pull> plain_from(Pull packed) {
-    const auto plain = std::make_shared<Plain>(std::move(packed));
+Result<Pull> plain_from(Pull packed, Packers packers) {
+    const auto plain = std::make_shared<Plain>(std::move(packed), packers);
     TRY(plain->open());
     return Pull([plain](char* buffer, size_t size) { return plain->read(buffer, size); });
 }

@@ -19,6 +19,9 @@ Result<void> apply(int fd, const std::string& path, const Attributes& attributes
     if (fchmod(fd, attributes.mode) != 0) return errno_error("setting the mode of " + path);
     for (const auto& [name, value] : attributes.xattrs) {
         if (fsetxattr(fd, name.c_str(), value.data(), value.size(), 0) != 0) {
+            constexpr size_t kFits = 1024;  // on any file system
+            if (errno == ENOSPC && value.size() > kFits)
+                return invalid(path + ": its attribute " + name + " is too long");
             return errno_error("setting " + name + " of " + path);
         }
     }

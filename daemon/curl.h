@@ -34,6 +34,9 @@ inline CurlHandle curl_call(const std::string& url, const CurlHeaders& headers) 
     set(CURLOPT_SSL_VERIFYPEER, 1L);
     set(CURLOPT_SSL_VERIFYHOST, 2L);
     set(CURLOPT_NOSIGNAL, 1L);  // it is not the only thread
+#if LIBCURL_VERSION_NUM >= 0x075700
+    set(CURLOPT_QUICK_EXIT, 1L);  // does not wait for a name server that says nothing
+#endif
     set(CURLOPT_CONNECTTIMEOUT, kConnectSeconds);
     return curl;
 }

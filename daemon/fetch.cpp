@@ -212,6 +212,8 @@ void Fetcher::Thread::start(const std::shared_ptr<Fetch::Call>& call) {
     if (asked.seconds > 0) set(CURLOPT_TIMEOUT, asked.seconds);
     if (asked.identity) {
         set(CURLOPT_CAINFO, asked.identity->authority.c_str());
+        set(CURLOPT_CAPATH, static_cast<char*>(nullptr));  // else any authority of the host's may vouch, too
+        set(CURLOPT_PROXY, "");
         set(CURLOPT_SSLCERT, asked.identity->certificate.c_str());
         set(CURLOPT_SSLKEY, asked.identity->key.c_str());
     }

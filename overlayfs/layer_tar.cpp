@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "archives/given_up.h"
 #include "base/file.h"
 #include "overlayfs/marks.h"
 #include "overlayfs/xattrs.h"
@@ -33,9 +34,9 @@ Error too_long(const std::string& path) {
 
 }  // namespace
 
-void LayerTar::Free::operator()(archive* archive) const {
-    archive_write_fail(archive);  // else it would write the end of an archive that was given up
-    archive_write_free(archive);
+void LayerTar::Close::operator()(archive* archive) const {
+    output->sink = [](std::string_view) { return Result<void>(); };
+    archives::free_writer(archive);
 }
 
 void LayerTar::Free::operator()(archive_entry* entry) const {

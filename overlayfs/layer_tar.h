@@ -45,13 +45,16 @@ class LayerTar {
 
   private:
     struct Free {
-        void operator()(archive* archive) const;
         void operator()(archive_entry* entry) const;
     };
     using Entry = std::unique_ptr<archive_entry, Free>;
     struct Output {
         ByteSink sink;
         std::optional<Error> error{};
+    };
+    struct Close {
+        Output* output;
+        void operator()(archive* archive) const;
     };
     struct Held {
         std::string path;
@@ -72,7 +75,7 @@ class LayerTar {
     std::unique_ptr<archives::PlainLocale> locale_ =
         std::make_unique<archives::PlainLocale>();  // libarchive asks for it as it goes
     std::unique_ptr<Output> output_ = std::make_unique<Output>();
-    std::unique_ptr<archive, Free> archive_;
+    std::unique_ptr<archive, Close> archive_{nullptr, Close{output_.get()}};
     Entry entry_;
     std::vector<Held> held_;  ///< each in the one before
     /// First path of files of several names; of very many such the last become files of their own.

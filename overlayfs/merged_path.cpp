@@ -13,6 +13,9 @@ namespace hutch::overlayfs {
 
 namespace {
 
+// Each looks a name up from the root on; links could lead through very many.
+constexpr int kMostSteps = 256;
+
 std::vector<std::string> names_of(const std::string& path) {
     std::vector<std::string> names;
     for (size_t begin = 0; begin < path.size();) {
@@ -66,7 +69,8 @@ Result<std::string> real_path(std::span<const UniqueFd> layers, const std::strin
     const auto parts = names_of(path);
     std::deque<std::string> ahead(parts.begin(), parts.end());
     std::vector<std::string> real;
-    for (int links = 0; !ahead.empty();) {
+    for (int links = 0, steps = 0; !ahead.empty();) {
+        if (++steps > kMostSteps) return errno_error("looking for " + path, ELOOP);
         const std::string name = ahead.front();
         ahead.pop_front();
         if (name == ".") continue;

@@ -14,15 +14,6 @@ namespace {
 constexpr size_t kLongestKey = 255;
 constexpr int64_t kSweptAtOnce = 100;  // keys; each call adds one
 
-Result<std::string> key_of(const Request& request) {
-    const std::string key = request.header("idempotency-key");
-    const auto plain = [](char c) { return c > ' ' && c < 0x7f; };
-    if (key.empty() || key.size() > kLongestKey || !std::all_of(key.begin(), key.end(), plain)) {
-        return invalid("Idempotency-Key: must be 1 to 255 characters of ASCII without blanks");
-    }
-    return key;
-}
-
 // Of a call without one: no key holds a blank.
 std::string nameless_key() {
     constexpr size_t kLength = 20;
@@ -41,6 +32,16 @@ Error used_otherwise(const std::string& key) {
 }
 
 }  // namespace
+
+Result<std::string> idempotency_key(const Request& request) {
+    if (!request.headers.contains("idempotency-key")) return std::string();
+    const std::string key = request.header("idempotency-key");
+    const auto plain = [](char c) { return c > ' ' && c < 0x7f; };
+    if (key.empty() || key.size() > kLongestKey || !std::all_of(key.begin(), key.end(), plain)) {
+        return invalid("Idempotency-Key: must be 1 to 255 characters of ASCII without blanks");
+    }
+    return key;
+}
 
 struct Once::State {
     explicit State(Manager& its_boxes) : boxes(its_boxes), records(its_boxes.records()) {}
@@ -129,10 +130,10 @@ Result<Once> Once::load(Manager& boxes) {
 
 Task<Result<Once::Attempt>> Once::attempt(Exchange& exchange, std::string_view body) {
     const Request& request = exchange.request();
-    if (!request.headers.contains("idempotency-key")) {
+    CO_TRY_LET(const std::string key, idempotency_key(request));
+    if (key.empty()) {
         co_return Attempt(state_, {.customer = request.caller.customer, .key = "", .created_at = unix_now()});
     }
-    CO_TRY_LET(const std::string key, key_of(request));
     const State::Key whose(request.caller.customer, key);
     const std::string call = secret_hash(request.method + ' ' + request.path + '\n' + std::string(body));
     for (;;) {

@@ -13,6 +13,9 @@
 
 namespace hutch::daemon {
 
+/// The Idempotency-Key of a call, empty for none; kInvalid for a bad one.
+Result<std::string> idempotency_key(const Request& request);
+
 /// Calls that make boxes, each done once however often it is sent: who did not hear the answer sends it again with the
 /// same header Idempotency-Key, and is told of the same boxes. A key is its customer's, and good for a day. Event loop
 /// thread only.

@@ -155,17 +155,20 @@ Task<> Fleet::compare_boxes() {
     }
     for (const auto& box : boxes_.list()) {
         const BoxRecord& record = box->record;
-        claimed_.erase(record.id);  // it is on record
+        claimed_.erase(record.id);                          // it is on record
+        if (!boxes_.find_of_any(record.id).ok()) continue;  // deleted while others were entered
         const auto row = directory_.boxes().find(record.id);
-        if (row != directory_.boxes().end() && row->second.host == self_) continue;
+        const bool known = row != directory_.boxes().end();
+        if (known && row->second.host == self_) continue;
         FleetBox entry = fleet_box_of(record, self_);
         auto entered = co_await enter(entry);
-        if (!entered.ok() && entered.error().kind == ErrorKind::kConflict && row == directory_.boxes().end()) {
+        if (!entered.ok() && entered.error().kind == ErrorKind::kConflict && !known) {
             entry.name.clear();  // another's by now; by its id it is found
             entered = co_await enter(std::move(entry));
             log_warning("box {}: another box of the fleet has its name, \"{}\"", record.id, record.name);
         }
-        if (!entered.ok()) co_return log_warning("{}", entered.error().message);
+        if (!entered.ok()) log_warning("{}", entered.error().message);
+        if (!entered.ok() && entered.error().kind != ErrorKind::kConflict) co_return;
     }
 }
 

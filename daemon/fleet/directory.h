@@ -61,6 +61,8 @@ struct FleetKeys {
         return all + "request/" + customer + "/" + key;
     }
     [[nodiscard]] std::string key(const std::string& customer) const { return all + "key/" + customer; }
+    /// By which an etcd is known: one that was made anew has another.
+    [[nodiscard]] std::string birth() const { return all + "birth"; }
 };
 
 /// What etcd holds of a fleet, as far as it is known here: who is there, whose the boxes are, and which keys are good.

@@ -2,12 +2,15 @@
 
 #include <fcntl.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
+#include <cstdio>
 #include <random>
 #include <sstream>
 #include <thread>
 
 #include "base/file.h"
+#include "base/ids.h"
 #include "daemon/clock.h"
 #include "daemon/host_room.h"
 #include "daemon/log.h"
@@ -58,9 +61,10 @@ Result<std::unique_ptr<Fleet>> Fleet::open(const Config& config, Manager& boxes,
     fleet->store_ = TRY(boxes.records().store_id());
     const auto joined = read_file_at(AT_FDCWD, fleet->joined_file());
     if (!joined.ok() && joined.error().code != ENOENT) return joined.error();
-    if (joined.ok() && joined.value() != config.fleet) {
+    const std::string of = joined.ok() ? joined.value().substr(0, joined.value().find('\n')) : "";
+    if (!of.empty() && of != config.fleet) {
         return Error{ErrorKind::kConflict, 0,
-                     "fleet: this host is a member of \"" + joined.value() + "\"; to make it one of \"" + config.fleet +
+                     "fleet: this host is a member of \"" + of + "\"; to make it one of \"" + config.fleet +
                          "\", delete its boxes and " + fleet->joined_file()};
     }
     return fleet;
@@ -229,10 +233,28 @@ Task<> Fleet::keep_directory() {
     }
 }
 
+Task<Result<std::string>> Fleet::birth() {
+    const std::string key = directory_.keys().birth();
+    CO_TRY_LET(auto row, co_await etcd_.read(key));
+    if (!row) {
+        EtcdTxn txn;
+        txn.absent = {key};
+        txn.puts = {{key, random_id()}};
+        CO_TRY(co_await etcd_.commit(std::move(txn)));
+        CO_TRY_LET(row, co_await etcd_.read(key));
+    }
+    if (!row) co_return Etcd::unreachable("lost what was written just now");
+    co_return row->value;
+}
+
 // A host brings the keys that were made on it once, on the day it joins; from then on they are the fleet's, so that one
-// that was removed while the host was away does not come back with it.
+// that was removed while the host was away does not come back with it. Of an etcd that was made anew that day is again:
+// else all keys of all hosts would be gone, and a key cannot be read anywhere.
 Task<Result<void>> Fleet::share_own_keys() {
-    if (read_file_at(AT_FDCWD, joined_file()).ok()) co_return Result<void>();
+    CO_TRY_LET(const std::string birth, co_await this->birth());
+    const std::string joined = config_.fleet + "\n" + birth;
+    const auto before = read_file_at(AT_FDCWD, joined_file());
+    if (before.ok() && before.value() == joined) co_return Result<void>();
     for (const KeyRecord& key : host_.keys()) {
         const auto shared = co_await share_key(key);
         if (!shared.ok() && shared.error().kind != ErrorKind::kConflict) co_return shared;
@@ -240,8 +262,12 @@ Task<Result<void>> Fleet::share_own_keys() {
             log_warning("the API key of {} was made here, and is not the fleet's: {}", key.customer,
                         shared.error().message);
     }
-    CO_TRY_LET(const UniqueFd file, open_at(AT_FDCWD, joined_file(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-    CO_TRY(write_all(file.get(), config_.fleet));
+    const std::string unfinished = joined_file() + ".new";
+    CO_TRY_LET(const UniqueFd file, open_at(AT_FDCWD, unfinished, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+    CO_TRY(write_all(file.get(), joined));
+    if (fsync(file.get()) != 0 || rename(unfinished.c_str(), joined_file().c_str()) != 0) {
+        co_return errno_error("making " + joined_file());
+    }
     CO_TRY_LET(const int64_t revision, co_await read_directory());
     (void)revision;
     co_return Result<void>();
@@ -271,6 +297,7 @@ Task<Result<void>> Fleet::drop_key(std::string customer) {
 
 Task<Result<std::optional<FleetBox>>> Fleet::look_up(std::string customer, std::string id_or_name, bool any) {
     if (const auto known = directory_.find(customer, id_or_name, any)) co_return known;
+    if (!trouble_.empty()) co_return Etcd::unreachable(trouble_);
     std::string id = id_or_name;
     const std::string name_key = directory_.keys().name(customer, id_or_name);
     CO_TRY_LET(const auto named, co_await etcd_.read(name_key));
@@ -290,8 +317,8 @@ Placement Fleet::choose(const std::string& image, const std::set<std::string>& t
     return placement;
 }
 
-Task<Result<std::string>> Fleet::give_call(std::string customer, std::string key, std::string host,
-                                           std::string instead_of) {
+Task<Result<GivenCall>> Fleet::give_call(std::string customer, std::string key, std::string host,
+                                         std::string instead_of) {
     constexpr int64_t kDay = 24 * 3600;
     constexpr int64_t kHour = 3600;
     if (day_lease_until_ < unix_now()) {  // one for all calls of an hour
@@ -307,9 +334,13 @@ Task<Result<std::string>> Fleet::give_call(std::string customer, std::string key
     }
     txn.puts = {{row, host, day_lease_}};
     txn.otherwise_reads = {row};
-    CO_TRY_LET(const EtcdOutcome outcome, co_await etcd_.commit(std::move(txn)));
-    if (outcome.done || outcome.found.empty()) co_return host;
-    co_return outcome.found.front().value;
+    auto outcome = co_await etcd_.commit(std::move(txn));
+    if (!outcome.ok()) {
+        day_lease_until_ = 0;  // an etcd that was made anew has no such lease
+        co_return std::move(outcome).error();
+    }
+    const bool fresh = outcome->done || outcome->found.empty();
+    co_return GivenCall{fresh ? host : outcome->found.front().value, fresh};
 }
 
 Task<Result<void>> Fleet::cordon(std::string host, bool cordoned) {

@@ -14,6 +14,12 @@
 
 namespace hutch::daemon {
 
+/// Which host has a call with an Idempotency-Key.
+struct GivenCall {
+    std::string host;
+    bool fresh = false;  ///< since just now: it was not given before, so that no host may have made a box
+};
+
 /// This host as a member of a fleet. Its own records stay the truth about its boxes; etcd has a directory of all
 /// hosts', which is kept here by a watch. While etcd does not answer, what is here goes on; what would change the
 /// directory is refused, as Etcd::unreachable() says. Event loop thread only; outlives every exchange.
@@ -49,8 +55,7 @@ class Fleet {
     Placement choose(const std::string& image, const std::set<std::string>& tried);
     /// The host that a call with an Idempotency-Key was given to: `host`, unless it came before. `instead_of`: that
     /// one has refused it, without a box.
-    Task<Result<std::string>> give_call(std::string customer, std::string key, std::string host,
-                                        std::string instead_of);
+    Task<Result<GivenCall>> give_call(std::string customer, std::string key, std::string host, std::string instead_of);
 
     /// As Manager::Registry.
     Manager::Registry registry();
@@ -72,6 +77,7 @@ class Fleet {
     Task<> keep_directory();
     Task<Result<int64_t>> read_directory();
     void take(const EtcdEvent& event);
+    Task<Result<std::string>> birth();
     Task<Result<void>> share_own_keys();
     Task<> keep_books();
     Task<> compare_boxes();

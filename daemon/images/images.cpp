@@ -263,6 +263,7 @@ Task<Result<ImageRecord>> Images::keep(ImageRecord image) {
 
 void Images::claim_layers() {
     for (const auto& [key, image] : images_) {
+        if (image.customer != kLocalCustomer) continue;  // who has them pays for them
         for (const std::string& layer : image.layers) manager_.layers().belongs_to_image(layer);
     }
 }
@@ -388,7 +389,8 @@ Result<void> Images::remove(const std::string& name, const std::string& customer
     const Key key{name, image.customer};
     for (const auto& [other, candidate] : images_) {
         // By its layers: a parent may have been made anew since, and an image may have been built on itself.
-        if (other != key && candidate.parent == name && contains(candidate.layers, image.layers.front())) {
+        const bool of_same = candidate.customer == image.customer;  // others' layers stay without it
+        if (other != key && of_same && candidate.parent == name && contains(candidate.layers, image.layers.front())) {
             return Error{ErrorKind::kConflict, 0,
                          "image " + name + " is what " + candidate.name + " was built on; remove that first"};
         }

@@ -68,9 +68,10 @@ Result<void> unpack_blob(const OciBlob& blob, const oci::Descriptor& descriptor,
     Sha256 of_plain;
     uint64_t packed = 0;
     uint64_t unpacked = 0;
-    const archives::Pull plain =
-        hashing(counting(TRY(archives::plain_from(hashing(pull_blob(blob), of_blob, packed))), sum.plain_bytes),
-                of_plain, unpacked);
+    const archives::Pull plain = hashing(
+        counting(TRY(archives::plain_from(hashing(pull_blob(blob), of_blob, packed), archives::Packers::kOfLayers)),
+                 sum.plain_bytes),
+        of_plain, unpacked);
     const auto report = TRY(layer.unpack(plain, kImportLimits));
     TRY(read_to_end(plain));  // what follows the archive's end is part of what the digests are of
     record.digest = "sha256:" + of_blob.hex();

@@ -110,6 +110,8 @@ bool Images::may_share(const std::string& layer, const std::string& customer) co
 
 Result<User> Images::user_among(const std::vector<std::string>& layers, const std::string& who) {
     constexpr size_t kMostKnown = 1000;
+    constexpr size_t kLongest = 256;
+    if (who.size() > kLongest) return invalid("user: longer than 256 characters");
     if (layers.empty()) return find_user(who);
     const Key key{who, layers.front()};
     if (const auto known = users_.find(key); known != users_.end()) return known->second;
@@ -175,7 +177,7 @@ Task<Result<void>> Images::complete(ImageRecord& record) {
         co_return Result<void>();
     }
     const auto work = [&] { return complete_root(manager_.mechanisms().store, record); };
-    CO_TRY_LET(const auto layer, co_await manager_.workers().run(work));
+    CO_TRY_LET(const auto layer, co_await manager_.workers().run_for(record.customer, work));
     if (layer) record.layers.insert(record.layers.begin(), *layer);
     co_return Result<void>();
 }
@@ -199,6 +201,7 @@ Task<Result<ImageRecord>> Images::import_oci(OciImage image, OpenBlob open, Prog
     record.layers = stack.value().layers;
     const auto completed = co_await complete(record);
     if (!completed.ok()) co_return Error(completed.error()).in(operation);
+    CO_TRY(check_room(record));
     co_return co_await keep(std::move(record));
 }
 

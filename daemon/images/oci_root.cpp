@@ -10,14 +10,14 @@
 namespace hutch::daemon {
 namespace {
 
-constexpr size_t kMostAccounts = size_t{4} << 20;  // bytes of /etc/passwd, or of /etc/group
+constexpr size_t kMostAccounts = size_t{256} << 10;  // bytes of /etc/passwd, or of /etc/group
 
 Result<std::string> read_if_there(std::span<const UniqueFd> roots, const std::string& path) {
     auto text = overlayfs::read_merged(roots, path, kMostAccounts);
     if (text.ok()) return text;
     const int code = text.error().code;
     if (code == ENOENT || code == ENOTDIR || code == ELOOP) return std::string();
-    if (code == EFBIG) return invalid("the image's " + path + " is larger than 4 MiB");
+    if (code == EFBIG) return invalid("the image's " + path + " is larger than 256 KiB");
     return text;
 }
 
@@ -37,7 +37,9 @@ struct Begun {
 Result<Begun> begun(std::span<const UniqueFd> roots, const std::string& path) {
     std::string there = path;
     std::string rest;
-    for (;;) {
+    for (int tries = 0;; ++tries) {
+        constexpr int kMostMissing = 64;
+        if (tries > kMostMissing) return invalid("is too deep");
         auto real = overlayfs::real_path(roots, there);
         if (real.ok()) return Begun{std::move(real).value(), rest};
         if (real.error().code == ELOOP || real.error().code == ENOTDIR)

@@ -158,10 +158,10 @@ Task<Result<std::string>> Door::next_host(Call& call, Making& making) {
     for (auto& [host, reason] : placement.refused) making.reasons[host] = std::move(reason);
     if (placement.host.empty() || making.key.empty()) co_return placement.host;
     const std::string customer = call.exchange.request().caller.customer;
-    CO_TRY_LET(const std::string given, co_await fleet_.give_call(customer, making.key, placement.host, making.given));
-    making.inherited = given != placement.host;
-    making.given = given;
-    co_return given;
+    CO_TRY_LET(const GivenCall given, co_await fleet_.give_call(customer, making.key, placement.host, making.given));
+    making.inherited = !given.fresh;
+    making.given = given.host;
+    co_return given.host;
 }
 
 Door::Answered Door::make(Call& call) {
@@ -170,7 +170,7 @@ Door::Answered Door::make(Call& call) {
     std::string copy = making.body;
     CO_TRY_LET(const Fields fields, co_await parse_fields(call.exchange, std::move(copy)));
     CO_TRY_LET(making.image, fields.text_or("runtime", services_.config.default_image));
-    making.key = call.exchange.request().header("idempotency-key");
+    CO_TRY_LET(making.key, idempotency_key(call.exchange.request()));
     std::optional<Response> last;
     for (size_t i = 0; i < kMostTries; ++i) {
         CO_TRY_LET(const std::string host, co_await next_host(call, making));

@@ -63,10 +63,11 @@ Door::Answered Door::make_from_snapshot(Call& call) {
         co_return std::optional(unavailable("snapshot \"" + id + "\" is on no host that answers: " + silent));
     }
     std::string host = found == others.end() ? fleet_.self() : found->host;
-    const std::string key = request.header("idempotency-key");
+    CO_TRY_LET(const std::string key, idempotency_key(request));
     if (!key.empty()) {  // another call that had it went elsewhere, where that is known
         const std::string customer = request.caller.customer;
-        CO_TRY_LET(host, co_await fleet_.give_call(customer, key, host, ""));
+        CO_TRY_LET(const GivenCall given, co_await fleet_.give_call(customer, key, host, ""));
+        host = given.host;
     }
     if (host == fleet_.self()) co_return co_await call.here();
     PeerCall making{request.method, request.target, passed_headers(request), body};

@@ -121,7 +121,10 @@ FetchCall Repository::call_of(const Ask& what, const std::string& url) const {
 
 // With the redirects: those of reading alone, for what is sent is meant for the registry.
 Task<Result<Repository::Answer>> Repository::ask_once(const Ask& what) {
-    std::string url = what.target.starts_with('/') ? base_ + what.target : what.target;
+    std::string url = what.target.starts_with('/') ? base_ + what.target : what.target;  // or where it wants an upload
+    if (base_.starts_with("https://") && !url.starts_with("https://")) {
+        co_return error(ErrorKind::kConflict, "it leads from TLS to " + origin_of(url) + ", in clear");
+    }
     const bool reads = what.method == "GET" || what.method == "HEAD";
     for (int hops = 0;; ++hops) {
         Answer answer;

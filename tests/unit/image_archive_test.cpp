@@ -38,7 +38,7 @@ std::string unpacked(const std::string& gzip, size_t size) {
 
 TEST(Gzip, PacksWhatComesInAnyPieces) {
     std::string bytes;
-    for (int i = 0; i < 300'000; ++i) bytes += static_cast<char>((i * i) >> 7);
+    for (uint32_t i = 0; i < 300'000; ++i) bytes += static_cast<char>((i * i) >> 7);
     const std::string whole = packed(bytes, bytes.size());
     EXPECT_EQ(unpacked(whole, bytes.size()), bytes);
     EXPECT_EQ(packed(bytes, 1000), whole) << "the same bytes, however they came";
