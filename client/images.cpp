@@ -338,7 +338,7 @@ Result<int> prune_steps(const Program& program, const ImageOptions& options) {
     const Api api = TRY(program.api());
     const size_t removed = TRY(KeptSteps::remove_all(api));
     if (options.json) return show_json({{"deleted", removed}});
-    return show(std::to_string(removed) + " kept steps deleted\n");
+    return show(std::to_string(removed) + (removed == 1 ? " kept step deleted\n" : " kept steps deleted\n"));
 }
 
 }  // namespace

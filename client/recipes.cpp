@@ -31,6 +31,7 @@ std::string recipe_of(const std::string& image) {
 }
 
 bool has_recipe(const std::string& image) {
+    if (image.starts_with('.') || image.find('/') != std::string::npos) return false;
     const std::string path = recipe_of(image);
     return access(path.c_str(), F_OK) == 0 || access((path + ".sh").c_str(), F_OK) == 0;
 }

@@ -56,7 +56,9 @@ Result<int> run_command(Program& program, RunOptions options) {
         options.command.interactive = options.command.terminal = true;
     }
     const bool shell = options.command.interactive && options.command.terminal;
-    if (program.command.empty() && !shell) return invalid("a COMMAND to run on " + options.box.image + " is missing");
+    if (program.command.empty() && !shell)
+        return invalid("a COMMAND to run on " + options.box.image +
+                       " is missing; an image's entrypoint is not run by itself (see hutch image inspect)");
     const Api api = TRY(program.api());
     return options.remove ? run_and_remove(api, program, std::move(options))
                           : run_and_keep(api, program, std::move(options));

@@ -62,7 +62,11 @@ Result<PushCall> decode_push(const Fields& fields) {
 
 Answer push(Services& services, Exports& exports, Exchange& exchange, PushCall call, Outgoing what) {
     CO_TRY(services.limits.check_pull(what.customer));
-    const std::string text = call.reference.value_or(what.image.source.empty() ? what.name : what.image.source);
+    const std::string text = call.reference.value_or(what.image.source);
+    if (text.empty()) {  // not to wherever its name happens to lead: that may be a public place
+        co_return invalid("reference: is missing, as " + what.name +
+                          " was not pulled; say where to, as HOST/REPOSITORY:TAG");
+    }
     auto reference = services.registries.reference(text);
     if (!reference.ok()) co_return std::move(reference).error().in("reference");
     if (!reference.value().digest.empty()) {
@@ -107,6 +111,7 @@ Result<Outgoing> outgoing_snapshot(Services& services, const Exchange& exchange,
     what.name = oci::repository_name(box_name) + ":" + oci::tag_name(snapshot.name);
     what.customer = exchange.request().caller.customer;
     what.image = image_of(services, snapshot);
+    what.image.source.clear();  // which is where its base came from
     return what;
 }
 

@@ -392,7 +392,7 @@ Result<void> Images::remove(const std::string& name, const std::string& customer
         const bool of_same = candidate.customer == image.customer;  // others' layers stay without it
         if (other != key && of_same && candidate.parent == name && contains(candidate.layers, image.layers.front())) {
             return Error{ErrorKind::kConflict, 0,
-                         "image " + name + " is what " + candidate.name + " was built on; remove that first"};
+                         "image " + candidate.name + " was built on " + name + "; remove " + candidate.name + " first"};
         }
     }
     auto itself = images_.extract(key);
@@ -401,8 +401,8 @@ Result<void> Images::remove(const std::string& name, const std::string& customer
         if (!uses_layer(layer) && manager_.layers().used(layer)) {
             return Error{ErrorKind::kConflict, 0,
                          "image " + name +
-                             " is in use by a box or a snapshot; delete those first (`hutch image prune`: the steps "
-                             "that builds have kept)"};
+                             " is in use by a box or a snapshot, or by steps that builds have kept; delete those first "
+                             "(steps: hutch image prune)"};
         }
     }
     TRY(manager_.records().drop_image(image.customer, name));

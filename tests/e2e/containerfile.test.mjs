@@ -206,7 +206,7 @@ building('a step that would come to the same is not made again', async () => {
   assert.deepEqual(kept(await built(root, '--no-cache')), [false, false, false, false]);
   assert.equal(new Set((await snapshots()).map((one) => one.name)).size, (await snapshots()).length, 'one of each');
   assert.deepEqual(kept(await built(root)), [true, true, true, true]);
-  assert.match(await output(daemon, ['image', 'prune']), /^\d+ kept steps deleted\n$/);
+  assert.match(await output(daemon, ['image', 'prune']), /^\d+ kept steps? deleted\n$/);
   assert.deepEqual(await snapshots(), []);
   assert.equal((await inside('cat /two')), 'other', 'the image has its layers still');
   assert.deepEqual(kept(await built(root)), [false, false, false, false]);

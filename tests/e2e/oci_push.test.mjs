@@ -79,6 +79,7 @@ leakless(daemon, 'an image goes by a name, and what cannot be is said', async ()
     assert.equal(code, 0, stderr);
     assert.equal(inspect(`${registry.host}/busybox:latest`).Layers.length, 1);
     await complains(daemon, 1, /REFERENCE: .*digest/, ['image', 'push', 'busybox', `${before.host}/busybox@sha256:${'a'.repeat(64)}`]);
+    await complains(daemon, 1, /REFERENCE: is missing, as .*busybox.* was not pulled; say where to/, ['image', 'push', 'busybox']);
     await complains(daemon, 1, /no image is called/, ['image', 'push', 'none', `${before.host}/none`]);
   });
 });
