@@ -8,7 +8,7 @@
 #include "client/format.h"
 #include "client/image_pull.h"
 #include "client/program.h"
-#include "client/server_events.h"
+#include "client/relay.h"
 
 namespace hutch::client {
 namespace {
@@ -64,23 +64,6 @@ class PullDisplay {
     std::set<std::string> told_;
 };
 
-/// Its last event: the image.
-Result<Json> follow_pull(Response response) {
-    ServerEvents events;
-    PullDisplay display;
-    for (;;) {
-        const std::string_view piece = TRY(response.read());
-        if (piece.empty()) return Error{ErrorKind::kSystem, 0, "the daemon's answer ended without a result"};
-        events.feed(piece);
-        while (const auto event = events.next()) {
-            const Json data = parse_json(event->data);
-            if (event->name == "progress") display.show(data);
-            if (event->name == "image") return data;
-            if (event->name == "error") return Error{ErrorKind::kSystem, 0, text_of(data, "error")};
-        }
-    }
-}
-
 Result<int> pull(const Program& program, const PullOptions& options) {
     const Api api = TRY(program.api());
     const Json image = TRY(pull_image(api, options.reference, options.name));
@@ -95,7 +78,11 @@ Result<Json> pull_image(const Api& api, const std::string& reference, const std:
     TRY(add_docker_login(body, reference));
     Request request{.method = "POST", .target = "/v2/images/pull", .content_type = "application/json"};
     request.body = TRY(dump_json(body));
-    return follow_pull(TRY(api.open(request)));
+    Response response = TRY(api.open(request));
+    PullDisplay display;
+    return follow_events(response, "image", [&display](const std::string& event, const Json& data) {
+        if (event == "progress") display.show(data);
+    });
 }
 
 void add_image_pull(CLI::App& image, Program& program) {

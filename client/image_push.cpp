@@ -6,7 +6,7 @@
 
 #include "client/docker_config.h"
 #include "client/format.h"
-#include "client/server_events.h"
+#include "client/relay.h"
 
 namespace hutch::client {
 namespace {
@@ -24,22 +24,6 @@ void tell_layer(const Json& layer) {
     (void)std::fprintf(stderr, "%s: %s\n", digest.c_str(), how.c_str());
 }
 
-/// Its last event: what was pushed.
-Result<Json> follow_push(Response response) {
-    ServerEvents events;
-    for (;;) {
-        const std::string_view piece = TRY(response.read());
-        if (piece.empty()) return Error{ErrorKind::kSystem, 0, "the daemon's answer ended without a result"};
-        events.feed(piece);
-        while (const auto event = events.next()) {
-            const Json data = parse_json(event->data);
-            if (event->name == "layer") tell_layer(data);
-            if (event->name == "pushed") return data;
-            if (event->name == "error") return Error{ErrorKind::kSystem, 0, text_of(data, "error")};
-        }
-    }
-}
-
 Result<int> push_to(const Program& program, const std::string& target, const PushOptions& options) {
     const Api api = TRY(program.api());
     Json body = Json::object();
@@ -50,7 +34,9 @@ Result<int> push_to(const Program& program, const std::string& target, const Pus
     Request request{.method = "POST", .target = target, .content_type = "application/json"};
     request.body = TRY(dump_json(body));
     Response response = TRY(api.open(request));
-    const Json pushed = TRY(follow_push(std::move(response)));
+    const Json pushed = TRY(follow_events(response, "pushed", [](const std::string& name, const Json& data) {
+        if (name == "layer") tell_layer(data);
+    }));
     if (options.json) return show_json(pushed);
     return show(printable(text_of(pushed, "reference") + "@" + text_of(pushed, "digest")) + "\n");
 }

@@ -7,8 +7,15 @@
 #include "client/event_tail.h"
 #include "client/interrupts.h"
 #include "client/run_output.h"
+#include "client/server_events.h"
 
 namespace hutch::client {
+
+namespace {
+
+constexpr const char* kNoResult = "the daemon's answer ended without a result";
+
+}  // namespace
 
 Result<Json> relay(Response& response, int fd) {
     EventTail tail;
@@ -23,11 +30,27 @@ Result<Json> relay(Response& response, int fd) {
     }
     const EventTail::Ending ending = tail.finish();
     TRY_IN("passing on the output", write_all(fd, ending.output));
-    if (!ending.event) return Error{ErrorKind::kSystem, 0, "the daemon's answer ended without a result"};
+    if (!ending.event) return Error{ErrorKind::kSystem, 0, kNoResult};
     Json data = parse_json(ending.event->data);
     if (data.is_discarded()) return Error{ErrorKind::kSystem, 0, "the daemon's result is not JSON"};
     if (ending.event->name == "error") return Error{ErrorKind::kSystem, 0, text_of(data, "error")};
     return data;
+}
+
+Result<Json> follow_events(Response& response, const char* last,
+                           const std::function<void(const std::string& name, const Json& data)>& heard) {
+    ServerEvents events;
+    for (;;) {
+        const std::string_view piece = TRY(response.read());
+        if (piece.empty()) return Error{ErrorKind::kSystem, 0, kNoResult};
+        events.feed(piece);
+        while (const auto event = events.next()) {
+            Json data = parse_json(event->data);
+            if (event->name == last) return data;
+            if (event->name == "error") return Error{ErrorKind::kSystem, 0, text_of(data, "error")};
+            heard(event->name, data);
+        }
+    }
 }
 
 Result<int> exit_code_of(const Json& ending) {

@@ -2,6 +2,7 @@
 
 #include "daemon/api/exports.h"
 
+#include "daemon/event.h"
 #include "daemon/log.h"
 #include "daemon/wire/oci_layout.h"
 
@@ -31,18 +32,12 @@ Json pushed_json(const PushedLayer& layer) {
     return {{"digest", layer.descriptor.digest}, {"size", layer.descriptor.size}, {"sent", layer.sent}};
 }
 
-// Ends only when it is cancelled, as tell_events does to what it tells when its client has gone.
-Task<> until_cancelled() {
-    asio::steady_timer timer(co_await asio::this_coro::executor, asio::steady_timer::time_point::max());
-    co_await timer.async_wait(kAwait);
-}
-
 Task<Result<void>> tell_push(Exports& exports, Exchange& exchange, Outgoing what, std::shared_ptr<Repository> to) {
     const Exports::Heard heard = [&exchange](const PushedLayer& layer) -> Task<Result<void>> {
         const std::string event = final_event("layer", pushed_json(layer));
         co_return co_await exchange.write(event);
     };
-    const Exports::Gone gone = [] { return until_cancelled(); };
+    const Exports::Gone gone = [] { return for_ever(); };  // tell_events cancels this when its client has gone
     const std::string tag = to->reference().manifest();
     const std::string text = to->reference().text();
     const auto digest = co_await exports.push(std::move(what), std::move(to), tag, heard, gone);

@@ -83,9 +83,10 @@ Task<std::optional<Passage::End>> Passage::connect() {
     co_return std::nullopt;
 }
 
-// The server has the head of the request, or this is the end.
-Task<std::optional<Passage::End>> Passage::enter() {
-    if (!std::exchange(met_closed_, false)) server_ = ends_.far.kept();
+// The server has the head of the request, or this is the end. `anew`: by no connection that was kept.
+Task<std::optional<Passage::End>> Passage::enter(bool anew) {
+    server_.reset();
+    if (!anew) server_ = ends_.far.kept();
     reused_ = server_.has_value();
     if (!reused_) {
         auto end = co_await connect();
@@ -109,8 +110,8 @@ Task<std::optional<Passage::End>> Passage::enter() {
 
 Task<Passage::End> Passage::go(std::function<void()> untied) {
     untied_ = std::move(untied);
-    for (;;) {
-        auto end = co_await enter();
+    for (bool anew = false;; anew = true) {
+        auto end = co_await enter(anew);
         if (end) co_return *std::move(end);
         if (web_socket_) co_return co_await go_by_web_socket();
         const auto answered = co_await unless(upload(), answer());
@@ -123,13 +124,12 @@ Task<Passage::End> Passage::go(std::function<void()> untied) {
 
 // The server has closed a connection just as it got another request, which it has not looked at then. Said again is
 // what may be said twice, and nothing of which was read from the client and is gone.
-bool Passage::met_a_closed_one() {
+bool Passage::met_a_closed_one() const {
     static constexpr http::verb kRepeatable[] = {http::verb::get, http::verb::head, http::verb::options,
                                                  http::verb::put, http::verb::delete_};
     const http::verb method = ends_.request.get().method();
-    met_closed_ = reused_ && !came_ && framing_.kind == BodyFraming::Kind::kNone &&
-                  std::find(std::begin(kRepeatable), std::end(kRepeatable), method) != std::end(kRepeatable);
-    return met_closed_;
+    return reused_ && !came_ && framing_.kind == BodyFraming::Kind::kNone &&
+           std::find(std::begin(kRepeatable), std::end(kRepeatable), method) != std::end(kRepeatable);
 }
 
 void Passage::leave() {

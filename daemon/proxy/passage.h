@@ -45,9 +45,9 @@ class Passage {
 
   private:
     using AnswerParser = boost::beast::http::response_parser<boost::beast::http::buffer_body>;
-    Task<std::optional<End>> enter();
+    Task<std::optional<End>> enter(bool anew);
     Task<std::optional<End>> connect();
-    [[nodiscard]] bool met_a_closed_one();
+    [[nodiscard]] bool met_a_closed_one() const;
     void leave();
     Task<End> go_by_web_socket();
     Task<> upload();
@@ -77,7 +77,6 @@ class Passage {
     BodyFraming answer_framing_;
     std::optional<Error> bad_body_;  ///< of the request
     bool reused_ = false;            ///< the connection has carried another request before
-    bool met_closed_ = false;        ///< it was closed: the request goes by another
     bool came_ = false;              ///< something of the answer is here
     bool sent_ = false;              ///< the server has all of the request
     bool late_ = false;              ///< the answer, so that it is not waited for any more
